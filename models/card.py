@@ -1,0 +1,186 @@
+"""The model card: the frozen record that travels inside the ONNX file and configures the server."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+CARD_KEY = "model_card"
+"""Key of the card's JSON in an ONNX file's `metadata_props`."""
+
+Architecture = Literal["chest_cnn"]
+Task = Literal["multiclass", "multilabel"]
+ResizeMode = Literal["stretch", "letterbox"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+Grid = tuple[PositiveInt, PositiveInt]
+"""A size as (rows, columns)."""
+
+
+class Record(BaseModel):
+    """Base of every part of the card: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DecisionThreshold(Record):
+    """The probability from which a class is called present, and what that costs.
+
+    Attributes:
+        value: Calibrated probability; a film at or above it is called positive.
+        sensitivity: Share of positive films called positive, on the films it was chosen on.
+        specificity: Share of negative films called negative, on the same films.
+        criterion: How the operating point was chosen.
+    """
+
+    value: Probability
+    sensitivity: Probability
+    specificity: Probability
+    criterion: str = "largest Youden index on val"
+
+
+class Metric(Record):
+    """One figure with its 95 % interval.
+
+    Attributes:
+        name: `auroc`, `balanced_accuracy`, `expected_calibration_error`, ...
+        split: Films it was measured on.
+        class_name: The class it belongs to, or None for a figure over all classes.
+        estimate: The figure.
+        low: Lower end of the 95 % interval, bootstrapped by `group_id`.
+        high: Upper end.
+    """
+
+    name: str
+    split: Literal["train", "val", "test"]
+    class_name: str | None = None
+    estimate: float
+    low: float
+    high: float
+
+
+class Histogram(Record):
+    """Counts between consecutive edges; what monitoring compares the films of today with."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _one_edge_more_than_counts(self) -> Self:
+        if len(self.edges) != len(self.counts) + 1:
+            raise ValueError(
+                f"edges must be one more than counts: {len(self.edges)}, {len(self.counts)}"
+            )
+        return self
+
+
+class Golden(Record):
+    """One input with the outputs it must give, so that a runtime can be checked at start.
+
+    Attributes:
+        pixels_png: Network input as a base64 PNG, 8 bits; pixels are its values / 255.
+        logits: One per class.
+        probabilities: One per class.
+        distance: Distance from the training films.
+        evidence: Classes x grid rows x grid columns, logits per position.
+    """
+
+    pixels_png: str
+    logits: tuple[float, ...]
+    probabilities: tuple[Probability, ...]
+    distance: float
+    evidence: tuple[tuple[tuple[float, ...], ...], ...]
+
+
+class TrainingData(Record):
+    """Which films taught the network.
+
+    Attributes:
+        manifest_sha256: Hash of the manifest file.
+        split_sha256: Hash of the sorted (path, split) pairs.
+        films: Number of films per split.
+        description: Where they come from, in a sentence.
+    """
+
+    manifest_sha256: str
+    split_sha256: str
+    films: dict[str, int]
+    description: str
+
+
+class NetworkSpec(Record):
+    """What a network needs to be built and fed; known before training.
+
+    Attributes:
+        architecture: Which network.
+        class_names: In the order of the logits.
+        task: `multiclass` is softmax, `multilabel` is sigmoid.
+        image_size: Rows and columns of the network's input.
+        resize_mode: `stretch` ignores the film's aspect ratio, `letterbox` keeps it.
+        target_layer: Module whose output `features` returns, and where the backward pass stops.
+        activation_grid: Rows and columns of that output.
+        mean: Subtracted from pixels in [0, 1] by the network's first layer.
+        std: Divides them afterwards.
+    """
+
+    architecture: Architecture
+    class_names: tuple[str, ...] = Field(min_length=2)
+    task: Task = "multiclass"
+    image_size: Grid
+    resize_mode: ResizeMode
+    target_layer: str
+    activation_grid: Grid
+    mean: float
+    std: PositiveFloat
+
+    @model_validator(mode="after")
+    def _class_names_differ(self) -> Self:
+        if len(set(self.class_names)) != len(self.class_names):
+            raise ValueError(f"class_names must differ from each other: {self.class_names}")
+        return self
+
+
+class ModelCard(NetworkSpec):
+    """Everything the server knows about a model; stored in the ONNX file's metadata.
+
+    Attributes:
+        schema_version: Version of this record's own shape.
+        name: Name under which the server offers the model.
+        version: Version of the weights.
+        temperature: Divides the logits before softmax or sigmoid.
+        decision_thresholds: One per class, in class order.
+        evidence_scale: Evidence in logits per position that gets full colour: the 99th percentile,
+            over val films, of positive evidence of the true class.
+        distance_threshold: Films whose `distance` is above it are refused.
+        golden: An input with its outputs.
+        score_histograms: Calibrated probabilities of val films, one histogram per class.
+        distance_histogram: Distances of val films.
+        metrics: Figures with intervals.
+        training_data: Which films taught it.
+        intended_use: What it is for.
+        limits: What it cannot do.
+        code_revision: Revision of this repository that exported it.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    version: str
+    temperature: PositiveFloat
+    decision_thresholds: tuple[DecisionThreshold, ...]
+    evidence_scale: PositiveFloat
+    distance_threshold: PositiveFloat
+    golden: Golden
+    score_histograms: tuple[Histogram, ...]
+    distance_histogram: Histogram
+    metrics: tuple[Metric, ...] = ()
+    training_data: TrainingData
+    intended_use: str
+    limits: tuple[str, ...]
+    code_revision: str
+
+    @model_validator(mode="after")
+    def _one_entry_per_class(self) -> Self:
+        for field in ("decision_thresholds", "score_histograms"):
+            if len(getattr(self, field)) != len(self.class_names):
+                raise ValueError(f"{field} must have one entry per class of {self.class_names}")
+        return self

@@ -1,0 +1,19 @@
+"""Fixtures and settings that every test shares."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Folder of real films beside the checkout; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("the real films (folder `shared` beside the checkout) are not on this machine")
+    return SHARED

@@ -1,0 +1,1 @@
+"""How the weights were found: data, training, evaluation and export."""

@@ -1,0 +1,1 @@
+"""Why a network decided: evidence maps, and the module that is exported with them."""
