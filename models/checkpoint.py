@@ -1,0 +1,41 @@
+"""Trained weights and what they belong to, as one folder; a mismatch is refused."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from models.card import NetworkSpec
+from models.networks import build
+
+WEIGHTS = "weights.safetensors"
+SPEC = "spec.json"
+
+
+def save_checkpoint(folder: Path, network: nn.Module, spec: NetworkSpec) -> None:
+    """Write the network's weights and its spec into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    (folder / SPEC).write_text(spec.model_dump_json(indent=2))
+
+
+def load_checkpoint(folder: Path) -> tuple[nn.Module, NetworkSpec]:
+    """Return the network of `folder` with its weights, and its spec.
+
+    Raises:
+        ValueError: A file is missing, or the weights are not those of the network that the spec
+            describes.
+    """
+    for name in (WEIGHTS, SPEC):
+        if not (folder / name).is_file():
+            raise ValueError(f"checkpoint {folder} has no {name}")
+    spec = NetworkSpec.model_validate_json((folder / SPEC).read_text())
+    network = build(spec)
+    try:
+        weights: dict[str, Tensor] = load_file(folder / WEIGHTS)
+        network.load_state_dict(weights)
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"weights of {folder} are not those of its spec: {error}") from error
+    return network, spec
