@@ -1,0 +1,126 @@
+"""One TOML file per run, read into a frozen record; an unknown field is an error."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.card import Architecture, Grid, PositiveFloat, PositiveInt, Record, ResizeMode
+
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataConfig(Record):
+    """Which films.
+
+    Attributes:
+        manifest: CSV with one film per row (see `training.manifest`); relative to where `cxr` runs.
+        description: Where the films come from, in a sentence; goes into the card.
+    """
+
+    manifest: Path
+    description: str
+
+
+class NetworkConfig(Record):
+    """Which network, and how a film becomes its input."""
+
+    architecture: Architecture = "chest_cnn"
+    image_size: Grid = (224, 224)
+    resize_mode: ResizeMode = "stretch"
+
+
+class AugmentationConfig(Record):
+    """How far training films may be changed; 0 switches a change off.
+
+    There is no flip: it would move the heart to the other side.
+
+    Attributes:
+        rotation: Largest angle, degrees.
+        shift: Largest shift, as a share of the side.
+        zoom: Largest change of size, as a share.
+        gamma: Largest absolute logarithm of the exponent.
+        contrast: Largest relative change around the film's mean.
+        brightness: Largest shift of the grey level, in [0, 1].
+        blur: Share of films blurred.
+        downsampling: Share of films reduced and enlarged again.
+        jpeg: Share of films compressed once more.
+    """
+
+    rotation: NonNegativeFloat = 8.0
+    shift: Fraction = 0.06
+    zoom: Fraction = 0.1
+    gamma: NonNegativeFloat = 0.3
+    contrast: Fraction = 0.25
+    brightness: Fraction = 0.1
+    blur: Fraction = 0.2
+    downsampling: Fraction = 0.25
+    jpeg: Fraction = 0.25
+
+
+class TrainingConfig(Record):
+    """How the weights are found.
+
+    Attributes:
+        epochs: Passes over the training films.
+        batch_size: Films per step.
+        learning_rate: Peak of the schedule.
+        weight_decay: Of AdamW; not applied to biases and normalisation.
+        warmup_epochs: Linear rise to the peak, before the cosine.
+        gradient_clipping: Largest norm of all gradients together.
+        label_smoothing: Share of the target spread over all classes.
+        class_weights: `balanced` weighs a class by the inverse of its number of films.
+        model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
+        precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32.
+        seed: Draws the weights, the order and the augmentation.
+    """
+
+    epochs: PositiveInt
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.05
+    warmup_epochs: NonNegativeFloat = 2.0
+    gradient_clipping: PositiveFloat = 1.0
+    label_smoothing: Fraction = 0.0
+    class_weights: Literal["balanced", "none"] = "balanced"
+    model_ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+
+class Config(Record):
+    """One run.
+
+    Attributes:
+        name: Name of the model, and of the run folder.
+        version: Version of the weights.
+        intended_use: For the card.
+        limits: For the card: what the model cannot do.
+        data: Which films.
+        network: Which network.
+        augmentation: How training films are changed.
+        training: How the weights are found.
+    """
+
+    name: str
+    version: str
+    intended_use: str
+    limits: tuple[str, ...]
+    data: DataConfig
+    network: NetworkConfig = NetworkConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    training: TrainingConfig
+
+
+def read_config(path: Path) -> Config:
+    """Return the run that the TOML file describes.
+
+    Raises:
+        ValueError: Not TOML, or a field is unknown, missing or out of its range.
+    """
+    try:
+        return Config.model_validate(tomllib.loads(path.read_text()))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from error

@@ -1,0 +1,89 @@
+"""Films as network pixels, decoded once by the same code as the server's and kept as bytes."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from models.card import Grid, ResizeMode
+from models.film_errors import RadiographError
+from models.radiograph import network_pixels, read_radiograph
+from training.manifest import Film
+
+Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
+
+
+def decoded_films(
+    films: Sequence[Film], *, image_size: Grid, resize_mode: ResizeMode
+) -> UInt8[np.ndarray, "films rows columns"]:
+    """Return every film as network pixels of 0 to 255.
+
+    Raises:
+        ValueError: A film cannot be read; the message names its file.
+    """
+
+    def decoded(film: Film) -> NDArray[np.uint8]:
+        try:
+            radiograph = read_radiograph(film.path.read_bytes())
+        except RadiographError as error:
+            raise ValueError(f"{film.path}: {error}") from error
+        pixels = network_pixels(radiograph, image_size=image_size, resize_mode=resize_mode).pixels
+        return np.rint(pixels * 255).astype(np.uint8)
+
+    with ThreadPoolExecutor() as pool:
+        progress = tqdm(pool.map(decoded, films), "decoding", len(films), unit="film", leave=False)
+        return np.stack(list(progress))
+
+
+class FilmDataset(Dataset[tuple[Tensor, int]]):
+    """Films of one split with their class numbers.
+
+    The augmentation of a film is drawn from (seed, epoch, index) alone, so that it depends neither
+    on worker processes nor on whether the run was interrupted.
+
+    Attributes:
+        epoch: Set before each pass over the films.
+    """
+
+    def __init__(
+        self,
+        pixels: UInt8[np.ndarray, "films rows columns"],
+        targets: Sequence[int],
+        *,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.pixels = pixels
+        self.targets = targets
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[Float[Tensor, "1 rows columns"], int]:
+        """Return pixels in [0, 1] and the class number."""
+        pixels = torch.from_numpy(self.pixels[index])[None]
+        if self.augmentation is not None:
+            random = np.random.default_rng((self.seed, self.epoch, index))
+            pixels = self.augmentation(pixels, random)
+        return pixels.float() / 255, self.targets[index]
+
+
+def class_numbers(films: Sequence[Film], class_names: Sequence[str]) -> list[int]:
+    """Return each film's position in `class_names`.
+
+    Raises:
+        ValueError: A film has a label that is none of them.
+    """
+    unknown = {film.label for film in films} - set(class_names)
+    if unknown:
+        raise ValueError(f"labels {sorted(unknown)} are none of the classes {tuple(class_names)}")
+    return [class_names.index(film.label) for film in films]

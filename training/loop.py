@@ -1,0 +1,178 @@
+"""The training loop: epochs of AdamW steps, the best weights kept, resumable after any epoch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
+from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softmax
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from training.config import TrainingConfig
+from training.dataset import FilmDataset
+from training.metrics import balanced_accuracy, macro_auroc
+from training.schedule import learning_rate_factor
+
+EpochRecord = dict[str, float]
+
+
+@dataclass
+class TrainingRun:
+    """A network in training.
+
+    All randomness is a function of (seed, epoch, film), so that a run continued from a saved epoch
+    equals one that was never interrupted.
+
+    Attributes:
+        network: Trained in place.
+        config: How.
+        train: Films it learns from, augmented.
+        val: Films it is chosen on, as they are.
+        history: One record per epoch done.
+    """
+
+    network: nn.Module
+    config: TrainingConfig
+    train: FilmDataset
+    val: FilmDataset
+    history: list[EpochRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.device = next(self.network.parameters()).device
+        self.network.to(memory_format=torch.channels_last)
+        self.optimiser = torch.optim.AdamW(
+            param_groups_weight_decay(self.network, self.config.weight_decay),
+            lr=self.config.learning_rate,
+        )
+        self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
+        self.steps_per_epoch = -(-len(self.train) // self.config.batch_size)
+        self.class_weights = class_weights(self.train.targets, self.config).to(self.device)
+
+    @property
+    def averaged_network(self) -> nn.Module:
+        """The exponential moving average of the weights: what is validated and kept."""
+        network: nn.Module = self._average.module
+        return network
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last epoch has the largest validation macro AUROC so far."""
+        scores = [record["val_macro_auroc"] for record in self.history]
+        return scores[-1] == max(scores) and scores.index(scores[-1]) == len(scores) - 1
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Train the epochs that are left; each yields its record."""
+        for epoch in range(len(self.history), self.config.epochs):
+            train_loss = self._train_epoch(epoch)
+            record = {"epoch": epoch, "train_loss": train_loss, **self._validation()}
+            record["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+            self.history.append(record)
+            yield record
+
+    def _train_epoch(self, epoch: int) -> float:
+        self.network.train()
+        self.train.epoch = epoch
+        films = DataLoader(
+            self.train,
+            self.config.batch_size,
+            sampler=epoch_order(len(self.train), seed=self.config.seed, epoch=epoch),
+        )
+        losses = []
+        progress = tqdm(films, f"epoch {epoch + 1}/{self.config.epochs}", leave=False, unit="batch")
+        for step, (pixels, targets) in enumerate(progress, start=epoch * self.steps_per_epoch):
+            losses.append(self._step(step, pixels.to(self.device), targets.to(self.device)))
+            progress.set_postfix(loss=f"{np.mean(losses):.3f}")
+        return float(np.mean(losses))
+
+    def _step(self, step: int, pixels: Tensor, targets: Tensor) -> float:
+        self._set_learning_rate(step)
+        loss = cross_entropy(
+            self._logits(pixels),
+            targets,
+            weight=self.class_weights,
+            label_smoothing=self.config.label_smoothing,
+        )
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
+        self.optimiser.step()
+        self._average.update(self.network, step)
+        return loss.item()
+
+    def _set_learning_rate(self, step: int) -> None:
+        factor = learning_rate_factor(
+            step,
+            warmup_steps=round(self.config.warmup_epochs * self.steps_per_epoch),
+            steps=self.config.epochs * self.steps_per_epoch,
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = factor * self.config.learning_rate
+
+    def _logits(self, pixels: Tensor) -> Float[Tensor, "batch classes"]:
+        enabled = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
+            logits: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+    def _validation(self) -> EpochRecord:
+        logits = predicted_logits(self.averaged_network, self.val)
+        targets = np.asarray(self.val.targets)
+        probabilities = softmax(logits, dim=1).numpy()
+        return {
+            "val_loss": cross_entropy(logits, torch.from_numpy(targets)).item(),
+            "val_macro_auroc": macro_auroc(probabilities, targets),
+            "val_balanced_accuracy": balanced_accuracy(probabilities, targets),
+        }
+
+    def save(self, file: Path) -> None:
+        """Write all that `restore` needs; a kill while writing leaves the former file whole."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged_network": self.averaged_network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "history": self.history,
+        }
+        unfinished = file.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(file)
+
+    def restore(self, file: Path) -> None:
+        """Go on from a file that `save` wrote."""
+        state: dict[str, Any] = torch.load(file, self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.averaged_network.load_state_dict(state["averaged_network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.history = state["history"]
+
+
+def epoch_order(films: int, *, seed: int, epoch: int) -> list[int]:
+    """Return the films' numbers in the order of one epoch."""
+    order: list[int] = np.random.default_rng((seed, epoch)).permutation(films).tolist()
+    return order
+
+
+def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:
+    """Return the weight of each class in the loss; their mean over films is 1."""
+    counts = torch.bincount(torch.tensor(list(targets)))
+    if config.class_weights == "none":
+        return torch.ones(len(counts))
+    return len(targets) / (len(counts) * counts)
+
+
+@torch.inference_mode()
+def predicted_logits(
+    network: nn.Module, films: FilmDataset, *, batch_size: int = 64
+) -> Float[Tensor, "films classes"]:
+    """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
+    network.eval()
+    device = next(network.parameters()).device
+    return torch.cat(
+        [network(pixels.to(device)).cpu() for pixels, _ in DataLoader(films, batch_size)]
+    )

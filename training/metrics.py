@@ -1,0 +1,97 @@
+"""Figures about probabilities, each with an interval bootstrapped by group."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+
+Probabilities = Float[np.ndarray, "films classes"]
+Targets = Int[np.ndarray, " films"]
+Statistic = Callable[[Probabilities, Targets], float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def class_auroc(number: int) -> Statistic:
+    """Return the statistic: area under the ROC curve of one class against all others."""
+
+    def auroc(probabilities: Probabilities, targets: Targets) -> float:
+        return float(roc_auc_score(targets == number, probabilities[:, number]))
+
+    return auroc
+
+
+def macro_auroc(probabilities: Probabilities, targets: Targets) -> float:
+    """Return the mean over classes of the one-vs-rest area under the ROC curve."""
+    classes = probabilities.shape[1]
+    return float(np.mean([class_auroc(k)(probabilities, targets) for k in range(classes)]))
+
+
+def balanced_accuracy(probabilities: Probabilities, targets: Targets) -> float:
+    """Return the mean over classes of the share of films whose largest probability is right."""
+    return float(balanced_accuracy_score(targets, probabilities.argmax(axis=1)))
+
+
+def expected_calibration_error(
+    probabilities: Probabilities, targets: Targets, *, bins: int = 15
+) -> float:
+    """Return the mean gap between the largest probability and how often it is right.
+
+    Bins hold equally many films.
+
+    Source:
+        Guo et al. 2017, arXiv:1706.04599, equation 3; equal-mass bins as in Nixon et al. 2019,
+        arXiv:1904.01685.
+    """
+    confidence = probabilities.max(axis=1)
+    gap = (probabilities.argmax(axis=1) == targets) - confidence
+    by_confidence = np.array_split(gap[np.argsort(confidence, kind="stable")], bins)
+    return float(sum(abs(part.sum()) for part in by_confidence) / len(targets))
+
+
+def confusion(probabilities: Probabilities, targets: Targets) -> Int[np.ndarray, "classes classes"]:
+    """Return counts by true class (rows) and class of the largest probability (columns)."""
+    classes = range(probabilities.shape[1])
+    return np.asarray(confusion_matrix(targets, probabilities.argmax(axis=1), labels=classes))
+
+
+def with_interval(
+    statistic: Statistic,
+    probabilities: Probabilities,
+    targets: Targets,
+    *,
+    groups: Sequence[str],
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Return the statistic with its 95 % percentile interval, resampling whole groups.
+
+    Resamples in which a class is absent are left out.
+
+    Source:
+        Efron and Tibshirani 1993, chapter 13; the cluster bootstrap of Field and Welsh 2007.
+    """
+    random = np.random.default_rng(seed)
+    _, members = np.unique(np.asarray(groups), return_inverse=True)
+    films_of = [np.flatnonzero(members == group) for group in range(members.max() + 1)]
+    classes = len(np.unique(targets))
+    values = []
+    for _ in range(resamples):
+        drawn = random.integers(len(films_of), size=len(films_of))
+        films = np.concatenate([films_of[group] for group in drawn])
+        if len(np.unique(targets[films])) == classes:
+            values.append(statistic(probabilities[films], targets[films]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(statistic(probabilities, targets), float(low), float(high))

@@ -1,0 +1,162 @@
+"""`cxr train`: from a config to a run folder with the best weights."""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from models.card import NetworkSpec
+from models.checkpoint import save_checkpoint
+from models.chest_cnn import TARGET_LAYER
+from models.networks import build
+from training.augmentation import FilmAugmentation
+from training.config import Config, read_config
+from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.loop import EpochRecord, TrainingRun
+from training.manifest import class_names, of_split, read_manifest
+from training.plots import draw_curves
+from training.split import check_split
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run writes: config, metrics, curves, the best weights, the state to resume from."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The config as it was understood."""
+        return self.path / "config.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        """The metrics as a picture."""
+        return self.path / "curves.png"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint folder of the epoch with the largest validation macro AUROC."""
+        return self.path / "best"
+
+    @property
+    def state(self) -> Path:
+        """Network and optimiser after the last epoch."""
+        return self.path / "last.pt"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr train`."""
+    parser.add_argument("config", type=Path, help="TOML file, see training/configs/")
+    parser.add_argument("--manifest", type=Path, help="instead of the config's manifest")
+    parser.add_argument(
+        "--run", type=Path, help="run folder, default artifacts/NAME-VERSION; resumed if it exists"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and say where the result lies; exit code 0."""
+    config = read_config(arguments.config)
+    if arguments.manifest:
+        data = config.data.model_copy(update={"manifest": arguments.manifest})
+        config = config.model_copy(update={"data": data})
+    folder = RunFolder(arguments.run or Path("artifacts") / f"{config.name}-{config.version}")
+    train(config, folder, device=arguments.device)
+    _say(f"best weights: {folder.best}; next: cxr export {folder.path}")
+    return 0
+
+
+def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
+    """Train the config's network, or go on where `folder` stopped.
+
+    Raises:
+        ValueError: The folder holds a run of another config, or the data is unfit.
+    """
+    _claim(folder, config)
+    train_films, val_films, names = _data(config)
+    network, spec = _network(config, train_films, names)
+    loop = TrainingRun(network.to(device), config.training, train_films, val_films)
+    if folder.state.is_file():
+        loop.restore(folder.state)
+        _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
+    for record in loop.epochs():
+        _save(folder, loop, spec)
+        _say(_sentence(record))
+
+
+def _claim(folder: RunFolder, config: Config) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    text = config.model_dump_json(indent=2)
+    if folder.config.is_file() and folder.config.read_text() != text:
+        raise ValueError(
+            f"run folder {folder.path} holds a run of another config; "
+            f"choose another with --run, or remove it"
+        )
+    folder.config.write_text(text)
+
+
+def _data(config: Config) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
+    films = read_manifest(config.data.manifest)
+    check_split(films)
+    names = class_names(films)
+    train_films, val_films = of_split(films, "train"), of_split(films, "val")
+    size, mode = config.network.image_size, config.network.resize_mode
+    train_pixels = decoded_films(train_films, image_size=size, resize_mode=mode)
+    val_pixels = decoded_films(val_films, image_size=size, resize_mode=mode)
+    train_set = FilmDataset(
+        train_pixels,
+        class_numbers(train_films, names),
+        augmentation=FilmAugmentation(config.augmentation),
+        seed=config.training.seed,
+    )
+    return train_set, FilmDataset(val_pixels, class_numbers(val_films, names)), names
+
+
+def _network(
+    config: Config, films: FilmDataset, names: tuple[str, ...]
+) -> tuple[nn.Module, NetworkSpec]:
+    rows, columns = config.network.image_size
+    spec = NetworkSpec(
+        architecture=config.network.architecture,
+        class_names=names,
+        image_size=config.network.image_size,
+        resize_mode=config.network.resize_mode,
+        target_layer=TARGET_LAYER,
+        activation_grid=(rows // 16, columns // 16),
+        mean=round(float(np.mean(films.pixels)) / 255, 4),
+        std=round(float(np.std(films.pixels)) / 255, 4),
+    )
+    torch.manual_seed(config.training.seed)
+    return build(spec), spec
+
+
+def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
+    if loop.is_best:
+        save_checkpoint(folder.best, loop.averaged_network, spec)
+    loop.save(folder.state)
+    folder.metrics.write_text("".join(json.dumps(record) + "\n" for record in loop.history))
+    draw_curves(loop.history, folder.curves)
+
+
+def _sentence(record: EpochRecord) -> str:
+    return (
+        f"epoch {record['epoch'] + 1:3.0f}: train loss {record['train_loss']:.3f}, "
+        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}, "
+        f"balanced accuracy {record['val_balanced_accuracy']:.3f}"
+    )
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
