@@ -1,0 +1,196 @@
+"""Film bytes to `Radiograph`, `Radiograph` to network pixels, and the way back to the film."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.card import ResizeMode
+from models.film_errors import (
+    FilmTooLargeError,
+    NotAnImageError,
+    RadiographError,
+    UnreadableFilmError,
+    UnsupportedFilmError,
+)
+from models.picture import PictureFormat, read_picture
+
+__all__ = [
+    "Affine",
+    "FilmFormat",
+    "FilmTooLargeError",
+    "NetworkPixels",
+    "NotAnImageError",
+    "Radiograph",
+    "RadiographError",
+    "UnreadableFilmError",
+    "UnsupportedFilmError",
+    "network_pixels",
+    "read_radiograph",
+]
+
+FilmFormat = Literal["png", "jpeg", "tiff", "dicom"]
+Affine = tuple[float, float, float, float, float, float]
+
+"""(a, b, c, d, e, f): x = a*column + b*row + c, y = d*column + e*row + f.
+
+Pixel (0, 0) covers [0, 1) x [0, 1).
+"""
+
+MAX_FILM_BYTES = 64 * 2**20
+MAX_FILM_PIXELS = 40_000_000
+DICOM_PREAMBLE_BYTES = 128
+SIGNATURES: tuple[tuple[bytes, PictureFormat], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),  # BigTIFF
+    (b"MM\0+", "tiff"),
+)
+BORDER_TOLERANCE = 16 / 255 + 1e-6
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """A grey film at its own size.
+
+    Attributes:
+        pixels: [rows, columns] in [0, 1], air dark and bone bright; after EXIF rotation, before
+            border trimming.
+        format: What the bytes were.
+    """
+
+    pixels: NDArray[np.float32]
+    format: FilmFormat
+
+    @property
+    def rows(self) -> int:
+        """Height in pixels."""
+        return self.pixels.shape[0]
+
+    @property
+    def columns(self) -> int:
+        """Width in pixels."""
+        return self.pixels.shape[1]
+
+
+@dataclass(frozen=True)
+class NetworkPixels:
+    """What a network sees of a film, and where on the film that is.
+
+    Attributes:
+        pixels: [image rows, image columns] in [0, 1].
+        affine: Takes network pixel coordinates to film pixel coordinates.
+    """
+
+    pixels: NDArray[np.float32]
+    affine: Affine
+
+    def grid_affine(self, grid: tuple[int, int]) -> Affine:
+        """Return the affine from cells of a (rows, columns) activation grid to film pixels."""
+        rows_per_cell = self.pixels.shape[0] / grid[0]
+        columns_per_cell = self.pixels.shape[1] / grid[1]
+        a, b, c, d, e, f = self.affine
+        return (
+            a * columns_per_cell,
+            b * rows_per_cell,
+            c,
+            d * columns_per_cell,
+            e * rows_per_cell,
+            f,
+        )
+
+
+def read_radiograph(
+    film: bytes, *, max_bytes: int = MAX_FILM_BYTES, max_pixels: int = MAX_FILM_PIXELS
+) -> Radiograph:
+    """Return the film that the bytes of a PNG, JPEG, TIFF or DICOM file hold.
+
+    Args:
+        film: The whole file; what it is, its content says.
+        max_bytes: Limit on the file, and on what a deflated DICOM file inflates to.
+        max_pixels: Limit on rows x columns x frames, looked up in the header.
+
+    Raises:
+        FilmTooLargeError: A limit is exceeded; nothing has been decoded then.
+        NotAnImageError: None of these formats.
+        UnreadableFilmError: Truncated, corrupt, without pixels, or in an encoding that can't be
+            decoded.
+        UnsupportedFilmError: Several frames or pages, or a colour picture.
+    """
+    if len(film) > max_bytes:
+        raise FilmTooLargeError(f"The file exceeds the {max_bytes} bytes allowed.")
+    film_format = _format_of(film)
+    if film_format == "dicom":
+        # Not at the top: pydicom and its decoders take half a second to load.
+        from models.dicom import read_dicom
+
+        pixels = read_dicom(film, max_bytes=max_bytes, max_pixels=max_pixels)
+    else:
+        pixels = read_picture(film, film_format, max_pixels=max_pixels)
+    return Radiograph(pixels, film_format)
+
+
+def _format_of(film: bytes) -> FilmFormat:
+    """Return the format by the first bytes; a DICOM preamble may look like a TIFF."""
+    if film[DICOM_PREAMBLE_BYTES:].startswith(b"DICM"):
+        return "dicom"
+    for start, film_format in SIGNATURES:
+        if film.startswith(start):
+            return film_format
+    raise NotAnImageError("The file must be a PNG, JPEG, TIFF or DICOM image.")
+
+
+def network_pixels(
+    radiograph: Radiograph, *, image_size: tuple[int, int], resize_mode: ResizeMode
+) -> NetworkPixels:
+    """Return the film without its uniform borders, resized for a network.
+
+    Args:
+        radiograph: The film.
+        image_size: Rows and columns of the network's input.
+        resize_mode: `stretch` ignores the aspect ratio; `letterbox` keeps it, centres the film and
+            fills the rest with 0.
+    """
+    left, top, right, bottom = _content_box(radiograph.pixels)
+    rows, columns = image_size
+    if resize_mode == "letterbox":
+        rows, columns = _fitted(bottom - top, right - left, image_size)
+    film = Image.fromarray(radiograph.pixels).resize(
+        (columns, rows), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
+    )
+    first_row, first_column = (image_size[0] - rows) // 2, (image_size[1] - columns) // 2
+    pixels = np.zeros(image_size, np.float32)
+    pixels[first_row : first_row + rows, first_column : first_column + columns] = np.asarray(film)
+    x_scale, y_scale = (right - left) / columns, (bottom - top) / rows
+    x_start, y_start = left - x_scale * first_column, top - y_scale * first_row
+    affine = (x_scale, 0.0, x_start, 0.0, y_scale, y_start)
+    return NetworkPixels(pixels.clip(0, 1), affine)
+
+
+def _fitted(rows: int, columns: int, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest whole (rows, columns) of this aspect ratio inside `image_size`."""
+    scale = min(image_size[0] / rows, image_size[1] / columns)
+    return max(1, round(rows * scale)), max(1, round(columns * scale))
+
+
+def _content_box(pixels: NDArray[np.float32]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the film without its uniform borders."""
+    rows, columns = pixels.shape
+    if np.ptp(pixels) <= BORDER_TOLERANCE:
+        return 0, 0, columns, rows
+    top, bottom = _content_range(np.ptp(pixels, axis=1))
+    left, right = _content_range(np.ptp(pixels, axis=0))
+    return left, top, right, bottom
+
+
+def _content_range(spreads: NDArray[np.float32]) -> tuple[int, int]:
+    """Return first line and end of the content, given each line's largest minus smallest pixel."""
+    most = len(spreads) // 4
+    before = np.flatnonzero(spreads[:most] > BORDER_TOLERANCE)
+    after = np.flatnonzero(spreads[::-1][:most] > BORDER_TOLERANCE)
+    first = int(before[0]) if before.size else most
+    return first, len(spreads) - (int(after[0]) if after.size else most)
