@@ -1,0 +1,225 @@
+"""The one way to run an exported model: pixels in, logits, probabilities, evidence, distance out.
+
+Needs ONNX Runtime and no PyTorch. Everything else about the model is read from the card that
+travels inside the file.
+"""
+
+import base64
+import hashlib
+import io
+import math
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
+from PIL import Image
+from pydantic import ValidationError
+
+from models.card import CARD_KEY, Golden, ModelCard
+
+Floats = NDArray[np.float32]
+
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much CPU time a container may use: "quota period" or "max period"."""
+
+TOLERANCES = {"logits": 1e-3, "probabilities": 1e-4, "evidence": 1e-3, "distance": 1e-3}
+"""Largest difference from the golden outputs; for all but probabilities a share of the largest."""
+
+SMALLEST_SCALE = 1e-3
+"""Outputs that are all smaller than this are compared on this scale."""
+
+LOAD_ERRORS = (
+    runtime_errors.Fail,
+    runtime_errors.InvalidArgument,
+    runtime_errors.InvalidGraph,
+    runtime_errors.InvalidProtobuf,
+    runtime_errors.NotImplemented,
+    runtime_errors.RuntimeException,
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model says about one batch of films.
+
+    Attributes:
+        logits: [batch, classes], unbounded.
+        probabilities: [batch, classes] in [0, 1], calibrated.
+        evidence: [batch, classes, grid rows, grid columns], signed, in logits per position.
+        distance: [batch], not negative; the larger, the less alike the training films.
+    """
+
+    logits: Floats
+    probabilities: Floats
+    evidence: Floats
+    distance: Floats
+
+
+OUTPUTS = tuple(field.name for field in fields(Answers))
+
+
+class Explainer:
+    """An exported model, checked against its own card and warm.
+
+    One explainer may be called from several threads at once.
+
+    Attributes:
+        card: The record that travels in the file.
+        sha256: Hash of the file, as hexadecimal digits.
+    """
+
+    card: ModelCard
+    sha256: str
+
+    def __init__(self, model: Path, *, threads: int | None = None) -> None:
+        """Open an exported model and let it repeat its golden answer.
+
+        Args:
+            model: ONNX file with a card.
+            threads: CPU threads of one run; None is as many as this process may use.
+
+        Raises:
+            OSError: The file can't be read.
+            ValueError: It is not an ONNX file, has no valid card, its graph is not the one that
+                the card describes, or it does not reproduce the golden outputs.
+        """
+        with model.open("rb") as file:
+            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            self._session = _session(model, threads or available_cpus())
+            self.card = _card(self._session)
+            _check_interface(self._session, self.card)
+            self._check_golden()
+        except ValueError as error:
+            raise ValueError(f"model {model.name}: {error}") from error
+
+    def __call__(self, pixels: Floats) -> Answers:
+        """Return the answers for network pixels.
+
+        Args:
+            pixels: [batch, 1, rows, columns] in [0, 1], of the card's image size.
+
+        Raises:
+            ValueError: `pixels` has another shape.
+        """
+        if pixels.ndim != 4 or pixels.shape[1:] != (1, *self.card.image_size):
+            raise ValueError(
+                f"pixels must be [batch, 1, {self.card.image_size[0]}, {self.card.image_size[1]}], "
+                f"not {list(pixels.shape)}"
+            )
+        outputs = self._session.run(OUTPUTS, {"pixels": pixels.astype(np.float32, copy=False)})
+        return Answers(*outputs)
+
+    def _check_golden(self) -> None:
+        golden = self.card.golden
+        answers = self(_golden_pixels(golden, self.card.image_size))
+        for name, shape in _shapes(self.card).items():
+            found = np.asarray(getattr(answers, name)[0])  # the distance is a scalar
+            _check_shape(f"the graph's {name}", found, shape)
+            expected = np.asarray(getattr(golden, name), np.float32)
+            _check_shape(f"the card's golden.{name}", expected, shape)
+            _check_close(name, found, expected)
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use: affinity and the container's quota both count."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cpus, _quota_cpus(cpus))
+
+
+def _quota_cpus(unlimited: int) -> int:
+    try:
+        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return unlimited
+    return unlimited if quota == "max" else max(1, math.ceil(int(quota) / int(period)))
+
+
+def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    # A waiting thread that spins takes the CPU from films being decoded.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except LOAD_ERRORS as error:
+        raise ValueError(
+            "ONNX Runtime can't load it as an ONNX file; export it again with `cxr export`"
+        ) from error
+
+
+def _card(session: onnxruntime.InferenceSession) -> ModelCard:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if CARD_KEY not in metadata:
+        raise ValueError(f"the file holds no {CARD_KEY}; write it with `cxr export`")
+    try:
+        return ModelCard.model_validate_json(metadata[CARD_KEY])
+    except ValidationError as error:
+        raise ValueError(f"the {CARD_KEY} in the file is not valid: {error}") from error
+
+
+def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    """Raise ValueError where the graph's inputs and outputs are not those of the card."""
+    inputs = {node.name: node.shape for node in session.get_inputs()}
+    if list(inputs) != ["pixels"]:
+        raise ValueError(f"the graph's only input must be `pixels`, not {list(inputs)}")
+    missing = set(OUTPUTS) - {node.name for node in session.get_outputs()}
+    if missing:
+        raise ValueError(f"the graph lacks the outputs {sorted(missing)}")
+    batch, *shape = inputs["pixels"]
+    if isinstance(batch, int):
+        raise ValueError(f"the graph's batch size must be free, not {batch}")
+    if shape != [1, *card.image_size]:
+        raise ValueError(
+            f"the graph's pixels are {shape}, but the card's image_size is {card.image_size}"
+        )
+
+
+def _golden_pixels(golden: Golden, image_size: tuple[int, int]) -> Floats:
+    """Return the golden input as [1, 1, rows, columns] in [0, 1]."""
+    try:
+        png = base64.b64decode(golden.pixels_png, validate=True)
+        values = np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
+    except (ValueError, OSError) as error:
+        raise ValueError("golden.pixels_png in the card is not a base64 PNG") from error
+    if values.dtype != np.uint8 or values.shape != image_size:
+        raise ValueError(
+            f"golden.pixels_png must be 8-bit grey of size {image_size}, "
+            f"not {values.dtype} of size {values.shape}"
+        )
+    return (values.astype(np.float32) / np.float32(255))[None, None]
+
+
+def _shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each output for one film."""
+    classes = len(card.class_names)
+    return {
+        "logits": (classes,),
+        "probabilities": (classes,),
+        "evidence": (classes, *card.activation_grid),
+        "distance": (),
+    }
+
+
+def _check_shape(what: str, found: Floats, expected: tuple[int, ...]) -> None:
+    if found.shape != expected:
+        raise ValueError(
+            f"{what} must have shape {expected} (class_names, activation_grid), not {found.shape}"
+        )
+
+
+def _check_close(name: str, found: Floats, expected: Floats) -> None:
+    scale = 1.0 if name == "probabilities" else max(SMALLEST_SCALE, np.abs(expected).max())
+    difference = np.abs(found - expected).max()
+    if not difference <= TOLERANCES[name] * scale:  # also catches NaN
+        raise ValueError(
+            f"golden {name} not reproduced: off by {difference:.3g}, allowed is "
+            f"{TOLERANCES[name] * scale:.3g}; export it again or check this machine's ONNX Runtime"
+        )
