@@ -1,0 +1,74 @@
+"""The command line, one verb per job.
+
+A verb's module is imported when the verb is asked for, so that the server's verbs need none of the
+training tools. Each such module offers `add_arguments(parser)` and `run(arguments)`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """One job: the module that does it, and what it is."""
+
+    module: str
+    help: str
+
+
+VERBS = {
+    "serve": Verb("service.__main__", "run the server and the viewer"),
+    "predict": Verb("service.predict", "print the findings of films, a line of JSON each"),
+    "explain": Verb("service.explain", "write a film with the evidence painted over it"),
+    "train": Verb("training.train", "train a network as a configuration file says"),
+    "evaluate": Verb("training.evaluate", "measure an exported model on films of a manifest"),
+    "export": Verb("training.export", "write a training run as one ONNX file"),
+    "phantom": Verb("training.phantom", "draw films to train and test on"),
+}
+OURS = {"models", "xai", "training", "service"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0 well, 1 failed, 2 wrongly called."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        return _run(argv)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in OURS or not _is_training(argv[0]):
+            raise
+        print(f"cxr {argv[0]}: {_remedy(package)}", file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as error:  # what a user gave is at fault; the message says how
+        print(f"cxr {argv[0]}: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="cxr", description="Explainable chest X-ray classifier.")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    modules = {}
+    for name, verb in VERBS.items():
+        subparser = verbs.add_parser(name, help=verb.help, description=f"{verb.help}.".capitalize())
+        if name in argv[:1]:
+            modules[name] = import_module(verb.module)
+            modules[name].add_arguments(subparser)
+    arguments = parser.parse_args(argv)
+    return int(modules[arguments.verb].run(arguments))
+
+
+def _is_training(name: str) -> bool:
+    return VERBS[name].module.startswith("training.")
+
+
+def _remedy(package: str) -> str:
+    return (
+        f"the package {package} is missing; training needs more than the server does: "
+        "pip install 'chest-xray-explainer[train]' (in a checkout: pip install '.[train]')"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""`cxr serve`: run the server."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments; what is not given comes from the environment (`CXR_PORT`, ...)."""
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
+    parser.add_argument(
+        "--models", type=Path, help="an exported model or a folder of them (default: our own)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    given = {
+        name: getattr(arguments, name)
+        for name in ("host", "port", "models")
+        if getattr(arguments, name) is not None
+    }
+    settings = Settings(**given)
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, server_header=False)
+    return 0
+
+
+def main() -> int:
+    """Run `python -m service`."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

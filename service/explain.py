@@ -1,0 +1,47 @@
+"""`cxr explain`: a film with the evidence for one class painted over it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.film_errors import RadiographError
+from service.examination import Overlay, check_class, examine
+from service.predict import add_model_argument, asked_explainer, failure
+from service.problems import ServiceProblem
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("film", type=Path, metavar="FILE", help="PNG, JPEG, TIFF, DICOM")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
+    parser.add_argument("--class", dest="class_name", help="default: the predicted class")
+    parser.add_argument(
+        "--force", action="store_true", help="explain a film unlike the training films all the same"
+    )
+    parser.add_argument("--json", action="store_true", help="print the answer, evidence included")
+    add_model_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the overlay; the exit status is 1 if the film can't be used or is refused."""
+    try:
+        overlay = _explained(arguments)
+        arguments.output.write_bytes(overlay.png)
+    except RadiographError as error:
+        return failure("explain", f"{arguments.film}: {error}")
+    except ServiceProblem as problem:
+        return failure("explain", f"{arguments.film}: {problem.detail}")
+    except (OSError, ValueError) as error:
+        return failure("explain", str(error))
+    sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
+    return 0
+
+
+def _explained(arguments: argparse.Namespace) -> Overlay:
+    explainer = asked_explainer(arguments)
+    check_class(explainer, arguments.class_name)
+    examination = examine(explainer, arguments.film.read_bytes())
+    if arguments.json:
+        answer = examination.explained_prediction(force=arguments.force)
+        sys.stdout.write(answer.model_dump_json() + "\n")
+    return examination.overlay(arguments.class_name, force=arguments.force)

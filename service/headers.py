@@ -1,0 +1,71 @@
+"""What every answer carries, and what becomes of a fault of ours."""
+
+import logging
+import traceback
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.problems import blank_problem_response
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob: data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+log = logging.getLogger(__name__)
+
+
+class SafeAnswers:
+    """Middleware: security headers on every answer, and a problem document for a fault of ours.
+
+    What is logged of a fault is where it happened and its type. Its message is left out: a decoder
+    may quote a film's header in it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _add_headers(message, scope["path"])
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except Exception as error:
+            if started:
+                raise
+            log.error(
+                "%s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+            )
+            answer = blank_problem_response(500, "The fault is the server's; its log says more.")
+            await answer(scope, receive, send_with_headers)
+
+
+def _add_headers(message: Message, path: str) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    # Answers about patients are not kept; pages are asked for again after each update of ours.
+    headers.setdefault("Cache-Control", "no-store" if path.startswith("/v1/") else "no-cache")

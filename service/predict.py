@@ -1,0 +1,73 @@
+"""`cxr predict`: the findings of films, a line of JSON each."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from models.film_errors import RadiographError
+from service.engine import open_engine
+from service.examination import examine
+from service.problems import ProblemDocument, film_problem
+from service.settings import Settings
+from xai.explainer import Explainer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument(
+        "films", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG, TIFF, DICOM"
+    )
+    add_model_argument(parser)
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--model`, which the verbs that examine a film share."""
+    parser.add_argument("--model", type=Path, help="an exported model (default: our own)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one line per film; the exit status is 1 if any of them can't be used."""
+    try:
+        explainer = asked_explainer(arguments)
+    except (OSError, ValueError) as error:
+        return failure("predict", str(error))
+    failed = False
+    for path in arguments.films:
+        answer = _answer(explainer, path)
+        failed |= "error" in answer
+        sys.stdout.write(json.dumps({"file": str(path)} | answer, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    return int(failed)
+
+
+def asked_explainer(arguments: argparse.Namespace) -> Explainer:
+    """Return the model that `--model` names, or the server's default one.
+
+    Raises:
+        OSError: It can't be read.
+        ValueError: It is no exported model, or not a sound one.
+    """
+    settings = Settings() if arguments.model is None else Settings(models=arguments.model)
+    return open_engine(settings).explainer()
+
+
+def failure(verb: str, reason: str) -> int:
+    """Say on the error stream why a verb failed, and return its exit status."""
+    sys.stderr.write(f"cxr {verb}: {reason}\n")
+    return 1
+
+
+def file_error(error: RadiographError | OSError) -> ProblemDocument:
+    """Return what is wrong with a file in the server's words."""
+    if isinstance(error, RadiographError):
+        return film_problem(error).document()
+    detail = error.strerror or type(error).__name__
+    return ProblemDocument(type="about:blank", title="File not read", status=400, detail=detail)
+
+
+def _answer(explainer: Explainer, path: Path) -> dict[str, object]:
+    try:
+        return examine(explainer, path.read_bytes()).prediction().model_dump(mode="json")
+    except (RadiographError, OSError) as error:
+        return {"error": file_error(error).model_dump()}

@@ -1,0 +1,271 @@
+"""Everything that can go wrong with a request, as problem documents (RFC 9457).
+
+ServiceProblem
+├── UploadProblem
+│   ├── UploadTooLarge        413  more bytes than allowed, counted while they arrive
+│   ├── UnsupportedMediaType  415  neither a form nor an image content type
+│   ├── MalformedForm         400  multipart that can't be parsed
+│   ├── UploadInterrupted     400  the client went away
+│   ├── MissingFile           422  a form without the field `file`
+│   └── EmptyUpload           422  no bytes
+├── FilmProblem
+│   ├── NotAnImage            415  neither PNG, JPEG, TIFF nor DICOM
+│   ├── FilmTooLarge          413  more pixels than allowed
+│   ├── UnreadableFilm        422  truncated, corrupt, not decodable
+│   ├── UnsupportedFilm       422  readable, but not one grey film
+│   └── FilmRefused           409  unlike the training films, so it has no overlay
+└── ModelProblem
+    ├── UnknownModel          404
+    ├── UnknownClass          422
+    ├── NotAcceptable         406  an answer in none of the media types asked for
+    └── NotReady              503  the models are not loaded
+
+What no class here names (an unknown path, a wrong method, a fault of ours) has type `about:blank`.
+"""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from models.film_errors import (
+    FilmTooLargeError,
+    NotAnImageError,
+    RadiographError,
+    UnreadableFilmError,
+    UnsupportedFilmError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+VARY = {"Vary": "Accept"}
+TYPE_PREFIX = "urn:problem-type:chest-xray-explainer:"
+
+
+class ProblemDocument(BaseModel):
+    """The body of every answer that is not a success (RFC 9457, section 3.1)."""
+
+    model_config = ConfigDict(title="Problem")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clients read
+    """A request that gets no answer; `detail` tells the client what to do about it."""
+
+    status: ClassVar[int] = 500
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    @classmethod
+    def title(cls) -> str:
+        """Return the class's name in words: `UploadTooLarge` is "Upload too large"."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z])", " ", cls.__name__).capitalize()
+
+    @classmethod
+    def type(cls) -> str:
+        """Return the URN that names this kind of problem."""
+        return TYPE_PREFIX + cls.title().lower().replace(" ", "-")
+
+    def document(self) -> ProblemDocument:
+        """Return what is sent."""
+        return ProblemDocument(
+            type=self.type(), title=self.title(), status=self.status, detail=self.detail
+        )
+
+
+class UploadProblem(ServiceProblem):
+    """The request's body can't be taken in."""
+
+
+class UploadTooLarge(UploadProblem):
+    """More bytes than allowed."""
+
+    status = 413
+
+
+class UnsupportedMediaType(UploadProblem):
+    """Neither a form nor an image content type."""
+
+    status = 415
+
+
+class MalformedForm(UploadProblem):
+    """Multipart that can't be parsed."""
+
+    status = 400
+
+
+class UploadInterrupted(UploadProblem):
+    """The client went away; nobody reads the answer, but the log stays quiet."""
+
+    status = 400
+
+
+class MissingFile(UploadProblem):
+    """A form without a file in the field `file`."""
+
+    status = 422
+
+
+class EmptyUpload(UploadProblem):
+    """No bytes."""
+
+    status = 422
+
+
+class FilmProblem(ServiceProblem):
+    """The upload is no film that can be examined."""
+
+
+class NotAnImage(FilmProblem):
+    """Neither PNG, JPEG, TIFF nor DICOM, whatever its content type says."""
+
+    status = 415
+
+
+class FilmTooLarge(FilmProblem):
+    """More pixels than allowed."""
+
+    status = 413
+
+
+class UnreadableFilm(FilmProblem):
+    """Truncated, corrupt, or encoded in a way nothing here decodes."""
+
+    status = 422
+
+
+class UnsupportedFilm(FilmProblem):
+    """Readable, but not one grey film."""
+
+    status = 422
+
+
+class FilmRefused(FilmProblem):
+    """Unlike the training films: there is an answer as JSON, but no overlay."""
+
+    status = 409
+    headers = VARY
+
+
+class ModelProblem(ServiceProblem):
+    """The models here can't answer what was asked."""
+
+
+class UnknownModel(ModelProblem):
+    """No model here has that name."""
+
+    status = 404
+
+
+class UnknownClass(ModelProblem):
+    """The model has no class of that name."""
+
+    status = 422
+
+
+class NotAcceptable(ModelProblem):
+    """The answer exists in none of the media types asked for."""
+
+    status = 406
+    headers = VARY
+
+
+class NotReady(ModelProblem):
+    """The models are not loaded."""
+
+    status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+FILM_PROBLEMS: dict[type[RadiographError], type[FilmProblem]] = {
+    NotAnImageError: NotAnImage,
+    FilmTooLargeError: FilmTooLarge,
+    UnreadableFilmError: UnreadableFilm,
+    UnsupportedFilmError: UnsupportedFilm,
+}
+
+
+def film_problem(error: RadiographError) -> FilmProblem:
+    """Return the problem that tells a client about a film that can't be used."""
+    return FILM_PROBLEMS.get(type(error), UnreadableFilm)(str(error))
+
+
+def problem_response(problem: ServiceProblem) -> JSONResponse:
+    """Return the answer for a problem."""
+    return _response(problem.document().model_dump(), problem.headers)
+
+
+def blank_problem_response(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: object
+) -> JSONResponse:
+    """Return a problem that says no more than its HTTP status does (type `about:blank`)."""
+    title = HTTPStatus(status).phrase
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return _response(document | more, headers)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Make every error of a handler, a route or a parameter a problem document."""
+    app.add_exception_handler(ServiceProblem, _service_problem)
+    app.add_exception_handler(RadiographError, _radiograph_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+
+def openapi_problems(*problems: type[ServiceProblem]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of problems that a route may answer with, by status."""
+    titles: dict[int | str, list[str]] = {}
+    for problem in problems:
+        titles.setdefault(problem.status, []).append(problem.title())
+    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}
+    return {
+        status: {"description": "; ".join(texts), "content": content}
+        for status, texts in titles.items()
+    }
+
+
+def _response(document: dict[str, Any], headers: Mapping[str, str] | None) -> JSONResponse:
+    return JSONResponse(document, document["status"], headers, media_type=MEDIA_TYPE)
+
+
+async def _service_problem(_request: Request, error: Exception) -> JSONResponse:
+    return problem_response(cast(ServiceProblem, error))
+
+
+async def _radiograph_error(_request: Request, error: Exception) -> JSONResponse:
+    return problem_response(film_problem(cast(RadiographError, error)))
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    error = cast(HTTPException, error)
+    details = {
+        404: "There is nothing at this path; /docs lists the paths.",
+        405: f"This path does not take {request.method}; /docs lists the methods.",
+    }
+    return blank_problem_response(
+        error.status_code, details.get(error.status_code, error.detail), error.headers
+    )
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    # What was sent is left out: it may be anything.
+    faults = [
+        {"parameter": str(fault["loc"][-1]), "detail": fault["msg"]}
+        for fault in cast(RequestValidationError, error).errors()
+    ]
+    detail = "; ".join(f"{fault['parameter']}: {fault['detail']}" for fault in faults)
+    return blank_problem_response(422, detail, errors=faults)

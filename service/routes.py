@@ -1,0 +1,232 @@
+"""What can be asked under /v1 and /health."""
+
+import json
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from service.engine import Engine
+from service.examination import Examination, Overlay, check_class
+from service.negotiation import negotiated
+from service.problems import (
+    VARY,
+    EmptyUpload,
+    FilmRefused,
+    FilmTooLarge,
+    MalformedForm,
+    MissingFile,
+    NotAcceptable,
+    NotAnImage,
+    NotReady,
+    UnknownClass,
+    UnknownModel,
+    UnreadableFilm,
+    UnsupportedFilm,
+    UnsupportedMediaType,
+    UploadTooLarge,
+    openapi_problems,
+)
+from service.schemas import (
+    EXAMPLE,
+    ColourMap,
+    ExplainedPrediction,
+    Health,
+    ModelDescription,
+    ModelList,
+    ModelSummary,
+    Prediction,
+)
+from service.uploads import FIELD, FILM_TYPES, FORM, film_upload
+from xai.explainer import Explainer
+from xai.heatmap import COLOUR_TABLE
+
+JSON = "application/json"
+PNG = "image/png"
+
+router = APIRouter()
+
+
+async def open_engine(request: Request) -> Engine:
+    """Return the engine that the lifespan opened.
+
+    Raises:
+        NotReady: It is not open yet, or not any more.
+    """
+    engine = getattr(request.app.state, "engine", None)
+    if engine is None:
+        raise NotReady("Ask again in a moment.")
+    return engine
+
+
+OpenEngine = Annotated[Engine, Depends(open_engine)]
+
+
+async def asked_model(
+    engine: OpenEngine,
+    model: Annotated[str | None, Query(description="Name of a model; see /v1/models.")] = None,
+) -> Explainer:
+    """Return the model that the client asks, the default one if it names none."""
+    return engine.explainer(model)
+
+
+AskedModel = Annotated[Explainer, Depends(asked_model)]
+Accept = Annotated[str | None, Header(include_in_schema=False)]
+Force = Annotated[
+    bool, Query(description="Explain the film even if it is unlike the training films.")
+]
+ClassName = Annotated[
+    str | None,
+    Query(alias="class", description="Class of the overlay; the predicted class if left out."),
+]
+
+BINARY = {"type": "string", "format": "binary"}
+FILM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A film (PNG, JPEG, TIFF, DICOM) in the form's field `{FIELD}`, "
+        "or as the body itself. Which format it is, the bytes tell.",
+        "content": {
+            FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY}}}
+        }
+        | {media_type: {"schema": BINARY} for media_type in FILM_TYPES},
+    }
+}
+PICTURE_PROBLEMS = openapi_problems(
+    MalformedForm,
+    NotAcceptable,
+    UploadTooLarge,
+    FilmTooLarge,
+    UnsupportedMediaType,
+    NotAnImage,
+    MissingFile,
+    EmptyUpload,
+    UnreadableFilm,
+    UnsupportedFilm,
+    NotReady,
+)
+FILM_PROBLEMS = PICTURE_PROBLEMS | openapi_problems(UnknownModel)
+EXPLAIN_PROBLEMS = FILM_PROBLEMS | openapi_problems(
+    FilmRefused, UnknownClass, MissingFile, EmptyUpload, UnreadableFilm, UnsupportedFilm
+)
+PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
+EXPLAIN_CONTENT = {JSON: {"example": EXAMPLE}} | PNG_CONTENT
+
+
+@router.post(
+    "/v1/predict",
+    tags=["films"],
+    response_model=Prediction,
+    responses=FILM_PROBLEMS,
+    openapi_extra=FILM_BODY,
+)
+async def predict(
+    request: Request, engine: OpenEngine, explainer: AskedModel, accept: Accept = None
+) -> Prediction:
+    """Say how probable each finding is on a film."""
+    negotiated(accept, (JSON,))
+    film = await film_upload(request, max_bytes=engine.max_upload_bytes)
+    return await engine.answer(explainer, film, Examination.prediction)
+
+
+@router.post(
+    "/v1/explain",
+    tags=["films"],
+    response_model=ExplainedPrediction,
+    responses=EXPLAIN_PROBLEMS | {200: {"content": EXPLAIN_CONTENT}},
+    openapi_extra=FILM_BODY,
+)
+async def explain(
+    request: Request,
+    engine: OpenEngine,
+    explainer: AskedModel,
+    *,
+    class_name: ClassName = None,
+    force: Force = False,
+    accept: Accept = None,
+) -> Response:
+    """Say how probable each finding is on a film, and where the evidence for it lies.
+
+    As JSON: the evidence for every class. With `Accept: image/png`: the film with the evidence for
+    one class painted over it, in the film's own pixels.
+    """
+    media_type = negotiated(accept, (JSON, PNG))
+    check_class(explainer, class_name)
+    film = await film_upload(request, max_bytes=engine.max_upload_bytes)
+    if media_type == PNG:
+        return _png(
+            await engine.answer(explainer, film, lambda said: said.overlay(class_name, force=force))
+        )
+    answer = await engine.answer(
+        explainer, film, lambda said: said.explained_prediction(force=force).model_dump_json()
+    )
+    return Response(answer, media_type=JSON, headers=VARY)
+
+
+@router.post(
+    "/v1/film",
+    tags=["films"],
+    response_class=Response,
+    responses=PICTURE_PROBLEMS | {200: {"description": "The film.", "content": PNG_CONTENT}},
+    openapi_extra=FILM_BODY,
+)
+async def film(request: Request, engine: OpenEngine, accept: Accept = None) -> Response:
+    """Show the film as the model's reader decodes it: its own pixels, 8 bits, as PNG.
+
+    For a page that shows a film of a format that browsers don't read (DICOM, TIFF, 16 bits).
+    """
+    negotiated(accept, (PNG,))
+    upload = await film_upload(request, max_bytes=engine.max_upload_bytes)
+    return Response(await engine.picture(upload), media_type=PNG)
+
+
+def _png(overlay: Overlay) -> Response:
+    headers = {
+        "Explanation-Class": quote(overlay.class_name),
+        "Explanation-Status": overlay.status,
+    }
+    return Response(overlay.png, media_type=PNG, headers=VARY | headers)
+
+
+@router.get("/v1/models", tags=["models"], responses=openapi_problems(NotReady))
+async def models(engine: OpenEngine) -> ModelList:
+    """List the models that can be asked."""
+    return ModelList(
+        models=[
+            ModelSummary(
+                name=name,
+                version=explainer.card.version,
+                sha256=explainer.sha256,
+                class_names=explainer.card.class_names,
+                is_default=name == engine.default_model,
+            )
+            for name, explainer in engine.explainers.items()
+        ]
+    )
+
+
+@router.get(
+    "/v1/models/{name}", tags=["models"], responses=openapi_problems(UnknownModel, NotReady)
+)
+async def model(name: str, engine: OpenEngine) -> ModelDescription:
+    """Show a model's card: what it is for, what it can't do, how well it does it."""
+    explainer = engine.explainer(name)
+    return ModelDescription(sha256=explainer.sha256, card=explainer.card)
+
+
+@router.get("/v1/colour-map", tags=["models"])
+async def colour_map() -> ColourMap:
+    """Show the colours of the overlays."""
+    return ColourMap.model_validate(json.loads(COLOUR_TABLE.read_text(encoding="utf-8")))
+
+
+@router.get("/health/live", tags=["health"])
+async def live() -> Health:
+    """Say that the process answers."""
+    return Health(status="live")
+
+
+@router.get("/health/ready", tags=["health"], responses=openapi_problems(NotReady))
+async def ready(_engine: OpenEngine) -> Health:
+    """Say that the models are loaded, checked against their cards, and warm."""
+    return Health(status="ready")

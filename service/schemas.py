@@ -1,0 +1,156 @@
+"""The shape of the answers; clients rely on it, so fields may be added but never renamed."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.card import ModelCard
+from models.radiograph import FilmFormat
+from xai.heatmap import Status
+
+Affine = Annotated[
+    tuple[float, float, float, float, float, float],
+    Field(
+        description="(a, b, c, d, e, f) takes grid coordinates to the film's own pixels: "
+        "x = a*column + b*row + c, y = d*column + e*row + f. "
+        "Cell (0, 0) covers [0, 1) x [0, 1), and so does pixel (0, 0)."
+    ),
+]
+
+
+class Answer(BaseModel):
+    """Base of every part of an answer; NaN and infinity are no JSON and are refused."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class ModelIdentity(Answer):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str
+    evidence_scale: float = Field(description="Evidence that gets full colour; above it, the same.")
+
+
+class Film(Answer):
+    """The film as it was decoded, after EXIF rotation."""
+
+    rows: int
+    columns: int
+    format: FilmFormat
+
+
+class Explanation(Answer):
+    """Where on the film the evidence for one class lies."""
+
+    status: Status = Field(
+        description="First that holds. `out_of_distribution`: the film is unlike the training "
+        "films, evidence is withheld. `no_positive_evidence`: no position argues for the class. "
+        "`below_threshold`: the class is not called present. `ok`."
+    )
+    method: Literal["grad_cam"] = "grad_cam"
+    target_layer: str
+    evidence: list[list[float]] | None = Field(
+        description="Rows of signed evidence in logits per position; Grad-CAM is its positive part."
+    )
+    affine: Affine
+
+
+class Finding(Answer):
+    """What the model says about one class."""
+
+    class_name: str
+    logit: float
+    probability: float = Field(description="Calibrated.")
+    threshold: float = Field(description="Probability from which the class is called present.")
+    decision: bool | None = Field(description="Called present; null for a refused film.")
+
+
+class ExplainedFinding(Finding):
+    """What the model says about one class, and where it sees it."""
+
+    explanation: Explanation
+
+
+class Prediction(Answer):
+    """What the model says about a film."""
+
+    model: ModelIdentity
+    film: Film
+    distance: float = Field(description="The larger, the less alike the training films.")
+    distance_threshold: float = Field(description="A film above it is refused.")
+    in_distribution: bool = Field(description="Whether the film is like the training films.")
+    predicted_class: str = Field(description="The class with the largest probability.")
+    findings: Sequence[Finding] = Field(description="Every class, in the model's order.")
+
+
+class ExplainedPrediction(Prediction):
+    """What the model says about a film, and where it sees it."""
+
+    findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
+
+
+class ModelSummary(Answer):
+    """One model that can be asked."""
+
+    name: str
+    version: str
+    sha256: str
+    class_names: tuple[str, ...]
+    is_default: bool
+
+
+class ModelList(Answer):
+    """The models that can be asked."""
+
+    models: list[ModelSummary]
+
+
+class ModelDescription(Answer):
+    """Everything known about a model."""
+
+    sha256: str
+    card: ModelCard
+
+
+class ColourMap(Answer):
+    """Colours of heat in [0, 1]: heat h has the colour `rgb[floor(255 h + 0.5)]`."""
+
+    name: str
+    source: str
+    rgb: list[tuple[int, int, int]]
+
+
+class Health(Answer):
+    """The server is well."""
+
+    status: Literal["live", "ready"]
+
+
+EXAMPLE = {
+    "model": {"name": "chest_cnn", "version": "1.0.0", "sha256": "9f2c…", "evidence_scale": 0.031},
+    "film": {"rows": 1955, "columns": 1841, "format": "dicom"},
+    "distance": 7.1,
+    "distance_threshold": 11.4,
+    "in_distribution": True,
+    "predicted_class": "pneumonia",
+    "findings": [
+        {
+            "class_name": "pneumonia",
+            "logit": 1.3,
+            "probability": 0.81,
+            "threshold": 0.44,
+            "decision": True,
+            "explanation": {
+                "status": "ok",
+                "method": "grad_cam",
+                "target_layer": "stages.3",
+                "evidence": [[0.0, -0.1], [0.4, 0.2]],
+                "affine": [131.5, 0.0, 0.0, 0.0, 139.6, 0.0],
+            },
+        }
+    ],
+}
+"""An explained prediction, shortened to one class and a grid of 2 x 2, for the documentation."""

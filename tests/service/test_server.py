@@ -1,0 +1,243 @@
+import asyncio
+import logging
+import re
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import Settings
+from tests.tiny_model import FILM, card, write_model
+from xai.explainer import Explainer
+
+
+def test_models_are_listed_with_their_hash(client: httpx.Client):
+    [model] = client.get("/v1/models").json()["models"]
+    assert model["name"] == "tiny"
+    assert model["is_default"] is True
+    assert model["class_names"] == ["normal", "pneumonia", "effusion"]
+    assert re.fullmatch("[0-9a-f]{64}", model["sha256"])
+
+
+def test_a_models_card_is_shown_whole(client: httpx.Client):
+    description = client.get("/v1/models/tiny").json()
+    assert description["card"] == card().model_dump(mode="json")
+    assert client.get("/v1/models/huge").status_code == 404
+
+
+def test_the_colour_map_has_256_colours(client: httpx.Client):
+    colour_map = client.get("/v1/colour-map").json()
+    assert colour_map["name"] == "inferno"
+    assert len(colour_map["rgb"]) == 256
+
+
+def test_health_is_live_and_ready(client: httpx.Client):
+    assert client.get("/health/live").json() == {"status": "live"}
+    assert client.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_a_server_without_its_models_is_live_but_not_ready(model_file: Path):
+    async def statuses(app: FastAPI) -> list[int]:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://server"
+        ) as client:
+            paths = ("/health/live", "/health/ready", "/v1/models")
+            return [(await client.get(path)).status_code for path in paths]
+
+    assert anyio.run(statuses, create_app(Settings(models=model_file))) == [200, 503, 503]
+
+
+def test_two_models_answer_under_their_names(tmp_path: Path):
+    write_model(tmp_path, name="second", version="2")
+    write_model(tmp_path, name="first", version="1")
+
+    async def versions() -> list[str]:
+        app = create_app(Settings(models=tmp_path))
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://server"
+            ) as client,
+        ):
+            paths = ("/v1/predict", "/v1/predict?model=second")
+            answers = [await client.post(path, content=FILM) for path in paths]
+            return [answer.json()["model"]["version"] for answer in answers]
+
+    assert anyio.run(versions) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"models": "nowhere"}, "models must be an ONNX file or a folder with one"),
+        ({"default_model": "huge"}, r"default_model must be one of \['tiny'\], not 'huge'"),
+    ],
+)
+def test_a_server_with_wrong_settings_does_not_start(model_file: Path, settings, fault):
+    app = create_app(Settings(**{"models": model_file} | settings))
+
+    async def start() -> None:
+        async with app.router.lifespan_context(app):
+            pass
+
+    with pytest.raises(ValueError, match=fault):
+        anyio.run(start)
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("CXR_PORT", "9000")
+    monkeypatch.setenv("CXR_MAX_UPLOAD_BYTES", "1000")
+    assert (Settings().port, Settings().max_upload_bytes) == (9000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/%00", 404),
+        ("GET", "/..%2f..%2fpyproject.toml", 404),
+        ("GET", "/v1/predict", 405),
+        ("DELETE", "/v1/models", 405),
+        ("POST", "/v1/explain?force=perhaps", 422),
+    ],
+)
+def test_every_error_is_a_problem_document(client: httpx.Client, method, path, status):
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json()) >= {"type", "title", "status", "detail"}
+
+
+def test_a_fault_of_ours_is_a_problem_that_gives_nothing_away(
+    client: httpx.Client, monkeypatch, caplog
+):
+    name = "Doe^Jane"  # not in the line that raises: its source is logged
+
+    def broken(*_: object) -> None:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(Explainer, "__call__", broken)
+    answer = client.post("/v1/predict", content=FILM)
+    assert (answer.status_code, answer.json()["type"]) == (500, "about:blank")
+    assert "RuntimeError" in caplog.text
+    assert "Doe" not in caplog.text + answer.text
+
+
+def test_file_names_reach_no_log(client: httpx.Client, caplog):
+    caplog.set_level(logging.DEBUG)
+    client.post("/v1/predict", files={"file": ("Jane_Doe.png", FILM)})
+    client.post("/v1/predict", files={"file": ("Jane_Doe.png", b"broken")})
+    client.post("/v1/predict", files={"Jane_Doe": ("Jane_Doe.png", FILM)})
+    assert "Jane_Doe" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/health/live", "/nothing"])
+def test_every_answer_carries_the_security_headers(client: httpx.Client, path: str):
+    headers = client.get(path).headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_documentation_page_loads_nothing_from_elsewhere(client: httpx.Client):
+    page = client.get("/docs").text
+    addresses = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert "//" not in address
+        assert client.get(f"/{address}").status_code == 200
+    assert "http" not in client.get("/docs/swagger/start.js").text
+
+
+def test_the_interface_is_described(client: httpx.Client):
+    paths = client.get("/openapi.json").json()["paths"]
+    explain = paths["/v1/explain"]["post"]
+    assert {"multipart/form-data", "image/png", "application/dicom"} <= set(
+        explain["requestBody"]["content"]
+    )
+    assert set(explain["responses"]["200"]["content"]) == {"application/json", "image/png"}
+    assert {"400", "404", "406", "409", "413", "415", "422", "503"} <= set(explain["responses"])
+    assert set(explain["responses"]["413"]["content"]) == {"application/problem+json"}
+    assert {parameter["name"] for parameter in explain["parameters"]} == {
+        "class",
+        "force",
+        "model",
+    }
+
+
+def test_a_slow_model_does_not_stall_the_server(client: httpx.Client, monkeypatch):
+    answer = Explainer.__call__
+
+    def slow(self: Explainer, pixels):
+        time.sleep(2)
+        return answer(self, pixels)
+
+    monkeypatch.setattr(Explainer, "__call__", slow)
+    with ThreadPoolExecutor() as pool:
+        prediction = pool.submit(client.post, "/v1/predict", content=FILM)
+        time.sleep(0.2)
+        start = time.monotonic()
+        assert client.get("/health/live").status_code == 200
+        assert time.monotonic() - start < 1
+        assert prediction.result().status_code == 200
+
+
+def test_many_requests_at_once_get_the_same_answer(client: httpx.Client):
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: client.post("/v1/explain", content=FILM).text, range(48)))
+    assert len(set(answers)) == 1
+
+
+def test_no_more_films_than_allowed_are_worked_on_at_once(model_file: Path, monkeypatch):
+    at_once, most = 0, 0
+
+    def counted(*_: object, **__: object) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.02)
+        at_once -= 1
+
+    monkeypatch.setattr("service.engine.examine", counted)
+
+    async def work() -> None:
+        app = create_app(Settings(models=model_file, concurrency=2))
+        async with app.router.lifespan_context(app):
+            engine = app.state.engine
+            await asyncio.gather(
+                *(engine.answer(engine.explainer(), FILM, lambda _: None) for _ in range(8))
+            )
+
+    asyncio.run(work())
+    assert most == 2
+
+
+@pytest.mark.parametrize("module", ["service.app", "service.__main__", "xai.heatmap", "cxr"])
+def test_the_server_loads_no_training_tools(module: str):
+    script = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert not {"torch", "onnx", "jaxtyping", "matplotlib", "tqdm", "pydicom"} & set(loaded)
+
+
+def test_a_server_process_is_ready_within_seconds(model_file: Path):
+    command = [sys.executable, "-m", "service", "--port", "0", "--models", str(model_file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        start = time.monotonic()
+        address = next(
+            found[0] for line in process.stderr if (found := re.search(r"http://[\d.:]+", line))
+        )
+        assert httpx.get(f"{address}/health/ready").json() == {"status": "ready"}
+        assert time.monotonic() - start < 10  # 2 s on an idle machine
+        process.terminate()

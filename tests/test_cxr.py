@@ -1,0 +1,112 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import cxr
+from tests.tiny_model import FILM, REFUSED_FILM, write_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"--model={write_model(tmp_path_factory.mktemp('model'))}"
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> str:
+    path = tmp_path / "film.png"
+    path.write_bytes(FILM)
+    return str(path)
+
+
+def test_help_names_every_verb_and_loads_none(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cxr.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"    {verb} " in text for verb in cxr.VERBS)
+
+
+def test_a_command_without_verb_is_wrongly_called(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cxr.main([])
+    assert "VERB" in capsys.readouterr().err
+
+
+def test_predict_prints_a_line_per_film(film: str, model: str, capsys):
+    assert cxr.main(["predict", film, film, model]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == second
+    assert first["file"] == film
+    assert first["predicted_class"] == "normal"
+
+
+def test_predict_goes_on_after_a_file_that_cannot_be_used(film: str, model: str, tmp_path, capsys):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no film")
+    assert cxr.main(["predict", str(broken), str(tmp_path / "missing"), film, model]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["error"]["status"] == 415
+    assert lines[1]["error"]["detail"] == "No such file or directory"
+    assert "findings" in lines[2]
+
+
+def test_explain_writes_an_overlay(film: str, model: str, tmp_path: Path, capsys):
+    overlay = tmp_path / "overlay.png"
+    arguments = ["explain", film, "-o", str(overlay), "--class", "pneumonia", "--json", model]
+    assert cxr.main(arguments) == 0
+    with Image.open(overlay) as picture:
+        assert picture.size == (48, 32)
+    printed = capsys.readouterr()
+    assert printed.err == "pneumonia: ok\n"
+    assert json.loads(printed.out)["findings"][1]["explanation"]["status"] == "ok"
+
+
+def test_explain_refuses_a_film_unless_forced(model: str, tmp_path: Path, capsys):
+    film, overlay = tmp_path / "film.png", tmp_path / "overlay.png"
+    film.write_bytes(REFUSED_FILM)
+    arguments = ["explain", str(film), "-o", str(overlay), model]
+    assert cxr.main(arguments) == 1
+    assert "distance" in capsys.readouterr().err
+    assert not overlay.exists()
+    assert cxr.main([*arguments, "--force"]) == 0
+
+
+def test_explain_names_the_classes_there_are(film: str, model: str, tmp_path: Path, capsys):
+    arguments = ["explain", film, "-o", str(tmp_path / "o.png"), "--class", "flu", model]
+    assert cxr.main(arguments) == 1
+    assert "normal, pneumonia, effusion" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["predict"], ["explain", "-o", "overlay.png"]])
+def test_a_model_that_is_none_is_named(verb: list[str], film: str, tmp_path: Path, capsys):
+    assert cxr.main([*verb, film, "--model", film]) == 1
+    assert "film.png: ONNX Runtime can't load it" in capsys.readouterr().err
+
+
+def test_explain_says_which_film_is_missing(model: str, tmp_path: Path, capsys):
+    film = str(tmp_path / "missing.png")
+    assert cxr.main(["explain", film, "-o", str(tmp_path / "o.png"), model]) == 1
+    assert film in capsys.readouterr().err
+
+
+def test_a_verb_is_handed_to_its_module(monkeypatch, tmp_path: Path):
+    (tmp_path / "some_job.py").write_text(
+        "def add_arguments(parser): parser.add_argument('x', type=int)\n"
+        "def run(arguments): return arguments.x\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(cxr.VERBS, "train", cxr.Verb("some_job", "some job"))
+    assert cxr.main(["train", "7"]) == 7
+
+
+def test_training_without_its_packages_says_what_to_install():
+    script = (
+        "import sys; sys.modules['torch'] = None; import cxr; sys.exit(cxr.main(['train', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the package torch is missing" in done.stderr
+    assert "pip install 'chest-xray-explainer[train]'" in done.stderr
