@@ -1,0 +1,68 @@
+"""Make the README's picture of the viewer: a running server is asked about a film in Chromium.
+
+cxr serve &
+python docs/make_screenshot.py --film FILM --out docs/images/viewer.png
+"""
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+CHROMIUM_ARGUMENTS = ("--no-sandbox", "--disable-gpu")
+SIZE = ViewportSize(width=1280, height=800)
+SAMPLES = ("drawn_normal", "drawn_opacity", "drawn_effusion")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the screenshot."""
+    wanted = _parser().parse_args(arguments)
+    wanted.out.parent.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=CHROMIUM_ARGUMENTS
+        )
+        page = browser.new_page(viewport=SIZE)
+        page.goto(wanted.url)
+        show_film(page, wanted.film, wanted.sample)
+        if wanted.class_name:
+            page.locator(f"input[name=finding][value='{wanted.class_name}']").check()
+        page.get_by_role("slider").fill(str(wanted.opacity))
+        page.screenshot(path=wanted.out)
+        browser.close()
+    return 0
+
+
+def show_film(page: Page, film: Path | None, sample: str) -> None:
+    """Open a film, or a drawn sample where there is none, and wait until it is explained.
+
+    Raises:
+        ValueError: The server had a problem with it.
+    """
+    if film is None:
+        page.locator(f"button[data-sample={sample}]").click()
+    else:
+        page.set_input_files("#pick", film)
+    page.wait_for_selector("body:is([data-state=answer], [data-state=problem])")
+    if page.locator("body").get_attribute("data-state") == "problem":
+        raise ValueError(f"film must be readable: {page.locator('#problem').inner_text()}")
+    page.wait_for_timeout(200)  # the canvases follow the layout one frame later
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--url", default="http://127.0.0.1:8000/", help="where the server listens")
+    parser.add_argument("--film", type=Path, help="a film (default: the drawn sample)")
+    parser.add_argument("--sample", choices=SAMPLES, default="drawn_opacity")
+    parser.add_argument("--class", dest="class_name", help="class to show (default: most likely)")
+    parser.add_argument("--opacity", type=int, default=50, help="in per cent")
+    parser.add_argument("--out", type=Path, default=Path("docs/images/viewer.png"))
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,18 @@
+/** Makes bars: a value against the threshold that decides about it. */
+
+/** Returns a bar whose length is `value` and whose tick is `threshold`, both in [0, 1]. */
+export function thresholdBar(value, threshold) {
+  const bar = element("span", { className: "threshold-bar" });
+  bar.ariaHidden = "true"; // the words beside it say the same
+  bar.style.setProperty("--value", value);
+  bar.style.setProperty("--threshold", threshold);
+  bar.append(element("span", { className: "length" }), element("span", { className: "tick" }));
+  return bar;
+}
+
+/** Returns a new element with these properties and children. */
+export function element(tag, properties = {}, children = []) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}

@@ -1,0 +1,16 @@
+/** Says in sentences what went wrong, and the way out. */
+
+import { problem as words } from "./strings.js";
+
+/** HTTP statuses (0: no answer at all) after which the same film may well succeed. */
+const WORTH_A_RETRY = new Set([0, 408, 429, 500, 502, 503, 504]);
+
+/** Shows a problem (an `ApiProblem`). */
+export function showProblem(elements, { title, detail, status }) {
+  elements.title.textContent = title;
+  elements.detail.textContent = detail;
+  elements.wayOut.textContent = words.wayOut[status] ?? words.wayOutElse;
+  elements.retry.textContent = words.retry;
+  elements.retry.hidden = !WORTH_A_RETRY.has(status);
+  elements.box.hidden = false;
+}

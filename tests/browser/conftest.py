@@ -1,0 +1,75 @@
+"""Real Chromium in front of a real server with the tiny model."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from service.app import create_app
+from service.settings import Settings
+from tests.browser.reader import Reader, reading
+from tests.service.conftest import serving
+from tests.tiny_model import write_model
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+REFUSED = "Failed to load resource: the server responded with a status of 4"
+"""Chromium reports every 4xx answer like this; tests of such answers expect it."""
+
+# Playwright keeps an event loop running in its thread: it ends with the module, not the session.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        missing = "Chromium is not installed (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a server with the tiny model listens."""
+    model = write_model(tmp_path_factory.mktemp("models"))
+    with serving(create_app(Settings(models=model))) as client:
+        yield str(client.base_url).rstrip("/")
+
+
+@pytest.fixture
+def reader(browser: Browser, address: str) -> Iterator[Reader]:
+    """A person at the page, who meets no console error and no other host."""
+    with reading(browser, address) as reader:
+        yield reader
+        assert [fault for fault in reader.faults if not fault.startswith(REFUSED)] == []
+        assert [url for url in reader.requests if not url.startswith(f"{address}/")] == []
+
+
+@pytest.fixture
+def reader_of(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Reader]]:
+    """Give a person at the page of a server whose tiny model has these changes in its card."""
+    with ExitStack() as stack:
+
+        def reader_of(**changes: Any) -> Reader:
+            app = create_app(Settings(models=write_model(tmp_path, **changes)))
+            client = stack.enter_context(serving(app))
+            return stack.enter_context(reading(browser, str(client.base_url).rstrip("/")))
+
+        yield reader_of

@@ -1,0 +1,54 @@
+"""Films whose answers by `tests.tiny_model` are known: it finds what is bright."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    ExplicitVRLittleEndian,
+)
+
+from tests.tiny_model import picture
+
+NORMAL, PNEUMONIA, EFFUSION = "Normal", "Pneumonia", "Effusion"
+
+
+def dark_noise(rows: int, columns: int) -> NDArray[np.uint8]:
+    """Return a dark film whose borders are no uniform lines, which would be trimmed."""
+    return np.random.default_rng(0).integers(40, 90, (rows, columns), dtype=np.uint8)
+
+
+def bright_square(rows: int = 320, columns: int = 480) -> bytes:
+    """Return a dark film whose lower right quarter is bright.
+
+    The tiny model calls pneumonia and effusion, and says that normal is most likely.
+    """
+    film = dark_noise(rows, columns)
+    film[rows // 2 :, columns // 2 :] += 165
+    return picture(film)
+
+
+def all_bright() -> bytes:
+    """Return a film that the tiny model refuses."""
+    return picture(255 - dark_noise(320, 480) // 8)
+
+
+def dicom(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a film as a DICOM file, MONOCHROME1: the bright is stored dark."""
+    film = Dataset()
+    film.file_meta = FileMetaDataset()
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.SOPClassUID = ComputedRadiographyImageStorage
+    film.SOPInstanceUID = "1.2.3"
+    film.Rows, film.Columns = pixels.shape
+    film.SamplesPerPixel = 1
+    film.PhotometricInterpretation = "MONOCHROME1"
+    film.BitsAllocated = film.BitsStored = 8
+    film.HighBit = 7
+    film.PixelRepresentation = 0
+    film.PixelData = (255 - pixels).tobytes()
+    file = io.BytesIO()
+    film.save_as(file, enforce_file_format=True)
+    return file.getvalue()

@@ -1,0 +1,112 @@
+"""A person in front of the page: opens films, chooses classes, looks at the canvases."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page
+
+Pixels = NDArray[np.uint8]
+
+PATIENCE_MILLISECONDS = 10_000
+
+READ = "body[data-state=answer]"
+FAILED = "body[data-state=problem]"
+
+DROP = """
+([name, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name));
+  const events = ["dragenter", "dragover", "drop"];
+  for (const type of events) {
+    document.body.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true }));
+  }
+}
+"""
+
+
+class Reader:
+    """A page, and what a person does with it.
+
+    Attributes:
+        page: Playwright's page, at the viewer.
+        faults: Console errors and warnings, and exceptions.
+        requests: Every address that was asked.
+    """
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self._listen()
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.goto(address)
+
+    def opens(self, film: bytes, name: str = "film.png") -> None:
+        """Pick a film and wait for the answer."""
+        self.picks(film, name)
+        self.page.wait_for_selector(READ)
+
+    def picks(self, film: bytes, name: str = "film.png") -> None:
+        """Pick a film in the file dialogue."""
+        file = FilePayload(name=name, mimeType="application/octet-stream", buffer=film)
+        self.page.set_input_files("#pick", files=[file])
+
+    def drops(self, film: bytes, name: str = "film.png") -> None:
+        """Drop a film on the page and wait for the answer."""
+        self.page.evaluate(DROP, [name, base64.b64encode(film).decode()])
+        self.page.wait_for_selector(READ)
+
+    def chooses(self, class_name: str) -> None:
+        """Click a finding."""
+        self.page.locator("label.finding", has_text=class_name).click()
+
+    def sets_opacity(self, per_cent: int) -> None:
+        """Move the slider."""
+        self.page.get_by_role("slider").fill(str(per_cent))
+
+    def presses(self, button: str) -> None:
+        """Click a button by the words on it."""
+        self.page.get_by_role("button", name=button).click()
+
+    def explanation(self) -> str:
+        """Return what is said about the map."""
+        return self.page.locator("#explanation").inner_text()
+
+    def finding(self, class_name: str) -> Locator:
+        """Return one finding of the list."""
+        return self.page.locator("label.finding", has_text=class_name)
+
+    def sees(self, canvas: str) -> Pixels:
+        """Return a canvas (`original` or `overlay`) as rows x columns x 3."""
+        url = self.page.locator(f"#{canvas}").evaluate("(canvas) => canvas.toDataURL()")
+        png = base64.b64decode(url.partition(",")[2])
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def colours(self) -> NDArray[np.uint8]:
+        """Return the colour table that the page painted with."""
+        answer = self.page.request.get(f"{self.address}/v1/colour-map")
+        return np.array(json.loads(answer.body())["rgb"], np.uint8)
+
+    def _listen(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(message.text)
+
+
+@contextmanager
+def reading(browser: Browser, address: str) -> Iterator[Reader]:
+    """Give a new reader of the page at an address."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        yield Reader(context.new_page(), address)
