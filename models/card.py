@@ -1,6 +1,6 @@
 """The model card: the frozen record that travels inside the ONNX file and configures the server."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,7 +66,7 @@ class Histogram(Record):
     counts: tuple[int, ...]
 
     @model_validator(mode="after")
-    def _one_edge_more_than_counts(self) -> Self:
+    def _one_edge_more_than_counts(self) -> "Histogram":
         if len(self.edges) != len(self.counts) + 1:
             raise ValueError(
                 f"edges must be one more than counts: {len(self.edges)}, {len(self.counts)}"
@@ -134,7 +134,7 @@ class NetworkSpec(Record):
     std: PositiveFloat
 
     @model_validator(mode="after")
-    def _class_names_differ(self) -> Self:
+    def _class_names_differ(self) -> "NetworkSpec":
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"class_names must differ from each other: {self.class_names}")
         return self
@@ -179,7 +179,7 @@ class ModelCard(NetworkSpec):
     code_revision: str
 
     @model_validator(mode="after")
-    def _one_entry_per_class(self) -> Self:
+    def _one_entry_per_class(self) -> "ModelCard":
         for field in ("decision_thresholds", "score_histograms"):
             if len(getattr(self, field)) != len(self.class_names):
                 raise ValueError(f"{field} must have one entry per class of {self.class_names}")

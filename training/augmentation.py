@@ -1,11 +1,13 @@
 """Random changes that leave a film's meaning as it is; no flip, because the heart has a side."""
 
+import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
@@ -30,7 +32,7 @@ class FilmAugmentation:
         if random.random() < self.config.downsampling:
             pixels = downsampled(pixels, random)
         if random.random() < self.config.jpeg:
-            pixels = transforms.jpeg(pixels, quality=int(random.integers(30, 95)))
+            pixels = compressed(pixels, random)
         return pixels
 
 
@@ -69,3 +71,10 @@ def downsampled(pixels: Pixels, random: np.random.Generator) -> Pixels:
     scale = random.uniform(0.4, 0.9)
     small = transforms.resize(pixels, [round(rows * scale), round(columns * scale)], antialias=True)
     return transforms.resize(small, [rows, columns])
+
+
+def compressed(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Return the film after JPEG compression with a quality between 30 and 95."""
+    file = io.BytesIO()
+    Image.fromarray(pixels[0].numpy()).save(file, "JPEG", quality=int(random.integers(30, 95)))
+    return torch.from_numpy(np.array(Image.open(file)))[None]

@@ -118,8 +118,10 @@ def read_config(path: Path) -> Config:
     """Return the run that the TOML file describes.
 
     Raises:
-        ValueError: Not TOML, or a field is unknown, missing or out of its range.
+        ValueError: The file is absent or not TOML, or a field is unknown, missing or out of range.
     """
+    if not path.is_file():
+        raise ValueError(f"config {path} does not exist")
     try:
         return Config.model_validate(tomllib.loads(path.read_text()))
     except tomllib.TOMLDecodeError as error:

@@ -1,0 +1,36 @@
+"""Temperature and thresholds find what was put in."""
+
+import numpy as np
+import pytest
+
+from training.calibration import calibrated, fitted_temperature, youden_threshold
+
+
+def test_the_temperature_that_was_put_in_is_found() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (20_000, 3))
+    targets = np.array([random.choice(3, p=row) for row in calibrated(logits, 1.0)])
+    assert fitted_temperature(logits * 2.5, targets) == pytest.approx(2.5, rel=0.05)
+
+
+def test_calibration_keeps_the_order_and_sums_to_one() -> None:
+    logits = np.array([[3.0, 1.0, -2.0]])
+    probabilities = calibrated(logits, 3.0)
+    assert probabilities.sum() == pytest.approx(1)
+    assert probabilities.argsort().tolist() == logits.argsort().tolist()
+
+
+def test_the_threshold_separates_what_can_be_separated() -> None:
+    threshold = youden_threshold(np.array([0.1, 0.2, 0.7, 0.9]), np.array([0, 0, 1, 1]))
+    assert threshold.value == pytest.approx(0.45)
+    assert (threshold.sensitivity, threshold.specificity) == (1, 1)
+
+
+def test_the_threshold_counts_as_the_server_does() -> None:
+    random = np.random.default_rng(1)
+    is_class = random.integers(2, size=300)
+    scores = np.clip(0.3 * is_class + random.uniform(0, 0.7, 300), 0, 1)
+    threshold = youden_threshold(scores, is_class)
+    called = scores >= threshold.value
+    assert called[is_class == 1].mean() == pytest.approx(threshold.sensitivity)
+    assert (~called)[is_class == 0].mean() == pytest.approx(threshold.specificity)

@@ -1,0 +1,73 @@
+"""Figures equal what can be worked out by hand, and intervals respect groups."""
+
+import numpy as np
+import pytest
+
+from training.metrics import (
+    balanced_accuracy,
+    class_auroc,
+    confusion,
+    expected_calibration_error,
+    macro_auroc,
+    with_interval,
+)
+
+PROBABILITIES = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.2, 0.8]])
+TARGETS = np.array([0, 0, 1, 1])
+
+
+def test_auroc_is_the_share_of_pairs_in_the_right_order() -> None:
+    assert class_auroc(1)(PROBABILITIES, TARGETS) == 3 / 4
+    assert macro_auroc(PROBABILITIES, TARGETS) == 3 / 4
+
+
+def test_balanced_accuracy_is_the_mean_recall() -> None:
+    assert balanced_accuracy(PROBABILITIES, TARGETS) == (1 + 0.5) / 2
+
+
+def test_confusion_has_true_classes_in_rows() -> None:
+    assert confusion(PROBABILITIES, TARGETS).tolist() == [[2, 0], [1, 1]]
+
+
+def test_confusion_keeps_classes_that_do_not_occur() -> None:
+    assert confusion(PROBABILITIES[:2], TARGETS[:2]).shape == (2, 2)
+
+
+def test_calibration_error_by_hand() -> None:
+    right, confidence = 3, 0.9 + 0.6 + 0.7 + 0.8
+    found = expected_calibration_error(PROBABILITIES, TARGETS, bins=1)
+    assert found == pytest.approx(abs(right - confidence) / 4)
+
+
+def test_overconfidence_is_a_calibration_error() -> None:
+    certain = np.tile([1.0, 0.0], (100, 1))
+    targets = np.array([0, 1] * 50)
+    assert expected_calibration_error(certain, targets) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_interval_holds_the_estimate() -> None:
+    random = np.random.default_rng(0)
+    targets = random.integers(2, size=200)
+    scores = np.clip(0.5 + 0.2 * (targets - 0.5) + random.normal(0, 0.2, 200), 0, 1)
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    groups = [str(film) for film in range(200)]
+    found = with_interval(macro_auroc, probabilities, targets, groups=groups, resamples=200)
+    assert found.low < found.estimate < found.high
+
+
+def test_copies_of_a_film_in_one_group_do_not_narrow_the_interval() -> None:
+    random = np.random.default_rng(0)
+    targets = random.integers(2, size=60)
+    scores = np.clip(random.uniform(size=60) * 0.7 + 0.3 * targets, 0, 1)
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    once = with_interval(
+        macro_auroc, probabilities, targets, groups=[str(n) for n in range(60)], resamples=300
+    )
+    tenfold = with_interval(
+        macro_auroc,
+        probabilities.repeat(10, axis=0),
+        targets.repeat(10),
+        groups=[str(n) for n in range(60) for _ in range(10)],
+        resamples=300,
+    )
+    assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, rel=0.2)
