@@ -1,0 +1,133 @@
+"""The two-dimensional convolution with stride, zero padding, dilation and groups."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.grad import conv2d_weight
+
+Pair = tuple[int, int]
+"""One figure for rows and one for columns."""
+
+
+def conv2d_forward(
+    x: Float[Tensor, "batch in_channels in_rows in_columns"],
+    weight: Float[Tensor, "out_channels group_channels kernel_rows kernel_columns"],
+    bias: Float[Tensor, " out_channels"] | None,
+    *,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Float[Tensor, "batch out_channels rows columns"]:
+    """Return the cross-correlation of `x` with the filters, plus the bias.
+
+    out[n, o, r, s] = bias[o]
+        + sum over i, u, v of weight[o, i, u, v] * x[n, i, r*stride + u*dilation - padding, ...]
+
+    Source:
+        Dumoulin and Visin 2016, arXiv:1603.07285, section 2.
+    """
+    return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_backward(
+    grad_out: Float[Tensor, "batch out_channels rows columns"],
+    weight: Float[Tensor, "out_channels group_channels kernel_rows kernel_columns"],
+    *,
+    grid: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Float[Tensor, "batch in_channels in_rows in_columns"]:
+    """Return the derivative by `x` (BP2): each output's error, stamped back with its filter.
+
+    That is the transposed convolution, an ordinary operator, which ONNX has as well.
+
+    Args:
+        grad_out: Derivative by the output.
+        weight: The filters.
+        grid: Rows and columns of `x`; several sizes give the same output where stride > 1.
+        stride: As in the forward pass; so are the others.
+        padding: Zeros on each side.
+        dilation: Distance between a filter's taps.
+        groups: Number of blocks that channels are split into.
+
+    Source:
+        Dumoulin and Visin 2016, arXiv:1603.07285, section 4.
+    """
+    left_over = _left_over(
+        grad_out, weight, grid, stride=stride, padding=padding, dilation=dilation
+    )
+    return functional.conv_transpose2d(
+        grad_out, weight, None, stride, padding, left_over, groups, dilation
+    )
+
+
+def conv2d_weight_gradient(
+    grad_out: Float[Tensor, "batch out_channels rows columns"],
+    x: Float[Tensor, "batch in_channels in_rows in_columns"],
+    *,
+    kernel: Pair,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Float[Tensor, "out_channels group_channels kernel_rows kernel_columns"]:
+    """Return the derivative by the filters (BP3): the input correlated with the output error.
+
+    The sum itself is PyTorch's primitive, for speed; tests write it out from the definition:
+    grad_weight[o, i, u, v] = sum over n, r, s of grad_out[n, o, r, s] * x[n, i, the tap's place].
+
+    Args:
+        grad_out: Derivative by the output.
+        x: The layer's input.
+        kernel: Rows and columns of the filters.
+        stride: As in the forward pass; so are the others.
+        padding: Zeros on each side.
+        dilation: Distance between a filter's taps.
+        groups: Number of blocks that channels are split into.
+
+    Source:
+        LeCun et al. 1989, doi:10.1162/neco.1989.1.4.541 (a shared weight sums over its uses).
+    """
+    shape = (grad_out.shape[1], x.shape[1] // groups, *kernel)
+    return conv2d_weight(  # type: ignore[no-untyped-call]
+        x, shape, grad_out, stride, padding, dilation, groups
+    )
+
+
+def conv2d_bias_gradient(
+    grad_out: Float[Tensor, "batch out_channels rows columns"],
+) -> Float[Tensor, " out_channels"]:
+    """Return the derivative by the bias (BP4): the error summed over batch and positions."""
+    return grad_out.sum(dim=(0, 2, 3))
+
+
+def size_pair(size: int | Sequence[int]) -> Pair:
+    """Return rows and columns for one figure that means both, or for two."""
+    rows, columns = (size, size) if isinstance(size, int) else size
+    return rows, columns
+
+
+def _left_over(
+    grad_out: Tensor,
+    weight: Tensor,
+    grid: Pair,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> Pair:
+    """Return how many last rows and columns of the input no filter reached."""
+    rows, columns = (
+        grid[axis]
+        + 2 * padding[axis]
+        - dilation[axis] * (weight.shape[2 + axis] - 1)
+        - 1
+        - stride[axis] * (grad_out.shape[2 + axis] - 1)
+        for axis in (0, 1)
+    )
+    return rows, columns

@@ -1,0 +1,131 @@
+"""Pooling: maximum, average, and the average over all positions."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from models.backprop.convolution import Pair, conv2d_backward
+
+
+class MaxPool(NamedTuple):
+    """What max-pooling returns.
+
+    Attributes:
+        out: Largest value of each window, [batch, channels, rows, columns].
+        positions: Where it stood in its channel, row * columns + column; the first one of a tie.
+    """
+
+    out: Tensor
+    positions: Tensor
+
+
+def max_pool_forward(
+    x: Float[Tensor, "batch channels in_rows in_columns"],
+    *,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
+) -> MaxPool:
+    """Return the largest value of each window, and where it stood.
+
+    Padding is no value: it never wins, even where all of the window is negative.
+
+    Args:
+        x: Input.
+        kernel: Rows and columns of a window.
+        stride: Distance between windows.
+        padding: Rows and columns by which windows may stand over the edge.
+        dilation: Distance between the pixels of a window.
+        ceil_mode: Whether a window that only just begins inside counts.
+    """
+    out, positions = functional.max_pool2d(
+        x, kernel, stride, padding, dilation, ceil_mode=ceil_mode, return_indices=True
+    )
+    return MaxPool(out, positions)
+
+
+def max_pool_backward(
+    grad_out: Float[Tensor, "batch channels rows columns"],
+    positions: Int[Tensor, "batch channels rows columns"],
+    *,
+    grid: Pair,
+) -> Float[Tensor, "batch channels in_rows in_columns"]:
+    """Return the derivative by `x` (BP2): each window's error goes to its winner alone.
+
+    Of equal winners the first takes all, as in autograd; a pixel that wins several windows sums.
+    (`x == out` would give the whole error to each of them.)
+
+    Args:
+        grad_out: Derivative by the output.
+        positions: As `max_pool_forward` returned them.
+        grid: Rows and columns of `x`.
+    """
+    grad_x = grad_out.new_zeros(*grad_out.shape[:2], grid[0] * grid[1])
+    grad_x = grad_x.scatter_add(2, positions.flatten(2), grad_out.flatten(2))
+    return grad_x.reshape(*grad_out.shape[:2], *grid)
+
+
+def average_pool_forward(
+    x: Float[Tensor, "batch channels in_rows in_columns"],
+    *,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return the mean of each window; padding counts as zeros."""
+    return functional.avg_pool2d(x, kernel, stride, padding)
+
+
+def average_pool_backward(
+    grad_out: Float[Tensor, "batch channels rows columns"],
+    *,
+    grid: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+) -> Float[Tensor, "batch channels in_rows in_columns"]:
+    """Return the derivative by `x` (BP2): each window's error, shared evenly by its pixels.
+
+    Average pooling is the convolution of every channel with a filter of equal weights, so this is
+    that convolution's backward.
+
+    Args:
+        grad_out: Derivative by the output.
+        grid: Rows and columns of `x`.
+        kernel: As in the forward pass; so are the others.
+        stride: Distance between windows.
+        padding: Zeros on each side.
+    """
+    channels = grad_out.shape[1]
+    share = grad_out.new_full((channels, 1, *kernel), 1 / (kernel[0] * kernel[1]))
+    return conv2d_backward(
+        grad_out, share, grid=grid, stride=stride, padding=padding, groups=channels
+    )
+
+
+def global_average_pool_forward(
+    x: Float[Tensor, "batch channels rows columns"],
+) -> Float[Tensor, "batch channels"]:
+    """Return the mean of each channel over its positions.
+
+    Source:
+        Lin et al. 2013, arXiv:1312.4400, section 3.2.
+    """
+    return x.mean(dim=(2, 3))
+
+
+def global_average_pool_backward(
+    grad_out: Float[Tensor, "batch channels"], *, grid: Pair
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return the derivative by `x` (BP2): every position gets the same share.
+
+    Args:
+        grad_out: Derivative by the output.
+        grid: Rows and columns of `x`.
+    """
+    share = grad_out / (grid[0] * grid[1])
+    return share[:, :, None, None].expand(-1, -1, *grid)

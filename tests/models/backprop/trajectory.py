@@ -1,0 +1,121 @@
+"""The fourth proof: whole networks, compared on gradients and on ten training steps."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.backprop.loss import cross_entropy_backward, cross_entropy_forward
+from models.backprop.network import forward_with_tape, parameter_gradients
+from models.chest_cnn import ChestCNN
+from tests.models.backprop.errors import Tensors, relative_error
+
+GradientsOf = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensors]]
+CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 1.5], dtype=torch.float64)
+SMOOTHING = 0.1
+
+
+class SmallChestCNN(ChestCNN):
+    """The same network with one narrow block per stage."""
+
+    widths = (3, 4, 5, 6)
+    blocks_per_stage = 1
+
+
+def network_in_float64(kind: type[ChestCNN] = SmallChestCNN, *, training: bool = True) -> ChestCNN:
+    """Return a network whose scales, shifts and statistics are random, so that none hides an error.
+
+    As it is initialised, a shift of 0 and a scale of 1 would make several wrong formulas right.
+    """
+    torch.manual_seed(3)
+    network = kind(classes=4, mean=0.5, std=0.25).double()
+    for name, values in network.state_dict().items():
+        if values.dim() == 1:
+            nn.init.uniform_(values, 0.5, 1.5)
+            values *= 1 if name.endswith("running_var") else random_signs(values)
+    return network.train(training)
+
+
+def random_signs(values: Tensor) -> Tensor:
+    return torch.randn_like(values).sign()
+
+
+def films(batch: int, size: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    pixels = torch.rand(batch, 1, size, size, generator=generator, dtype=torch.float64)
+    return pixels, torch.randint(0, 4, (batch,), generator=generator)
+
+
+def by_hand(network: nn.Module, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensors]:
+    logits, tape = forward_with_tape(network, pixels)
+    loss = cross_entropy_forward(
+        logits, targets, class_weights=CLASS_WEIGHTS, label_smoothing=SMOOTHING
+    )
+    grad_logits = cross_entropy_backward(loss.predicted, loss.true)
+    return loss.loss, parameter_gradients(tape, grad_logits)
+
+
+def by_autograd(network: nn.Module, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensors]:
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    loss = functional.cross_entropy(
+        network(pixels), targets, weight=CLASS_WEIGHTS, label_smoothing=SMOOTHING
+    )
+    gradients = torch.autograd.grad(loss, tuple(trained.values()))
+    return loss.detach(), dict(zip(trained, gradients, strict=True))
+
+
+def error_of_gradients(network: nn.Module, *, batch: int, size: int) -> float:
+    """Return the largest relative error of loss and of every parameter's gradient."""
+    answers = []
+    for gradients_of in (by_hand, by_autograd):
+        loss, gradients = gradients_of(copy.deepcopy(network), *films(batch, size))
+        answers.append(gradients | {"loss": loss})
+    return relative_error(*answers)
+
+
+def error_of_trajectory(network: nn.Module, *, rate: float = 0.02) -> float:
+    """Return by how much ten steps by hand and by autograd differ, at the worst of the steps."""
+    by_both = zip(
+        steps(network, by_hand, rate=rate),
+        steps(network, by_autograd, rate=rate),
+        strict=True,
+    )
+    return max(relative_error(seen, expected) for seen, expected in by_both)
+
+
+def steps(
+    network: nn.Module, gradients_of: GradientsOf, *, rate: float = 0.02
+) -> Iterator[Tensors]:
+    """Yield, after each of ten plain gradient steps, how far everything has moved; and the loss."""
+    trained = copy.deepcopy(network)
+    pixels, targets = films(3, 32)
+    for _ in range(10):
+        loss, gradients = gradients_of(trained, pixels, targets)
+        with torch.no_grad():
+            for name, gradient in gradients.items():
+                trained.get_parameter(name).sub_(rate * gradient)
+        yield moved(network, trained) | {"loss": loss}
+
+
+def moved(before: nn.Module, after: nn.Module) -> Tensors:
+    start, end = before.state_dict(), after.state_dict()
+    return {name: (end[name] - start[name]).double() for name in start}
+
+
+def error_of_slope(network: nn.Module, *, step: float = 1e-6) -> float:
+    """Return how far the gradient is from the loss's finite difference along a random direction."""
+    pixels, targets = films(3, 32)
+    _, gradients = by_hand(network, pixels, targets)
+    direction = {name: torch.randn_like(gradient) for name, gradient in gradients.items()}
+    ends = []
+    for signed_step in (step, -step):
+        shifted = copy.deepcopy(network)
+        with torch.no_grad():
+            for name, change in direction.items():
+                shifted.get_parameter(name).add_(signed_step * change)
+            ends.append(by_hand(shifted, pixels, targets)[0])
+    slope = (ends[0] - ends[1]) / (2 * step)
+    expected = sum((gradients[name] * change).sum() for name, change in direction.items())
+    return float(abs(expected - slope) / abs(slope))
