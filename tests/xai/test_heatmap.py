@@ -1,0 +1,194 @@
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+
+from xai.heatmap import (
+    COLOUR_TABLE,
+    Status,
+    colours,
+    explanation_status,
+    film_heat,
+    heat,
+    overlay,
+)
+
+POSITIVE = np.array([[0.0, 2.0], [-1.0, 0.5]])
+
+
+def one_hot_cell(grid, cell):
+    hot = np.zeros(grid, dtype=np.float32)
+    hot[cell] = 1
+    return hot
+
+
+def interpolated_slowly(grid, affine, row, column):
+    """One pixel of `film_heat` from the definition."""
+    a, _, c, _, e, f = affine
+    u, v = (column + 0.5 - c) / a, (row + 0.5 - f) / e
+    if not (0 <= u < grid.shape[1] and 0 <= v < grid.shape[0]):
+        return 0.0
+    u, v = np.clip(u - 0.5, 0, grid.shape[1] - 1), np.clip(v - 0.5, 0, grid.shape[0] - 1)
+    left, top = int(u), int(v)
+    right, bottom = min(left + 1, grid.shape[1] - 1), min(top + 1, grid.shape[0] - 1)
+    upper = (1 - u + left) * grid[top, left] + (u - left) * grid[top, right]
+    lower = (1 - u + left) * grid[bottom, left] + (u - left) * grid[bottom, right]
+    return (1 - v + top) * upper + (v - top) * lower
+
+
+@pytest.mark.parametrize(
+    ("evidence", "probability", "in_distribution", "force", "status"),
+    [
+        (POSITIVE, 0.9, True, False, Status.OK),
+        (POSITIVE, 0.5, True, False, Status.OK),
+        (POSITIVE, 0.4, True, False, Status.BELOW_THRESHOLD),
+        (-abs(POSITIVE), 0.9, True, False, Status.NO_POSITIVE_EVIDENCE),
+        (-abs(POSITIVE), 0.4, True, False, Status.NO_POSITIVE_EVIDENCE),
+        (POSITIVE, 0.9, False, False, Status.OUT_OF_DISTRIBUTION),
+        (-abs(POSITIVE), 0.4, False, False, Status.OUT_OF_DISTRIBUTION),
+        (-abs(POSITIVE), 0.4, False, True, Status.NO_POSITIVE_EVIDENCE),
+        (POSITIVE, 0.4, False, True, Status.BELOW_THRESHOLD),
+        (POSITIVE, 0.9, False, True, Status.OK),
+    ],
+)
+def test_the_status_is_the_first_reason_that_holds(
+    evidence, probability, in_distribution, force, status
+):
+    found = explanation_status(
+        evidence,
+        probability=probability,
+        threshold=0.5,
+        in_distribution=in_distribution,
+        force=force,
+    )
+    assert found is status
+
+
+def test_statuses_are_the_words_of_the_answer():
+    words = ["ok", "no_positive_evidence", "below_threshold", "out_of_distribution"]
+    assert [str(status) for status in Status] == words
+
+
+def test_heat_is_the_positive_part_on_the_scale():
+    found = heat(np.array([[-3.0, 0.0], [1.0, 8.0]]), 4.0)
+    assert found.dtype == np.float32
+    assert found.tolist() == [[0, 0], [0.25, 1]]
+
+
+def test_a_weak_map_stays_weak():
+    strong = np.array([[0.1, 4.0], [1.0, 2.0]])
+    weak = heat(strong / 50, 4.0)
+    assert weak.max() == pytest.approx(0.02)
+    assert colours(weak).max() < 30
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+def test_a_scale_that_is_not_positive_is_refused(scale):
+    with pytest.raises(ValueError, match="evidence_scale must be above 0"):
+        heat(POSITIVE, scale)
+
+
+def test_evidence_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="evidence must be finite"):
+        heat(np.array([[np.nan, 1.0]]), 1.0)
+
+
+def test_a_hot_cell_lands_where_the_affine_says_to_the_pixel():
+    hot = one_hot_cell((5, 7), (1, 3))
+    found = film_heat(hot, (11.0, 0.0, 20.0, 0.0, 9.0, 30.0), rows=120, columns=140)
+    # The cell's centre (3.5, 1.5) is x = 11 * 3.5 + 20 = 58.5 and y = 9 * 1.5 + 30 = 43.5.
+    assert found[43, 58] == 1
+    assert np.unravel_index(found.argmax(), found.shape) == (43, 58)
+    rows, columns = np.nonzero(found)
+    assert (rows.min(), rows.max()) == (43 - 8, 43 + 8)
+    assert (columns.min(), columns.max()) == (58 - 10, 58 + 10)
+
+
+def test_outside_the_trimmed_region_there_is_no_heat():
+    full = np.ones((2, 3), dtype=np.float32)
+    found = film_heat(full, (10.0, 0.0, 4.0, 0.0, 20.0, 6.0), rows=50, columns=40)
+    inside = np.zeros((50, 40), dtype=bool)
+    inside[6:46, 4:34] = True
+    assert np.array_equal(found == 1, inside)
+    assert np.array_equal(found == 0, ~inside)
+
+
+def test_film_heat_equals_the_definition_at_every_pixel():
+    grid = np.random.default_rng(0).random((3, 4)).astype(np.float32)
+    affine = (6.3, 0.0, 2.7, 0.0, 8.1, -3.4)
+    expected = [[interpolated_slowly(grid, affine, r, c) for c in range(33)] for r in range(25)]
+    assert np.allclose(film_heat(grid, affine, rows=25, columns=33), expected, atol=1e-6)
+
+
+def test_a_grid_finer_than_the_film_keeps_its_place():
+    found = film_heat(one_hot_cell((8, 8), (6, 2)), (0.5, 0.0, 0.0, 0.0, 0.5, 0.0), 4, 4)
+    assert np.unravel_index(found.argmax(), found.shape) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        (1.0, 0.1, 0.0, 0.0, 1.0, 0.0),
+        (1.0, 0.0, 0.0, -0.1, 1.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    ],
+)
+def test_an_affine_that_turns_shears_or_flattens_is_refused(affine):
+    with pytest.raises(ValueError, match="affine must only scale and shift"):
+        film_heat(one_hot_cell((2, 2), (0, 0)), affine, rows=4, columns=4)
+
+
+def test_colours_are_those_of_inferno():
+    levels = np.linspace(0, 1, 256)
+    expected = np.rint(np.array(colormaps["inferno"](np.arange(256)))[:, :3] * 255)
+    assert np.array_equal(colours(levels), expected)
+    assert colours(levels).dtype == np.uint8
+
+
+def test_more_heat_is_brighter():
+    luminance = colours(np.linspace(0, 1, 256)) @ np.array([0.2126, 0.7152, 0.0722])
+    assert np.all(np.diff(luminance) > -0.7)
+    assert luminance[-1] > 240 > 1 > luminance[0]
+
+
+def test_the_table_that_the_page_reads_says_where_it_is_from():
+    table = json.loads(COLOUR_TABLE.read_text(encoding="utf-8"))
+    assert np.array(table["rgb"]).shape == (256, 3)
+    assert re.search("matplotlib.*CC0", table["source"])
+
+
+def test_no_heat_leaves_the_film_grey():
+    film = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    grey = np.rint(255 * film)[..., None].repeat(3, axis=-1)
+    assert np.array_equal(overlay(film, np.zeros_like(film), opacity=1.0), grey)
+
+
+def test_full_heat_at_full_opacity_hides_the_film():
+    film = np.full((2, 2), 0.3)
+    painted = overlay(film, np.ones((2, 2)), opacity=1.0)
+    assert np.array_equal(painted, colours(np.ones((2, 2))))
+
+
+def test_an_opacity_of_zero_shows_the_film_alone():
+    film = np.full((2, 2), 0.2)
+    assert np.all(overlay(film, np.ones((2, 2)), opacity=0.0) == 51)
+
+
+def test_an_overlay_of_another_shape_or_opacity_is_refused():
+    with pytest.raises(ValueError, match=r"heat_on_film must have the film's shape \(2, 2\)"):
+        overlay(np.zeros((2, 2)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="opacity must lie in"):
+        overlay(np.zeros((2, 2)), np.zeros((2, 2)), opacity=1.5)
+
+
+def test_importing_heatmap_loads_no_training_tool():
+    script = (
+        "import sys, xai.heatmap; print({'torch', 'onnx', 'jaxtyping', 'matplotlib', 'tqdm'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr

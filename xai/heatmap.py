@@ -1,0 +1,152 @@
+"""What a reader sees: an evidence grid becomes a status, heat in [0, 1], colours, an overlay.
+
+Heat is evidence on the model's own fixed scale, never stretched map by map, so that a weak map
+looks weak. The colour table `inferno.json` lies beside this file; the viewer reads the same one.
+"""
+
+import json
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.radiograph import Affine
+
+Floats = NDArray[np.floating[Any]]
+
+COLOUR_TABLE = Path(__file__).with_name("inferno.json")
+"""JSON: `rgb` holds 256 colours, coldest first; heat h has the colour `floor(255 h + 0.5)`."""
+
+
+class Status(StrEnum):
+    """Whether a map may be read as an explanation, and if not, why not."""
+
+    OK = "ok"
+    NO_POSITIVE_EVIDENCE = "no_positive_evidence"
+    BELOW_THRESHOLD = "below_threshold"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+
+
+def explanation_status(
+    evidence: Floats,
+    *,
+    probability: float,
+    threshold: float,
+    in_distribution: bool,
+    force: bool = False,
+) -> Status:
+    """Return the first reason not to read the map as an explanation, or `ok`.
+
+    Args:
+        evidence: Signed evidence of one class, grid rows x grid columns.
+        probability: Calibrated probability of that class.
+        threshold: Decision threshold of that class; at or above it the class is called present.
+        in_distribution: Whether the film is like the training films.
+        force: Explain a film that is unlike them all the same.
+    """
+    if not in_distribution and not force:
+        return Status.OUT_OF_DISTRIBUTION
+    if not np.any(evidence > 0):
+        return Status.NO_POSITIVE_EVIDENCE
+    if probability < threshold:
+        return Status.BELOW_THRESHOLD
+    return Status.OK
+
+
+def heat(evidence: Floats, evidence_scale: float) -> NDArray[np.float32]:
+    """Return heat in [0, 1]: the positive part of the evidence on the model's fixed scale.
+
+    Args:
+        evidence: Signed evidence, any shape.
+        evidence_scale: Evidence that gets full colour, from the model card; above it heat stays 1.
+
+    Raises:
+        ValueError: `evidence_scale` is not above 0, or `evidence` is not finite.
+    """
+    if not evidence_scale > 0:
+        raise ValueError(f"evidence_scale must be above 0, not {evidence_scale}")
+    if not np.all(np.isfinite(evidence)):
+        raise ValueError("evidence must be finite, but holds NaN or infinity")
+    return np.clip(evidence / evidence_scale, 0, 1).astype(np.float32)
+
+
+def film_heat(
+    heat: NDArray[np.float32], affine: Affine, rows: int, columns: int
+) -> NDArray[np.float32]:
+    """Return heat at every pixel of the film, bilinear between the centres of the grid's cells.
+
+    Between the outermost centres and the grid's edge the outermost cell goes on; a pixel whose
+    centre lies outside the grid (in a border that was trimmed) gets 0.
+
+    Args:
+        heat: Heat in [0, 1], grid rows x grid columns.
+        affine: Grid coordinates to film pixels; cell (0, 0) and pixel (0, 0) cover [0, 1) x [0, 1).
+        rows: Rows of the film.
+        columns: Columns of the film.
+
+    Raises:
+        ValueError: `affine` turns or shears, or has a scale of 0.
+    """
+    a, b, c, d, e, f = affine
+    if b != 0 or d != 0 or a == 0 or e == 0:
+        raise ValueError(f"affine must only scale and shift (b = d = 0, a and e not 0): {affine}")
+    grid_rows, grid_columns = heat.shape
+    row_weights = _cell_weights(rows, scale=e, shift=f, cells=grid_rows)
+    column_weights = _cell_weights(columns, scale=a, shift=c, cells=grid_columns)
+    # Weights that should sum to 1 can miss it by a rounding error.
+    return np.clip(row_weights @ heat @ column_weights.T, 0, 1)
+
+
+def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDArray[np.float32]:
+    """Return what each cell gives to each pixel along one side, pixels x cells."""
+    position = (np.arange(length) + 0.5 - shift) / scale
+    between_centres = np.clip(position - 0.5, 0, cells - 1)
+    weights = np.maximum(0, 1 - np.abs(between_centres[:, None] - np.arange(cells)))
+    inside = (position >= 0) & (position < cells)
+    return (weights * inside[:, None]).astype(np.float32)
+
+
+def colours(heat: Floats) -> NDArray[np.uint8]:
+    """Return the colour of each heat in [0, 1] as 8-bit RGB in a new last axis.
+
+    Source:
+        The perceptually uniform map `inferno`, see `inferno.json`.
+    """
+    level = np.floor(np.clip(heat, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return _colour_table()[level]
+
+
+@cache
+def _colour_table() -> NDArray[np.uint8]:
+    table = json.loads(COLOUR_TABLE.read_text(encoding="utf-8"))
+    return np.array(table["rgb"], dtype=np.uint8)
+
+
+def overlay(
+    radiograph_pixels: Floats, heat_on_film: Floats, opacity: float = 0.5
+) -> NDArray[np.uint8]:
+    """Return the film as 8-bit RGB with its heat painted over: the more heat, the more paint.
+
+    A pixel is `(1 - opacity * heat) * grey + opacity * heat * colour`, so no heat leaves it grey.
+
+    Args:
+        radiograph_pixels: The film in [0, 1], rows x columns.
+        heat_on_film: Heat in [0, 1] of the same shape.
+        opacity: How much of the film full heat hides, in [0, 1].
+
+    Raises:
+        ValueError: The shapes differ, or `opacity` is outside [0, 1].
+    """
+    if radiograph_pixels.shape != heat_on_film.shape:
+        raise ValueError(
+            f"heat_on_film must have the film's shape {radiograph_pixels.shape}, "
+            f"not {heat_on_film.shape}"
+        )
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity must lie in [0, 1], not {opacity}")
+    paint = (opacity * heat_on_film)[..., None].astype(np.float32)
+    grey = 255 * radiograph_pixels[..., None].astype(np.float32)
+    return np.rint((1 - paint) * grey + paint * colours(heat_on_film)).astype(np.uint8)
