@@ -1,0 +1,62 @@
+# `make serve` and `make test` need python3.11 or newer and nothing else of ours; each makes its own
+# virtual environment. Missing Debian packages are installed when that is allowed, else named.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+SERVER := .venv-server
+TRAINING := .venv
+PIP := --disable-pip-version-check --quiet
+APT := $(shell if [ "$$(id -u)" = 0 ]; then echo "apt-get"; else echo "sudo -n apt-get"; fi)
+
+.PHONY: help serve test install chromium benchmarks screenshot clean
+
+help:  ## say what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
+
+serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start it; PORT=8000
+	$(SERVER)/bin/cxr serve --host $(HOST) --port $(PORT)
+
+test: install chromium  ## install everything and run all that CI runs
+	$(TRAINING)/bin/ruff format --check
+	$(TRAINING)/bin/ruff check
+	$(TRAINING)/bin/mypy
+	$(TRAINING)/bin/lint-imports
+	$(TRAINING)/bin/pytest
+
+install: $(TRAINING)/installed  ## install the training tools and the tests' tools (5 GB)
+
+benchmarks: install  ## measure maps in the graph, back-propagation by hand, and pytorch-grad-cam
+	$(TRAINING)/bin/python benchmarks/explanation.py
+	$(TRAINING)/bin/python benchmarks/backprop.py
+
+screenshot: install chromium  ## make README's picture of the viewer
+	$(TRAINING)/bin/python docs/make_screenshot.py --serve --sample drawn_opacity --out docs/viewer.png
+
+clean:  ## remove the virtual environments and caches
+	rm -rf $(SERVER) $(TRAINING) .*_cache .hypothesis
+
+$(SERVER)/installed: pyproject.toml
+	$(call virtual_environment,$(SERVER))
+	$(SERVER)/bin/pip install $(PIP) -e .
+	touch $@
+
+$(TRAINING)/installed: pyproject.toml
+	$(call virtual_environment,$(TRAINING))
+	$(TRAINING)/bin/pip install $(PIP) -e '.[train,dev]'
+	touch $@
+
+# The browser tests drive a real Chromium.
+chromium:
+	@command -v chromium >/dev/null \
+	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends chromium >/dev/null; } \
+	  || { echo "make: the browser tests need chromium: apt-get install chromium" >&2; exit 1; }
+
+# Debian's python3 has no venv until python3-venv is installed.
+define virtual_environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "make: needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $@" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+  || { $(APT) update -qq && $(APT) install -qq -y python3-venv >/dev/null; } \
+  || { echo "make: $(PYTHON) has no venv: apt-get install python3-venv" >&2; exit 1; }
+$(PYTHON) -m venv $(1)
+endef
