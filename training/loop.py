@@ -20,7 +20,7 @@ from training.dataset import FilmDataset
 from training.metrics import balanced_accuracy, macro_auroc
 from training.schedule import learning_rate_factor
 
-EpochRecord = dict[str, float]
+EpochRecord = dict[str, float | int]
 
 
 @dataclass
@@ -63,9 +63,9 @@ class TrainingRun:
 
     @property
     def is_best(self) -> bool:
-        """Whether the last epoch has the largest validation macro AUROC so far."""
-        scores = [record["val_macro_auroc"] for record in self.history]
-        return scores[-1] == max(scores) and scores.index(scores[-1]) == len(scores) - 1
+        """Whether no epoch has a larger validation macro AUROC, or as large with a smaller loss."""
+        scores = [(record["val_macro_auroc"], -record["val_loss"]) for record in self.history]
+        return scores[-1] == max(scores)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train the epochs that are left; each yields its record."""

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 
-def draw_curves(history: Sequence[dict[str, float]], file: Path) -> None:
+def draw_curves(history: Sequence[Mapping[str, float | int]], file: Path) -> None:
     """Write losses, validation scores and learning rate by epoch as a PNG."""
     panels = (
         ("loss", ("train_loss", "val_loss")),

@@ -7,6 +7,7 @@ derivatives of logits: a probability saturates, and its derivative vanishes wher
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from models.backprop.linear import linear_backward
 from models.backprop.pooling import global_average_pool_backward
@@ -74,6 +75,8 @@ def class_evidence(
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2 (before the ReLU).
     """
+    if channel_weights.shape[0] == 1:  # the same for every film: one product, not one per film
+        return conv2d(activations, channel_weights[0, :, :, None, None])
     return torch.einsum("bkc,bcrs->bkrs", channel_weights, activations)
 
 

@@ -21,16 +21,18 @@ def test_calibration_keeps_the_order_and_sums_to_one() -> None:
 
 
 def test_the_threshold_separates_what_can_be_separated() -> None:
-    threshold = youden_threshold(np.array([0.1, 0.2, 0.7, 0.9]), np.array([0, 0, 1, 1]))
+    threshold = youden_threshold(
+        np.array([0.1, 0.2, 0.7, 0.9]), np.array([False, False, True, True])
+    )
     assert threshold.value == pytest.approx(0.45)
     assert (threshold.sensitivity, threshold.specificity) == (1, 1)
 
 
 def test_the_threshold_counts_as_the_server_does() -> None:
     random = np.random.default_rng(1)
-    is_class = random.integers(2, size=300)
+    is_class = random.random(300) < 0.5
     scores = np.clip(0.3 * is_class + random.uniform(0, 0.7, 300), 0, 1)
     threshold = youden_threshold(scores, is_class)
     called = scores >= threshold.value
-    assert called[is_class == 1].mean() == pytest.approx(threshold.sensitivity)
-    assert (~called)[is_class == 0].mean() == pytest.approx(threshold.specificity)
+    assert called[is_class].mean() == pytest.approx(threshold.sensitivity)
+    assert (~called)[~is_class].mean() == pytest.approx(threshold.specificity)

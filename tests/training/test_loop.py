@@ -1,0 +1,98 @@
+"""The loop's parts do what their names say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.chest_cnn import ChestCNN
+from training.config import TrainingConfig
+from training.dataset import FilmDataset, class_numbers
+from training.loop import TrainingRun, class_weights, epoch_order, predicted_logits
+from training.manifest import Film
+
+
+def run(**changes: object) -> TrainingRun:
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1] * 4)
+    config = TrainingConfig.model_validate({"epochs": 2, "batch_size": 4} | changes)
+    return TrainingRun(ChestCNN(classes=2, mean=0.5, std=0.3), config, films, films)
+
+
+def test_each_epoch_sees_every_film_once_in_a_new_order() -> None:
+    first, second = (epoch_order(50, seed=0, epoch=epoch) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert first != second
+
+
+def test_balanced_class_weights_make_every_class_count_the_same() -> None:
+    targets = [0] * 6 + [1] * 2
+    weights = class_weights(targets, TrainingConfig(epochs=1))
+    assert (6 * weights[0]).item() == pytest.approx((2 * weights[1]).item())
+    assert sum(weights[target].item() for target in targets) == pytest.approx(len(targets))
+
+
+def test_class_weights_can_be_switched_off() -> None:
+    config = TrainingConfig(epochs=1, class_weights="none")
+    assert class_weights([0, 0, 1], config).tolist() == [1, 1]
+
+
+def test_weight_decay_spares_biases_and_normalisation() -> None:
+    groups = run().optimiser.param_groups
+    undecayed = next(group for group in groups if group["weight_decay"] == 0)
+    assert all(parameter.ndim <= 1 for parameter in undecayed["params"])
+    assert len(undecayed["params"]) > 0
+
+
+def test_gradients_are_clipped() -> None:
+    training = run(gradient_clipping=1e-3)
+    next(training.epochs())
+    norms = [parameter.grad.norm() for parameter in training.network.parameters()]
+    assert torch.stack(norms).norm() <= 1.001e-3
+
+
+def test_bfloat16_keeps_float32_weights() -> None:
+    training = run(precision="bfloat16")
+    record = next(training.epochs())
+    assert np.isfinite(record["train_loss"])
+    assert all(parameter.dtype == torch.float32 for parameter in training.network.parameters())
+
+
+def test_the_averaged_network_lags_behind() -> None:
+    training = run(model_ema_decay=0.9, learning_rate=1e-2)
+    list(training.epochs())
+    differs = [
+        not torch.equal(average, last)
+        for average, last in zip(
+            training.averaged_network.parameters(), training.network.parameters(), strict=True
+        )
+    ]
+    assert all(differs)
+
+
+@pytest.mark.parametrize(
+    ("auroc", "loss", "is_best"), [(0.9, 2.0, True), (0.8, 0.4, True), (0.8, 0.6, False)]
+)
+def test_the_best_epoch_has_the_largest_auroc_then_the_smallest_loss(
+    auroc: float, loss: float, is_best: bool
+) -> None:
+    training = run()
+    training.history = [
+        {"val_macro_auroc": 0.8, "val_loss": 0.5},
+        {"val_macro_auroc": auroc, "val_loss": loss},
+    ]
+    assert training.is_best == is_best
+
+
+def test_predictions_do_not_depend_on_the_batch_size() -> None:
+    training = run()
+    one, many = (predicted_logits(training.network, training.val, batch_size=n) for n in (1, 8))
+    assert torch.allclose(one, many, atol=1e-5)
+
+
+def test_a_label_that_is_no_class_is_named() -> None:
+    film = Film(Path("a.png"), "gout", "p", "p", "clinic", "val")
+    with pytest.raises(ValueError, match=r"labels \['gout'\] are none of the classes"):
+        class_numbers([film], ("normal", "spot"))

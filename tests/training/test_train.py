@@ -1,0 +1,99 @@
+"""A run can be interrupted anywhere, and says where it stands."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.checkpoint import load_checkpoint
+from tests.bright_spot import config, write_set
+from training.loop import TrainingRun
+from training.train import RunFolder, train
+
+
+def records(folder: RunFolder) -> list[dict[str, float]]:
+    return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    return write_set(tmp_path / "films", films=24)
+
+
+def test_a_run_folder_holds_all_it_promises(spot_run: RunFolder) -> None:
+    assert len(records(spot_run)) == 10
+    assert json.loads(spot_run.config.read_text())["name"] == "spot_cnn"
+    assert spot_run.curves.read_bytes().startswith(b"\x89PNG")
+    network, spec = load_checkpoint(spot_run.best)
+    assert spec.class_names == ("normal", "spot")
+    assert spec.activation_grid == (4, 4)
+
+
+def test_the_loss_falls_and_the_spot_is_learnt(spot_run: RunFolder) -> None:
+    history = records(spot_run)
+    assert history[-1]["train_loss"] < history[0]["train_loss"] / 2
+    assert max(record["val_macro_auroc"] for record in history) == 1.0
+
+
+def test_mean_and_std_are_those_of_the_training_films(spot_run: RunFolder) -> None:
+    _, spec = load_checkpoint(spot_run.best)
+    assert 0.3 < spec.mean < 0.5
+    assert 0.02 < spec.std < 0.2
+
+
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    train(config(manifest, epochs=4), whole)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(TrainingRun, "_step", interrupted_after(2, TrainingRun._step))
+        train(config(manifest, epochs=4), killed)
+    assert len(records(killed)) == 2
+    train(config(manifest, epochs=4), killed)
+    assert records(killed) == records(whole)
+    assert same_weights(killed.best, whole.best)
+
+
+def interrupted_after(steps: int, step):  # type: ignore[no-untyped-def]
+    left = iter(range(steps))
+
+    def interrupted(*arguments):  # type: ignore[no-untyped-def]
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    return interrupted
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    ours, theirs = (load_checkpoint(folder)[0].state_dict() for folder in (first, second))
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_finished_run_stays_as_it_is(manifest: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(config(manifest, epochs=1), folder)
+    before = folder.metrics.read_text()
+    train(config(manifest, epochs=1), folder)
+    assert folder.metrics.read_text() == before
+
+
+def test_a_folder_with_another_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(config(manifest, epochs=1), folder)
+    with pytest.raises(ValueError, match="holds a run of another config"):
+        train(config(manifest, epochs=2), folder)
+
+
+def test_a_patient_in_two_splits_stops_the_training(manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text(manifest.read_text().replace(",p4,", ",p0,"))
+    with pytest.raises(ValueError, match=r"patient_id stand in more than one split.*p0"):
+        train(config(manifest), RunFolder(tmp_path / "run"))
+
+
+def test_an_unreadable_film_is_named(manifest: Path, tmp_path: Path) -> None:
+    (manifest.parent / "0.png").write_bytes(b"not a film")
+    with pytest.raises(ValueError, match=r"0\.png"):
+        train(config(manifest), RunFolder(tmp_path / "run"))

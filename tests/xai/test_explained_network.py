@@ -1,0 +1,52 @@
+"""What is exported explains itself: evidence and logits belong together."""
+
+import pytest
+import torch
+
+from models.chest_cnn import ChestCNN
+from xai.explained_network import Distance, ExplainedNetwork
+from xai.grad_cam import centred_head
+
+
+@pytest.fixture
+def network() -> ExplainedNetwork:
+    torch.manual_seed(0)
+    classifier = ChestCNN(classes=3, mean=0.5, std=0.25).double()
+    torch.nn.init.normal_(classifier.head.weight)
+    torch.nn.init.normal_(classifier.head.bias)
+    classifier.head = centred_head(classifier.head)
+    distance = Distance(torch.eye(192), torch.zeros(3, 192))
+    return ExplainedNetwork(classifier, distance, temperature=2.0).double().eval()
+
+
+PIXELS = torch.rand(2, 1, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_evidence_summed_over_positions_plus_bias_is_the_logit(network: ExplainedNetwork) -> None:
+    explanation = network(PIXELS)
+    logits = explanation.evidence.sum(dim=(2, 3)) + network.network.head.bias
+    assert torch.allclose(logits, explanation.logits, rtol=1e-12)
+
+
+def test_evidence_is_grad_cam_of_the_logit_by_autograd(network: ExplainedNetwork) -> None:
+    activations = network.network.features(PIXELS).detach().requires_grad_()
+    logit = network.network.classify(activations)[:, 1].sum()
+    (gradient,) = torch.autograd.grad(logit, activations)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    expected = (weights * activations).sum(dim=1)
+    assert torch.allclose(network(PIXELS).evidence[:, 1], expected, rtol=1e-12)
+
+
+def test_centred_evidence_sums_to_zero_over_classes(network: ExplainedNetwork) -> None:
+    assert network(PIXELS).evidence.sum(dim=1).abs().max() < 1e-12
+
+
+def test_probabilities_use_the_temperature(network: ExplainedNetwork) -> None:
+    explanation = network(PIXELS)
+    expected = torch.softmax(explanation.logits / 2.0, dim=1)
+    assert torch.allclose(explanation.probabilities, expected)
+
+
+def test_distance_is_that_of_the_nearest_class(network: ExplainedNetwork) -> None:
+    pooled = network.network.features(PIXELS).mean(dim=(2, 3))
+    assert torch.allclose(network(PIXELS).distance, pooled.norm(dim=1))

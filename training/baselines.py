@@ -1,0 +1,70 @@
+"""What can be guessed without looking at the lungs; a network has to beat these."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.ensemble import RandomForestClassifier
+
+from training.dataset import class_numbers
+from training.manifest import Film
+
+Probabilities = Float[np.ndarray, "films classes"]
+
+
+def file_statistics(film: Film) -> NDArray[np.float64]:
+    """Return nine numbers of a film's file: shape, size, grey levels, border and sharpness."""
+    with Image.open(film.path) as image:
+        grey = np.asarray(image.convert("L"), np.float64)
+    rows, columns = grey.shape
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    sharpness = np.abs(np.diff(grey, axis=1)).mean() + np.abs(np.diff(grey, axis=0)).mean()
+    bytes_per_pixel = film.path.stat().st_size / grey.size
+    return np.array(
+        [
+            columns / rows,
+            min(rows, columns),
+            bytes_per_pixel,
+            grey.mean(),
+            grey.std(),
+            (grey < 8).mean(),
+            (grey > 247).mean(),
+            border.mean(),
+            sharpness,
+        ]
+    )
+
+
+def thumbnail(film: Film) -> NDArray[np.float64]:
+    """Return the film as 32x32 grey values, one after the other."""
+    with Image.open(film.path) as image:
+        return np.asarray(image.convert("L").resize((32, 32)), np.float64).ravel()
+
+
+def source_majority(
+    train: Sequence[Film], films: Sequence[Film], class_names: Sequence[str]
+) -> Probabilities:
+    """Return the share of each class among the training films of the film's source."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for film in train:
+        counts[film.source][film.label] += 1
+    shares = np.array(
+        [[counts[film.source][name] for name in class_names] for film in films], np.float64
+    )
+    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1)
+
+
+def baseline_probabilities(
+    train: Sequence[Film], films: Sequence[Film], class_names: Sequence[str]
+) -> dict[str, Probabilities]:
+    """Return what each baseline, fitted on `train`, says of `films`, by the baseline's name."""
+    targets = class_numbers(train, class_names)
+    answers = {"source only": source_majority(train, films, class_names)}
+    for name, features in (("nine file statistics", file_statistics), ("32x32 pixels", thumbnail)):
+        forest = RandomForestClassifier(500, class_weight="balanced", random_state=0, n_jobs=-1)
+        forest.fit(np.stack([features(film) for film in train]), targets)
+        answers[name] = forest.predict_proba(np.stack([features(film) for film in films]))
+    return answers

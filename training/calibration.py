@@ -1,0 +1,57 @@
+"""Probabilities that mean what they say, and the thresholds that decide; both fixed on val."""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import roc_curve
+
+from models.card import DecisionThreshold
+
+Logits = Float[np.ndarray, "films classes"]
+Targets = Int[np.ndarray, " films"]
+
+
+def calibrated(logits: Logits, temperature: float) -> Float[np.ndarray, "films classes"]:
+    """Return softmax(logits / temperature)."""
+    return np.asarray(softmax(logits / temperature, axis=1))
+
+
+def fitted_temperature(logits: Logits, targets: Targets) -> float:
+    """Return the temperature with the smallest mean negative log-likelihood, in [0.05, 20].
+
+    Source:
+        Guo et al. 2017, arXiv:1706.04599, equation 9.
+    """
+
+    def negative_log_likelihood(log_temperature: float) -> float:
+        log_probabilities = log_softmax(logits / math.exp(log_temperature), axis=1)
+        return float(-log_probabilities[np.arange(len(targets)), targets].mean())
+
+    bounds = (math.log(0.05), math.log(20))
+    return math.exp(minimize_scalar(negative_log_likelihood, bounds=bounds, method="bounded").x)
+
+
+def youden_threshold(
+    probabilities: Float[np.ndarray, " films"], is_class: Bool[np.ndarray, " films"]
+) -> DecisionThreshold:
+    """Return the threshold with the largest sensitivity + specificity - 1.
+
+    It lies half-way between the lowest probability called positive and the next below it, so that
+    a film just like the one that set it is not decided by rounding.
+
+    Source:
+        Youden 1950, Cancer 3(1):32-35.
+    """
+    false_positive_rate, sensitivity, thresholds = roc_curve(
+        is_class, probabilities, drop_intermediate=False
+    )
+    best = int(np.argmax(sensitivity - false_positive_rate))
+    below = probabilities[probabilities < thresholds[best]]
+    return DecisionThreshold(
+        value=float((thresholds[best] + below.max(initial=0.0)) / 2),
+        sensitivity=float(sensitivity[best]),
+        specificity=float(1 - false_positive_rate[best]),
+    )

@@ -1,0 +1,161 @@
+"""What a model said of films whose class is known, and how good that was."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from tqdm import tqdm
+
+from models.card import Metric, ModelCard
+from models.radiograph import network_pixels, read_radiograph
+from training.calibration import calibrated
+from training.dataset import class_numbers
+from training.manifest import Film
+from training.metrics import (
+    Statistic,
+    balanced_accuracy,
+    class_auroc,
+    confusion,
+    expected_calibration_error,
+    macro_auroc,
+    with_interval,
+)
+from xai.explainer import Answers, Explainer
+
+Probabilities = Float[np.ndarray, "films classes"]
+
+
+def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
+    """Yield the answers for each film, a batch of one each, as the server gives them."""
+    card = explainer.card
+    for film in tqdm(films, "evaluating", unit="film", leave=False):
+        pixels = network_pixels(
+            read_radiograph(film.path.read_bytes()),
+            image_size=card.image_size,
+            resize_mode=card.resize_mode,
+        ).pixels
+        yield explainer(pixels[None, None])
+
+
+def figure(
+    name: str,
+    statistic: Statistic,
+    probabilities: Probabilities,
+    *,
+    films: Sequence[Film],
+    class_names: Sequence[str],
+    class_name: str | None = None,
+) -> Metric:
+    """Return one statistic of the films' probabilities, its interval bootstrapped by group."""
+    found = with_interval(
+        statistic,
+        probabilities,
+        np.array(class_numbers(films, class_names)),
+        groups=[film.group_id for film in films],
+    )
+    return Metric(
+        name=name,
+        split=films[0].split,
+        class_name=class_name,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+    )
+
+
+def discrimination(
+    probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
+) -> tuple[Metric, ...]:
+    """Return macro AUROC, balanced accuracy and each class's AUROC."""
+    over_all = {"macro_auroc": macro_auroc, "balanced_accuracy": balanced_accuracy}
+    return (
+        *(
+            figure(name, statistic, probabilities, films=films, class_names=class_names)
+            for name, statistic in over_all.items()
+        ),
+        *(
+            figure(
+                "auroc",
+                class_auroc(number),
+                probabilities,
+                films=films,
+                class_names=class_names,
+                class_name=name,
+            )
+            for number, name in enumerate(class_names)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers for films whose class is known.
+
+    Attributes:
+        card: The model's.
+        films: In the order of the rows below.
+        logits: As the network gives them.
+        distance: From the training films.
+    """
+
+    card: ModelCard
+    films: tuple[Film, ...]
+    logits: Float[np.ndarray, "films classes"]
+    distance: Float[np.ndarray, " films"]
+
+    @property
+    def targets(self) -> Int[np.ndarray, " films"]:
+        """The true class numbers."""
+        return np.array(class_numbers(self.films, self.card.class_names))
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """Calibrated."""
+        return calibrated(self.logits, self.card.temperature)
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Return discrimination, and the calibration error before and after scaling."""
+        names = self.card.class_names
+        before, after = (
+            figure(
+                f"expected_calibration_error_{when}",
+                expected_calibration_error,
+                calibrated(self.logits, temperature),
+                films=self.films,
+                class_names=names,
+            )
+            for when, temperature in (("unscaled", 1.0), ("scaled", self.card.temperature))
+        )
+        return (*discrimination(self.probabilities, self.films, names), before, after)
+
+    def confusion_by_source(self) -> dict[str, list[list[int]]]:
+        """Return confusion matrices (true class by row) over all films and for each source."""
+        sources = np.array([film.source for film in self.films])
+        chosen = {"all": np.full(len(sources), True)}
+        chosen |= {source: sources == source for source in sorted(set(sources.tolist()))}
+        return {
+            name: confusion(self.probabilities[rows], self.targets[rows]).tolist()
+            for name, rows in chosen.items()
+        }
+
+    @property
+    def refused_share(self) -> float:
+        """Share of films called unlike the training films."""
+        return float((self.distance > self.card.distance_threshold).mean())
+
+
+def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
+    """Return the model's answers for the films.
+
+    Raises:
+        ValueError: A film's label is none of the model's classes.
+    """
+    class_numbers(films, explainer.card.class_names)
+    answers = list(explained_films(explainer, films))
+    return Evaluation(
+        card=explainer.card,
+        films=tuple(films),
+        logits=np.concatenate([answer.logits for answer in answers]),
+        distance=np.concatenate([answer.distance for answer in answers]),
+    )

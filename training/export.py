@@ -1,0 +1,149 @@
+"""`cxr export`: from a run folder to one ONNX file that explains, with its card inside."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from models.card import Metric, NetworkSpec
+from models.checkpoint import load_checkpoint
+from models.chest_cnn import ChestCNN
+from training.calibration import calibrated, fitted_temperature
+from training.config import Config
+from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.evaluation import discrimination
+from training.manifest import Film, Split, of_split, read_manifest
+from training.model_card import golden_answer, model_card, training_data
+from training.onnx_file import write_checked
+from training.outliers import fitted_distance
+from training.split import check_split
+from training.train import RunFolder
+from xai.explained_network import ExplainedNetwork, Explanation
+from xai.grad_cam import centred_head
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr export`."""
+    parser.add_argument("run", type=Path, help="folder that `cxr train` wrote")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    parser.add_argument("--manifest", type=Path, help="instead of the run's manifest")
+    parser.add_argument(
+        "--test", action="store_true", help="put the figures on the test split into the card"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, and say how far ONNX Runtime is from PyTorch; exit code 0."""
+    report = export(
+        RunFolder(arguments.run),
+        arguments.output,
+        manifest=arguments.manifest,
+        with_test=arguments.test,
+    )
+    sys.stdout.write(report + "\n")
+    return 0
+
+
+@dataclass(frozen=True)
+class FilmSet:
+    """The films of one split, and as a network sees them."""
+
+    films: tuple[Film, ...]
+    dataset: FilmDataset
+
+    @property
+    def targets(self) -> Int[np.ndarray, " films"]:
+        """The true class numbers."""
+        return np.array(self.dataset.targets)
+
+    def batches(self) -> DataLoader[tuple[torch.Tensor, int]]:
+        """Return pixels and class numbers, 64 films at a time, in order."""
+        return DataLoader(self.dataset, batch_size=64)
+
+
+def export(
+    folder: RunFolder, output: Path, *, manifest: Path | None = None, with_test: bool = False
+) -> str:
+    """Write the ONNX file of the run's best weights and return a sentence on its exactness.
+
+    Temperature, decision thresholds, evidence scale and distance threshold are chosen on val.
+
+    Args:
+        folder: A run of `cxr train`.
+        output: The file to write; it appears only when all checks have passed.
+        manifest: Where the films are now, if not where the run found them.
+        with_test: Look at the test split and put its figures into the card.
+
+    Raises:
+        ValueError: The run or its data is unfit, or ONNX Runtime's answers differ from PyTorch's.
+    """
+    config, network, spec = _trained(folder)
+    manifest = manifest or config.data.manifest
+    films = read_manifest(manifest)
+    check_split(films)
+    train, val = (_film_set(films, split, spec) for split in ("train", "val"))
+    distance = fitted_distance(pooled_features(network, train), train.targets)
+    answers = explained(ExplainedNetwork(network, distance, temperature=1.0), val)
+    temperature = fitted_temperature(answers.logits.numpy(), val.targets)
+    explainer = ExplainedNetwork(network, distance, temperature=temperature).eval()
+    card = model_card(
+        config,
+        spec,
+        answers=answers,
+        targets=val.targets,
+        temperature=temperature,
+        golden=golden_answer(explainer, spec.image_size),
+        data=training_data(films, config, manifest),
+        metrics=_test_metrics(explainer, films, spec) if with_test else (),
+    )
+    pixels = torch.stack([val.dataset[index][0] for index in range(min(16, len(val.films)))])
+    return write_checked(explainer, card, output, pixels=pixels)
+
+
+def _trained(folder: RunFolder) -> tuple[Config, ChestCNN, NetworkSpec]:
+    if not folder.config.is_file():
+        raise ValueError(f"{folder.path} is not a run folder: it has no {folder.config.name}")
+    config = Config.model_validate_json(folder.config.read_text())
+    network, spec = load_checkpoint(folder.best)
+    if not isinstance(network, ChestCNN):
+        raise ValueError(f"only chest_cnn can be exported, not {spec.architecture}")
+    network.head = centred_head(network.head)
+    return config, network.eval(), spec
+
+
+def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet:
+    chosen = of_split(films, split)
+    pixels = decoded_films(chosen, image_size=spec.image_size, resize_mode=spec.resize_mode)
+    return FilmSet(chosen, FilmDataset(pixels, class_numbers(chosen, spec.class_names)))
+
+
+@torch.inference_mode()
+def pooled_features(network: ChestCNN, films: FilmSet) -> Float[np.ndarray, "films channels"]:
+    """Return the activations of the target layer, averaged over positions."""
+    batches = tqdm(films.batches(), "features", unit="batch", leave=False)
+    return torch.cat([network.features(pixels).mean(dim=(2, 3)) for pixels, _ in batches]).numpy()
+
+
+@torch.inference_mode()
+def explained(network: ExplainedNetwork, films: FilmSet) -> Explanation:
+    """Return the explanations of all films, one after the other."""
+    network.eval()
+    batches = tqdm(films.batches(), "explaining", unit="batch", leave=False)
+    explanations = [network(pixels) for pixels, _ in batches]
+    return Explanation(*(torch.cat(parts) for parts in zip(*explanations, strict=True)))
+
+
+def _test_metrics(
+    network: ExplainedNetwork, films: Sequence[Film], spec: NetworkSpec
+) -> tuple[Metric, ...]:
+    test = _film_set(films, "test", spec)
+    logits = explained(network, test).logits.numpy()
+    probabilities = calibrated(logits, float(network.temperature))
+    return discrimination(probabilities, test.films, spec.class_names)

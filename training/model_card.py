@@ -1,0 +1,149 @@
+"""What of a run goes into the model card."""
+
+import base64
+import io
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from models.card import (
+    Golden,
+    Grid,
+    Histogram,
+    Metric,
+    ModelCard,
+    NetworkSpec,
+    TrainingData,
+)
+from training.calibration import calibrated, youden_threshold
+from training.config import Config
+from training.manifest import Film, manifest_sha256
+from training.phantom import draw_film
+from training.split import split_sha256
+from xai.explained_network import ExplainedNetwork, Explanation
+
+DISTANCE_QUANTILE = 0.97
+"""Share of val films that the distance threshold lets pass."""
+
+EVIDENCE_QUANTILE = 0.99
+"""Share of positive evidence of the true class, on val, that does not saturate the colours."""
+
+
+def model_card(
+    config: Config,
+    spec: NetworkSpec,
+    *,
+    answers: Explanation,
+    targets: Int[np.ndarray, " films"],
+    temperature: float,
+    golden: Golden,
+    data: TrainingData,
+    metrics: tuple[Metric, ...],
+) -> ModelCard:
+    """Return the card of a trained network.
+
+    Args:
+        config: How it was trained.
+        spec: Which network it is.
+        answers: Its explanations of val films.
+        targets: Those films' class numbers.
+        temperature: Fitted on them.
+        golden: An input with its outputs.
+        data: Which films taught it.
+        metrics: Figures with intervals.
+    """
+    probabilities = calibrated(answers.logits.numpy(), temperature)
+    distance = answers.distance.numpy()
+    return ModelCard(
+        **spec.model_dump(),
+        name=config.name,
+        version=config.version,
+        temperature=temperature,
+        decision_thresholds=tuple(
+            youden_threshold(probabilities[:, number], targets == number)
+            for number in range(len(spec.class_names))
+        ),
+        evidence_scale=evidence_scale(answers.evidence, targets),
+        distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
+        golden=golden,
+        score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
+        distance_histogram=histogram(distance, (0.0, float(distance.max()))),
+        metrics=metrics,
+        training_data=data,
+        intended_use=config.intended_use,
+        limits=config.limits,
+        code_revision=code_revision(),
+    )
+
+
+def evidence_scale(
+    evidence: Float[Tensor, "films classes grid_rows grid_columns"],
+    targets: Int[np.ndarray, " films"],
+) -> float:
+    """Return the 99th percentile of positive evidence of the true class.
+
+    Raises:
+        ValueError: There is no positive evidence at all: the network has learnt nothing.
+    """
+    of_true_class = evidence.numpy()[np.arange(len(targets)), targets]
+    positive = of_true_class[of_true_class > 0]
+    if not positive.size:
+        raise ValueError("no val film has positive evidence of its class: train for longer")
+    return float(np.quantile(positive, EVIDENCE_QUANTILE))
+
+
+def histogram(
+    values: Float[np.ndarray, " films"], span: tuple[float, float], *, bins: int = 20
+) -> Histogram:
+    """Return counts in equal steps over `span`."""
+    counts, edges = np.histogram(values, bins, span)
+    return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
+
+
+@torch.inference_mode()
+def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
+    """Return a drawn film with the network's answer, for a runtime to repeat."""
+    drawing = draw_film("opacity", seed=0).pixels
+    grey = np.array(Image.fromarray(drawing).resize(image_size[::-1]))
+    answer = network(torch.from_numpy(grey).float()[None, None] / 255)
+    png = io.BytesIO()
+    Image.fromarray(grey).save(png, "PNG")
+    return Golden(
+        pixels_png=base64.b64encode(png.getvalue()).decode(),
+        logits=answer.logits[0].tolist(),
+        probabilities=answer.probabilities[0].tolist(),
+        distance=answer.distance[0].item(),
+        evidence=answer.evidence[0].tolist(),
+    )
+
+
+def training_data(films: Sequence[Film], config: Config, manifest: Path) -> TrainingData:
+    """Return which films taught the network, as hashes and counts."""
+    return TrainingData(
+        manifest_sha256=manifest_sha256(manifest),
+        split_sha256=split_sha256(films),
+        films=dict(Counter(film.split for film in films)),
+        description=config.data.description,
+    )
+
+
+def code_revision() -> str:
+    """Return this checkout's git revision, `-dirty` when it has changes, or "unknown"."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return described.stdout.strip()

@@ -1,0 +1,26 @@
+"""How unlike the training films a film is: fitted on train, its threshold chosen on val."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.linalg import cholesky
+from sklearn.covariance import LedoitWolf
+
+from xai.explained_network import Distance
+
+
+def fitted_distance(
+    features: Float[np.ndarray, "films features"], targets: Int[np.ndarray, " films"]
+) -> Distance:
+    """Return the Mahalanobis distance whose class means and covariance fit pooled features.
+
+    Source:
+        Lee et al. 2018, arXiv:1807.03888, equation 1; shrinkage of Ledoit and Wolf 2004,
+        J. Multivariate Analysis 88(2), equation 14.
+    """
+    means = np.stack([features[targets == k].mean(axis=0) for k in range(targets.max() + 1)])
+    fit = LedoitWolf(assume_centered=True).fit((features - means[targets]).astype(np.float64))
+    whitening = cholesky(fit.precision_)  # upper triangular W with W^T W = precision
+    return Distance(
+        torch.tensor(whitening, dtype=torch.float32), torch.tensor(means, dtype=torch.float32)
+    )
