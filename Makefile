@@ -30,7 +30,7 @@ benchmarks: install  ## measure maps in the graph, back-propagation by hand, and
 	$(TRAINING)/bin/python benchmarks/backprop.py
 
 screenshot: install chromium  ## make README's picture of the viewer
-	$(TRAINING)/bin/python docs/make_screenshot.py --serve --sample drawn_opacity --out docs/viewer.png
+	$(TRAINING)/bin/python docs/make_screenshot.py
 
 clean:  ## remove the virtual environments and caches
 	rm -rf $(SERVER) $(TRAINING) .*_cache .hypothesis

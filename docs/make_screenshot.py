@@ -1,13 +1,18 @@
-"""Make the README's picture of the viewer: a running server is asked about a film in Chromium.
+"""Make README's picture of the viewer: our own server is asked about a film, in Chromium.
 
-cxr serve &
-python docs/make_screenshot.py --film FILM --out docs/images/viewer.png
+python docs/make_screenshot.py [--film FILM] [--out docs/viewer.png]
 """
 
 import argparse
 import shutil
-from collections.abc import Sequence
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
@@ -20,12 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the screenshot."""
     wanted = _parser().parse_args(arguments)
     wanted.out.parent.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
+    with own_server() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=CHROMIUM_ARGUMENTS
         )
         page = browser.new_page(viewport=SIZE)
-        page.goto(wanted.url)
+        page.goto(url)
         show_film(page, wanted.film, wanted.sample)
         if wanted.class_name:
             page.locator(f"input[name=finding][value='{wanted.class_name}']").check()
@@ -33,6 +38,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page.screenshot(path=wanted.out)
         browser.close()
     return 0
+
+
+@contextmanager
+def own_server() -> Iterator[str]:
+    """Run `cxr serve` with its default model and yield its address."""
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "service", "--port", str(port)])
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health/ready")
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(url: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def show_film(page: Page, film: Path | None, sample: str) -> None:
@@ -55,12 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--url", default="http://127.0.0.1:8000/", help="where the server listens")
     parser.add_argument("--film", type=Path, help="a film (default: the drawn sample)")
     parser.add_argument("--sample", choices=SAMPLES, default="drawn_opacity")
     parser.add_argument("--class", dest="class_name", help="class to show (default: most likely)")
     parser.add_argument("--opacity", type=int, default=50, help="in per cent")
-    parser.add_argument("--out", type=Path, default=Path("docs/images/viewer.png"))
+    parser.add_argument("--out", type=Path, default=Path("docs/viewer.png"))
     return parser
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from service.app import create_app
 from service.settings import Settings
 from tests.browser.reader import Reader, reading
-from tests.service.conftest import serving
+from tests.running_server import serving
 from tests.tiny_model import write_model
 
 ARGUMENTS = [

@@ -19,7 +19,7 @@ TARGETS = np.array([0, 1] * 200)
 
 
 def test_it_equals_the_definition(features: np.ndarray) -> None:
-    means = np.stack([features[TARGETS == k].mean(axis=0) for k in (0, 1)])
+    means = np.stack([features[number == TARGETS].mean(axis=0) for number in (0, 1)])
     precision = LedoitWolf(assume_centered=True).fit(features - means[TARGETS]).precision_
     offset = np.array([3.0, -2.0, 1.0])
     by_class = [(offset - mean) @ precision @ (offset - mean) for mean in means]

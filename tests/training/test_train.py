@@ -25,7 +25,7 @@ def test_a_run_folder_holds_all_it_promises(spot_run: RunFolder) -> None:
     assert len(records(spot_run)) == 10
     assert json.loads(spot_run.config.read_text())["name"] == "spot_cnn"
     assert spot_run.curves.read_bytes().startswith(b"\x89PNG")
-    network, spec = load_checkpoint(spot_run.best)
+    _, spec = load_checkpoint(spot_run.best)
     assert spec.class_names == ("normal", "spot")
     assert spec.activation_grid == (4, 4)
 
@@ -47,9 +47,10 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(
 ) -> None:
     whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
     train(config(manifest, epochs=4), whole)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(TrainingRun, "_step", interrupted_after(2, TrainingRun._step))
-        train(config(manifest, epochs=4), killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(config(manifest, epochs=4), killed)
     assert len(records(killed)) == 2
     train(config(manifest, epochs=4), killed)
     assert records(killed) == records(whole)

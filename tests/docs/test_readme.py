@@ -1,0 +1,80 @@
+"""What README says is true: its table, its examples, its links."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import cxr
+from docs.insert_results import EVALUATION, with_table
+from service.app import create_app
+from service.settings import DEFAULT_MODELS, Settings
+from tests.running_server import serving
+from xai.explainer import Explainer
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> str:
+    return "\n".join(re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL))
+
+
+def commands(start: str) -> list[str]:
+    return [line.split("  #")[0] for line in blocks("sh").splitlines() if line.startswith(start)]
+
+
+def test_the_results_table_is_what_the_evaluation_printed() -> None:
+    assert with_table(README, json.loads(EVALUATION.read_text())) == README
+
+
+def test_the_evaluation_is_of_the_default_model() -> None:
+    card = Explainer(DEFAULT_MODELS / "chest_cnn.onnx").card
+    model = json.loads(EVALUATION.read_text())["model"]
+    assert (model["name"], model["version"]) == (card.name, card.version)
+
+
+def test_the_python_example_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    exec(compile(blocks("python"), "README.md", "exec"), {})
+    assert re.fullmatch(r"pneumonia: [01]\.\d\d\n", capsys.readouterr().out)
+
+
+def test_the_curl_examples_are_answered(tmp_path: Path) -> None:
+    lines = commands("curl")
+    assert len(lines) >= 3
+    with serving(create_app(Settings())) as client:
+        for line in lines:
+            address = str(client.base_url).rstrip("/")
+            words = shlex.split(line.replace("http://127.0.0.1:8000", address))
+            words = [str(tmp_path / word) if word == "overlay.png" else word for word in words]
+            subprocess.run([*words, "--fail", "--silent"], cwd=ROOT, check=True)
+    assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("line", commands("cxr predict") + commands("cxr explain"))
+def test_the_command_line_examples_run(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "service").symlink_to(ROOT / "service")
+    assert cxr.main(shlex.split(line)[1:]) == 0
+
+
+@pytest.mark.parametrize("line", [line for line in commands("cxr") if "serve" not in line])
+def test_every_verb_in_readme_exists(line: str) -> None:
+    assert line.split()[1] in cxr.VERBS
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_every_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+def test_it_says_what_it_is_not() -> None:
+    assert "Research use only. Not a medical device." in README
