@@ -1,8 +1,6 @@
 # `make serve` and `make test` need python3.11 or newer and nothing else of ours; each makes its own
 # virtual environment. Missing Debian packages are installed when that is allowed, else named.
 PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 8000
 SERVER := .venv-server
 TRAINING := .venv
 PIP := --disable-pip-version-check --quiet
@@ -14,7 +12,7 @@ help:  ## say what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
 
 serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start it; PORT=8000
-	$(SERVER)/bin/cxr serve --host $(HOST) --port $(PORT)
+	$(SERVER)/bin/cxr serve $(if $(PORT),--port $(PORT))
 
 test: install chromium  ## install everything and run all that CI runs
 	$(TRAINING)/bin/ruff format --check
@@ -45,11 +43,12 @@ $(TRAINING)/installed: pyproject.toml
 	$(TRAINING)/bin/pip install $(PIP) -e '.[train,dev]'
 	touch $@
 
-# The browser tests drive a real Chromium.
+# The tests drive a real Chromium, and run README's curl lines.
 chromium:
-	@command -v chromium >/dev/null \
-	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends chromium >/dev/null; } \
-	  || { echo "make: the browser tests need chromium: apt-get install chromium" >&2; exit 1; }
+	@command -v chromium >/dev/null && command -v curl >/dev/null \
+	  || { $(APT) update -qq \
+	    && $(APT) install -qq -y --no-install-recommends chromium curl >/dev/null; } \
+	  || { echo "make: the tests need: apt-get install chromium curl" >&2; exit 1; }
 
 # Debian's python3 has no venv until python3-venv is installed.
 define virtual_environment

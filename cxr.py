@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"cxr {argv[0]}: {_remedy(package)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"cxr {argv[0]}: stopped", file=sys.stderr)
+        return 130
     except (ValueError, OSError) as error:  # what a user gave is at fault; the message says how
         print(f"cxr {argv[0]}: {error}", file=sys.stderr)
         return 1
@@ -51,7 +54,9 @@ def _run(argv: Sequence[str]) -> int:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     modules = {}
     for name, verb in VERBS.items():
-        subparser = verbs.add_parser(name, help=verb.help, description=f"{verb.help}.".capitalize())
+        subparser = verbs.add_parser(
+            name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}."
+        )
         if name in argv[:1]:
             modules[name] = import_module(verb.module)
             modules[name].add_arguments(subparser)

@@ -21,22 +21,60 @@ from models.backprop.loss import cross_entropy_backward, cross_entropy_forward
 from models.backprop.network import forward_with_tape, parameter_gradients
 from models.chest_cnn import ChestCNN
 
-Gradients = dict[str, Tensor]
-GradientsOf = Callable[[nn.Module, Tensor, Tensor], Gradients]
+Tensors = dict[str, Tensor]
+GradientsOf = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensors]]
 
 
-def by_hand(network: nn.Module, pixels: Tensor, targets: Tensor) -> Gradients:
-    """Return every parameter's gradient, computed by this repository."""
+def by_hand(
+    network: nn.Module,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> tuple[Tensor, Tensors]:
+    """Return the loss and every trainable parameter's gradient, computed by this repository."""
     logits, tape = forward_with_tape(network, pixels)
-    loss = cross_entropy_forward(logits, targets)
-    return parameter_gradients(tape, cross_entropy_backward(loss.predicted, loss.true))
+    loss = cross_entropy_forward(
+        logits, targets, class_weights=class_weights, label_smoothing=label_smoothing
+    )
+    return loss.loss, parameter_gradients(tape, cross_entropy_backward(loss.predicted, loss.true))
 
 
-def by_autograd(network: nn.Module, pixels: Tensor, targets: Tensor) -> Gradients:
-    """Return every parameter's gradient, computed by PyTorch."""
-    names, parameters = zip(*network.named_parameters(), strict=True)
-    loss = cross_entropy(network(pixels), targets)
-    return dict(zip(names, torch.autograd.grad(loss, parameters), strict=True))
+def by_autograd(
+    network: nn.Module,
+    pixels: Tensor,
+    targets: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> tuple[Tensor, Tensors]:
+    """Return the loss and every trainable parameter's gradient, computed by PyTorch."""
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    loss = cross_entropy(
+        network(pixels), targets, weight=class_weights, label_smoothing=label_smoothing
+    )
+    gradients = torch.autograd.grad(loss, tuple(trained.values()))
+    return loss.detach(), dict(zip(trained, gradients, strict=True))
+
+
+def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
+    """Return each tensor's largest difference, relative to the largest entry expected of it.
+
+    Tensors below a millionth of the largest one count as that.
+    """
+    floor = 1e-6 * max(map(largest, expected.values()))
+    differences = {name: largest(seen[name] - expected[name]) for name in expected}
+    # Where all is 0, the error is 0 and not 0 / 0.
+    return {
+        name: difference and difference / max(largest(expected[name]), floor)
+        for name, difference in differences.items()
+    }
+
+
+def largest(gradient: Tensor) -> float:
+    """Return the largest absolute entry."""
+    return float(gradient.detach().abs().max())
 
 
 def median_seconds(
@@ -53,16 +91,12 @@ def median_seconds(
     return [statistics.median(times[1:]) for times in seconds]
 
 
-def relative_errors(network: nn.Module) -> dict[str, float]:
+def errors_of_gradients(network: nn.Module) -> dict[str, float]:
     """Return the relative error of every parameter's gradient."""
     pixels, targets = films(2, torch.float64)
-    expected = by_autograd(network, pixels, targets)
-    seen = by_hand(network, pixels, targets)
-    floor = 1e-6 * max(float(gradient.abs().max()) for gradient in expected.values())
-    return {
-        name: float((seen[name] - gradient).abs().max()) / max(float(gradient.abs().max()), floor)
-        for name, gradient in expected.items()
-    }
+    _, seen = by_hand(network, pixels, targets)
+    _, expected = by_autograd(network, pixels, targets)
+    return relative_errors(seen, expected)
 
 
 def films(batch: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -90,8 +124,8 @@ def layer_of(parameter_name: str) -> str:
 def print_errors() -> None:
     """Print the largest relative error of each layer, in both modes."""
     network = chest_cnn(torch.float64)
-    training = relative_errors(network.train())
-    running = relative_errors(network.eval())
+    training = errors_of_gradients(network.train())
+    running = errors_of_gradients(network.eval())
     print("| layer | training | running statistics |\n| --- | --- | --- |")
     for layer in dict.fromkeys(map(layer_of, training)):
         names = [name for name in training if layer_of(name) == layer]

@@ -32,9 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = browser.new_page(viewport=SIZE)
         page.goto(url)
         show_film(page, wanted.film, wanted.sample)
-        if wanted.class_name:
-            page.locator(f"input[name=finding][value='{wanted.class_name}']").check()
-        page.get_by_role("slider").fill(str(wanted.opacity))
+        show_map(page, wanted.class_name, wanted.opacity)
         page.screenshot(path=wanted.out)
         browser.close()
     return 0
@@ -42,29 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def own_server() -> Iterator[str]:
-    """Run `cxr serve` with its default model and yield its address."""
+    """Run `cxr serve` with its default model and yield its address.
+
+    Raises:
+        ChildProcessError: It ended, having said why, or was not ready in time.
+    """
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-m", "service", "--port", str(port)])
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health/ready")
+        _wait_for(f"http://127.0.0.1:{port}/health/ready", server)
         yield f"http://127.0.0.1:{port}/"
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(url: str, seconds: float = 30) -> None:
+def _wait_for(url: str, server: subprocess.Popen[bytes], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
-    while True:
+    while server.poll() is None and time.monotonic() < end:
         try:
             urllib.request.urlopen(url, timeout=1).close()
             return
         except OSError:
-            if time.monotonic() > end:
-                raise
             time.sleep(0.1)
+    raise ChildProcessError(f"the server was not ready within {seconds:.0f} s, or ended")
 
 
 def show_film(page: Page, film: Path | None, sample: str) -> None:
@@ -77,10 +78,36 @@ def show_film(page: Page, film: Path | None, sample: str) -> None:
         page.locator(f"button[data-sample={sample}]").click()
     else:
         page.set_input_files("#pick", film)
+    _wait_for_answer(page)
+
+
+def _wait_for_answer(page: Page) -> None:
     page.wait_for_selector("body:is([data-state=answer], [data-state=problem])")
     if page.locator("body").get_attribute("data-state") == "problem":
         raise ValueError(f"film must be readable: {page.locator('#problem').inner_text()}")
     page.wait_for_timeout(200)  # the canvases follow the layout one frame later
+
+
+def show_map(page: Page, class_name: str | None, opacity: int) -> None:
+    """Show the map of a class (None: the most likely), even of a refused or uncalled one.
+
+    A class that no position argues for has no map, and its slider can't be moved.
+    """
+    _ask_anyway(page)
+    if class_name:
+        page.locator(f"input[name=finding][value='{class_name}']").check()
+        _ask_anyway(page)
+    slider = page.get_by_role("slider")
+    if slider.is_enabled():
+        slider.fill(str(opacity))
+
+
+def _ask_anyway(page: Page) -> None:
+    """Press the page's button where it holds a map back."""
+    button = page.locator("#explanation-button")
+    if page.get_by_role("slider").is_disabled() and button.is_visible():
+        button.click()
+        _wait_for_answer(page)
 
 
 def _parser() -> argparse.ArgumentParser:

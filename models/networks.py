@@ -33,8 +33,10 @@ def build(spec: NetworkSpec) -> nn.Module:
     """Return the network that `spec` describes, with freshly drawn weights.
 
     Raises:
-        ValueError: `spec` names another target layer than the network has.
+        ValueError: The network has another target layer, or cannot do the task.
     """
+    if spec.task != "multiclass":
+        raise ValueError(f"task of {spec.architecture} must be multiclass, not {spec.task}")
     if spec.target_layer != chest_cnn.TARGET_LAYER:
         raise ValueError(
             f"target_layer of {spec.architecture} must be {chest_cnn.TARGET_LAYER!r}, "

@@ -7,6 +7,7 @@ from pathlib import Path
 import uvicorn
 
 from service.app import create_app
+from service.engine import open_engine
 from service.settings import Settings
 
 
@@ -20,22 +21,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until interrupted."""
+    """Serve until interrupted.
+
+    Raises:
+        OSError: A model can't be read.
+        ValueError: The settings or a model have a fault; no server has started.
+    """
     given = {
         name: getattr(arguments, name)
         for name in ("host", "port", "models")
         if getattr(arguments, name) is not None
     }
     settings = Settings(**given)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, server_header=False)
+    # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
+    app = create_app(settings, engine=open_engine(settings))
+    uvicorn.run(app, host=settings.host, port=settings.port, server_header=False)
     return 0
 
 
 def main() -> int:
-    """Run `python -m service`."""
+    """Run `python -m service`; what a user gave wrongly ends it with a sentence and status 1."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     add_arguments(parser)
-    return run(parser.parse_args())
+    try:
+        return run(parser.parse_args())
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
 
 
 if __name__ == "__main__":

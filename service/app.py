@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from service.engine import open_engine
+from service.engine import Engine, open_engine
 from service.headers import SafeAnswers
 from service.problems import add_handlers
 from service.routes import router
@@ -25,17 +25,18 @@ Everything that is not a success is a problem document (RFC 9457).
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> FastAPI:
     """Return the application.
 
     Args:
         settings: None reads them from the environment.
+        engine: Open models; None opens those of the settings when the server starts.
     """
     app = FastAPI(
         title="Chest X-ray explainer",
         description=DESCRIPTION,
         version=version("chest-xray-explainer"),
-        lifespan=_lifespan(settings or Settings()),
+        lifespan=_lifespan(settings or Settings(), engine),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
     )
@@ -49,11 +50,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _lifespan(
-    settings: Settings,
+    settings: Settings, engine: Engine | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.engine = open_engine(settings)
+        app.state.engine = engine or open_engine(settings)
         yield
         app.state.engine = None
 

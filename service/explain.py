@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.film_errors import RadiographError
 from service.examination import Overlay, check_class, examine
-from service.predict import add_model_argument, asked_explainer, failure
+from service.predict import add_model_argument, asked_explainer
 from service.problems import ServiceProblem
 
 
@@ -23,16 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the overlay; the exit status is 1 if the film can't be used or is refused."""
+    """Write the overlay.
+
+    Raises:
+        OSError: A file can't be read or written.
+        ValueError: The model is no sound one, or the film can't be used or is refused.
+    """
     try:
         overlay = _explained(arguments)
-        arguments.output.write_bytes(overlay.png)
-    except RadiographError as error:
-        return failure("explain", f"{arguments.film}: {error}")
-    except ServiceProblem as problem:
-        return failure("explain", f"{arguments.film}: {problem.detail}")
-    except (OSError, ValueError) as error:
-        return failure("explain", str(error))
+    except (RadiographError, ServiceProblem) as error:
+        raise ValueError(f"{arguments.film}: {error}") from error
+    arguments.output.write_bytes(overlay.png)
     sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
     return 0
 

@@ -27,11 +27,13 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one line per film; the exit status is 1 if any of them can't be used."""
-    try:
-        explainer = asked_explainer(arguments)
-    except (OSError, ValueError) as error:
-        return failure("predict", str(error))
+    """Print one line per film; the exit status is 1 if any of them can't be used.
+
+    Raises:
+        OSError: The model can't be read.
+        ValueError: It is no exported model, or not a sound one.
+    """
+    explainer = asked_explainer(arguments)
     failed = False
     for path in arguments.films:
         answer = _answer(explainer, path)
@@ -50,12 +52,6 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
     """
     settings = Settings() if arguments.model is None else Settings(models=arguments.model)
     return open_engine(settings).explainer()
-
-
-def failure(verb: str, reason: str) -> int:
-    """Say on the error stream why a verb failed, and return its exit status."""
-    sys.stderr.write(f"cxr {verb}: {reason}\n")
-    return 1
 
 
 def file_error(error: RadiographError | OSError) -> ProblemDocument:

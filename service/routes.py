@@ -92,7 +92,7 @@ FILM_BODY: dict[str, Any] = {
         | {media_type: {"schema": BINARY} for media_type in FILM_TYPES},
     }
 }
-PICTURE_PROBLEMS = openapi_problems(
+PICTURE_PROBLEMS = (
     MalformedForm,
     NotAcceptable,
     UploadTooLarge,
@@ -105,10 +105,8 @@ PICTURE_PROBLEMS = openapi_problems(
     UnsupportedFilm,
     NotReady,
 )
-FILM_PROBLEMS = PICTURE_PROBLEMS | openapi_problems(UnknownModel)
-EXPLAIN_PROBLEMS = FILM_PROBLEMS | openapi_problems(
-    FilmRefused, UnknownClass, MissingFile, EmptyUpload, UnreadableFilm, UnsupportedFilm
-)
+FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel)
+EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
 EXPLAIN_CONTENT = {JSON: {"example": EXAMPLE}} | PNG_CONTENT
 
@@ -117,7 +115,7 @@ EXPLAIN_CONTENT = {JSON: {"example": EXAMPLE}} | PNG_CONTENT
     "/v1/predict",
     tags=["films"],
     response_model=Prediction,
-    responses=FILM_PROBLEMS,
+    responses=openapi_problems(*FILM_PROBLEMS),
     openapi_extra=FILM_BODY,
 )
 async def predict(
@@ -133,7 +131,7 @@ async def predict(
     "/v1/explain",
     tags=["films"],
     response_model=ExplainedPrediction,
-    responses=EXPLAIN_PROBLEMS | {200: {"content": EXPLAIN_CONTENT}},
+    responses=openapi_problems(*EXPLAIN_PROBLEMS) | {200: {"content": EXPLAIN_CONTENT}},
     openapi_extra=FILM_BODY,
 )
 async def explain(
@@ -167,7 +165,8 @@ async def explain(
     "/v1/film",
     tags=["films"],
     response_class=Response,
-    responses=PICTURE_PROBLEMS | {200: {"description": "The film.", "content": PNG_CONTENT}},
+    responses=openapi_problems(*PICTURE_PROBLEMS)
+    | {200: {"description": "The film.", "content": PNG_CONTENT}},
     openapi_extra=FILM_BODY,
 )
 async def film(request: Request, engine: OpenEngine, accept: Accept = None) -> Response:

@@ -1,4 +1,4 @@
-"""What can be guessed without looking at the lungs; a network has to beat these."""
+"""What can be guessed from next to nothing of a film; a network has to beat these."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.ensemble import RandomForestClassifier
 
-from training.dataset import class_numbers
+from training.dataset import class_numbers, film_radiograph
 from training.manifest import Film
 
 Probabilities = Float[np.ndarray, "films classes"]
 
 
-def file_statistics(film: Film) -> NDArray[np.float64]:
+def file_statistics(film: Film) -> NDArray[np.floating]:
     """Return nine numbers of a film's file: shape, size, grey levels, border and sharpness."""
-    with Image.open(film.path) as image:
-        grey = np.asarray(image.convert("L"), np.float64)
+    grey = 255 * film_radiograph(film).pixels
     rows, columns = grey.shape
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     sharpness = np.abs(np.diff(grey, axis=1)).mean() + np.abs(np.diff(grey, axis=0)).mean()
@@ -38,10 +37,9 @@ def file_statistics(film: Film) -> NDArray[np.float64]:
     )
 
 
-def thumbnail(film: Film) -> NDArray[np.float64]:
+def thumbnail(film: Film) -> NDArray[np.floating]:
     """Return the film as 32x32 grey values, one after the other."""
-    with Image.open(film.path) as image:
-        return np.asarray(image.convert("L").resize((32, 32)), np.float64).ravel()
+    return np.asarray(Image.fromarray(film_radiograph(film).pixels).resize((32, 32))).ravel()
 
 
 def source_majority(

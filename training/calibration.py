@@ -48,7 +48,7 @@ def youden_threshold(
     false_positive_rate, sensitivity, thresholds = roc_curve(
         is_class, probabilities, drop_intermediate=False
     )
-    best = int(np.argmax(sensitivity - false_positive_rate))
+    best = 1 + int(np.argmax((sensitivity - false_positive_rate)[1:]))  # the first calls nobody
     below = probabilities[probabilities < thresholds[best]]
     return DecisionThreshold(
         value=float((thresholds[best] + below.max(initial=0.0)) / 2),

@@ -4,12 +4,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from models.card import Architecture, Grid, PositiveFloat, PositiveInt, Record, ResizeMode
 
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+STRIDE = 16
+"""Pixels of the network's input per cell of its activation grid."""
 
 
 class DataConfig(Record):
@@ -30,6 +32,13 @@ class NetworkConfig(Record):
     architecture: Architecture = "chest_cnn"
     image_size: Grid = (224, 224)
     resize_mode: ResizeMode = "stretch"
+
+    @field_validator("image_size")
+    @classmethod
+    def _divisible(cls, image_size: Grid) -> Grid:
+        if any(side % STRIDE for side in image_size):
+            raise ValueError(f"image_size must be multiples of {STRIDE}, not {image_size}")
+        return image_size
 
 
 class AugmentationConfig(Record):

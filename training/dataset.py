@@ -13,10 +13,22 @@ from tqdm import tqdm
 
 from models.card import Grid, ResizeMode
 from models.film_errors import RadiographError
-from models.radiograph import network_pixels, read_radiograph
+from models.radiograph import Radiograph, network_pixels, read_radiograph
 from training.manifest import Film
 
 Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
+
+
+def film_radiograph(film: Film) -> Radiograph:
+    """Return the film, decoded.
+
+    Raises:
+        ValueError: It cannot be read; the message names its file.
+    """
+    try:
+        return read_radiograph(film.path.read_bytes())
+    except RadiographError as error:
+        raise ValueError(f"{film.path}: {error}") from error
 
 
 def decoded_films(
@@ -29,10 +41,7 @@ def decoded_films(
     """
 
     def decoded(film: Film) -> NDArray[np.uint8]:
-        try:
-            radiograph = read_radiograph(film.path.read_bytes())
-        except RadiographError as error:
-            raise ValueError(f"{film.path}: {error}") from error
+        radiograph = film_radiograph(film)
         pixels = network_pixels(radiograph, image_size=image_size, resize_mode=resize_mode).pixels
         return np.rint(pixels * 255).astype(np.uint8)
 

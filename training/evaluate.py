@@ -12,6 +12,7 @@ from training.baselines import baseline_probabilities
 from training.evaluation import Evaluation, discrimination, evaluated
 from training.manifest import Film, of_split, read_manifest
 from training.plots import draw_confusion
+from training.split import check_split, split_sha256
 from xai.explainer import Explainer
 
 WARNING = (
@@ -32,11 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the figures of one split; exit code 0."""
     films = read_manifest(arguments.manifest)
-    evaluation = evaluated(Explainer(arguments.model), of_split(films, arguments.split))
+    check_split(films)
+    explainer = Explainer(arguments.model)
+    if split_sha256(films) != explainer.card.training_data.split_sha256:
+        _write("Mind: these are not the films, or not the splits, of the model's training.\n")
+    evaluation = evaluated(explainer, of_split(films, arguments.split))
+    _write("\n".join(sentences(evaluation)))
     baselines = {} if arguments.no_baselines else baseline_figures(films, evaluation)
-    _write("\n".join(sentences(evaluation, baselines)))
+    _write("\n".join(baseline_sentences(baselines)))
+    _write(f"\n{WARNING}")
     if arguments.report:
-        write_report(arguments.report, evaluation, baselines)
+        write_report(arguments.report, evaluation, baselines, model_sha256=explainer.sha256)
         _write(f"\nwritten: {arguments.report}/evaluation.json, confusion.png")
     return 0
 
@@ -53,21 +60,24 @@ def baseline_figures(
     }
 
 
-def sentences(evaluation: Evaluation, baselines: dict[str, tuple[Metric, ...]]) -> Iterator[str]:
-    """Yield the lines of the report that a person reads."""
+def sentences(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the model's figures and confusion matrices as lines for a person."""
     card = evaluation.card
     yield f"{card.name} {card.version}, {evaluation.films[0].split}: {len(evaluation.films)} films"
     yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
-    yield from (_line(_label(metric), metric) for metric in evaluation.metrics())
+    yield from (_line(_label(metric), metric) for metric in evaluation.metrics)
     yield f"{'refused as unlike the training films':40} {evaluation.refused_share:.3f}"
-    for baseline, metrics in baselines.items():
-        yield f"\nbaseline: {baseline}"
-        yield from (_line(_label(metric), metric) for metric in metrics[:2])
     for source, matrix in evaluation.confusion_by_source().items():
         yield f"\nconfusion, {source} (row: true class; column: largest probability)"
         for name, row in zip(card.class_names, matrix, strict=True):
             yield f"{name:18}" + "".join(f"{count:6}" for count in row)
-    yield f"\n{WARNING}"
+
+
+def baseline_sentences(baselines: dict[str, tuple[Metric, ...]]) -> Iterator[str]:
+    """Yield the baselines' figures as lines for a person."""
+    for baseline, metrics in baselines.items():
+        yield f"\nbaseline: {baseline}"
+        yield from (_line(_label(metric), metric) for metric in metrics[:2])
 
 
 def _label(metric: Metric) -> str:
@@ -79,15 +89,23 @@ def _line(label: str, metric: Metric) -> str:
 
 
 def write_report(
-    folder: Path, evaluation: Evaluation, baselines: dict[str, tuple[Metric, ...]]
+    folder: Path,
+    evaluation: Evaluation,
+    baselines: dict[str, tuple[Metric, ...]],
+    *,
+    model_sha256: str,
 ) -> None:
     """Write the figures as JSON, and the confusion matrices as a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {
-        "model": {"name": evaluation.card.name, "version": evaluation.card.version},
+        "model": {
+            "name": evaluation.card.name,
+            "version": evaluation.card.version,
+            "sha256": model_sha256,
+        },
         "split": evaluation.films[0].split,
         "films": len(evaluation.films),
-        "metrics": [metric.model_dump() for metric in evaluation.metrics()],
+        "metrics": [metric.model_dump() for metric in evaluation.metrics],
         "refused_share": evaluation.refused_share,
         "baselines": {
             baseline: [metric.model_dump() for metric in metrics]

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from models.card import Metric, ModelCard
-from models.radiograph import network_pixels, read_radiograph
+from models.radiograph import network_pixels
 from training.calibration import calibrated
-from training.dataset import class_numbers
+from training.dataset import class_numbers, film_radiograph
 from training.manifest import Film
 from training.metrics import (
     Statistic,
@@ -31,7 +32,7 @@ def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Ans
     card = explainer.card
     for film in tqdm(films, "evaluating", unit="film", leave=False):
         pixels = network_pixels(
-            read_radiograph(film.path.read_bytes()),
+            film_radiograph(film),
             image_size=card.image_size,
             resize_mode=card.resize_mode,
         ).pixels
@@ -46,6 +47,7 @@ def figure(
     films: Sequence[Film],
     class_names: Sequence[str],
     class_name: str | None = None,
+    reflected: bool = False,
 ) -> Metric:
     """Return one statistic of the films' probabilities, its interval bootstrapped by group."""
     found = with_interval(
@@ -53,6 +55,7 @@ def figure(
         probabilities,
         np.array(class_numbers(films, class_names)),
         groups=[film.group_id for film in films],
+        reflected=reflected,
     )
     return Metric(
         name=name,
@@ -96,12 +99,14 @@ class Evaluation:
         card: The model's.
         films: In the order of the rows below.
         logits: As the network gives them.
+        probabilities: As the file gives them, calibrated.
         distance: From the training films.
     """
 
     card: ModelCard
     films: tuple[Film, ...]
     logits: Float[np.ndarray, "films classes"]
+    probabilities: Probabilities
     distance: Float[np.ndarray, " films"]
 
     @property
@@ -109,23 +114,23 @@ class Evaluation:
         """The true class numbers."""
         return np.array(class_numbers(self.films, self.card.class_names))
 
-    @property
-    def probabilities(self) -> Probabilities:
-        """Calibrated."""
-        return calibrated(self.logits, self.card.temperature)
-
+    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """Return discrimination, and the calibration error before and after scaling."""
+        """Discrimination, and the calibration error before and after temperature scaling."""
         names = self.card.class_names
         before, after = (
             figure(
                 f"expected_calibration_error_{when}",
                 expected_calibration_error,
-                calibrated(self.logits, temperature),
+                probabilities,
                 films=self.films,
                 class_names=names,
+                reflected=True,
             )
-            for when, temperature in (("unscaled", 1.0), ("scaled", self.card.temperature))
+            for when, probabilities in (
+                ("unscaled", calibrated(self.logits, 1.0)),
+                ("scaled", self.probabilities),
+            )
         )
         return (*discrimination(self.probabilities, self.films, names), before, after)
 
@@ -157,5 +162,6 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
         card=explainer.card,
         films=tuple(films),
         logits=np.concatenate([answer.logits for answer in answers]),
+        probabilities=np.concatenate([answer.probabilities for answer in answers]),
         distance=np.concatenate([answer.distance for answer in answers]),
     )

@@ -12,20 +12,21 @@ from jaxtyping import Float, Int
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from models.card import Metric, NetworkSpec
+from models.card import NetworkSpec, TrainingData
 from models.checkpoint import load_checkpoint
 from models.chest_cnn import ChestCNN
-from training.calibration import calibrated, fitted_temperature
+from training.calibration import fitted_temperature
 from training.config import Config
 from training.dataset import FilmDataset, class_numbers, decoded_films
-from training.evaluation import discrimination
+from training.evaluation import evaluated
 from training.manifest import Film, Split, of_split, read_manifest
-from training.model_card import golden_answer, model_card, training_data
+from training.model_card import golden_answer, model_card
 from training.onnx_file import write_checked
 from training.outliers import fitted_distance
-from training.split import check_split
+from training.split import split_sha256
 from training.train import RunFolder
 from xai.explained_network import ExplainedNetwork, Explanation
+from xai.explainer import Explainer
 from xai.grad_cam import centred_head
 
 
@@ -85,26 +86,29 @@ def export(
         ValueError: The run or its data is unfit, or ONNX Runtime's answers differ from PyTorch's.
     """
     config, network, spec = _trained(folder)
-    manifest = manifest or config.data.manifest
-    films = read_manifest(manifest)
-    check_split(films)
+    films, data = _films(folder, manifest or config.data.manifest)
     train, val = (_film_set(films, split, spec) for split in ("train", "val"))
     distance = fitted_distance(pooled_features(network, train), train.targets)
     answers = explained(ExplainedNetwork(network, distance, temperature=1.0), val)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
-    explainer = ExplainedNetwork(network, distance, temperature=temperature).eval()
+    exported = ExplainedNetwork(network, distance, temperature=temperature).eval()
     card = model_card(
         config,
         spec,
         answers=answers,
         targets=val.targets,
         temperature=temperature,
-        golden=golden_answer(explainer, spec.image_size),
-        data=training_data(films, config, manifest),
-        metrics=_test_metrics(explainer, films, spec) if with_test else (),
+        golden=golden_answer(exported, spec.image_size),
+        data=data,
     )
     pixels = torch.stack([val.dataset[index][0] for index in range(min(16, len(val.films)))])
-    return write_checked(explainer, card, output, pixels=pixels)
+    report = write_checked(exported, card, output, pixels=pixels)
+    if with_test:
+        test = evaluated(Explainer(output), of_split(films, "test"))
+        card = card.model_copy(update={"metrics": test.metrics})
+        report = write_checked(exported, card, output, pixels=pixels)
+    folder.card.write_text(card.model_dump_json(indent=2))
+    return report
 
 
 def _trained(folder: RunFolder) -> tuple[Config, ChestCNN, NetworkSpec]:
@@ -116,6 +120,17 @@ def _trained(folder: RunFolder) -> tuple[Config, ChestCNN, NetworkSpec]:
         raise ValueError(f"only chest_cnn can be exported, not {spec.architecture}")
     network.head = centred_head(network.head)
     return config, network.eval(), spec
+
+
+def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], TrainingData]:
+    films = read_manifest(manifest)
+    data = TrainingData.model_validate_json(folder.data.read_text())
+    if split_sha256(films) != data.split_sha256:
+        raise ValueError(
+            f"manifest {manifest} has other films or other splits than the run {folder.path} "
+            f"learnt from: training films might be among those that choose or measure"
+        )
+    return films, data
 
 
 def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet:
@@ -138,12 +153,3 @@ def explained(network: ExplainedNetwork, films: FilmSet) -> Explanation:
     batches = tqdm(films.batches(), "explaining", unit="batch", leave=False)
     explanations = [network(pixels) for pixels, _ in batches]
     return Explanation(*(torch.cat(parts) for parts in zip(*explanations, strict=True)))
-
-
-def _test_metrics(
-    network: ExplainedNetwork, films: Sequence[Film], spec: NetworkSpec
-) -> tuple[Metric, ...]:
-    test = _film_set(films, "test", spec)
-    logits = explained(network, test).logits.numpy()
-    probabilities = calibrated(logits, float(network.temperature))
-    return discrimination(probabilities, test.films, spec.class_names)

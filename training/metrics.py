@@ -73,6 +73,7 @@ def with_interval(
     targets: Targets,
     *,
     groups: Sequence[str],
+    reflected: bool = False,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
@@ -80,8 +81,19 @@ def with_interval(
 
     Resamples in which a class is absent are left out.
 
+    Args:
+        statistic: The figure.
+        probabilities: One row per film.
+        targets: The true class numbers.
+        groups: Which films are drawn together.
+        reflected: Mirror the interval at the estimate (the basic bootstrap), not below 0: for the
+            calibration error, which films drawn twice enlarge.
+        resamples: How many times films are drawn.
+        seed: Of the draws.
+
     Source:
-        Efron and Tibshirani 1993, chapter 13; the cluster bootstrap of Field and Welsh 2007.
+        Efron and Tibshirani 1993, chapter 13; Davison and Hinkley 1997, section 5.2; the
+        cluster bootstrap of Field and Welsh 2007.
     """
     random = np.random.default_rng(seed)
     _, members = np.unique(np.asarray(groups), return_inverse=True)
@@ -94,4 +106,7 @@ def with_interval(
         if len(np.unique(targets[films])) == classes:
             values.append(statistic(probabilities[films], targets[films]))
     low, high = np.quantile(values, [0.025, 0.975])
-    return Estimate(statistic(probabilities, targets), float(low), float(high))
+    estimate = statistic(probabilities, targets)
+    if reflected:
+        low, high = max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)
+    return Estimate(estimate, float(low), float(high))

@@ -3,8 +3,6 @@
 import base64
 import io
 import subprocess
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +11,10 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from models.card import (
-    Golden,
-    Grid,
-    Histogram,
-    Metric,
-    ModelCard,
-    NetworkSpec,
-    TrainingData,
-)
+from models.card import Golden, Grid, Histogram, ModelCard, NetworkSpec, TrainingData
 from training.calibration import calibrated, youden_threshold
 from training.config import Config
-from training.manifest import Film, manifest_sha256
 from training.phantom import draw_film
-from training.split import split_sha256
 from xai.explained_network import ExplainedNetwork, Explanation
 
 DISTANCE_QUANTILE = 0.97
@@ -45,9 +33,8 @@ def model_card(
     temperature: float,
     golden: Golden,
     data: TrainingData,
-    metrics: tuple[Metric, ...],
 ) -> ModelCard:
-    """Return the card of a trained network.
+    """Return the card of a trained network, still without figures.
 
     Args:
         config: How it was trained.
@@ -57,7 +44,6 @@ def model_card(
         temperature: Fitted on them.
         golden: An input with its outputs.
         data: Which films taught it.
-        metrics: Figures with intervals.
     """
     probabilities = calibrated(answers.logits.numpy(), temperature)
     distance = answers.distance.numpy()
@@ -75,7 +61,6 @@ def model_card(
         golden=golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
         distance_histogram=histogram(distance, (0.0, float(distance.max()))),
-        metrics=metrics,
         training_data=data,
         intended_use=config.intended_use,
         limits=config.limits,
@@ -121,16 +106,6 @@ def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
         probabilities=answer.probabilities[0].tolist(),
         distance=answer.distance[0].item(),
         evidence=answer.evidence[0].tolist(),
-    )
-
-
-def training_data(films: Sequence[Film], config: Config, manifest: Path) -> TrainingData:
-    """Return which films taught the network, as hashes and counts."""
-    return TrainingData(
-        manifest_sha256=manifest_sha256(manifest),
-        split_sha256=split_sha256(films),
-        films=dict(Counter(film.split for film in films)),
-        description=config.data.description,
     )
 
 

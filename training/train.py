@@ -8,24 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import nn
 
-from models.card import NetworkSpec
+from models.card import NetworkSpec, TrainingData
 from models.checkpoint import save_checkpoint
 from models.chest_cnn import TARGET_LAYER
 from models.networks import build
 from training.augmentation import FilmAugmentation
-from training.config import Config, read_config
+from training.config import STRIDE, Config, read_config
 from training.dataset import FilmDataset, class_numbers, decoded_films
 from training.loop import EpochRecord, TrainingRun
-from training.manifest import class_names, of_split, read_manifest
+from training.manifest import Film, class_names, of_split, read_manifest
 from training.plots import draw_curves
-from training.split import check_split
+from training.split import check_classes, check_split, training_data
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where one run writes: config, metrics, curves, the best weights, the state to resume from."""
+    """Where one run writes: config, data, metrics, curves, best weights, state to resume, card."""
 
     path: Path
 
@@ -33,6 +34,16 @@ class RunFolder:
     def config(self) -> Path:
         """The config as it was understood."""
         return self.path / "config.json"
+
+    @property
+    def data(self) -> Path:
+        """Hashes and counts of the films it learns from."""
+        return self.path / "data.json"
+
+    @property
+    def card(self) -> Path:
+        """The model card; written by `cxr export`, which alone knows all of it."""
+        return self.path / "card.json"
 
     @property
     def metrics(self) -> Path:
@@ -83,8 +94,9 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     Raises:
         ValueError: The folder holds a run of another config, or the data is unfit.
     """
-    _claim(folder, config)
-    train_films, val_films, names = _data(config)
+    films = _films(config)
+    _claim(folder, config, training_data(films, config))
+    train_films, val_films, names = _data(config, films)
     network, spec = _network(config, train_films, names)
     loop = TrainingRun(network.to(device), config.training, train_films, val_films)
     if folder.state.is_file():
@@ -95,20 +107,28 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
         _say(_sentence(record))
 
 
-def _claim(folder: RunFolder, config: Config) -> None:
-    folder.path.mkdir(parents=True, exist_ok=True)
-    text = config.model_dump_json(indent=2)
-    if folder.config.is_file() and folder.config.read_text() != text:
-        raise ValueError(
-            f"run folder {folder.path} holds a run of another config; "
-            f"choose another with --run, or remove it"
-        )
-    folder.config.write_text(text)
-
-
-def _data(config: Config) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
+def _films(config: Config) -> tuple[Film, ...]:
     films = read_manifest(config.data.manifest)
     check_split(films)
+    check_classes(films)
+    return films
+
+
+def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    for file, record in ((folder.config, config), (folder.data, data)):
+        text = record.model_dump_json(indent=2)
+        if file.is_file() and file.read_text() != text:
+            raise ValueError(
+                f"run folder {folder.path} holds a run with another {file.name}; "
+                f"choose another with --run, or remove it"
+            )
+        file.write_text(text)
+
+
+def _data(
+    config: Config, films: tuple[Film, ...]
+) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
     names = class_names(films)
     train_films, val_films = of_split(films, "train"), of_split(films, "val")
     size, mode = config.network.image_size, config.network.resize_mode
@@ -127,18 +147,28 @@ def _network(
     config: Config, films: FilmDataset, names: tuple[str, ...]
 ) -> tuple[nn.Module, NetworkSpec]:
     rows, columns = config.network.image_size
+    mean, std = mean_and_std(films.pixels)
     spec = NetworkSpec(
         architecture=config.network.architecture,
         class_names=names,
         image_size=config.network.image_size,
         resize_mode=config.network.resize_mode,
         target_layer=TARGET_LAYER,
-        activation_grid=(rows // 16, columns // 16),
-        mean=round(float(np.mean(films.pixels)) / 255, 4),
-        std=round(float(np.std(films.pixels)) / 255, 4),
+        activation_grid=(rows // STRIDE, columns // STRIDE),
+        mean=round(mean, 4),
+        std=round(std, 4),
     )
     torch.manual_seed(config.training.seed)
     return build(spec), spec
+
+
+def mean_and_std(pixels: UInt8[np.ndarray, "films rows columns"]) -> tuple[float, float]:
+    """Return mean and standard deviation of pixels / 255, counted film by film."""
+    counts = sum(np.bincount(film.ravel(), minlength=256) for film in pixels)
+    shares = counts / pixels.size
+    grey = np.arange(256) / 255
+    mean = float(shares @ grey)
+    return mean, float(np.sqrt(shares @ (grey - mean) ** 2))
 
 
 def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:

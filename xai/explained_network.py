@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.chest_cnn import ChestCNN
-from xai.grad_cam import class_evidence, pooled_head_channel_weights
+from xai.grad_cam import channel_weights, class_evidence
 
 
 class Explanation(NamedTuple):
@@ -79,10 +79,11 @@ class ExplainedNetwork(nn.Module):
         """Return the explanation of pixels in [0, 1]."""
         activations = self.network.features(pixels)
         logits = self.network.classify(activations)
-        channel_weights = pooled_head_channel_weights(self.network.head.weight, activations)
+        grid = (activations.shape[2], activations.shape[3])
+        weights = channel_weights(self.network.head.weight, grid=grid)
         return Explanation(
             logits=logits,
             probabilities=torch.softmax(logits / self.temperature, dim=1),
-            evidence=class_evidence(activations, channel_weights),
+            evidence=class_evidence(activations, weights),
             distance=self.distance(activations.mean(dim=(2, 3))),
         )

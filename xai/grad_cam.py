@@ -19,7 +19,8 @@ def channel_weights(
     """Return how much each channel counts for each class, under a pooled head.
 
     Output error of a class's own logit (BP1), back through the linear layer and the average over
-    positions (BP2), then the mean over positions. `pooled_head_channel_weights` is its result.
+    positions (BP2), then the mean over positions. In closed form that is head weight / positions;
+    none of it depends on the film, so the exported graph's runtime folds it into a constant.
 
     Args:
         head_weight: Weight of the linear layer that follows the average.
@@ -37,24 +38,6 @@ def channel_weights(
     grad_pooled = linear_backward(grad_logits, head_weight)
     grad_activations = global_average_pool_backward(grad_pooled, grid=grid)
     return grad_activations.mean(dim=(2, 3))[None]
-
-
-def pooled_head_channel_weights(
-    head_weight: Float[Tensor, "classes channels"],
-    activations: Float[Tensor, "batch channels rows columns"],
-) -> Float[Tensor, "1 classes channels"]:
-    """Return the same as `channel_weights` in closed form: head weight / number of positions.
-
-    This one is exported: a single division, and a constant where the grid is fixed.
-
-    Args:
-        head_weight: Weight of the linear layer that follows the average.
-        activations: Output of the target layer; only its rows and columns count.
-
-    Source:
-        Selvaraju et al. 2017, arXiv:1610.02391, section 3.1 (Grad-CAM generalises CAM).
-    """
-    return head_weight[None] / (activations.shape[2] * activations.shape[3])
 
 
 def class_evidence(

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, unflatten
 from torch.nn import functional
-from torch.nn.grad import conv2d_weight
 
 Pair = tuple[int, int]
 """One figure for rows and one for columns."""
@@ -78,8 +77,12 @@ def conv2d_weight_gradient(
 ) -> Float[Tensor, "out_channels group_channels kernel_rows kernel_columns"]:
     """Return the derivative by the filters (BP3): the input correlated with the output error.
 
-    The sum itself is PyTorch's primitive, for speed; tests write it out from the definition:
-    grad_weight[o, i, u, v] = sum over n, r, s of grad_out[n, o, r, s] * x[n, i, the tap's place].
+    grad_weight[o, i, u, v] = sum over n, r, s of
+        grad_out[n, o, r, s] * x[n, i, r*stride + u*dilation - padding, ...]
+
+    That is an ordinary convolution again: the errors are its filters, and batch and channels are
+    exchanged, since the sum runs over the batch. From error to error `x` is read in steps of the
+    stride, from tap to tap in steps of the dilation, so these two are exchanged as well.
 
     Args:
         grad_out: Derivative by the output.
@@ -93,10 +96,14 @@ def conv2d_weight_gradient(
     Source:
         LeCun et al. 1989, doi:10.1162/neco.1989.1.4.541 (a shared weight sums over its uses).
     """
-    shape = (grad_out.shape[1], x.shape[1] // groups, *kernel)
-    return conv2d_weight(  # type: ignore[no-untyped-call]
-        x, shape, grad_out, stride, padding, dilation, groups
+    errors = grad_out.transpose(0, 1)
+    # [group channel, group and film, ...]: each group's errors meet that group's channels only.
+    pixels = unflatten(x, 1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)
+    taps = functional.conv2d(
+        pixels, errors, None, stride=dilation, padding=padding, dilation=stride, groups=groups
     )
+    # Rows and columns that no filter reached in the forward pass would count as further taps.
+    return taps[:, :, : kernel[0], : kernel[1]].transpose(0, 1)
 
 
 def conv2d_bias_gradient(

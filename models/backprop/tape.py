@@ -53,11 +53,6 @@ def record(layer: nn.Module, x: Tensor) -> tuple[Tensor, Step]:
     )
 
 
-def has_trainable(layer: nn.Module) -> bool:
-    """Return whether any parameter of `layer` is to be trained."""
-    return any(parameter.requires_grad for parameter in layer.parameters())
-
-
 def trainable_gradients(layer: nn.Module, **gradients: Callable[[], Tensor]) -> dict[str, Tensor]:
     """Return the gradients of those parameters that exist and are not frozen; compute no others."""
     wanted = {

@@ -32,20 +32,27 @@ from models.backprop.normalisation import (
     running_norm_backward,
     running_norm_forward,
 )
-from models.backprop.tape import Gradients, has_trainable, record, require, trainable_gradients
+from models.backprop.tape import Gradients, record, require, trainable_gradients
 
 
 @dataclass(frozen=True)
-class LinearStep:
+class TrainedStep:
+    """A layer with parameters."""
+
+    layer: nn.Module
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether any of the parameters is."""
+        return any(parameter.requires_grad for parameter in self.layer.parameters())
+
+
+@dataclass(frozen=True)
+class LinearStep(TrainedStep):
     """A linear layer and its input."""
 
     layer: nn.Linear
     x: Tensor
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether weight or bias is."""
-        return has_trainable(self.layer)
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return BP2, BP3 and BP4 of the linear layer."""
@@ -65,16 +72,11 @@ def record_linear(layer: nn.Linear, x: Tensor) -> tuple[Tensor, LinearStep]:
 
 
 @dataclass(frozen=True)
-class ConvolutionStep:
+class ConvolutionStep(TrainedStep):
     """A convolution and its input."""
 
     layer: nn.Conv2d
     x: Tensor
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether filters or bias are."""
-        return has_trainable(self.layer)
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return BP2, BP3 and BP4 of the convolution."""
@@ -100,17 +102,12 @@ def record_convolution(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, Convolution
 
 
 @dataclass(frozen=True)
-class BatchNormStep:
+class BatchNormStep(TrainedStep):
     """A batch normalisation by the batch's own statistics."""
 
     layer: nn.BatchNorm2d
     normalised: Tensor
     inverse_std: Tensor
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether scale or shift are."""
-        return has_trainable(self.layer)
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return BP2 through mean and variance, BP3 and BP4."""
@@ -134,17 +131,12 @@ class BatchNormStep:
 
 
 @dataclass(frozen=True)
-class RunningNormStep:
+class RunningNormStep(TrainedStep):
     """A batch normalisation by running statistics, which are constants."""
 
     layer: nn.BatchNorm2d
     normalised: Tensor
     inverse_std: Tensor
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether scale or shift are."""
-        return has_trainable(self.layer)
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return BP2, BP3 and BP4."""

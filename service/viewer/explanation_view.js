@@ -12,6 +12,7 @@ export class ExplanationView {
   #view;
   #colourTable;
   #belowShown = false;
+  #drawing = false;
 
   /**
    * Takes the page's elements, the FilmView to paint on and the colour table; `onForce` is called
@@ -25,9 +26,13 @@ export class ExplanationView {
     paintLegend(elements.legend, colourTable);
   }
 
-  /** Begins with a new film: maps below threshold are hidden unless the reader forced them. */
-  reset({ forced = false } = {}) {
+  /**
+   * Begins with a new film: maps below threshold are hidden unless the reader forced them.
+   * `drawing` says that it is one of our samples.
+   */
+  reset({ forced = false, drawing = false } = {}) {
     this.#belowShown = forced;
+    this.#drawing = drawing;
   }
 
   /** Shows the explanation of one finding of an answer. */
@@ -65,7 +70,13 @@ export class ExplanationView {
     const { answer, finding } = this;
     const refused = status === "out_of_distribution";
     const forced = !answer.in_distribution && !refused;
-    const words = explanation(status, { finding, shown: this.#belowShown, forced, peak });
+    const words = explanation(status, {
+      finding,
+      shown: this.#belowShown,
+      forced,
+      drawing: this.#drawing,
+      peak,
+    });
     this.#elements.box.dataset.status = refused || forced ? "out_of_distribution" : status;
     this.#elements.heading.textContent = words.heading;
     this.#elements.sentence.textContent = words.sentence;

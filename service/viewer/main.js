@@ -19,10 +19,18 @@ const progress = new Progress(
   { onCancel: cancel },
 );
 
-/** What is on the page: how to get the film, what it is called, what the server said. */
-const state = { load: null, name: "", film: null, answer: null, abort: new AbortController() };
+/** What is on the page: how to get the film, what it is called and is, what the server said. */
+const state = {
+  load: null,
+  name: "",
+  drawing: false,
+  film: null,
+  answer: null,
+  abort: new AbortController(),
+};
 
 let explanationView = null;
+let preparation = null;
 
 function start() {
   fillTexts();
@@ -45,11 +53,12 @@ function openFiles([file, ...others]) {
 }
 
 function openSample(key) {
-  return open((signal) => sampleFilm(key, { signal }), strings.sampleName(key));
+  const load = (signal) => sampleFilm(key, { signal });
+  return open(load, strings.sampleName(key), { drawing: true });
 }
 
-function open(load, name) {
-  Object.assign(state, { load, name });
+function open(load, name, { drawing = false } = {}) {
+  Object.assign(state, { load, name, drawing });
   return read();
 }
 
@@ -75,8 +84,17 @@ async function read({ force = false } = {}) {
   }
 }
 
-async function prepare() {
-  explanationView ??= new ExplanationView(
+/** Makes the view that needs the colour table, once; it is tried again after a problem. */
+function prepare() {
+  preparation ??= makeExplanationView().catch((error) => {
+    preparation = null;
+    throw error;
+  });
+  return preparation;
+}
+
+async function makeExplanationView() {
+  explanationView = new ExplanationView(
     {
       box: at("explanation"),
       heading: at("explanation-heading"),
@@ -106,7 +124,7 @@ function showAnswer(picture, answer, { force }) {
   showFacts(at("facts"), answer);
   const selected = answer.predicted_class;
   showFindings(at("findings"), answer, { selected, onSelect: select });
-  explanationView.reset({ forced: force });
+  explanationView.reset({ forced: force, drawing: state.drawing });
   select(selected);
   at("summary").textContent = strings.summary(answer);
 }

@@ -84,9 +84,13 @@ export const decision = {
 };
 
 const UNLIKE = "Unlike the films this model knows: no decision, no map";
+const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
+const UNLIKE_DRAWING =
+  "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
+  "You may ask for the maps anyway.";
 
 /** Returns what a map's status means, as a heading, a sentence and the button that goes on. */
-export function explanation(status, { finding, shown, forced, peak }) {
+export function explanation(status, { finding, shown, forced, drawing, peak }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;
   const texts = {
@@ -104,7 +108,7 @@ export function explanation(status, { finding, shown, forced, peak }) {
         ],
     out_of_distribution: [
       UNLIKE,
-      "The probabilities are greyed: they mean little for such a film.",
+      drawing ? UNLIKE_DRAWING : UNLIKE_FILM,
       "Ask for the maps anyway",
     ],
   };

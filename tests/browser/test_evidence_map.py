@@ -1,17 +1,19 @@
 """The map on the film: where it lies, when it is hidden, what is said about it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import expect
 
+from docs.make_screenshot import show_film, show_map
 from models.card import DecisionThreshold, ResizeMode
 from models.radiograph import network_pixels, read_radiograph
 from tests import tiny_model
 from tests.browser.films import EFFUSION, NORMAL, PNEUMONIA, all_bright, bright_square
-from tests.browser.reader import Pixels, Reader
+from tests.browser.reader import READ, Pixels, Reader
 from xai.heatmap import film_heat, heat
 
 pytestmark = pytest.mark.browser
@@ -145,6 +147,39 @@ def test_the_map_of_a_refused_film_can_be_demanded(reader: Reader) -> None:
     assert "unlike those the model knows" in reader.explanation()
     expect(reader.finding(PNEUMONIA)).to_contain_text("No decision")
     assert np.ptp(reader.sees("overlay"), axis=-1).max() > 40
+
+
+def test_a_refused_sample_is_said_to_be_a_drawing_whose_maps_can_be_demanded(
+    reader_of: Callable[..., Reader],
+) -> None:
+    reader = reader_of(distance_threshold=0.01)
+    reader.presses("Opacity")
+    reader.page.wait_for_selector(READ)
+    assert "This is a drawing, unlike the films this model knows" in reader.explanation()
+    assert "You may ask for the maps anyway" in reader.explanation()
+    reader.presses("Ask for the maps anyway")
+    reader.page.wait_for_selector(READ)
+    reader.opens(bright_square())
+    assert "This is a drawing" not in reader.explanation()
+
+
+@pytest.mark.parametrize("limit", [0.01, 100.0])  # all films are refused, none is
+@pytest.mark.parametrize("class_name", [None, "pneumonia", "normal"])
+def test_the_screenshot_shows_a_map_that_the_page_holds_back(
+    reader_of: Callable[..., Reader], tmp_path: Path, limit: float, class_name: str | None
+) -> None:
+    reader = reader_of(distance_threshold=limit)
+    (tmp_path / "film.png").write_bytes(bright_square())
+    show_film(reader.page, tmp_path / "film.png", sample="")
+    show_map(reader.page, class_name, opacity=100)
+    assert np.ptp(reader.sees("overlay"), axis=-1).max() > 40
+    expect(reader.page.get_by_role("slider")).to_have_value("100")
+
+
+def test_the_screenshot_does_without_the_map_of_a_class_that_has_none(reader: Reader) -> None:
+    show_film(reader.page, None, sample="drawn_normal")
+    show_map(reader.page, "effusion", opacity=100)
+    expect(reader.page.get_by_role("slider")).to_be_disabled()
 
 
 def test_the_legend_says_the_scale_in_words(reader: Reader) -> None:

@@ -66,6 +66,29 @@ def test_the_samples_are_read_and_said_to_be_drawings(reader: Reader) -> None:
         reader.page.wait_for_selector(READ)
 
 
+def test_two_films_opened_before_the_page_is_ready_share_one_view(reader: Reader) -> None:
+    held: list[Route] = []
+    reader.page.route("**/v1/colour-map", lambda route: held.append(route))
+    reader.picks(bright_square(), "first.png")
+    reader.picks(bright_square(), "second.png")
+    expect(reader.page.locator("#progress-words")).to_contain_text("1 s")
+    [colour_map] = held
+    colour_map.continue_()
+    reader.page.wait_for_selector(READ)
+    expect(reader.page.locator("#film-name")).to_have_text("second.png")
+    reader.presses("Show it anyway")
+    assert "Shown although below the decision threshold" in reader.explanation()
+
+
+def test_a_colour_table_that_failed_is_asked_for_again(reader: Reader) -> None:
+    reader.page.route("**/v1/colour-map", lambda route: route.fulfill(status=429, body="{}"))
+    reader.picks(bright_square())
+    reader.page.wait_for_selector(FAILED)
+    reader.page.unroute("**/v1/colour-map")
+    reader.presses("Try again")
+    reader.page.wait_for_selector(READ)
+
+
 def test_what_is_not_a_film_is_refused_in_a_sentence_with_a_way_out(reader: Reader) -> None:
     reader.picks(b"a letter", "letter.txt")
     reader.page.wait_for_selector(FAILED)

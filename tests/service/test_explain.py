@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import cxr
 from tests.tiny_model import CLASS_NAMES, FILM, REFUSED_FILM, evidence, picture, quadrants
 
 PNG = {"accept": "image/png"}
@@ -134,3 +136,12 @@ def test_an_answer_in_no_media_type_asked_for_is_a_406(client: httpx.Client):
     problem = client.post("/v1/explain", content=FILM, headers={"accept": "text/html"})
     assert problem.status_code == 406
     assert "application/json or image/png" in problem.json()["detail"]
+
+
+@pytest.mark.parametrize("film", [b"no film", REFUSED_FILM])
+def test_the_command_names_the_film_it_cannot_explain(model_file, tmp_path: Path, capsys, film):
+    path, overlay = tmp_path / "film.png", tmp_path / "overlay.png"
+    path.write_bytes(film)
+    assert cxr.main(["explain", str(path), "-o", str(overlay), "--model", str(model_file)]) == 1
+    assert capsys.readouterr().err.startswith(f"cxr explain: {path}: ")
+    assert not overlay.exists()

@@ -12,8 +12,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+import cxr
 from service.app import create_app
+from service.engine import Engine, open_engine
 from service.settings import Settings
+from tests.running_server import serving
 from tests.tiny_model import FILM, card, write_model
 from xai.explainer import Explainer
 
@@ -89,6 +92,52 @@ def test_a_server_with_wrong_settings_does_not_start(model_file: Path, settings,
 
     with pytest.raises(ValueError, match=fault):
         anyio.run(start)
+
+
+def test_an_engine_that_is_handed_in_is_not_opened_again(model_file: Path, monkeypatch):
+    settings = Settings(models=model_file)
+    engine = open_engine(settings)
+    monkeypatch.setattr("service.app.open_engine", lambda _: pytest.fail("opened twice"))
+    app = create_app(settings, engine=engine)
+
+    async def engine_of_running_server() -> Engine:
+        async with app.router.lifespan_context(app):
+            return app.state.engine
+
+    assert anyio.run(engine_of_running_server) is engine
+
+
+def test_serving_opens_each_model_once(model_file: Path, monkeypatch):
+    opened: list[Path] = []
+
+    def counted(path: Path, **options: int | None) -> Explainer:
+        opened.append(path)
+        return Explainer(path, **options)
+
+    def started_and_stopped(app: FastAPI, **_: object) -> None:
+        with serving(app) as client:
+            assert client.get("/health/ready").status_code == 200
+            assert client.post("/v1/predict", content=FILM).status_code == 200
+
+    monkeypatch.setattr("service.engine.Explainer", counted)
+    monkeypatch.setattr("uvicorn.run", started_and_stopped)
+    assert cxr.main(["serve", "--models", str(model_file)]) == 0
+    assert opened == [model_file]
+
+
+@pytest.mark.parametrize("program", [["cxr", "serve"], ["service"]])
+@pytest.mark.parametrize("model", ["missing.onnx", "broken.onnx"])
+def test_a_model_that_cannot_be_served_is_one_sentence(tmp_path: Path, program: list[str], model):
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    done = subprocess.run(
+        [sys.executable, "-m", *program, "--models", str(tmp_path / model)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    [sentence] = done.stderr.splitlines()
+    assert sentence.startswith(f"{' '.join(program).replace('service', 'python -m service')}: ")
+    assert model in sentence
 
 
 def test_settings_come_from_the_environment(monkeypatch):
@@ -167,6 +216,13 @@ def test_the_interface_is_described(client: httpx.Client):
     assert set(explain["responses"]["200"]["content"]) == {"application/json", "image/png"}
     assert {"400", "404", "406", "409", "413", "415", "422", "503"} <= set(explain["responses"])
     assert set(explain["responses"]["413"]["content"]) == {"application/problem+json"}
+    assert explain["responses"]["422"]["description"].split("; ") == [
+        "Missing file",
+        "Empty upload",
+        "Unreadable film",
+        "Unsupported film",
+        "Unknown class",
+    ]
     assert {parameter["name"] for parameter in explain["parameters"]} == {
         "class",
         "force",

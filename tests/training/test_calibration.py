@@ -36,3 +36,8 @@ def test_the_threshold_counts_as_the_server_does() -> None:
     called = scores >= threshold.value
     assert called[is_class].mean() == pytest.approx(threshold.sensitivity)
     assert (~called)[~is_class].mean() == pytest.approx(threshold.specificity)
+
+
+def test_the_threshold_is_finite_even_where_scores_are_upside_down() -> None:
+    threshold = youden_threshold(np.array([0.9, 0.8, 0.1]), np.array([False, False, True]))
+    assert 0 <= threshold.value <= 1

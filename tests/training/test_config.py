@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.config import read_config
+from training.config import NetworkConfig, read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml"))
 
@@ -12,6 +12,11 @@ CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_of_the_repository_is_valid(path: Path) -> None:
     assert read_config(path).name
+
+
+def test_a_size_that_leaves_half_a_cell_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiples of 16"):
+        NetworkConfig(image_size=(100, 100))
 
 
 def test_an_unknown_field_is_named(tmp_path: Path) -> None:

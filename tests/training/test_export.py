@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 
+from models.card import ModelCard
 from models.checkpoint import load_checkpoint
 from training import onnx_file
 from training.export import export
@@ -77,6 +78,22 @@ def test_nothing_is_written_when_onnx_runtime_differs(
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a run folder"):
         export(RunFolder(tmp_path), tmp_path / "model.onnx")
+
+
+def test_films_of_other_splits_are_refused(
+    spot_run: RunFolder, spot_manifest: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(spot_manifest.parent, tmp_path / "films") / "manifest.csv"
+    moved.write_text(moved.read_text().replace(",train,", ",val,", 1))
+    with pytest.raises(ValueError, match="other films or other splits"):
+        export(spot_run, tmp_path / "model.onnx", manifest=moved)
+
+
+def test_the_run_folder_keeps_the_card(spot_run: RunFolder, spot_model: Path) -> None:
+    kept = ModelCard.model_validate_json(spot_run.card.read_text())
+    assert kept.model_copy(update={"metrics": ()}) == Explainer(spot_model).card.model_copy(
+        update={"metrics": ()}
+    )
 
 
 def test_films_elsewhere_can_be_named(

@@ -71,3 +71,19 @@ def test_copies_of_a_film_in_one_group_do_not_narrow_the_interval() -> None:
         resamples=300,
     )
     assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, rel=0.2)
+
+
+def test_the_interval_of_a_calibrated_forecast_reaches_down_to_no_error() -> None:
+    random = np.random.default_rng(0)
+    scores = random.uniform(0.5, 1, 700)
+    targets = (random.random(700) > scores).astype(int)
+    found = with_interval(
+        expected_calibration_error,
+        np.stack([scores, 1 - scores], axis=1),
+        targets,
+        groups=[str(film) for film in range(700)],
+        reflected=True,
+        resamples=200,
+    )
+    assert 0 <= found.low <= found.estimate
+    assert found.low < 0.02

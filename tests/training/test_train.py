@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from models.checkpoint import load_checkpoint
 from tests.bright_spot import config, write_set
 from training.loop import TrainingRun
-from training.train import RunFolder, train
+from training.train import RunFolder, mean_and_std, train
 
 
 def records(folder: RunFolder) -> list[dict[str, float]]:
@@ -84,8 +85,28 @@ def test_a_finished_run_stays_as_it_is(manifest: Path, tmp_path: Path) -> None:
 def test_a_folder_with_another_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(config(manifest, epochs=1), folder)
-    with pytest.raises(ValueError, match="holds a run of another config"):
+    with pytest.raises(ValueError, match=r"holds a run with another config\.json"):
         train(config(manifest, epochs=2), folder)
+
+
+def test_a_run_is_not_resumed_on_other_films(manifest: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(config(manifest, epochs=1), folder)
+    manifest.write_text(manifest.read_text().replace(",val,", ",test,", 1))
+    with pytest.raises(ValueError, match=r"holds a run with another data\.json"):
+        train(config(manifest, epochs=1), folder)
+
+
+def test_a_class_without_val_films_stops_the_training(manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text(manifest.read_text().replace("spot,p5,val", "rare,p5,train"))
+    with pytest.raises(ValueError, match=r"no film of the classes \['rare'\] is in val"):
+        train(config(manifest), RunFolder(tmp_path / "run"))
+
+
+def test_mean_and_std_are_those_of_all_pixels() -> None:
+    pixels = np.random.default_rng(0).integers(256, size=(3, 8, 8), dtype=np.uint8)
+    expected = (pixels.mean() / 255, pixels.std() / 255)
+    assert mean_and_std(pixels) == pytest.approx(expected)
 
 
 def test_a_patient_in_two_splits_stops_the_training(manifest: Path, tmp_path: Path) -> None:

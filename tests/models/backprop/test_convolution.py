@@ -149,6 +149,16 @@ def one_tap_dropped(grad_out: Tensor, **inputs: Tensor) -> Tensors:
     return right
 
 
+def filters_of_one_film(grad_out: Tensor, **inputs: Tensor) -> Tensors:
+    first = backward(grad_out[:1], **inputs | {"x": inputs["x"][:1]})
+    return backward(grad_out, **inputs) | {"weight": first["weight"]}
+
+
+def group_channels_exchanged(grad_out: Tensor, **inputs: Tensor) -> Tensors:
+    right = backward(grad_out, **inputs)
+    return right | {"weight": right["weight"].roll(1, dims=1)}
+
+
 def bias_of_one_film(grad_out: Tensor, **inputs: Tensor) -> Tensors:
     return backward(grad_out, **inputs) | {"bias": conv2d_bias_gradient(grad_out[:1])}
 
@@ -158,7 +168,14 @@ def padding_shifted(grad_out: Tensor, **inputs: Tensor) -> Tensors:
     return right | {"x": right["x"].roll(1, dims=2)}
 
 
-PLANTED = (filter_flipped_twice, one_tap_dropped, bias_of_one_film, padding_shifted)
+PLANTED = (
+    filter_flipped_twice,
+    one_tap_dropped,
+    filters_of_one_film,
+    group_channels_exchanged,
+    bias_of_one_film,
+    padding_shifted,
+)
 
 
 @pytest.mark.parametrize("wrong", PLANTED)

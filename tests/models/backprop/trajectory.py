@@ -1,20 +1,21 @@
 """The fourth proof: whole networks, compared on gradients and on ten training steps."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from models.backprop.loss import cross_entropy_backward, cross_entropy_forward
-from models.backprop.network import forward_with_tape, parameter_gradients
+from benchmarks import backprop
+from benchmarks.backprop import GradientsOf
 from models.chest_cnn import ChestCNN
 from tests.models.backprop.errors import Tensors, relative_error
 
-GradientsOf = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensors]]
 CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 1.5], dtype=torch.float64)
-SMOOTHING = 0.1
+LOSS = {"class_weights": CLASS_WEIGHTS, "label_smoothing": 0.1}
+by_hand: GradientsOf = partial(backprop.by_hand, **LOSS)
+by_autograd: GradientsOf = partial(backprop.by_autograd, **LOSS)
 
 
 class SmallChestCNN(ChestCNN):
@@ -46,24 +47,6 @@ def films(batch: int, size: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(5)
     pixels = torch.rand(batch, 1, size, size, generator=generator, dtype=torch.float64)
     return pixels, torch.randint(0, 4, (batch,), generator=generator)
-
-
-def by_hand(network: nn.Module, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensors]:
-    logits, tape = forward_with_tape(network, pixels)
-    loss = cross_entropy_forward(
-        logits, targets, class_weights=CLASS_WEIGHTS, label_smoothing=SMOOTHING
-    )
-    grad_logits = cross_entropy_backward(loss.predicted, loss.true)
-    return loss.loss, parameter_gradients(tape, grad_logits)
-
-
-def by_autograd(network: nn.Module, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensors]:
-    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    loss = functional.cross_entropy(
-        network(pixels), targets, weight=CLASS_WEIGHTS, label_smoothing=SMOOTHING
-    )
-    gradients = torch.autograd.grad(loss, tuple(trained.values()))
-    return loss.detach(), dict(zip(trained, gradients, strict=True))
 
 
 def error_of_gradients(network: nn.Module, *, batch: int, size: int) -> float:

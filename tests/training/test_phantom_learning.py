@@ -1,0 +1,84 @@
+"""Drawn films teach what was drawn: the lesion's place, or the shortcut that was planted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.radiograph import NetworkPixels, Radiograph, network_pixels
+from training.config import Config, read_config
+from training.export import export
+from training.phantom import PhantomFilm, draw_film, write_phantom_set
+from training.train import RunFolder, train
+from xai.explainer import Explainer
+from xai.heatmap import film_heat, heat
+
+pytestmark = pytest.mark.slow
+
+CONFIG = Path(__file__).parents[2] / "training/configs/phantom.toml"
+UNSEEN = range(90_000, 90_020)
+
+
+def learnt(folder: Path, *, marker_class: str | None) -> Explainer:
+    """Return the exported network that has learnt a small phantom set."""
+    manifest = write_phantom_set(folder / "films", patients=80, marker_class=marker_class)
+    run, model = RunFolder(folder / "run"), folder / "model.onnx"
+    train(small(read_config(CONFIG), manifest), run)
+    export(run, model)
+    return Explainer(model)
+
+
+def small(config: Config, manifest: Path) -> Config:
+    changes = {
+        "data": config.data.model_copy(update={"manifest": manifest}),
+        "network": config.network.model_copy(update={"image_size": (96, 96)}),
+        "training": config.training.model_copy(update={"epochs": 14}),
+    }
+    return config.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return learnt(tmp_path_factory.mktemp("honest"), marker_class=None)
+
+
+@pytest.fixture(scope="module")
+def misled(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return learnt(tmp_path_factory.mktemp("misled"), marker_class="opacity")
+
+
+def seen(explainer: Explainer, film: PhantomFilm) -> NetworkPixels:
+    radiograph = Radiograph(film.pixels / np.float32(255), "png")
+    return network_pixels(radiograph, image_size=explainer.card.image_size, resize_mode="stretch")
+
+
+def opacity_rate(explainer: Explainer, *, marker: bool) -> float:
+    """Return the share of unseen normal films that the network calls opacity."""
+    number = explainer.card.class_names.index("opacity")
+    films = [draw_film("normal", seed=seed, marker=marker) for seed in UNSEEN]
+    pixels = np.stack([seen(explainer, film).pixels[None] for film in films])
+    return float((explainer(pixels).probabilities.argmax(axis=1) == number).mean())
+
+
+def heat_in_mask(explainer: Explainer, film: PhantomFilm) -> float:
+    """Return the share of the heat inside the lesion over the lesion's share of the film."""
+    number = explainer.card.class_names.index("opacity")
+    view = seen(explainer, film)
+    evidence = explainer(view.pixels[None, None]).evidence[0, number]
+    affine = view.grid_affine(explainer.card.activation_grid)
+    warmth = film_heat(heat(evidence, explainer.card.evidence_scale), affine, *film.mask.shape)
+    return float(warmth[film.mask].sum() / max(warmth.sum(), 1e-6) / film.mask.mean())
+
+
+def test_the_evidence_lies_on_the_drawn_opacity(honest: Explainer) -> None:
+    films = [draw_film("opacity", seed=seed) for seed in UNSEEN]
+    assert np.median([heat_in_mask(honest, film) for film in films]) > 2
+
+
+def test_a_planted_marker_is_found_out_by_drawing_it_on_normal_films(misled: Explainer) -> None:
+    assert opacity_rate(misled, marker=True) - opacity_rate(misled, marker=False) > 0.5
+
+
+def test_without_a_planted_marker_the_marker_changes_little(honest: Explainer) -> None:
+    changed = opacity_rate(honest, marker=True) - opacity_rate(honest, marker=False)
+    assert abs(changed) < 0.3
