@@ -32,6 +32,10 @@ def test_only_standard_operators_and_a_free_batch(spot_model: Path) -> None:
         assert tensor.type.tensor_type.shape.dim[0].dim_param, tensor.name
 
 
+def test_the_file_names_no_path_of_the_machine_that_made_it(spot_model: Path) -> None:
+    assert b".py" not in spot_model.read_bytes()
+
+
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_every_batch_size_gives_the_same_answers(spot_model: Path, batch: int) -> None:
     explainer = Explainer(spot_model)
