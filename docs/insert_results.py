@@ -48,7 +48,9 @@ def table(evaluation: dict[str, Any]) -> Iterator[str]:
     yield (
         "\nExpected calibration error: "
         f"{interval(errors['expected_calibration_error_unscaled'])} before temperature scaling, "
-        f"{interval(errors['expected_calibration_error_scaled'])} after. "
+        f"{interval(errors['expected_calibration_error_scaled'])} after; "
+        f"{evaluation['calibration_error_by_chance']:.3f} is what so few films give a perfectly "
+        "calibrated model. "
         f"Refused as unlike the training films: {evaluation['refused_share']:.1%} of these films."
     )
 

@@ -66,6 +66,7 @@ def sentences(evaluation: Evaluation) -> Iterator[str]:
     yield f"{card.name} {card.version}, {evaluation.films[0].split}: {len(evaluation.films)} films"
     yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
     yield from (_line(_label(metric), metric) for metric in evaluation.metrics)
+    yield f"{'calibration error by chance alone':40} {evaluation.calibration_error_by_chance:.3f}"
     yield f"{'refused as unlike the training films':40} {evaluation.refused_share:.3f}"
     for source, matrix in evaluation.confusion_by_source().items():
         yield f"\nconfusion, {source} (row: true class; column: largest probability)"
@@ -106,6 +107,7 @@ def write_report(
         "split": evaluation.films[0].split,
         "films": len(evaluation.films),
         "metrics": [metric.model_dump() for metric in evaluation.metrics],
+        "calibration_error_by_chance": evaluation.calibration_error_by_chance,
         "refused_share": evaluation.refused_share,
         "baselines": {
             baseline: [metric.model_dump() for metric in metrics]

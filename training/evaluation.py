@@ -16,6 +16,7 @@ from training.manifest import Film
 from training.metrics import (
     Statistic,
     balanced_accuracy,
+    calibration_error_by_chance,
     class_auroc,
     confusion,
     expected_calibration_error,
@@ -47,7 +48,7 @@ def figure(
     films: Sequence[Film],
     class_names: Sequence[str],
     class_name: str | None = None,
-    reflected: bool = False,
+    bias_corrected: bool = False,
 ) -> Metric:
     """Return one statistic of the films' probabilities, its interval bootstrapped by group."""
     found = with_interval(
@@ -55,7 +56,7 @@ def figure(
         probabilities,
         np.array(class_numbers(films, class_names)),
         groups=[film.group_id for film in films],
-        reflected=reflected,
+        bias_corrected=bias_corrected,
     )
     return Metric(
         name=name,
@@ -125,7 +126,7 @@ class Evaluation:
                 probabilities,
                 films=self.films,
                 class_names=names,
-                reflected=True,
+                bias_corrected=True,
             )
             for when, probabilities in (
                 ("unscaled", calibrated(self.logits, 1.0)),
@@ -133,6 +134,11 @@ class Evaluation:
             )
         )
         return (*discrimination(self.probabilities, self.films, names), before, after)
+
+    @cached_property
+    def calibration_error_by_chance(self) -> float:
+        """The calibration error that films this few give to a perfectly calibrated model."""
+        return calibration_error_by_chance(self.probabilities)
 
     def confusion_by_source(self) -> dict[str, list[list[int]]]:
         """Return confusion matrices (true class by row) over all films and for each source."""

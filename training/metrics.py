@@ -61,6 +61,23 @@ def expected_calibration_error(
     return float(sum(abs(part.sum()) for part in by_confidence) / len(targets))
 
 
+def calibration_error_by_chance(
+    probabilities: Probabilities, *, resamples: int = 1000, seed: int = 0
+) -> float:
+    """Return the mean calibration error if every probability were exactly right.
+
+    It is not 0: in a bin of a few films, the share that is right misses its expectation.
+
+    Source:
+        Broecker and Smith 2007, Weather and Forecasting 22(3), consistency resampling.
+    """
+    random = np.random.default_rng(seed)
+    cumulated = probabilities.cumsum(axis=1)
+    draws = random.random((resamples, len(probabilities), 1))
+    targets = (draws > cumulated[None, :, :-1]).sum(axis=2)
+    return float(np.mean([expected_calibration_error(probabilities, drawn) for drawn in targets]))
+
+
 def confusion(probabilities: Probabilities, targets: Targets) -> Int[np.ndarray, "classes classes"]:
     """Return counts by true class (rows) and class of the largest probability (columns)."""
     classes = range(probabilities.shape[1])
@@ -73,7 +90,7 @@ def with_interval(
     targets: Targets,
     *,
     groups: Sequence[str],
-    reflected: bool = False,
+    bias_corrected: bool = False,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
@@ -86,14 +103,14 @@ def with_interval(
         probabilities: One row per film.
         targets: The true class numbers.
         groups: Which films are drawn together.
-        reflected: Mirror the interval at the estimate (the basic bootstrap), not below 0: for the
-            calibration error, which films drawn twice enlarge.
+        bias_corrected: Shift the interval by how much resampling itself raises the statistic: for
+            the calibration error, which films drawn twice enlarge.
         resamples: How many times films are drawn.
         seed: Of the draws.
 
     Source:
-        Efron and Tibshirani 1993, chapter 13; Davison and Hinkley 1997, section 5.2; the
-        cluster bootstrap of Field and Welsh 2007.
+        Efron and Tibshirani 1993, chapters 10 (bias) and 13; the cluster bootstrap of Field and
+        Welsh 2007.
     """
     random = np.random.default_rng(seed)
     _, members = np.unique(np.asarray(groups), return_inverse=True)
@@ -107,6 +124,7 @@ def with_interval(
             values.append(statistic(probabilities[films], targets[films]))
     low, high = np.quantile(values, [0.025, 0.975])
     estimate = statistic(probabilities, targets)
-    if reflected:
-        low, high = max(0.0, 2 * estimate - high), max(0.0, 2 * estimate - low)
+    if bias_corrected:
+        bias = np.mean(values) - estimate
+        low, high = max(0.0, low - bias), max(0.0, high - bias)
     return Estimate(estimate, float(low), float(high))

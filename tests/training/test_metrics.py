@@ -5,6 +5,7 @@ import pytest
 
 from training.metrics import (
     balanced_accuracy,
+    calibration_error_by_chance,
     class_auroc,
     confusion,
     expected_calibration_error,
@@ -73,17 +74,33 @@ def test_copies_of_a_film_in_one_group_do_not_narrow_the_interval() -> None:
     assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low, rel=0.2)
 
 
-def test_the_interval_of_a_calibrated_forecast_reaches_down_to_no_error() -> None:
+def calibrated_forecast(films: int = 700) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
-    scores = random.uniform(0.5, 1, 700)
-    targets = (random.random(700) > scores).astype(int)
+    scores = random.uniform(0.5, 1, films)
+    targets = (random.random(films) > scores).astype(int)
+    return np.stack([scores, 1 - scores], axis=1), targets
+
+
+def test_the_calibration_errors_interval_is_not_shifted_by_resampling() -> None:
+    probabilities, targets = calibrated_forecast()
     found = with_interval(
         expected_calibration_error,
-        np.stack([scores, 1 - scores], axis=1),
+        probabilities,
         targets,
-        groups=[str(film) for film in range(700)],
-        reflected=True,
-        resamples=200,
+        groups=[str(film) for film in range(len(targets))],
+        bias_corrected=True,
+        resamples=300,
     )
-    assert 0 <= found.low <= found.estimate
-    assert found.low < 0.02
+    assert (found.low + found.high) / 2 == pytest.approx(found.estimate, abs=0.005)
+
+
+def test_a_calibrated_forecast_has_the_calibration_error_of_chance() -> None:
+    probabilities, targets = calibrated_forecast()
+    by_chance = calibration_error_by_chance(probabilities, resamples=200)
+    assert expected_calibration_error(probabilities, targets) == pytest.approx(by_chance, abs=0.02)
+    assert by_chance > 0.01
+
+
+def test_with_very_many_films_chance_leaves_no_calibration_error() -> None:
+    probabilities, _ = calibrated_forecast(100_000)
+    assert calibration_error_by_chance(probabilities, resamples=5) < 0.01
