@@ -78,7 +78,7 @@ def baseline_sentences(baselines: dict[str, tuple[Metric, ...]]) -> Iterator[str
     """Yield the baselines' figures as lines for a person."""
     for baseline, metrics in baselines.items():
         yield f"\nbaseline: {baseline}"
-        yield from (_line(_label(metric), metric) for metric in metrics[:2])
+        yield from (_line(_label(metric), metric) for metric in metrics)
 
 
 def _label(metric: Metric) -> str:

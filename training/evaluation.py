@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -71,24 +71,28 @@ def figure(
 def discrimination(
     probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
 ) -> tuple[Metric, ...]:
-    """Return macro AUROC, balanced accuracy and each class's AUROC."""
+    """Return macro AUROC and balanced accuracy."""
     over_all = {"macro_auroc": macro_auroc, "balanced_accuracy": balanced_accuracy}
-    return (
-        *(
-            figure(name, statistic, probabilities, films=films, class_names=class_names)
-            for name, statistic in over_all.items()
-        ),
-        *(
-            figure(
-                "auroc",
-                class_auroc(number),
-                probabilities,
-                films=films,
-                class_names=class_names,
-                class_name=name,
-            )
-            for number, name in enumerate(class_names)
-        ),
+    return tuple(
+        figure(name, statistic, probabilities, films=films, class_names=class_names)
+        for name, statistic in over_all.items()
+    )
+
+
+def class_discrimination(
+    probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
+) -> tuple[Metric, ...]:
+    """Return each class's AUROC against all others."""
+    return tuple(
+        figure(
+            "auroc",
+            partial(class_auroc, number=number),
+            probabilities,
+            films=films,
+            class_names=class_names,
+            class_name=name,
+        )
+        for number, name in enumerate(class_names)
     )
 
 
@@ -133,7 +137,8 @@ class Evaluation:
                 ("scaled", self.probabilities),
             )
         )
-        return (*discrimination(self.probabilities, self.films, names), before, after)
+        asked = (self.probabilities, self.films, names)
+        return (*discrimination(*asked), *class_discrimination(*asked), before, after)
 
     @cached_property
     def calibration_error_by_chance(self) -> float:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
+from scipy.stats import rankdata
+from sklearn.metrics import confusion_matrix
 
 Probabilities = Float[np.ndarray, "films classes"]
 Targets = Int[np.ndarray, " films"]
@@ -24,24 +25,31 @@ class Estimate:
         return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def class_auroc(number: int) -> Statistic:
-    """Return the statistic: area under the ROC curve of one class against all others."""
+def class_auroc(probabilities: Probabilities, targets: Targets, *, number: int) -> float:
+    """Return the area under the ROC curve of one class against all others.
 
-    def auroc(probabilities: Probabilities, targets: Targets) -> float:
-        return float(roc_auc_score(targets == number, probabilities[:, number]))
+    By ranks, which is ten times as fast as drawing the curve; a test holds both equal.
 
-    return auroc
+    Source:
+        Hanley and McNeil 1982, Radiology 143(1), the Wilcoxon statistic.
+    """
+    is_class = targets == number
+    positives = int(is_class.sum())
+    negatives = len(targets) - positives
+    ranks = rankdata(probabilities[:, number])[is_class].sum()
+    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def macro_auroc(probabilities: Probabilities, targets: Targets) -> float:
     """Return the mean over classes of the one-vs-rest area under the ROC curve."""
-    classes = probabilities.shape[1]
-    return float(np.mean([class_auroc(k)(probabilities, targets) for k in range(classes)]))
+    classes = range(probabilities.shape[1])
+    return float(np.mean([class_auroc(probabilities, targets, number=k) for k in classes]))
 
 
 def balanced_accuracy(probabilities: Probabilities, targets: Targets) -> float:
     """Return the mean over classes of the share of films whose largest probability is right."""
-    return float(balanced_accuracy_score(targets, probabilities.argmax(axis=1)))
+    is_right = probabilities.argmax(axis=1) == targets
+    return float(np.mean([is_right[targets == number].mean() for number in np.unique(targets)]))
 
 
 def expected_calibration_error(
