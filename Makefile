@@ -26,6 +26,7 @@ install: $(TRAINING)/installed  ## install the training tools and the tests' too
 benchmarks: install  ## measure maps in the graph, back-propagation by hand, and pytorch-grad-cam
 	$(TRAINING)/bin/python benchmarks/explanation.py
 	$(TRAINING)/bin/python benchmarks/backprop.py
+	$(TRAINING)/bin/python benchmarks/start_up.py
 
 screenshot: install chromium  ## make README's picture of the viewer
 	$(TRAINING)/bin/python docs/make_screenshot.py
