@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.card import NetworkSpec
 from models.chest_cnn import TARGET_LAYER, ChestCNN
 from models.networks import build
+from tests.models.test_checkpoint import SPEC
 
 
 @pytest.fixture
@@ -52,15 +52,11 @@ def test_convolutions_start_with_he_variance(network: ChestCNN) -> None:
 
 
 def test_another_target_layer_is_refused() -> None:
-    spec = NetworkSpec(
-        architecture="chest_cnn",
-        class_names=("a", "b"),
-        image_size=(64, 64),
-        resize_mode="stretch",
-        target_layer="stages.2",
-        activation_grid=(4, 4),
-        mean=0.5,
-        std=0.25,
-    )
+    spec = SPEC.model_copy(update={"target_layer": "stages.2"})
     with pytest.raises(ValueError, match=r"target_layer of chest_cnn must be 'stages\.3'"):
         build(spec)
+
+
+def test_a_task_that_is_not_built_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be multiclass, not multilabel"):
+        build(SPEC.model_copy(update={"task": "multilabel"}))
