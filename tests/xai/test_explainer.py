@@ -1,4 +1,7 @@
 import base64
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,8 @@ from tests.tiny_model import (
 )
 from xai import explainer as module
 from xai.explainer import Explainer, available_cpus
+
+ROOT = Path(__file__).parents[2]
 
 PIXELS = quadrants([0.1, 0.5, 0.9, 0.3])
 
@@ -113,3 +118,17 @@ def test_threads_respect_the_containers_quota(tmp_path: Path, monkeypatch):
 
 def test_the_tiny_model_has_the_shape_the_tests_say():
     assert evidence(np.zeros(IMAGE_SIZE, np.uint8)).shape == (len(CLASS_NAMES), *GRID)
+
+
+def test_onnx_runtime_neither_reports_home_nor_keeps_a_device_id(tmp_path: Path) -> None:
+    model = write_model(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        "import sys, pathlib; from xai.explainer import Explainer; "
+        "Explainer(pathlib.Path(sys.argv[1]))"
+    )
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
+    environment = kept | {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", code, str(model)], cwd=ROOT, env=environment, check=True)
+    assert list(home.rglob("*")) == []
