@@ -13,6 +13,8 @@ ResizeMode = Literal["stretch", "letterbox"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+"""Fit for a URL, a file and a folder."""
 Grid = tuple[PositiveInt, PositiveInt]
 """A size as (rows, columns)."""
 
@@ -163,7 +165,7 @@ class ModelCard(NetworkSpec):
     """
 
     schema_version: Literal[1] = 1
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    name: ModelName
     version: str
     temperature: PositiveFloat
     decision_thresholds: tuple[DecisionThreshold, ...]

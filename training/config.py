@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from models.card import Architecture, Grid, PositiveFloat, PositiveInt, Record, ResizeMode
+from models.card import (
+    Architecture,
+    Grid,
+    ModelName,
+    PositiveFloat,
+    PositiveInt,
+    Record,
+    ResizeMode,
+)
 
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -113,7 +121,7 @@ class Config(Record):
         training: How the weights are found.
     """
 
-    name: str
+    name: ModelName
     version: str
     intended_use: str
     limits: tuple[str, ...]

@@ -36,3 +36,11 @@ def test_what_is_not_toml_is_named(tmp_path: Path) -> None:
 def test_a_missing_config_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere\.toml does not exist"):
         read_config(tmp_path / "nowhere.toml")
+
+
+def test_a_name_that_no_card_could_bear_is_refused_before_the_training(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    text = CONFIGS[0].read_text()
+    config.write_text(text.replace(f'name = "{CONFIGS[0].stem}"', 'name = "Chest CNN"', 1))
+    with pytest.raises(ValueError, match="name"):
+        read_config(config)
