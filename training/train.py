@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     loop = TrainingRun(network.to(device), config.training, train_films, val_films)
     if folder.state.is_file():
         loop.restore(folder.state)
+        _write_history(folder, loop.history)  # a kill may have come between the state and these
         _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
     for record in loop.epochs():
         _save(folder, loop, spec)
@@ -175,8 +177,12 @@ def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
     if loop.is_best:
         save_checkpoint(folder.best, loop.averaged_network, spec)
     loop.save(folder.state)
-    folder.metrics.write_text("".join(json.dumps(record) + "\n" for record in loop.history))
-    draw_curves(loop.history, folder.curves)
+    _write_history(folder, loop.history)
+
+
+def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
+    folder.metrics.write_text("".join(json.dumps(record) + "\n" for record in history))
+    draw_curves(history, folder.curves)
 
 
 def _sentence(record: EpochRecord) -> str:

@@ -82,6 +82,15 @@ def test_a_finished_run_stays_as_it_is(manifest: Path, tmp_path: Path) -> None:
     assert folder.metrics.read_text() == before
 
 
+def test_a_kill_between_state_and_metrics_loses_nothing(manifest: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(config(manifest, epochs=1), folder)
+    before = folder.metrics.read_text()
+    folder.metrics.unlink()
+    train(config(manifest, epochs=1), folder)
+    assert folder.metrics.read_text() == before
+
+
 def test_a_folder_with_another_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(config(manifest, epochs=1), folder)
