@@ -25,6 +25,9 @@ VERBS = {
     "train": Verb("training.train", "train a network as a configuration file says"),
     "evaluate": Verb("training.evaluate", "measure an exported model on films of a manifest"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
+    "verify-backprop": Verb(
+        "training.verify_backprop", "compare the gradients by hand with autograd's"
+    ),
     "phantom": Verb("training.phantom", "draw films to train and test on"),
 }
 OURS = {"models", "xai", "training", "service"}

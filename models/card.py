@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 CARD_KEY = "model_card"
 """Key of the card's JSON in an ONNX file's `metadata_props`."""
 
-Architecture = Literal["chest_cnn"]
+Architecture = Literal["chest_cnn", "vgg16", "vit_b16"]
+Head = Literal["pooled", "fully_connected"]
+ReadOut = Literal["token", "average"]
 Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -17,6 +19,10 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 """Fit for a URL, a file and a folder."""
 Grid = tuple[PositiveInt, PositiveInt]
 """A size as (rows, columns)."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PerChannel = float | tuple[float, float, float]
+"""One figure for grey pixels, or one for each of red, green and blue, where a network was
+pretrained on colours."""
 
 
 class Record(BaseModel):
@@ -115,6 +121,10 @@ class NetworkSpec(Record):
 
     Attributes:
         architecture: Which network.
+        head: Of `vgg16` alone: `pooled` is a global average and one linear layer,
+            `fully_connected` the classic two hidden layers of 4,096.
+        read_out: Of `vit_b16` alone: the logits are read from the class `token`, or from the
+            `average` of the patch tokens.
         class_names: In the order of the logits.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
         image_size: Rows and columns of the network's input.
@@ -126,14 +136,26 @@ class NetworkSpec(Record):
     """
 
     architecture: Architecture
+    head: Head | None = None
+    read_out: ReadOut | None = None
     class_names: tuple[str, ...] = Field(min_length=2)
     task: Task = "multiclass"
     image_size: Grid
     resize_mode: ResizeMode
     target_layer: str
     activation_grid: Grid
-    mean: float
-    std: PositiveFloat
+    mean: PerChannel
+    std: PositiveFloat | tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+
+    @model_validator(mode="after")
+    def _variant_belongs_to_the_architecture(self) -> "NetworkSpec":
+        for field, owner in (("head", "vgg16"), ("read_out", "vit_b16")):
+            if (getattr(self, field) is None) == (self.architecture == owner):
+                raise ValueError(
+                    f"{field} must be given for {owner} and for no other network: "
+                    f"{self.architecture} has {field} {getattr(self, field)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _class_names_differ(self) -> "NetworkSpec":
@@ -162,6 +184,8 @@ class ModelCard(NetworkSpec):
         intended_use: What it is for.
         limits: What it cannot do.
         code_revision: Revision of this repository that exported it.
+        backprop_report_sha256: Hash of `<model>.backprop.json`, which says how far the gradients
+            by hand were from autograd's for these very weights.
     """
 
     schema_version: Literal[1] = 1
@@ -179,6 +203,7 @@ class ModelCard(NetworkSpec):
     intended_use: str
     limits: tuple[str, ...]
     code_revision: str
+    backprop_report_sha256: Sha256 | None = None
 
     @model_validator(mode="after")
     def _one_entry_per_class(self) -> "ModelCard":

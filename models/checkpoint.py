@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models.card import NetworkSpec
 from models.networks import build
+from models.seam import Network
 
 WEIGHTS = "weights.safetensors"
 SPEC = "spec.json"
@@ -21,7 +22,7 @@ def save_checkpoint(folder: Path, network: nn.Module, spec: NetworkSpec) -> None
     (folder / SPEC).write_text(spec.model_dump_json(indent=2))
 
 
-def load_checkpoint(folder: Path) -> tuple[nn.Module, NetworkSpec]:
+def load_checkpoint(folder: Path) -> tuple[Network, NetworkSpec]:
     """Return the network of `folder` with its weights, and its spec.
 
     Raises:

@@ -2,27 +2,16 @@
 
 from typing import cast
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.backprop.initialisation import he_normal_
+from models.card import PerChannel
+from models.normalisation import Normalisation
+from models.pooling import GlobalAveragePool
+from models.seam import Network, Seam
+
 TARGET_LAYER = "stages.3"
-
-
-class Normalisation(nn.Module):
-    """Subtract the mean and divide by the standard deviation of the training films' pixels."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: float, std: float) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("std", torch.tensor(std))
-
-    def forward(self, pixels: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Return pixels with the training films' mean 0 and standard deviation 1."""
-        return (pixels - self.mean) / self.std
 
 
 class Stem(nn.Sequential):
@@ -71,7 +60,7 @@ class ResidualBlock(nn.Module):
         return self.relu2(residual + self.shortcut(x))
 
 
-class ChestCNN(nn.Module):
+class ChestCNN(Network):
     """Residual network with a pooled head; the last stage keeps a 14x14 grid for the maps.
 
     The last stage does not halve the grid (stride 16 in all instead of 32): a map cell then covers
@@ -81,14 +70,15 @@ class ChestCNN(nn.Module):
         normalise: Film arithmetic, so that it stands inside the exported graph.
         stem: Output a quarter of the input's size.
         stages: Four stages of residual blocks; the last one's output is the target layer.
-        head: Linear layer on the features averaged over positions.
+        pool: Average over positions.
+        head: Linear layer on that average.
     """
 
     widths = (32, 64, 128, 192)
     strides = (1, 2, 2, 1)
     blocks_per_stage = 2
 
-    def __init__(self, *, classes: int, mean: float, std: float) -> None:
+    def __init__(self, *, classes: int, mean: PerChannel, std: PerChannel) -> None:
         super().__init__()
         self.normalise = Normalisation(mean, std)
         self.stem = Stem(self.widths[0])
@@ -99,6 +89,7 @@ class ChestCNN(nn.Module):
                 for stage, stride in enumerate(self.strides)
             )
         )
+        self.pool = GlobalAveragePool()
         self.head = nn.Linear(self.widths[-1], classes)
         self.apply(_he_initialised)
 
@@ -109,29 +100,23 @@ class ChestCNN(nn.Module):
         )
         return nn.Sequential(first, *others)
 
-    def features(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
-    ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
-        """Return the activations of the target layer for pixels in [0, 1]."""
-        return cast(Tensor, self.stages(self.stem(self.normalise(pixels))))
+    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+        """Return the last stage's output; nothing passes it by."""
+        return Seam(self.stages(self.stem(self.normalise(pixels))))
 
     def classify(
-        self, activations: Float[Tensor, "batch channels grid_rows grid_columns"]
+        self,
+        activations: Float[Tensor, "batch channels grid_rows grid_columns"],
+        bypass: Tensor | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for activations of the target layer."""
-        return cast(Tensor, self.head(activations.mean(dim=(2, 3))))
-
-    def forward(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
-    ) -> Float[Tensor, "batch classes"]:
-        """Return the logits for pixels in [0, 1]."""
-        return self.classify(self.features(pixels))
+        return cast(Tensor, self.head(self.pool(activations)))
 
 
 def _he_initialised(module: nn.Module) -> None:
     """Draw convolution weights with variance 2 / fan-out (He et al. 2015, arXiv:1502.01852)."""
     if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        he_normal_(module.weight, mode="fan_out")
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
         nn.init.zeros_(module.bias)

@@ -1,35 +1,11 @@
-"""The networks by name, and what every one of them offers."""
+"""The networks by name: from a spec to a network."""
 
-from typing import Protocol
-
-from jaxtyping import Float
-from torch import Tensor, nn
-
-from models import chest_cnn
-from models.card import NetworkSpec
+from models import chest_cnn, vgg16, vit_b16
+from models.card import Architecture, NetworkSpec, ReadOut
+from models.seam import Network
 
 
-class Network(Protocol):
-    """A classifier cut in two at the target layer.
-
-    `features` ends with the target layer's output, `classify` goes on from there; the backward
-    pass that explains a logit crosses `classify` only.
-    """
-
-    def features(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
-    ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
-        """Return the target layer's activations for pixels in [0, 1]."""
-        ...
-
-    def classify(
-        self, activations: Float[Tensor, "batch channels grid_rows grid_columns"]
-    ) -> Float[Tensor, "batch classes"]:
-        """Return the logits for the target layer's activations."""
-        ...
-
-
-def build(spec: NetworkSpec) -> nn.Module:
+def build(spec: NetworkSpec) -> Network:
     """Return the network that `spec` describes, with freshly drawn weights.
 
     Raises:
@@ -37,9 +13,39 @@ def build(spec: NetworkSpec) -> nn.Module:
     """
     if spec.task != "multiclass":
         raise ValueError(f"task of {spec.architecture} must be multiclass, not {spec.task}")
-    if spec.target_layer != chest_cnn.TARGET_LAYER:
+    expected = target_layer(spec.architecture, read_out=spec.read_out)
+    if spec.target_layer != expected:
         raise ValueError(
-            f"target_layer of {spec.architecture} must be {chest_cnn.TARGET_LAYER!r}, "
-            f"not {spec.target_layer!r}"
+            f"target_layer of {spec.architecture} must be {expected!r}, not {spec.target_layer!r}"
         )
-    return chest_cnn.ChestCNN(classes=len(spec.class_names), mean=spec.mean, std=spec.std)
+    return _built(spec)
+
+
+def target_layer(architecture: Architecture, *, read_out: ReadOut | None = None) -> str:
+    """Return the layer at which a network is cut, and its explanation's backward pass stops."""
+    if architecture == "chest_cnn":
+        return chest_cnn.TARGET_LAYER
+    if architecture == "vgg16":
+        return vgg16.TARGET_LAYER
+    return vit_b16.TARGET_LAYERS[read_out or "token"]
+
+
+def _built(spec: NetworkSpec) -> Network:
+    classes = len(spec.class_names)
+    if spec.architecture == "chest_cnn":
+        return chest_cnn.ChestCNN(classes=classes, mean=spec.mean, std=spec.std)
+    if spec.architecture == "vgg16":
+        return vgg16.VGG16(
+            classes=classes,
+            mean=spec.mean,
+            std=spec.std,
+            head=spec.head or "pooled",
+            image_size=spec.image_size,
+        )
+    return vit_b16.ViTB16(
+        classes=classes,
+        mean=spec.mean,
+        std=spec.std,
+        read_out=spec.read_out or "token",
+        image_size=spec.image_size,
+    )

@@ -4,20 +4,23 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.card import (
     Architecture,
     Grid,
+    Head,
     ModelName,
     PositiveFloat,
     PositiveInt,
+    ReadOut,
     Record,
     ResizeMode,
 )
 
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Colours = tuple[float, float, float]
 STRIDE = 16
 """Pixels of the network's input per cell of its activation grid."""
 
@@ -35,11 +38,52 @@ class DataConfig(Record):
 
 
 class NetworkConfig(Record):
-    """Which network, and how a film becomes its input."""
+    """Which network, with which weights to start from, and how a film becomes its input.
+
+    Attributes:
+        architecture: Which network.
+        head: Of `vgg16`: `pooled` (default) or `fully_connected`.
+        read_out: Of `vit_b16`: `token` (default) or `average`.
+        image_size: Rows and columns; the `fully_connected` head's published weights need 224x224.
+        resize_mode: `stretch` or `letterbox`.
+        pretrained: Start from timm's default weights, which are downloaded.
+        weights: Start from this safetensors file instead, with timm's or torchvision's names.
+        mean: What the publisher of `weights` subtracts from red, green and blue in [0, 1].
+        std: What they are divided by.
+    """
 
     architecture: Architecture = "chest_cnn"
+    head: Head | None = None
+    read_out: ReadOut | None = None
     image_size: Grid = (224, 224)
     resize_mode: ResizeMode = "stretch"
+    pretrained: bool = False
+    weights: Path | None = None
+    mean: Colours | None = None
+    std: Colours | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_variant(cls, fields: dict[str, object]) -> dict[str, object]:
+        defaults: dict[object, dict[str, object]] = {
+            "vgg16": {"head": "pooled"},
+            "vit_b16": {"read_out": "token"},
+        }
+        return defaults.get(fields.get("architecture"), {}) | fields
+
+    @model_validator(mode="after")
+    def _weights_come_with_their_colours(self) -> "NetworkConfig":
+        if self.pretrained and self.weights:
+            raise ValueError("pretrained and weights exclude each other: one start is enough")
+        if (self.weights is None) != (self.mean is None) or (self.mean is None) != (
+            self.std is None
+        ):
+            raise ValueError(
+                "weights, mean and std must be given together: the wrong mean trains silently "
+                "(timm's vit_base_patch16_224 wants 0.5 and 0.5, most others ImageNet's "
+                "0.485, 0.456, 0.406 and 0.229, 0.224, 0.225)"
+            )
+        return self
 
     @field_validator("image_size")
     @classmethod
@@ -86,11 +130,14 @@ class TrainingConfig(Record):
         learning_rate: Peak of the schedule.
         weight_decay: Of AdamW; not applied to biases and normalisation.
         warmup_epochs: Linear rise to the peak, before the cosine.
+        gradients: `autograd`, or `manual`: those of `models.backprop`, written by hand.
+        grad_checkpointing: Of `manual` gradients: compute activations twice and keep fewer.
         gradient_clipping: Largest norm of all gradients together.
         label_smoothing: Share of the target spread over all classes.
         class_weights: `balanced` weighs a class by the inverse of its number of films.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
-        precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32.
+        precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
+            for comparisons.
         seed: Draws the weights, the order and the augmentation.
     """
 
@@ -99,12 +146,22 @@ class TrainingConfig(Record):
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 0.05
     warmup_epochs: NonNegativeFloat = 2.0
+    gradients: Literal["autograd", "manual"] = "autograd"
+    grad_checkpointing: bool = False
     gradient_clipping: PositiveFloat = 1.0
     label_smoothing: Fraction = 0.0
     class_weights: Literal["balanced", "none"] = "balanced"
     model_ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _manual_gradients_are_plain(self) -> "TrainingConfig":
+        if self.gradients == "manual" and self.precision == "bfloat16":
+            raise ValueError("precision must be float32 or float64 where gradients are manual")
+        if self.gradients == "autograd" and self.grad_checkpointing:
+            raise ValueError("grad_checkpointing must be false where gradients are autograd's")
+        return self
 
 
 class Config(Record):

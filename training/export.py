@@ -1,6 +1,7 @@
 """`cxr export`: from a run folder to one ONNX file that explains, with its card inside."""
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from tqdm import tqdm
 
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import load_checkpoint
-from models.chest_cnn import ChestCNN
+from models.seam import Network
+from training.backprop_report import backprop_report, verified
 from training.calibration import fitted_temperature
 from training.config import Config
 from training.dataset import FilmDataset, class_numbers, decoded_films
@@ -74,6 +76,9 @@ def export(
 ) -> str:
     """Write the ONNX file of the run's best weights and return a sentence on its exactness.
 
+    Beside it goes `<model>.backprop.json`: how far the gradients by hand were from autograd's for
+    these very weights; the card holds its hash.
+
     Temperature, decision thresholds, evidence scale and distance threshold are chosen on val.
 
     Args:
@@ -83,10 +88,12 @@ def export(
         with_test: Look at the test split and put its figures into the card.
 
     Raises:
-        ValueError: The run or its data is unfit, or ONNX Runtime's answers differ from PyTorch's.
+        ValueError: The run or its data is unfit, the gradients by hand are wrong, or ONNX Runtime's
+            answers differ from PyTorch's.
     """
     config, network, spec = _trained(folder)
     films, data = _films(folder, manifest or config.data.manifest)
+    proof = _proof(config, network, spec)
     train, val = (_film_set(films, split, spec) for split in ("train", "val"))
     distance = fitted_distance(pooled_features(network, train), train.targets)
     answers = explained(ExplainedNetwork(network, distance, temperature=1.0), val)
@@ -100,6 +107,7 @@ def export(
         temperature=temperature,
         golden=golden_answer(exported, spec.image_size),
         data=data,
+        backprop_report_sha256=hashlib.sha256(proof.encode()).hexdigest(),
     )
     pixels = torch.stack([val.dataset[index][0] for index in range(min(16, len(val.films)))])
     report = write_checked(exported, card, output, pixels=pixels)
@@ -108,18 +116,27 @@ def export(
         card = card.model_copy(update={"metrics": test.metrics})
         report = write_checked(exported, card, output, pixels=pixels)
     folder.card.write_text(card.model_dump_json(indent=2))
+    output.with_suffix(".backprop.json").write_text(proof)
     return report
 
 
-def _trained(folder: RunFolder) -> tuple[Config, ChestCNN, NetworkSpec]:
+def _trained(folder: RunFolder) -> tuple[Config, Network, NetworkSpec]:
     if not folder.config.is_file():
         raise ValueError(f"{folder.path} is not a run folder: it has no {folder.config.name}")
     config = Config.model_validate_json(folder.config.read_text())
     network, spec = load_checkpoint(folder.best)
-    if not isinstance(network, ChestCNN):
-        raise ValueError(f"only chest_cnn can be exported, not {spec.architecture}")
     network.head = centred_head(network.head)
     return config, network.eval(), spec
+
+
+def _proof(config: Config, network: Network, spec: NetworkSpec) -> str:
+    """Return the report on the network's gradients by hand, as JSON."""
+    report = verified(config.name, network, image_size=spec.image_size, rounds=3)
+    if report.faults:
+        raise ValueError(
+            f"the gradients by hand are off, nothing was written: {'; '.join(report.faults)}"
+        )
+    return backprop_report(report).model_dump_json(indent=2)
 
 
 def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], TrainingData]:
@@ -140,10 +157,11 @@ def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet
 
 
 @torch.inference_mode()
-def pooled_features(network: ChestCNN, films: FilmSet) -> Float[np.ndarray, "films channels"]:
+def pooled_features(network: Network, films: FilmSet) -> Float[np.ndarray, "films channels"]:
     """Return the activations of the target layer, averaged over positions."""
     batches = tqdm(films.batches(), "features", unit="batch", leave=False)
-    return torch.cat([network.features(pixels).mean(dim=(2, 3)) for pixels, _ in batches]).numpy()
+    features = (network.on_grid(network.features(pixels)) for pixels, _ in batches)
+    return torch.cat([activations.mean(dim=(2, 3)) for activations in features]).numpy()
 
 
 @torch.inference_mode()

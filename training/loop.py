@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
-from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
+from timm.optim import param_groups_weight_decay
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from models.seam import Network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset
+from training.gradients import by_hand
 from training.metrics import balanced_accuracy, macro_auroc
 from training.schedule import learning_rate_factor
 
@@ -38,7 +40,7 @@ class TrainingRun:
         history: One record per epoch done.
     """
 
-    network: nn.Module
+    network: Network
     config: TrainingConfig
     train: FilmDataset
     val: FilmDataset
@@ -46,14 +48,16 @@ class TrainingRun:
 
     def __post_init__(self) -> None:
         self.device = next(self.network.parameters()).device
-        self.network.to(memory_format=torch.channels_last)
+        self.dtype = torch.float64 if self.config.precision == "float64" else torch.float32
+        self.network.to(self.dtype).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(
             param_groups_weight_decay(self.network, self.config.weight_decay),
             lr=self.config.learning_rate,
         )
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
         self.steps_per_epoch = -(-len(self.train) // self.config.batch_size)
-        self.class_weights = class_weights(self.train.targets, self.config).to(self.device)
+        weights = class_weights(self.train.targets, self.config)
+        self.class_weights = weights.to(self.device, self.dtype)
 
     @property
     def averaged_network(self) -> nn.Module:
@@ -93,14 +97,10 @@ class TrainingRun:
 
     def _step(self, step: int, pixels: Tensor, targets: Tensor) -> float:
         self._set_learning_rate(step)
-        loss = cross_entropy(
-            self._logits(pixels),
-            targets,
-            weight=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
-        )
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        is_manual = self.config.gradients == "manual"
+        loss = (self._backward_by_hand if is_manual else self._backward)(pixels, targets)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
         self.optimiser.step()
         self._average.update(self.network, step)
@@ -115,11 +115,33 @@ class TrainingRun:
         for group in self.optimiser.param_groups:
             group["lr"] = factor * self.config.learning_rate
 
-    def _logits(self, pixels: Tensor) -> Float[Tensor, "batch classes"]:
+    def _backward(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        """Leave every parameter's gradient where the optimiser reads it, and return the loss."""
         enabled = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            logits: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
-        return logits.float()
+            logits = self.network(pixels)
+        loss = cross_entropy(
+            logits.to(self.dtype),
+            targets,
+            weight=self.class_weights,
+            label_smoothing=self.config.label_smoothing,
+        )
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def _backward_by_hand(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        """Do the same with `models.backprop`."""
+        loss, gradients = by_hand(
+            self.network,
+            pixels,
+            targets,
+            class_weights=self.class_weights,
+            label_smoothing=self.config.label_smoothing,
+            checkpointing=self.config.grad_checkpointing,
+        )
+        for name, gradient in gradients.items():
+            self.network.get_parameter(name).grad = gradient
+        return loss
 
     def _validation(self) -> EpochRecord:
         logits = predicted_logits(self.averaged_network, self.val)
@@ -172,7 +194,7 @@ def predicted_logits(
 ) -> Float[Tensor, "films classes"]:
     """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
     network.eval()
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
     return torch.cat(
-        [network(pixels.to(device)).cpu() for pixels, _ in DataLoader(films, batch_size)]
+        [network(pixels.to(weight)).float().cpu() for pixels, _ in DataLoader(films, batch_size)]
     )

@@ -33,6 +33,7 @@ def model_card(
     temperature: float,
     golden: Golden,
     data: TrainingData,
+    backprop_report_sha256: str,
 ) -> ModelCard:
     """Return the card of a trained network, still without figures.
 
@@ -44,6 +45,7 @@ def model_card(
         temperature: Fitted on them.
         golden: An input with its outputs.
         data: Which films taught it.
+        backprop_report_sha256: Hash of the report on its gradients by hand.
     """
     probabilities = calibrated(answers.logits.numpy(), temperature)
     distance = answers.distance.numpy()
@@ -65,6 +67,7 @@ def model_card(
         intended_use=config.intended_use,
         limits=config.limits,
         code_revision=code_revision(),
+        backprop_report_sha256=backprop_report_sha256,
     )
 
 

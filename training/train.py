@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from torch import nn
 
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import save_checkpoint
-from models.chest_cnn import TARGET_LAYER
-from models.networks import build
+from models.networks import build, target_layer
+from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
+from models.seam import Network
 from training.augmentation import FilmAugmentation
-from training.config import STRIDE, Config, read_config
+from training.config import STRIDE, Config, NetworkConfig, read_config
 from training.dataset import FilmDataset, class_numbers, decoded_films
 from training.loop import EpochRecord, TrainingRun
 from training.manifest import Film, class_names, of_split, read_manifest
@@ -72,6 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="TOML file, see training/configs/")
     parser.add_argument("--manifest", type=Path, help="instead of the config's manifest")
     parser.add_argument(
+        "--weights",
+        type=Path,
+        help="safetensors file to start from (timm's or torchvision's names); needs --mean, --std",
+    )
+    for name, what in (("mean", "subtracts from"), ("std", "divides")):
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            nargs=3,
+            metavar=("RED", "GREEN", "BLUE"),
+            help=f"what the publisher of the weights {what} the colours in [0, 1]",
+        )
+    parser.add_argument(
         "--run", type=Path, help="run folder, default artifacts/NAME-VERSION; resumed if it exists"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -79,14 +92,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the result lies; exit code 0."""
-    config = read_config(arguments.config)
-    if arguments.manifest:
-        data = config.data.model_copy(update={"manifest": arguments.manifest})
-        config = config.model_copy(update={"data": data})
+    config = _with_arguments(read_config(arguments.config), arguments)
     folder = RunFolder(arguments.run or Path("artifacts") / f"{config.name}-{config.version}")
     train(config, folder, device=arguments.device)
     _say(f"best weights: {folder.best}; next: cxr export {folder.path}")
     return 0
+
+
+def _with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
+    """Return the config with what the command line says instead."""
+    given = {name: getattr(arguments, name) for name in ("weights", "mean", "std")}
+    network = {name: value for name, value in given.items() if value is not None}
+    if network:
+        network |= {"pretrained": False}
+    data = {"manifest": arguments.manifest} if arguments.manifest else {}
+    changed = {
+        "network": config.network.model_dump() | network,
+        "data": config.data.model_dump() | data,
+    }
+    return Config.model_validate(config.model_dump() | changed)
 
 
 def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
@@ -147,21 +171,41 @@ def _data(
 
 def _network(
     config: Config, films: FilmDataset, names: tuple[str, ...]
-) -> tuple[nn.Module, NetworkSpec]:
-    rows, columns = config.network.image_size
-    mean, std = mean_and_std(films.pixels)
+) -> tuple[Network, NetworkSpec]:
+    wanted = config.network
+    rows, columns = wanted.image_size
+    pretrained = _pretrained(wanted)
+    mean, std = pretrained[1:] if pretrained else _rounded(mean_and_std(films.pixels))
     spec = NetworkSpec(
-        architecture=config.network.architecture,
+        architecture=wanted.architecture,
+        head=wanted.head,
+        read_out=wanted.read_out,
         class_names=names,
-        image_size=config.network.image_size,
-        resize_mode=config.network.resize_mode,
-        target_layer=TARGET_LAYER,
+        image_size=wanted.image_size,
+        resize_mode=wanted.resize_mode,
+        target_layer=target_layer(wanted.architecture, read_out=wanted.read_out),
         activation_grid=(rows // STRIDE, columns // STRIDE),
-        mean=round(mean, 4),
-        std=round(std, 4),
+        mean=mean,
+        std=std,
     )
     torch.manual_seed(config.training.seed)
-    return build(spec), spec
+    network = build(spec)
+    if pretrained:
+        load_pretrained(network, pretrained)
+    return network, spec
+
+
+def _rounded(mean_and_std: tuple[float, float]) -> tuple[float, float]:
+    mean, std = mean_and_std
+    return round(mean, 4), round(std, 4)
+
+
+def _pretrained(wanted: NetworkConfig) -> Pretrained | None:
+    if wanted.pretrained:
+        return from_hub(wanted.architecture)
+    if wanted.weights and wanted.mean and wanted.std:
+        return from_file(wanted.architecture, wanted.weights, mean=wanted.mean, std=wanted.std)
+    return None
 
 
 def mean_and_std(pixels: UInt8[np.ndarray, "films rows columns"]) -> tuple[float, float]:

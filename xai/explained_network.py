@@ -6,8 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.chest_cnn import ChestCNN
-from xai.grad_cam import channel_weights, class_evidence
+from models.seam import Network
+from models.vgg16 import VGG16
+from models.vit_b16 import ViTB16
+from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM, class_evidence
+from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
 
 
 class Explanation(NamedTuple):
@@ -62,28 +65,41 @@ class ExplainedNetwork(nn.Module):
     """A network with its backward pass to the target layer written out as forward arithmetic.
 
     Attributes:
-        network: The classifier, its head centred.
+        grad_cam: The classifier, its head centred, and its way back.
         distance: Measures how unlike the training films a film is.
         temperature: Divides the logits before the softmax.
     """
 
     temperature: Tensor
 
-    def __init__(self, network: ChestCNN, distance: Distance, *, temperature: float) -> None:
+    def __init__(self, network: Network, distance: Distance, *, temperature: float) -> None:
         super().__init__()
-        self.network = network
+        self.grad_cam = grad_cam(network)
         self.distance = distance
         self.register_buffer("temperature", torch.tensor(temperature))
 
+    @property
+    def network(self) -> Network:
+        """The classifier."""
+        return self.grad_cam.network
+
     def forward(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Explanation:
         """Return the explanation of pixels in [0, 1]."""
-        activations = self.network.features(pixels)
-        logits = self.network.classify(activations)
-        grid = (activations.shape[2], activations.shape[3])
-        weights = channel_weights(self.network.head.weight, grid=grid)
+        seam = self.network.seam(pixels)
+        logits, channel_weights = self.grad_cam(seam)
+        activations = self.network.on_grid(seam.activations)
         return Explanation(
             logits=logits,
             probabilities=torch.softmax(logits / self.temperature, dim=1),
-            evidence=class_evidence(activations, weights),
+            evidence=class_evidence(activations, channel_weights),
             distance=self.distance(activations.mean(dim=(2, 3))),
         )
+
+
+def grad_cam(network: Network) -> GradCAM:
+    """Return the closed form of Grad-CAM that fits the network's head."""
+    if isinstance(network, ViTB16):
+        return (ClassTokenGradCAM if network.reads_token else PatchAverageGradCAM)(network)
+    if isinstance(network, VGG16) and not network.is_pooled:
+        return FullyConnectedGradCAM(network)
+    return PooledGradCAM(network)

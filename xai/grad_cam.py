@@ -2,18 +2,125 @@
 
 These are ordinary tensor operations, so they are exported together with the network. Weights are
 derivatives of logits: a probability saturates, and its derivative vanishes where it is sure.
+
+Grad-CAM reads only the mean over positions of the derivative by the activations, and the mean can
+be taken early, by linearity, which leaves a closed form for each head:
+
+    pooled           head weight / positions, the same for every film; Grad-CAM, CAM (Zhou et al.
+                     2016, arXiv:1512.04150) and HiResCAM (Draelos and Carin 2020, arXiv:2011.08891)
+                     are then one map, since every position has the same derivative
+    fully connected  back through two ReLUs; max-pooling hands each error to one position, so it
+                     keeps the sum, and the first layer's weight may be summed over positions
+    class token      `xai.vit_grad_cam`
+    patch average    `xai.vit_grad_cam`
 """
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from models.backprop.linear import linear_backward
-from models.backprop.pooling import global_average_pool_backward
+from models.backprop.activation import relu_backward, relu_forward
+from models.backprop.linear import linear_backward, linear_forward
+from models.backprop.pooling import (
+    global_average_pool_backward,
+    global_average_pool_forward,
+    max_pool_forward,
+)
+from models.seam import Network, Seam
+from models.vgg16 import VGG16
 
 
-def channel_weights(
+class LogitsAndWeights(NamedTuple):
+    """What the part of a network behind the cut says, forward and backward.
+
+    Attributes:
+        logits: [batch, classes].
+        channel_weights: Mean over positions of the derivative of each class logit by the target
+            layer's activations, [batch, classes, channels]; a batch of one serves all films.
+    """
+
+    logits: Tensor
+    channel_weights: Tensor
+
+
+class GradCAM(nn.Module, ABC):
+    """A network's part behind the cut, forward once and back once for every class.
+
+    Attributes:
+        network: The classifier; in eval mode.
+    """
+
+    network: Network
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    @abstractmethod
+    def forward(self, seam: Seam) -> LogitsAndWeights:
+        """Return logits and channel weights for what crosses the cut.
+
+        Source:
+            Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
+        """
+
+
+class PooledGradCAM(GradCAM):
+    """Under a global average and one linear layer: chest_cnn, and vgg16 with its pooled head."""
+
+    def forward(self, seam: Seam) -> LogitsAndWeights:
+        """Return the logits, and weights that no film changes."""
+        head, activations = self.network.head, seam.activations
+        logits = linear_forward(global_average_pool_forward(activations), head.weight, head.bias)
+        grid = (activations.shape[2], activations.shape[3])
+        return LogitsAndWeights(logits, pooled_channel_weights(head.weight, grid=grid))
+
+
+class FullyConnectedGradCAM(GradCAM):
+    """Under max-pooling and vgg16's two hidden layers.
+
+    Attributes:
+        summed_weight: The first hidden layer's weight, summed over the positions of the pooled
+            grid, [hidden, channels]; taken once, here.
+    """
+
+    network: VGG16
+    summed_weight: Tensor
+
+    def __init__(self, network: VGG16) -> None:
+        super().__init__(network)
+        channels = network.channels
+        weight = network.hidden.fc1.weight.detach()
+        self.register_buffer("summed_weight", torch.unflatten(weight, 1, (channels, -1)).sum(dim=2))
+
+    def forward(self, seam: Seam) -> LogitsAndWeights:
+        """Return the logits, and the weights: BP1, then BP2 through two ReLUs."""
+        hidden, head, activations = self.network.hidden, self.network.head, seam.activations
+        pooled = max_pool_forward(activations, kernel=(2, 2), stride=(2, 2)).out.flatten(1)
+        first = relu_forward(linear_forward(pooled, hidden.fc1.weight, hidden.fc1.bias))
+        second = relu_forward(linear_forward(first, hidden.fc2.weight, hidden.fc2.bias))
+        logits = linear_forward(second, head.weight, head.bias)
+        grad_second = relu_backward(*for_each_class(head.weight, second))
+        grad_first = relu_backward(
+            *for_each_class(linear_backward(grad_second, hidden.fc2.weight), first)
+        )
+        positions = activations.shape[2] * activations.shape[3]
+        return LogitsAndWeights(logits, linear_backward(grad_first, self.summed_weight) / positions)
+
+
+def for_each_class(
+    errors: Float[Tensor, "*batch classes width"], values: Float[Tensor, "batch width"]
+) -> tuple[Float[Tensor, "batch classes width"], Float[Tensor, "batch classes width"]]:
+    """Return each class's error for each film, and each film's values for each class."""
+    shape = (values.shape[0], *errors.shape[-2:])
+    return errors.expand(shape), values[:, None].expand(shape)
+
+
+def pooled_channel_weights(
     head_weight: Float[Tensor, "classes channels"], *, grid: tuple[int, int]
 ) -> Float[Tensor, "1 classes channels"]:
     """Return how much each channel counts for each class, under a pooled head.

@@ -10,13 +10,20 @@ from torch import Tensor, nn
 
 from models.backprop.activation import gelu_backward, gelu_forward, relu_backward, relu_forward
 from models.backprop.convolution import Pair, size_pair
+from models.backprop.normalisation import standardise_backward, standardise_forward
 from models.backprop.pooling import (
     average_pool_backward,
     average_pool_forward,
+    global_average_pool_backward,
+    global_average_pool_forward,
     max_pool_backward,
     max_pool_forward,
+    patch_average_backward,
+    patch_average_forward,
 )
 from models.backprop.tape import Gradients, record, require
+from models.normalisation import Normalisation
+from models.pooling import GlobalAveragePool, PatchAverage
 
 
 @dataclass(frozen=True)
@@ -129,3 +136,82 @@ def record_average_pool(layer: nn.AvgPool2d, x: Tensor) -> tuple[Tensor, Average
         "padding": size_pair(layer.padding),
     }
     return average_pool_forward(x, **windows), AveragePoolStep(windows, size_pair(x.shape[2:]))
+
+
+@dataclass(frozen=True)
+class StandardiseStep:
+    """The network's first arithmetic on the film."""
+
+    std: Tensor
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 of the subtraction and division."""
+        return Gradients(standardise_backward(grad_out, self.std) if needs_grad_x else None, {})
+
+
+@record.register
+def record_standardise(layer: Normalisation, x: Tensor) -> tuple[Tensor, StandardiseStep]:
+    """Return the standardised pixels, and their step."""
+    return standardise_forward(x, layer.mean, layer.std), StandardiseStep(layer.std)
+
+
+@dataclass(frozen=True)
+class GlobalAveragePoolStep:
+    """The average over positions, and the size of its input."""
+
+    grid: Pair
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 of the average."""
+        if not needs_grad_x:
+            return Gradients(None, {})
+        return Gradients(global_average_pool_backward(grad_out, grid=self.grid), {})
+
+
+@record.register
+def record_global_average_pool(
+    layer: GlobalAveragePool, x: Tensor
+) -> tuple[Tensor, GlobalAveragePoolStep]:
+    """Return the average over positions, and its step."""
+    return global_average_pool_forward(x), GlobalAveragePoolStep(size_pair(x.shape[2:]))
+
+
+@dataclass(frozen=True)
+class PatchAverageStep:
+    """The average over patch tokens, and how many tokens there were."""
+
+    tokens: int
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 of the average."""
+        if not needs_grad_x:
+            return Gradients(None, {})
+        return Gradients(patch_average_backward(grad_out, tokens=self.tokens), {})
+
+
+@record.register
+def record_patch_average(layer: PatchAverage, x: Tensor) -> tuple[Tensor, PatchAverageStep]:
+    """Return the average over patch tokens, and its step."""
+    return patch_average_forward(x), PatchAverageStep(x.shape[1])
+
+
+@dataclass(frozen=True)
+class FlattenStep:
+    """The shape that a map had before it was written as one vector."""
+
+    shape: tuple[int, ...]
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return the error in the map's shape."""
+        return Gradients(grad_out.view(self.shape) if needs_grad_x else None, {})
+
+
+@record.register
+def record_flatten(layer: nn.Flatten, x: Tensor) -> tuple[Tensor, FlattenStep]:
+    """Return one vector per film, and its step."""
+    require(layer, start_dim=1, end_dim=-1)
+    return x.flatten(1), FlattenStep(tuple(x.shape))

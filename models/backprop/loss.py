@@ -1,4 +1,9 @@
-"""The loss: softmax and cross-entropy, with class weights and label smoothing."""
+"""The losses: cross-entropy of classes, binary cross-entropy of findings, mean squared error.
+
+Each is paired with what the network's last layer predicts (softmax, sigmoid, the output itself), so
+that its output error (BP1) is one and the same: predicted minus true. Both are given as shares:
+every entry's prediction and truth, times what that entry weighs in the loss.
+"""
 
 from typing import NamedTuple
 
@@ -8,14 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-class CrossEntropy(NamedTuple):
-    """What the loss returns.
+class Loss(NamedTuple):
+    """What a loss returns.
 
     Attributes:
-        loss: Weighted mean over the batch, in nats; a scalar.
-        predicted: Probability of each class, [batch, classes].
-        true: Share of the loss that belongs to each class, [batch, classes]. Without weights and
-            smoothing it is 1 / batch at the true class and 0 elsewhere.
+        loss: The loss of the batch; a scalar.
+        predicted: What the network says, times each entry's share of the loss.
+        true: What it should say, times the same share.
     """
 
     loss: Tensor
@@ -29,7 +33,7 @@ def cross_entropy_forward(
     *,
     class_weights: Float[Tensor, " classes"] | None = None,
     label_smoothing: float = 0.0,
-) -> CrossEntropy:
+) -> Loss:
     """Return the cross-entropy between the true classes and the softmax of the logits.
 
     Args:
@@ -37,6 +41,10 @@ def cross_entropy_forward(
         targets: Index of the true class.
         class_weights: What an error on each class costs; 1 each where None.
         label_smoothing: Share of the truth that is spread evenly over all classes, in [0, 1].
+
+    Returns:
+        The weighted mean over the batch, in nats. The prediction is the probability of each class
+        times the film's share of the loss: without weights, 1 / batch.
 
     Raises:
         ValueError: `label_smoothing` is outside [0, 1].
@@ -50,7 +58,8 @@ def cross_entropy_forward(
         label_smoothing=label_smoothing,
     )
     log_probabilities = functional.log_softmax(logits, dim=1)
-    return CrossEntropy(-(true * log_probabilities).sum(), log_probabilities.exp(), true)
+    predicted = log_probabilities.exp() * true.sum(dim=1, keepdim=True)
+    return Loss(-(true * log_probabilities).sum(), predicted, true)
 
 
 def cross_entropy_backward(
@@ -58,17 +67,16 @@ def cross_entropy_backward(
 ) -> Float[Tensor, "batch classes"]:
     """Return the derivative of the loss by the logits (BP1): predicted minus true.
 
-    The prediction is first scaled to the weight that its film has in the loss, so each row sums
-    to 0: what one class gains, the others lose.
+    Each row sums to 0: what one class gains, the others lose.
 
     Args:
         predicted: As `cross_entropy_forward` returned it.
         true: As `cross_entropy_forward` returned it.
 
     Source:
-        Bridle 1990; Nielsen 2015, chapter 3, equation 68 (output error a - y of log-likelihood).
+        Bridle 1990; Nielsen 2015, chapter 3, equation 81 (a - y, of the log-likelihood).
     """
-    return predicted * true.sum(dim=1, keepdim=True) - true
+    return predicted - true
 
 
 def true_shares(
@@ -91,3 +99,78 @@ def true_shares(
     one_hot = functional.one_hot(targets.long(), classes).to(class_weights.dtype)
     smoothed = torch.lerp(one_hot, torch.full_like(one_hot, 1 / classes), label_smoothing)
     return smoothed * class_weights / class_weights[targets].sum()
+
+
+def binary_cross_entropy_forward(
+    logits: Float[Tensor, "batch classes"],
+    targets: Float[Tensor, "batch classes"],
+    *,
+    weights: Float[Tensor, "batch classes"] | None = None,
+) -> Loss:
+    """Return the cross-entropy between the findings and the sigmoid of the logits.
+
+    -(y log(p) + (1 - y) log(1 - p)), from the logarithms of the sigmoid, so that it is finite for
+    every finite logit.
+
+    Args:
+        logits: Unbounded.
+        targets: 1 where the finding is there, 0 where it is not; any number between is allowed.
+        weights: What an error on each entry costs; 1 each where None. At 0, a label that is not
+            known counts for nothing, whatever number stands for it.
+
+    Returns:
+        The sum divided by the number of entries (not of weights), in nats, as in PyTorch.
+
+    Source:
+        Nielsen 2015, chapter 3, equation 63, for every class as for a network of its own.
+    """
+    shares = (torch.ones_like(logits) if weights is None else weights) / logits.numel()
+    true = shares * targets
+    absent = (shares - true) * functional.logsigmoid(-logits)
+    present = true * functional.logsigmoid(logits)
+    return Loss(-(present + absent).sum(), shares * torch.sigmoid(logits), true)
+
+
+def binary_cross_entropy_backward(
+    predicted: Float[Tensor, "batch classes"], true: Float[Tensor, "batch classes"]
+) -> Float[Tensor, "batch classes"]:
+    """Return the derivative of the loss by the logits (BP1): predicted minus true.
+
+    Args:
+        predicted: As `binary_cross_entropy_forward` returned it.
+        true: As `binary_cross_entropy_forward` returned it.
+
+    Source:
+        Nielsen 2015, chapter 3, equation 66: the sigmoid's slope has cancelled.
+    """
+    return predicted - true
+
+
+def mean_squared_error_forward(
+    outputs: Float[Tensor, "*shape"], targets: Float[Tensor, "*shape"]
+) -> Loss:
+    """Return the mean, over all entries, of the squared difference.
+
+    Returns:
+        The mean, and both tensors times 2 / number of entries, which is the slope of the square.
+
+    Source:
+        Rumelhart et al. 1986, doi:10.1038/323533a0, equation 3 (there half the sum).
+    """
+    share = 2 / outputs.numel()
+    return Loss((outputs - targets).square().mean(), share * outputs, share * targets)
+
+
+def mean_squared_error_backward(
+    predicted: Float[Tensor, "*shape"], true: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Return the derivative of the loss by the outputs (BP1): predicted minus true.
+
+    Args:
+        predicted: As `mean_squared_error_forward` returned it.
+        true: As `mean_squared_error_forward` returned it.
+
+    Source:
+        Rumelhart et al. 1986, doi:10.1038/323533a0, equation 4.
+    """
+    return predicted - true

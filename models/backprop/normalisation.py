@@ -1,8 +1,9 @@
-"""Batch normalisation in both modes, and the fixed arithmetic on the film's pixels.
+"""Batch and layer normalisation, and the fixed arithmetic on the film's pixels.
 
 While training, mean and variance come from the batch and carry gradient themselves
 (`batch_norm`). In use, they are the running averages, constants, and the layer is one factor and
-one offset per channel (`running_norm`).
+one offset per channel (`running_norm`). Layer normalisation (`layer_norm`) takes both from each
+vector itself, in training and in use.
 """
 
 from typing import NamedTuple
@@ -144,18 +145,95 @@ def moved_average(
     return (1 - momentum) * running + momentum * batch
 
 
+class LayerNorm(NamedTuple):
+    """What layer normalisation returns.
+
+    Attributes:
+        out: Output, of the input's shape.
+        normalised: Each vector with mean 0 and variance 1, before weight and bias.
+        inverse_std: 1 / sqrt(variance + eps) of each vector; its last axis has length 1.
+    """
+
+    out: Tensor
+    normalised: Tensor
+    inverse_std: Tensor
+
+
+def layer_norm_forward(
+    x: Float[Tensor, "*batch width"],
+    weight: Float[Tensor, " width"],
+    bias: Float[Tensor, " width"],
+    *,
+    eps: float,
+) -> LayerNorm:
+    """Return the vectors normalised one by one, scaled and shifted, with what backward needs.
+
+    Source:
+        Ba et al. 2016, arXiv:1607.06450, equation 3 (there with the neurons of a layer as width).
+    """
+    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+    inverse_std = torch.rsqrt(variance + eps)
+    normalised = (x - mean).mul_(inverse_std)
+    return LayerNorm(torch.addcmul(bias, normalised, weight), normalised, inverse_std)
+
+
+def layer_norm_backward(
+    grad_out: Float[Tensor, "*batch width"],
+    weight: Float[Tensor, " width"],
+    *,
+    normalised: Float[Tensor, "*batch width"],
+    inverse_std: Float[Tensor, "*batch 1"],
+) -> Float[Tensor, "*batch width"]:
+    """Return the derivative by `x` (BP2), through each vector's mean and variance as well.
+
+    As in batch normalisation: from the error are taken its mean (a shift of the vector changes
+    nothing) and its part along `normalised` (nor does a stretch), here vector by vector.
+
+    Args:
+        grad_out: Derivative by the output.
+        weight: Scale per entry.
+        normalised: As `layer_norm_forward` returned it.
+        inverse_std: As `layer_norm_forward` returned it.
+
+    Source:
+        Ba et al. 2016, arXiv:1607.06450, equation 3, differentiated by the quotient rule.
+    """
+    grad_normalised = grad_out * weight
+    stretch = (grad_normalised * normalised).mean(dim=-1, keepdim=True)
+    shift = grad_normalised.mean(dim=-1, keepdim=True)
+    centred = grad_normalised.sub_(shift).addcmul_(normalised, stretch, value=-1)
+    return centred.mul_(inverse_std)
+
+
+def layer_norm_weight_gradient(
+    grad_out: Float[Tensor, "*batch width"], normalised: Float[Tensor, "*batch width"]
+) -> Float[Tensor, " width"]:
+    """Return the derivative by the scale (BP3)."""
+    return (grad_out * normalised).flatten(0, -2).sum(dim=0)
+
+
+def layer_norm_bias_gradient(grad_out: Float[Tensor, "*batch width"]) -> Float[Tensor, " width"]:
+    """Return the derivative by the shift (BP4)."""
+    return grad_out.flatten(0, -2).sum(dim=0)
+
+
 def standardise_forward(
-    x: Float[Tensor, "*shape"], mean: Float[Tensor, ""], std: Float[Tensor, ""]
-) -> Float[Tensor, "*shape"]:
-    """Return `x` minus the mean, divided by the standard deviation; both are constants."""
+    x: Float[Tensor, "batch 1 rows columns"],
+    mean: Float[Tensor, "*colours"],
+    std: Float[Tensor, "*colours"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return `x` minus the mean, divided by the standard deviation; both are constants.
+
+    Where they are given per colour, [3, 1, 1], the one grey channel becomes three.
+    """
     return (x - mean) / std
 
 
 def standardise_backward(
-    grad_out: Float[Tensor, "*shape"], std: Float[Tensor, ""]
-) -> Float[Tensor, "*shape"]:
-    """Return the derivative by `x` (BP2)."""
-    return grad_out / std
+    grad_out: Float[Tensor, "batch channels rows columns"], std: Float[Tensor, "*colours"]
+) -> Float[Tensor, "batch 1 rows columns"]:
+    """Return the derivative by `x` (BP2): the grey channel hears from every colour it became."""
+    return (grad_out / std).sum(dim=1, keepdim=True)
 
 
 def _per_channel(values: Tensor) -> Tensor:

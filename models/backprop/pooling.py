@@ -129,3 +129,24 @@ def global_average_pool_backward(
     """
     share = grad_out / (grid[0] * grid[1])
     return share[:, :, None, None].expand(-1, -1, *grid)
+
+
+def patch_average_forward(
+    tokens: Float[Tensor, "batch tokens width"],
+) -> Float[Tensor, "batch width"]:
+    """Return the mean of the patch tokens; the class token, which comes first, is left out."""
+    return tokens[:, 1:].mean(dim=1)
+
+
+def patch_average_backward(
+    grad_out: Float[Tensor, "batch width"], *, tokens: int
+) -> Float[Tensor, "batch {tokens} width"]:
+    """Return the derivative by the tokens (BP2): equal shares, and nothing for the class token.
+
+    Args:
+        grad_out: Derivative by the output.
+        tokens: How many there were, the class token counted in.
+    """
+    grad_tokens = (grad_out / (tokens - 1))[:, None].repeat(1, tokens, 1)
+    grad_tokens[:, 0] = 0
+    return grad_tokens

@@ -2,7 +2,8 @@
 
 `record(layer, x)` runs one layer forward and returns its output and a step. The step holds by name
 what backward needs. Steps of layers that hold others (a chain, a residual block) hold steps, so
-the tape of a network is one step.
+the tape of a network is one step. Walking back uses the tape up: what a layer kept is let go as
+soon as the layer has been passed, which is how the memory of a training step stays autograd's.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -66,15 +67,16 @@ class ChainStep:
     """Layers one after the other.
 
     Attributes:
-        steps: In the order of the forward pass, under the layers' names.
+        steps: Name and step in the order of the forward pass; used up by `backward`. An empty name
+            is for a step that names its parameters in full.
     """
 
-    steps: Mapping[str, Step]
+    steps: list[tuple[str, Step]]
 
     @property
     def is_trainable(self) -> bool:
-        """Whether any of the steps is."""
-        return any(step.is_trainable for step in self.steps.values())
+        """Whether any of the steps that are left is."""
+        return any(step.is_trainable for _, step in self.steps)
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return the gradients of all steps, from the last to the first (BP2 between them).
@@ -82,15 +84,13 @@ class ChainStep:
         The walk ends where no earlier layer wants anything.
         """
         parameters: dict[str, Tensor] = {}
-        names = list(self.steps)
-        for position in reversed(range(len(names))):
-            name = names[position]
-            goes_on = needs_grad_x or any(
-                self.steps[earlier].is_trainable for earlier in names[:position]
-            )
-            grad_x, own = self.steps[name].backward(grad_out, needs_grad_x=goes_on)
+        while self.steps:
+            name, step = self.steps.pop()
+            goes_on = needs_grad_x or self.is_trainable
+            grad_x, own = step.backward(grad_out, needs_grad_x=goes_on)
             parameters |= within(name, own)
             if grad_x is None:
+                self.steps.clear()
                 return Gradients(None, parameters)
             grad_out = grad_x
         return Gradients(grad_out if needs_grad_x else None, parameters)
@@ -103,10 +103,22 @@ def record_chain(layers: Iterable[tuple[str, nn.Module]], x: Tensor) -> tuple[Te
         layers: Name and layer, in order.
         x: Input of the first one.
     """
-    steps: dict[str, Step] = {}
+    steps: list[tuple[str, Step]] = []
     for name, layer in layers:
-        x, steps[name] = record(layer, x)
+        x, step = record(layer, x)
+        steps.append((name, step))
     return x, ChainStep(steps)
+
+
+def passed_on(gradients: Gradients) -> Tensor:
+    """Return the derivative by the input of a step that was asked for it.
+
+    Raises:
+        RuntimeError: There is none: the step broke its promise.
+    """
+    if gradients.grad_x is None:
+        raise RuntimeError("a step must return grad_x when it is asked for")
+    return gradients.grad_x
 
 
 @record.register
@@ -129,4 +141,5 @@ def require(layer: nn.Module, **settings: object) -> None:
 
 def within(name: str, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the gradients under the names they have one level further out."""
-    return {f"{name}.{inner}": gradient for inner, gradient in gradients.items()}
+    prefix = f"{name}." if name else ""
+    return {prefix + inner: gradient for inner, gradient in gradients.items()}

@@ -26,6 +26,10 @@ from models.backprop.normalisation import (
     BatchNorm,
     batch_norm_backward,
     batch_norm_forward,
+    layer_norm_backward,
+    layer_norm_bias_gradient,
+    layer_norm_forward,
+    layer_norm_weight_gradient,
     moved_average,
     norm_bias_gradient,
     norm_weight_gradient,
@@ -173,6 +177,37 @@ def record_batch_norm(
     if layer.training:
         _move_running_statistics(layer, norm, count=x.numel() // x.shape[1])
     return norm.out, BatchNormStep(layer, norm.normalised, norm.inverse_std)
+
+
+@dataclass(frozen=True)
+class LayerNormStep(TrainedStep):
+    """A layer normalisation."""
+
+    layer: nn.LayerNorm
+    normalised: Tensor
+    inverse_std: Tensor
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 through mean and variance, BP3 and BP4."""
+        parameters = trainable_gradients(
+            self.layer,
+            weight=lambda: layer_norm_weight_gradient(grad_out, self.normalised),
+            bias=lambda: layer_norm_bias_gradient(grad_out),
+        )
+        if not needs_grad_x:
+            return Gradients(None, parameters)
+        grad_x = layer_norm_backward(
+            grad_out, self.layer.weight, normalised=self.normalised, inverse_std=self.inverse_std
+        )
+        return Gradients(grad_x, parameters)
+
+
+@record.register
+def record_layer_norm(layer: nn.LayerNorm, x: Tensor) -> tuple[Tensor, LayerNormStep]:
+    """Return the normalised vectors, and their step."""
+    require(layer, normalized_shape=tuple(x.shape[-1:]), elementwise_affine=True)
+    norm = layer_norm_forward(x, layer.weight, layer.bias, eps=layer.eps)
+    return norm.out, LayerNormStep(layer, norm.normalised, norm.inverse_std)
 
 
 def _move_running_statistics(layer: nn.BatchNorm2d, norm: BatchNorm, *, count: int) -> None:

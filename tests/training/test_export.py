@@ -1,6 +1,7 @@
 """An exported file is whole, exact and refuses to be wrong."""
 
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 
 from models.card import ModelCard
 from models.checkpoint import load_checkpoint
+from models.chest_cnn import ChestCNN
+from tests.models.backprop.test_network import one_per_cent_too_large, plant
 from training import onnx_file
+from training.backprop_report import BackpropReport
 from training.export import export
 from training.train import RunFolder
 from xai.explainer import Explainer
@@ -94,10 +98,29 @@ def test_films_of_other_splits_are_refused(
 
 
 def test_the_run_folder_keeps_the_card(spot_run: RunFolder, spot_model: Path) -> None:
+    # The other tests export it as well: without figures, and with a report of their own.
+    own = {"metrics": (), "backprop_report_sha256": None}
     kept = ModelCard.model_validate_json(spot_run.card.read_text())
-    assert kept.model_copy(update={"metrics": ()}) == Explainer(spot_model).card.model_copy(
-        update={"metrics": ()}
+    assert kept.model_copy(update=own) == Explainer(spot_model).card.model_copy(update=own)
+
+
+def test_the_report_on_the_gradients_by_hand_lies_beside_the_file(spot_model: Path) -> None:
+    report = spot_model.with_suffix(".backprop.json").read_bytes()
+    assert Explainer(spot_model).card.backprop_report_sha256 == sha256(report).hexdigest()
+    (network,) = BackpropReport.model_validate_json(report).networks
+    assert (network.network, network.faults) == ("spot_cnn", ())
+    assert network.parameters == sum(
+        parameter.numel() for parameter in ChestCNN(classes=2, mean=0.0, std=1.0).parameters()
     )
+
+
+def test_nothing_is_written_when_the_gradients_by_hand_are_off(
+    spot_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, "trained_layers", "conv2d_weight_gradient", one_per_cent_too_large)
+    with pytest.raises(ValueError, match="a gradient differs from autograd's by"):
+        export(spot_run, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_films_elsewhere_can_be_named(

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from models.chest_cnn import ChestCNN
 from xai.grad_cam import (
     centred_head,
-    channel_weights,
     class_evidence,
+    pooled_channel_weights,
 )
 
 GRID = (3, 5)
@@ -41,7 +41,7 @@ def autograd_channel_weights(network: ChestCNN, activations: Tensor) -> Tensor:
 
 def test_channel_weights_equal_autograd(network: ChestCNN, activations: Tensor) -> None:
     expected = autograd_channel_weights(network, activations)
-    seen = channel_weights(network.head.weight.detach(), grid=GRID)
+    seen = pooled_channel_weights(network.head.weight.detach(), grid=GRID)
     torch.testing.assert_close(seen.expand_as(expected), expected, rtol=1e-12, atol=0)
 
 
@@ -55,11 +55,13 @@ def test_the_closed_form_equals_the_backward_pass(
 ) -> None:
     weight = torch.randn(classes, channels, dtype=torch.float64)
     closed = weight[None] / (grid[0] * grid[1])
-    torch.testing.assert_close(closed, channel_weights(weight, grid=grid), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        closed, pooled_channel_weights(weight, grid=grid), rtol=1e-12, atol=0
+    )
 
 
 def test_evidence_and_bias_add_up_to_the_logit(network: ChestCNN, activations: Tensor) -> None:
-    weights = channel_weights(network.head.weight, grid=GRID)
+    weights = pooled_channel_weights(network.head.weight, grid=GRID)
     logits = class_evidence(activations, weights).sum(dim=(2, 3)) + network.head.bias
     torch.testing.assert_close(logits, network.classify(activations))
 
@@ -77,7 +79,7 @@ def test_a_map_of_the_probability_would_be_another_one(
     leaf = activations.clone().requires_grad_()
     network.classify(leaf).softmax(dim=1)[:, 0].sum().backward()
     assert leaf.grad is not None
-    logit_weights = channel_weights(network.head.weight.detach(), grid=GRID)[0, 0]
+    logit_weights = pooled_channel_weights(network.head.weight.detach(), grid=GRID)[0, 0]
     assert not torch.allclose(leaf.grad.mean(dim=(2, 3))[0], logit_weights, rtol=1e-2)
 
 
@@ -93,7 +95,7 @@ def test_evidence_under_a_centred_head_has_mean_zero_over_classes(
     network: ChestCNN, activations: Tensor
 ) -> None:
     head = centred_head(network.head)
-    evidence = class_evidence(activations, channel_weights(head.weight, grid=GRID))
+    evidence = class_evidence(activations, pooled_channel_weights(head.weight, grid=GRID))
     torch.testing.assert_close(evidence.mean(dim=1), torch.zeros(2, *GRID, dtype=torch.float64))
 
 

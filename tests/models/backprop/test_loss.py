@@ -4,23 +4,32 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from models.backprop.loss import cross_entropy_backward, cross_entropy_forward
+from models.backprop.loss import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    cross_entropy_backward,
+    cross_entropy_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+)
 from tests.models.backprop import proofs
 from tests.models.backprop.errors import Tensors
 from tests.models.backprop.proofs import Layer, draw
 
 
-def gradient(grad_out: Tensor, *, logits: Tensor, targets: Tensor, **settings: object) -> Tensors:
+def cross_entropy_gradient(
+    grad_out: Tensor, *, logits: Tensor, targets: Tensor, **settings: object
+) -> Tensors:
     loss = cross_entropy_forward(logits, targets, **settings)
     return {"logits": grad_out * cross_entropy_backward(loss.predicted, loss.true)}
 
 
-def twin(
+def cross_entropy_twin(
     grad_out: Tensor,
     *,
     logits: Tensor,
@@ -54,39 +63,116 @@ def cross_entropy(
     return Layer(
         inputs={"logits": 2 * draw(batch, classes, seed=seed)},
         forward=lambda logits: cross_entropy_forward(logits, **settings).loss,
-        backward=partial(gradient, **settings),
+        backward=partial(cross_entropy_gradient, **settings),
         reference=lambda logits: functional.cross_entropy(
             logits,
             settings["targets"],
             weight=settings["class_weights"],
             label_smoothing=label_smoothing,
         ),
-        twin=partial(twin, **settings),
+        twin=partial(cross_entropy_twin, **settings),
     )
 
 
-LAYERS = st.builds(
-    cross_entropy,
-    batch=st.integers(1, 5),
-    classes=st.integers(2, 5),
-    label_smoothing=st.floats(0, 1),
-    seed=st.integers(0, 999),
+def binary_gradient(grad_out: Tensor, *, logits: Tensor, **settings: Tensor) -> Tensors:
+    loss = binary_cross_entropy_forward(logits, **settings)
+    return {"logits": grad_out * binary_cross_entropy_backward(loss.predicted, loss.true)}
+
+
+def binary_twin(
+    grad_out: Tensor, *, logits: Tensor, targets: Tensor, weights: Tensor | None
+) -> Tensors:
+    """The chain rule through -(y log p + (1 - y) log(1 - p)) and the sigmoid, entry by entry."""
+    grad = torch.zeros_like(logits)
+    for film, finding in torch.cartesian_prod(*map(torch.arange, logits.shape)).tolist():
+        p = 1 / (1 + math.exp(-float(logits[film, finding])))
+        y = float(targets[film, finding])
+        weight = 1.0 if weights is None else float(weights[film, finding])
+        grad_p = weight / logits.numel() * ((1 - y) / (1 - p) - y / p)
+        grad[film, finding] = grad_p * p * (1 - p)
+    return {"logits": grad_out * grad}
+
+
+def binary_cross_entropy(
+    *, batch: int = 3, classes: int = 4, weighted: bool = True, seed: int = 0
+) -> Layer:
+    """Labels of 0, 1 and between; where weighted, about a quarter of them is unknown."""
+    weights = draw(batch, classes, seed=seed + 2).add(0.7).clamp(min=0)
+    settings = {
+        "targets": draw(batch, classes, seed=seed + 1).add(0.5).clamp(0, 1),
+        "weights": weights if weighted else None,
+    }
+    return Layer(
+        inputs={"logits": 2 * draw(batch, classes, seed=seed)},
+        forward=lambda logits: binary_cross_entropy_forward(logits, **settings).loss,
+        backward=partial(binary_gradient, **settings),
+        reference=lambda logits: functional.binary_cross_entropy_with_logits(
+            logits, settings["targets"], weight=settings["weights"]
+        ),
+        twin=partial(binary_twin, **settings),
+    )
+
+
+def squared_gradient(grad_out: Tensor, *, outputs: Tensor, targets: Tensor) -> Tensors:
+    loss = mean_squared_error_forward(outputs, targets)
+    return {"outputs": grad_out * mean_squared_error_backward(loss.predicted, loss.true)}
+
+
+def squared_twin(grad_out: Tensor, *, outputs: Tensor, targets: Tensor) -> Tensors:
+    """The two terms of a^2 - 2 a y + y^2 that hold a, differentiated entry by entry."""
+    pairs = zip(outputs.flatten().tolist(), targets.flatten().tolist(), strict=True)
+    slopes = [(2 * a - 2 * y) / outputs.numel() for a, y in pairs]
+    return {"outputs": grad_out * torch.tensor(slopes, dtype=outputs.dtype).view_as(outputs)}
+
+
+def mean_squared_error(*, shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Layer:
+    targets = draw(*shape, seed=seed + 1)
+    return Layer(
+        inputs={"outputs": draw(*shape, seed=seed)},
+        forward=lambda outputs: mean_squared_error_forward(outputs, targets).loss,
+        backward=partial(squared_gradient, targets=targets),
+        reference=lambda outputs: functional.mse_loss(outputs, targets),
+        twin=partial(squared_twin, targets=targets),
+    )
+
+
+SIZES, SEEDS = st.integers(1, 5), st.integers(0, 999)
+LAYERS = st.one_of(
+    st.builds(
+        cross_entropy,
+        batch=SIZES,
+        classes=st.integers(2, 5),
+        label_smoothing=st.floats(0, 1),
+        seed=SEEDS,
+    ),
+    st.builds(binary_cross_entropy, batch=SIZES, classes=SIZES, weighted=st.booleans(), seed=SEEDS),
+    st.builds(
+        mean_squared_error,
+        shape=st.lists(SIZES, min_size=1, max_size=4).map(tuple),
+        seed=SEEDS,
+    ),
+)
+each_loss = pytest.mark.parametrize(
+    "loss", [cross_entropy, binary_cross_entropy, mean_squared_error]
 )
 
 
+@settings(max_examples=150)
 @given(LAYERS)
-def test_cross_entropy_equals_pytorch_forward_and_backward(layer: Layer) -> None:
+def test_losses_equal_pytorch_forward_and_backward(layer: Layer) -> None:
     assert proofs.error_of_forward(layer) < proofs.TOLERANCE
     assert proofs.error_against_autograd(layer) < proofs.TOLERANCE
 
 
-def test_cross_entropy_equals_finite_differences() -> None:
-    error = proofs.error_against_finite_differences(cross_entropy())
+@each_loss
+def test_losses_equal_finite_differences(loss: Callable[..., Layer]) -> None:
+    error = proofs.error_against_finite_differences(loss())
     assert error < proofs.FINITE_DIFFERENCE_TOLERANCE
 
 
-def test_cross_entropy_equals_its_slow_twin() -> None:
-    assert proofs.error_against_twin(cross_entropy()) < proofs.TOLERANCE
+@each_loss
+def test_losses_equal_their_slow_twin(loss: Callable[..., Layer]) -> None:
+    assert proofs.error_against_twin(loss()) < proofs.TOLERANCE
 
 
 def test_plain_cross_entropy_is_predicted_minus_true_over_the_batch() -> None:
@@ -114,27 +200,106 @@ def test_smoothing_outside_0_to_1_is_refused(smoothing: float) -> None:
         cross_entropy_forward(draw(2, 2, seed=0), torch.tensor([0, 1]), label_smoothing=smoothing)
 
 
+def test_plain_binary_cross_entropy_is_predicted_minus_true_over_the_entries() -> None:
+    logits, targets = draw(3, 4, seed=0), torch.ones(3, 4).double()
+    loss = binary_cross_entropy_forward(logits, targets)
+    expected = (logits.sigmoid() - 1) / 12
+    torch.testing.assert_close(binary_cross_entropy_backward(loss.predicted, loss.true), expected)
+
+
+def test_sure_and_wrong_findings_give_finite_gradients() -> None:
+    logits = torch.tensor([[1e4, -1e4, 1e4, -1e4]])
+    loss = binary_cross_entropy_forward(logits, torch.tensor([[0.0, 1.0, 1.0, 0.0]]))
+    assert loss.loss == 5e3
+    grad_logits = binary_cross_entropy_backward(loss.predicted, loss.true)
+    assert grad_logits.tolist() == [[0.25, -0.25, 0, 0]]
+
+
+def test_an_unknown_label_counts_for_nothing_whatever_stands_for_it() -> None:
+    logits, weights = draw(1, 2, seed=0), torch.tensor([[1.0, 0.0]]).double()
+    seen = [
+        binary_cross_entropy_forward(
+            logits, torch.tensor([[1.0, unknown]]).double(), weights=weights
+        )
+        for unknown in (0.0, -1.0)
+    ]
+    assert seen[0].loss == seen[1].loss
+    assert binary_cross_entropy_backward(seen[1].predicted, seen[1].true)[0, 1] == 0
+
+
+def test_one_class_on_one_film_is_one_logistic_regression() -> None:
+    loss = binary_cross_entropy_forward(torch.zeros(1, 1), torch.ones(1, 1))
+    assert loss.loss.item() == pytest.approx(math.log(2))
+    assert binary_cross_entropy_backward(loss.predicted, loss.true).item() == -0.5
+
+
+def test_a_perfect_output_has_no_squared_error() -> None:
+    outputs = draw(3, 4, seed=0)
+    loss = mean_squared_error_forward(outputs, outputs)
+    assert loss.loss == 0
+    assert not mean_squared_error_backward(loss.predicted, loss.true).any()
+
+
 def predicted_only(grad_out: Tensor, *, logits: Tensor, **settings: object) -> Tensors:
     return {"logits": grad_out * logits.softmax(dim=1) / len(logits)}
 
 
 def sign_turned(grad_out: Tensor, **given: Tensor) -> Tensors:
-    return gradient(-grad_out, **given)
+    return cross_entropy_gradient(-grad_out, **given)
 
 
 def weights_forgotten(grad_out: Tensor, **given: Tensor) -> Tensors:
-    return gradient(grad_out, **given | {"class_weights": None})
+    return cross_entropy_gradient(grad_out, **given | {"class_weights": None})
 
 
 def smoothing_forgotten(grad_out: Tensor, **given: Tensor) -> Tensors:
-    return gradient(grad_out, **given | {"label_smoothing": 0.0})
+    return cross_entropy_gradient(grad_out, **given | {"label_smoothing": 0.0})
 
 
-PLANTED = (predicted_only, sign_turned, weights_forgotten, smoothing_forgotten)
+def odds_for_probability(grad_out: Tensor, *, logits: Tensor, **given: Tensor) -> Tensors:
+    return binary_gradient(grad_out, logits=2 * logits, **given)
 
 
-@pytest.mark.parametrize("wrong", PLANTED)
-def test_every_proof_catches_a_planted_error(wrong: Callable[..., Tensors]) -> None:
-    layer = cross_entropy()
-    settings = layer.backward.keywords
-    assert proofs.least_error_seen(layer, partial(wrong, **settings)) > proofs.CAUGHT
+def unknown_labels_counted(grad_out: Tensor, **given: Tensor) -> Tensors:
+    return binary_gradient(grad_out, **given | {"weights": None})
+
+
+def divided_by_the_weights(grad_out: Tensor, *, weights: Tensor, **given: Tensor) -> Tensors:
+    return binary_gradient(grad_out, weights=weights / weights.mean(), **given)
+
+
+def softmax_for_sigmoid(
+    grad_out: Tensor, *, logits: Tensor, targets: Tensor, weights: Tensor
+) -> Tensors:
+    return {"logits": grad_out * weights * (logits.softmax(dim=1) - targets) / logits.numel()}
+
+
+def two_forgotten(grad_out: Tensor, *, outputs: Tensor, targets: Tensor) -> Tensors:
+    return squared_gradient(grad_out / 2, outputs=outputs, targets=targets)
+
+
+def averaged_over_the_batch_alone(grad_out: Tensor, *, outputs: Tensor, targets: Tensor) -> Tensors:
+    return {"outputs": grad_out * 2 * (outputs - targets) / len(outputs)}
+
+
+PLANTED = {
+    cross_entropy: (predicted_only, sign_turned, weights_forgotten, smoothing_forgotten),
+    binary_cross_entropy: (
+        odds_for_probability,
+        unknown_labels_counted,
+        divided_by_the_weights,
+        softmax_for_sigmoid,
+    ),
+    mean_squared_error: (two_forgotten, averaged_over_the_batch_alone),
+}
+
+
+@pytest.mark.parametrize(
+    ("loss", "wrong"), [(loss, wrong) for loss, errors in PLANTED.items() for wrong in errors]
+)
+def test_every_proof_catches_a_planted_error(
+    loss: Callable[..., Layer], wrong: Callable[..., Tensors]
+) -> None:
+    layer = loss()
+    known = layer.backward.keywords
+    assert proofs.least_error_seen(layer, partial(wrong, **known)) > proofs.CAUGHT

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.backprop.network import forward_with_tape, parameter_gradients
+from models.backprop.tape import record
 from models.chest_cnn import ChestCNN
 from tests.models.backprop import trajectory
 from tests.models.backprop.trajectory import films, network_in_float64
@@ -74,7 +75,7 @@ def test_the_walk_ends_at_the_first_trainable_layer(monkeypatch: pytest.MonkeyPa
     network = network_in_float64()
     network.requires_grad_(False)
     network.head.requires_grad_(True)
-    plant(monkeypatch, "network", "global_average_pool_backward", _never_called)
+    plant(monkeypatch, "fixed_layers", "global_average_pool_backward", _never_called)
     _, gradients = trajectory.by_hand(network, *films(2, 32))
     assert gradients.keys() == {"head.weight", "head.bias"}
 
@@ -89,18 +90,18 @@ def test_a_wholly_frozen_network_has_no_gradients() -> None:
 def test_the_error_reaches_the_pixels_as_in_autograd(training: bool) -> None:
     network = network_in_float64(training=training)
     pixels = films(2, 32)[0].requires_grad_()
-    logits, tape = forward_with_tape(network, pixels)
     with torch.no_grad():
-        grad_x = tape.backward(torch.ones_like(logits), needs_grad_x=True).grad_x
+        logits, step = record(network, pixels)
+        grad_x = step.backward(torch.ones_like(logits), needs_grad_x=True).grad_x
     (expected,) = torch.autograd.grad(network(pixels).sum(), pixels)
     torch.testing.assert_close(grad_x, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_the_tape_serves_a_second_output_error() -> None:
+def test_a_tape_is_walked_once() -> None:
     logits, tape = forward_with_tape(network_in_float64(), films(2, 32)[0])
-    once = parameter_gradients(tape, torch.ones_like(logits))
-    twice = parameter_gradients(tape, 2 * torch.ones_like(logits))
-    torch.testing.assert_close(twice, {name: 2 * gradient for name, gradient in once.items()})
+    parameter_gradients(tape, torch.ones_like(logits))
+    with pytest.raises(ValueError, match="tape must be fresh"):
+        parameter_gradients(tape, torch.ones_like(logits))
 
 
 def test_nothing_by_hand_leaves_a_graph_of_autograd() -> None:
@@ -148,8 +149,8 @@ TRAINING_PARTS = [
     ("trained_layers", "norm_bias_gradient"),
     ("fixed_layers", "relu_backward"),
     ("fixed_layers", "max_pool_backward"),
-    ("network", "global_average_pool_backward"),
-    ("network", "fork_backward"),
+    ("fixed_layers", "global_average_pool_backward"),
+    ("residual_layers", "fork_backward"),
 ]
 
 

@@ -7,15 +7,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from benchmarks import backprop
-from benchmarks.backprop import GradientsOf
 from models.chest_cnn import ChestCNN
 from tests.models.backprop.errors import Tensors, relative_error
+from training import gradients
+from training.gradients import GradientsOf
 
 CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 1.5], dtype=torch.float64)
 LOSS = {"class_weights": CLASS_WEIGHTS, "label_smoothing": 0.1}
-by_hand: GradientsOf = partial(backprop.by_hand, **LOSS)
-by_autograd: GradientsOf = partial(backprop.by_autograd, **LOSS)
+by_hand: GradientsOf = partial(gradients.by_hand, **LOSS)
+by_autograd: GradientsOf = partial(gradients.by_autograd, **LOSS)
 
 
 class SmallChestCNN(ChestCNN):

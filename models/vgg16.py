@@ -1,0 +1,128 @@
+"""vgg16: timm's VGG16 (configuration D) for grey films, with one of two heads.
+
+`pooled` (14.7 M parameters): average over positions and one linear layer, without the last
+max-pooling, so that Grad-CAM, CAM and HiResCAM are one and the same map, whose sum over positions
+plus the bias is the logit. `fully_connected` (134 M): the classic head with two hidden layers of
+4,096, so that published checkpoints load.
+
+Source:
+    Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
+"""
+
+from typing import cast
+
+from jaxtyping import Float
+from timm.models.vgg import VGG, cfgs
+from torch import Tensor, nn
+
+from models.backprop.initialisation import he_normal_
+from models.card import Grid, Head, PerChannel
+from models.normalisation import Normalisation
+from models.pooling import GlobalAveragePool
+from models.seam import Network, Seam
+
+TARGET_LAYER = "trunk.29"
+
+
+class Hidden(nn.Sequential):
+    """The classic head but for its last layer: max-pooling and two hidden layers."""
+
+    def __init__(self, inputs: int, width: int, drop_rate: float) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2)
+        self.flatten = nn.Flatten()
+        self.fc1 = nn.Linear(inputs, width)
+        self.relu1 = nn.ReLU()
+        self.drop1 = nn.Dropout(drop_rate)
+        self.fc2 = nn.Linear(width, width)
+        self.relu2 = nn.ReLU()
+        self.drop2 = nn.Dropout(drop_rate)
+
+
+class VGG16(Network):
+    """Thirteen 3x3 convolutions in five stages, and a head.
+
+    Attributes:
+        normalise: Film arithmetic; grey becomes three channels, each normalised as its colour was.
+            (Before the convolution, whose zero padding is the mean; the three kernels can't be
+            summed into one unless the colours share mean and std. It is 0.4 % of the cost.)
+        trunk: timm's `features` up to the last ReLU, whose output is the target layer.
+        pool: Average over positions, under the `pooled` head.
+        hidden: Two hidden layers, under the `fully_connected` head.
+        head: Linear layer that gives the logits.
+    """
+
+    configuration = cfgs["vgg16"]
+    hidden_width = 4096
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        mean: PerChannel,
+        std: PerChannel,
+        head: Head = "pooled",
+        image_size: Grid = (224, 224),
+        drop_rate: float = 0.0,
+    ) -> None:
+        """Draw the network's weights.
+
+        Args:
+            classes: Number of logits.
+            mean: Of the pixels, one figure or one per colour.
+            std: Likewise.
+            head: `pooled` or `fully_connected`.
+            image_size: Fixes the inputs of the `fully_connected` head; published weights are for
+                224x224.
+            drop_rate: Of the hidden layers' dropout.
+        """
+        super().__init__()
+        self.normalise = Normalisation(_per_colour(mean), _per_colour(std))
+        # On `meta`, since timm would draw 120 M weights of a head that is not used.
+        features = VGG(self.configuration, device="meta").features
+        self.trunk = nn.Sequential(*features[:-1]).to_empty(device="cpu")
+        if head == "pooled":
+            self.pool = GlobalAveragePool()
+            self.head = nn.Linear(self.channels, classes)
+        else:
+            rows, columns = (side // 32 for side in image_size)
+            self.hidden = Hidden(self.channels * rows * columns, self.hidden_width, drop_rate)
+            self.head = nn.Linear(self.hidden_width, classes)
+        self.apply(_initialised)
+
+    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+        """Return the last ReLU's output; nothing passes it by."""
+        return Seam(self.trunk(self.normalise(pixels)))
+
+    def classify(
+        self,
+        activations: Float[Tensor, "batch channels grid_rows grid_columns"],
+        bypass: Tensor | None = None,
+    ) -> Float[Tensor, "batch classes"]:
+        """Return the logits for activations of the target layer."""
+        vectors = self.pool(activations) if self.is_pooled else self.hidden(activations)
+        return cast(Tensor, self.head(vectors))
+
+    @property
+    def channels(self) -> int:
+        """Of the target layer."""
+        return int(self.configuration[-2])
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the head is the `pooled` one."""
+        return hasattr(self, "pool")
+
+
+def _per_colour(figures: PerChannel) -> PerChannel:
+    return figures if isinstance(figures, tuple) else (figures, figures, figures)
+
+
+def _initialised(module: nn.Module) -> None:
+    """Draw weights as timm does: He's variance for convolutions, std 0.01 for linear layers."""
+    if isinstance(module, nn.Conv2d):
+        he_normal_(module.weight, mode="fan_out")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,90 @@
+"""vgg16 is timm's, under either head."""
+
+import pytest
+import timm
+import torch
+from torch import Tensor
+
+from models.card import NetworkSpec
+from models.networks import build
+from models.pretrained import Pretrained, load_pretrained
+from models.vgg16 import TARGET_LAYER, VGG16
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+SPEC = NetworkSpec(
+    architecture="vgg16",
+    head="pooled",
+    class_names=("normal", "opacity"),
+    image_size=(224, 224),
+    resize_mode="stretch",
+    target_layer=TARGET_LAYER,
+    activation_grid=(14, 14),
+    **IMAGENET,
+)
+
+
+def coloured(pixels: Tensor) -> Tensor:
+    """Return a grey film as a published network wants it."""
+    mean, std = (torch.tensor(IMAGENET[name])[:, None, None] for name in ("mean", "std"))
+    return (pixels - mean) / std
+
+
+def timm_twin(head: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model("vgg16", num_classes=2).eval()
+
+
+def test_the_pooled_head_has_14_7_million_parameters() -> None:
+    network = VGG16(classes=5, mean=0.5, std=0.25)
+    assert sum(p.numel() for p in network.parameters()) == 14_714_688 + 5 * 513
+
+
+@pytest.mark.slow
+def test_the_fully_connected_head_answers_as_timms_vgg16() -> None:
+    twin = timm_twin("fully_connected")
+    network = build(SPEC.model_copy(update={"head": "fully_connected"})).eval()
+    load_pretrained(network, Pretrained(twin.state_dict(), **IMAGENET))
+    network.head.load_state_dict(twin.head.fc.state_dict())
+    pixels = torch.rand(1, 1, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(pixels), twin(coloured(pixels)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_target_layer_is_timms_last_relu() -> None:
+    twin = timm_twin("pooled")
+    network = build(SPEC).eval()
+    load_pretrained(network, Pretrained(twin.state_dict(), **IMAGENET))
+    pixels = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        expected = twin.features[:30](coloured(pixels))
+        torch.testing.assert_close(network.features(pixels), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_hook_on_the_cards_target_layer_sees_the_features() -> None:
+    network, seen = build(SPEC).eval(), []
+    hook = network.get_submodule(TARGET_LAYER).register_forward_hook(lambda *c: seen.append(c[2]))
+    features = network.features(torch.rand(1, 1, 64, 64))
+    hook.remove()
+    assert torch.equal(features, seen[0])
+
+
+def test_a_hook_before_the_in_place_relu_sees_what_the_relu_left_there() -> None:
+    """Known trap: timm's ReLUs work in place, so the last convolution's output is overwritten."""
+    network, seen = build(SPEC).eval(), []
+    hook = network.trunk[28].register_forward_hook(lambda *call: seen.append(call[2]))
+    with torch.no_grad():
+        network(torch.rand(1, 1, 64, 64))
+    hook.remove()
+    assert (seen[0] >= 0).all()
+
+
+@pytest.mark.parametrize("target_layer", ["trunk.28", "blocks.11"])
+def test_another_target_layer_is_refused(target_layer: str) -> None:
+    with pytest.raises(ValueError, match=r"target_layer of vgg16 must be 'trunk\.29'"):
+        build(SPEC.model_copy(update={"target_layer": target_layer}))
+
+
+@pytest.mark.parametrize("changes", [{"head": None}, {"read_out": "token"}])
+def test_a_spec_with_the_wrong_variant_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be given for"):
+        NetworkSpec.model_validate(SPEC.model_dump() | changes)

@@ -1,0 +1,144 @@
+"""Grad-CAM of vit_b16 in closed form, for both read-outs.
+
+Behind the class token's target layer (the last block's first layer norm) there is one vector to go
+back through, the class token's; attention then spreads its error over the keys and values of all
+tokens. Only the mean over the patch tokens is wanted, and key and value are linear in the token, so
+the mean is taken before them: no token but the class token is ever differentiated by itself.
+"""
+
+import torch
+from jaxtyping import Float
+from timm.models.vision_transformer import Attention
+from torch import Tensor
+from torch.nn import LayerNorm
+
+from models.backprop.activation import gelu_backward, gelu_forward, softmax_backward
+from models.backprop.attention import attention_probabilities, merge_heads, split_heads
+from models.backprop.linear import linear_backward, linear_forward
+from models.backprop.normalisation import layer_norm_backward, layer_norm_forward
+from models.backprop.pooling import patch_average_forward
+from models.seam import Seam
+from models.vit_b16 import ViTB16
+from xai.grad_cam import GradCAM, LogitsAndWeights, for_each_class
+
+
+class PatchAverageGradCAM(GradCAM):
+    """Under the average of the patch tokens: back through one linear layer and one layer norm.
+
+    The average hands every patch the same share, so the weights are the averaged vector's
+    derivative / patches.
+    """
+
+    network: ViTB16
+
+    def forward(self, seam: Seam) -> LogitsAndWeights:
+        """Return the logits, and weights that differ from film to film by the norm's scale."""
+        norm = NormalisedVector(patch_average_forward(seam.activations), self.network.norm)
+        head = self.network.head
+        patches = seam.activations.shape[1] - 1
+        return LogitsAndWeights(
+            linear_forward(norm.out, head.weight, head.bias), norm.backward(head.weight) / patches
+        )
+
+
+class ClassTokenGradCAM(GradCAM):
+    """Under the class token: back through head, norm, perceptron and attention to the patches."""
+
+    network: ViTB16
+
+    def forward(self, seam: Seam) -> LogitsAndWeights:
+        """Return the logits, and the weights: each step back follows its step forward's name."""
+        if seam.bypass is None:
+            raise ValueError("bypass must be the residual stream, not None")
+        block, head = self.network.blocks[-1], self.network.head
+        attention = ClassTokenAttention(seam.activations, block.attn)
+        token = seam.bypass[:, 0] + linear_forward(
+            attention.out, block.attn.proj.weight, block.attn.proj.bias
+        )
+        norm2 = NormalisedVector(token, block.norm2)
+        fc1, fc2 = block.mlp.fc1, block.mlp.fc2
+        before_gelu = linear_forward(norm2.out, fc1.weight, fc1.bias)
+        last_token = token + linear_forward(gelu_forward(before_gelu), fc2.weight, fc2.bias)
+        norm = NormalisedVector(last_token, self.network.norm)
+        logits = linear_forward(norm.out, head.weight, head.bias)
+
+        grad_last_token = norm.backward(head.weight)
+        grad_after_gelu = linear_backward(grad_last_token, fc2.weight)
+        grad_before_gelu = gelu_backward(*for_each_class(grad_after_gelu, before_gelu))
+        grad_norm2 = linear_backward(grad_before_gelu, fc1.weight)
+        grad_token = grad_last_token + norm2.backward(grad_norm2)
+        grad_attention = linear_backward(grad_token, block.attn.proj.weight)
+        return LogitsAndWeights(logits, attention.mean_backward(grad_attention))
+
+
+class NormalisedVector:
+    """One vector per film through a layer norm, and the way back for many errors.
+
+    Attributes:
+        out: [batch, width].
+    """
+
+    out: Tensor
+
+    def __init__(self, x: Float[Tensor, "batch width"], layer: LayerNorm) -> None:
+        self.layer = layer
+        self.out, self._normalised, self._inverse_std = layer_norm_forward(
+            x, layer.weight, layer.bias, eps=layer.eps
+        )
+
+    def backward(
+        self, grad_out: Float[Tensor, "*batch classes width"]
+    ) -> Float[Tensor, "batch classes width"]:
+        """Return the derivatives by the vector (BP2), given one by the output for each class."""
+        grad_out, normalised = for_each_class(grad_out, self._normalised)
+        return layer_norm_backward(
+            grad_out,
+            self.layer.weight,
+            normalised=normalised,
+            inverse_std=self._inverse_std[:, None].expand(-1, grad_out.shape[1], -1),
+        )
+
+
+class ClassTokenAttention:
+    """The class token's attention to all tokens, and the way back to the mean patch token.
+
+    Attributes:
+        out: [batch, width], before the projection.
+    """
+
+    out: Tensor
+
+    def __init__(self, tokens: Float[Tensor, "batch tokens width"], layer: Attention) -> None:
+        width, self.heads = tokens.shape[2], layer.num_heads
+        weight, bias = layer.qkv.weight, layer.qkv.bias
+        self._key_value_weight = weight[width:]
+        query = linear_forward(tokens[:, :1], weight[:width], bias[:width])
+        key_value = linear_forward(tokens, self._key_value_weight, bias[width:])
+        key, value = key_value.chunk(2, dim=2)
+        self._query = split_heads(query, heads=self.heads)
+        self._value = split_heads(value, heads=self.heads)
+        self._probabilities = attention_probabilities(
+            self._query, split_heads(key, heads=self.heads)
+        )
+        self.out = merge_heads(self._probabilities @ self._value)[:, 0]
+
+    def mean_backward(
+        self, grad_out: Float[Tensor, "batch classes width"]
+    ) -> Float[Tensor, "batch classes width"]:
+        """Return the mean over patch tokens of the derivatives by the tokens (BP2).
+
+        value_j has the derivative p_j * grad_out, key_j the derivative grad_score_j * query / sqrt;
+        their means over j need the means of p and of grad_score alone.
+        """
+        grad_out = split_heads(grad_out, heads=self.heads)  # the classes stand where queries would
+        grad_probabilities = grad_out @ self._value.transpose(-2, -1)
+        grad_scores = softmax_backward(
+            grad_probabilities, self._probabilities.expand_as(grad_probabilities)
+        )
+        scaled_query = self._query * self._query.shape[-1] ** -0.5
+        mean_grad_key = grad_scores[..., 1:].mean(dim=-1, keepdim=True) * scaled_query
+        mean_grad_value = self._probabilities[..., 1:].mean(dim=-1, keepdim=True) * grad_out
+        return linear_backward(
+            torch.cat([merge_heads(mean_grad_key), merge_heads(mean_grad_value)], dim=2),
+            self._key_value_weight,
+        )
