@@ -1,9 +1,9 @@
 """What explaining costs: the graph with all maps beside the graph without, and pytorch-grad-cam.
 
-    python benchmarks/explanation.py [--rounds 100] [--threads 2]
+    python benchmarks/explanation.py [--rounds 20] [--threads 2] [--network NAME]
 
-chest_cnn, 224x224, five classes, CPU. Two contestants at a time take turns in one process, so that
-they see the same machine; medians, and ratios of medians. "With maps" is the exported graph:
+224x224, five classes, CPU, random weights. Two contestants at a time take turns in one process, so
+that they see the same machine; medians, and ratios of medians. "With maps" is the exported graph:
 logits, probabilities, evidence of all classes and distance. "Without" is the same exporter's graph
 of logits and probabilities alone. pytorch-grad-cam explains one class.
 """
@@ -20,11 +20,13 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from models.chest_cnn import ChestCNN
+from models.seam import Network
 from training.onnx_file import onnx_model
+from training.verify_backprop import NETWORKS
 from xai.explained_network import Distance, ExplainedNetwork, Explanation
 
 CLASSES = 5
+IMAGE_SIZE = (224, 224)
 WARM_UP_ROUNDS = 4
 Contestant = Callable[[], object]
 
@@ -42,12 +44,14 @@ class WithoutMaps(nn.Module):
         return explanation.logits, explanation.probabilities
 
 
-def explained_network() -> ExplainedNetwork:
-    """Return chest_cnn with random weights: time does not depend on what was learnt."""
+def explained_network(name: str) -> ExplainedNetwork:
+    """Return a network with random weights: time does not depend on what was learnt."""
     torch.manual_seed(0)
-    network = ChestCNN(classes=CLASSES, mean=0.5, std=0.25)
-    features = network.widths[-1]
-    distance = Distance(torch.eye(features), torch.zeros(CLASSES, features))
+    network = NETWORKS[name](CLASSES)
+    with torch.inference_mode():
+        activations = network.on_grid(network.features(torch.zeros(1, 1, *IMAGE_SIZE)))
+    channels = activations.shape[1]
+    distance = Distance(torch.eye(channels), torch.zeros(CLASSES, channels))
     return ExplainedNetwork(network, distance, temperature=1.5).eval()
 
 
@@ -55,7 +59,7 @@ def session(
     network: nn.Module, outputs: tuple[str, ...], threads: int
 ) -> onnxruntime.InferenceSession:
     """Return an ONNX Runtime session of the network as `cxr export` would write it."""
-    model = onnx_model(network, torch.rand(2, 1, 224, 224), outputs)
+    model = onnx_model(network, torch.rand(2, 1, *IMAGE_SIZE), outputs)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # As the server has it; a pool that spins would also slow whoever comes next.
@@ -77,43 +81,59 @@ def median_milliseconds(contestants: Sequence[Contestant], rounds: int) -> list[
     return [statistics.median(taken[WARM_UP_ROUNDS:]) for taken in times]
 
 
-def medians(explained: ExplainedNetwork, *, batch: int, rounds: int, threads: int) -> list[float]:
-    """Return milliseconds with maps and without, then with maps and of pytorch-grad-cam."""
-    with_maps = session(explained, Explanation._fields, threads)
-    without = session(WithoutMaps(explained), Explanation._fields[:2], threads)
-    reference = GradCAM(explained.network, [explained.network.stages[3]])
-    targets = [ClassifierOutputTarget(0)] * batch
-    pixels = np.random.default_rng(0).random((batch, 1, 224, 224), np.float32)
-    tensor = torch.from_numpy(pixels)
+def reference_of(network: Network) -> GradCAM:
+    """Return pytorch-grad-cam of the same network at the same layer."""
+    layer = network.get_submodule(network.target_layer)
+    return GradCAM(network, [layer], reshape_transform=network.on_grid)
 
-    def ours() -> object:
-        return with_maps.run(None, {"pixels": pixels})
 
-    # Not all three in turns: PyTorch's threads spin for a while and would slow whoever comes next.
-    return [
-        *median_milliseconds([ours, lambda: without.run(None, {"pixels": pixels})], rounds),
-        *median_milliseconds([ours, lambda: reference(tensor, targets)], rounds),
-    ]
+class Contest:
+    """The same network with its maps, without, and explained by pytorch-grad-cam."""
+
+    def __init__(self, name: str, *, threads: int) -> None:
+        explained = explained_network(name)
+        self.with_maps = session(explained, Explanation._fields, threads)
+        self.without = session(WithoutMaps(explained), Explanation._fields[:2], threads)
+        self.reference = reference_of(explained.network)
+
+    def medians(self, *, batch: int, rounds: int) -> list[float]:
+        """Return milliseconds with maps and without, then with maps and of pytorch-grad-cam."""
+        targets = [ClassifierOutputTarget(0)] * batch
+        pixels = np.random.default_rng(0).random((batch, 1, *IMAGE_SIZE), np.float32)
+        tensor = torch.from_numpy(pixels)
+
+        def ours() -> object:
+            return self.with_maps.run(None, {"pixels": pixels})
+
+        def bare() -> object:
+            return self.without.run(None, {"pixels": pixels})
+
+        # Not all in turns: PyTorch's threads spin for a while and would slow whoever comes next.
+        return [
+            *median_milliseconds([ours, bare], rounds),
+            *median_milliseconds([ours, lambda: self.reference(tensor, targets)], rounds),
+        ]
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--network", action="append", choices=NETWORKS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    explained = explained_network()
-    print("| batch | with maps, ms | without, ms | ratio | pytorch-grad-cam, ms | / with maps |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for batch in (1, 8):
-        ours, bare, ours_beside, theirs = medians(
-            explained, batch=batch, rounds=arguments.rounds, threads=arguments.threads
-        )
-        print(
-            f"| {batch} | {ours:.2f} | {bare:.2f} | {ours / bare:.3f} "
-            f"| {theirs:.2f} | {theirs / ours_beside:.1f} |"
-        )
+    print("| network | batch | with maps, ms | without, ms | ratio | grad-cam, ms | / with maps |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in arguments.network or NETWORKS:
+        contest = Contest(name, threads=arguments.threads)
+        for batch in (1, 8):
+            ours, bare, beside, theirs = contest.medians(batch=batch, rounds=arguments.rounds)
+            print(
+                f"| {name} | {batch} | {ours:.1f} | {bare:.1f} | {ours / bare:.3f} "
+                f"| {theirs:.0f} | {theirs / beside:.1f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

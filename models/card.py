@@ -116,6 +116,18 @@ class TrainingData(Record):
     description: str
 
 
+def check_variant(
+    architecture: Architecture, *, head: Head | None, read_out: ReadOut | None
+) -> None:
+    """Raise ValueError unless the network has the variant that is its own, and no other."""
+    for name, value, owner in (("head", head, "vgg16"), ("read_out", read_out, "vit_b16")):
+        if (value is None) == (architecture == owner):
+            raise ValueError(
+                f"{name} must be given for {owner} and for no other network: "
+                f"{architecture} has {name} {value}"
+            )
+
+
 class NetworkSpec(Record):
     """What a network needs to be built and fed; known before training.
 
@@ -149,12 +161,7 @@ class NetworkSpec(Record):
 
     @model_validator(mode="after")
     def _variant_belongs_to_the_architecture(self) -> "NetworkSpec":
-        for field, owner in (("head", "vgg16"), ("read_out", "vit_b16")):
-            if (getattr(self, field) is None) == (self.architecture == owner):
-                raise ValueError(
-                    f"{field} must be given for {owner} and for no other network: "
-                    f"{self.architecture} has {field} {getattr(self, field)}"
-                )
+        check_variant(self.architecture, head=self.head, read_out=self.read_out)
         return self
 
     @model_validator(mode="after")

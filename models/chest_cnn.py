@@ -11,8 +11,6 @@ from models.normalisation import Normalisation
 from models.pooling import GlobalAveragePool
 from models.seam import Network, Seam
 
-TARGET_LAYER = "stages.3"
-
 
 class Stem(nn.Sequential):
     """7x7 convolution and max-pooling: one grey channel to `channels`, a quarter of the size."""
@@ -99,6 +97,11 @@ class ChestCNN(Network):
             ResidualBlock(out_channels, out_channels, 1) for _ in range(self.blocks_per_stage - 1)
         )
         return nn.Sequential(first, *others)
+
+    @property
+    def target_layer(self) -> str:
+        """The last stage."""
+        return f"stages.{len(self.stages) - 1}"
 
     def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
         """Return the last stage's output; nothing passes it by."""

@@ -1,8 +1,10 @@
 """The networks by name: from a spec to a network."""
 
-from models import chest_cnn, vgg16, vit_b16
-from models.card import Architecture, NetworkSpec, ReadOut
+from models.card import Architecture, Grid, Head, NetworkSpec, PerChannel, ReadOut
+from models.chest_cnn import ChestCNN
 from models.seam import Network
+from models.vgg16 import VGG16
+from models.vit_b16 import ViTB16
 
 
 def build(spec: NetworkSpec) -> Network:
@@ -13,39 +15,40 @@ def build(spec: NetworkSpec) -> Network:
     """
     if spec.task != "multiclass":
         raise ValueError(f"task of {spec.architecture} must be multiclass, not {spec.task}")
-    expected = target_layer(spec.architecture, read_out=spec.read_out)
-    if spec.target_layer != expected:
-        raise ValueError(
-            f"target_layer of {spec.architecture} must be {expected!r}, not {spec.target_layer!r}"
-        )
-    return _built(spec)
-
-
-def target_layer(architecture: Architecture, *, read_out: ReadOut | None = None) -> str:
-    """Return the layer at which a network is cut, and its explanation's backward pass stops."""
-    if architecture == "chest_cnn":
-        return chest_cnn.TARGET_LAYER
-    if architecture == "vgg16":
-        return vgg16.TARGET_LAYER
-    return vit_b16.TARGET_LAYERS[read_out or "token"]
-
-
-def _built(spec: NetworkSpec) -> Network:
-    classes = len(spec.class_names)
-    if spec.architecture == "chest_cnn":
-        return chest_cnn.ChestCNN(classes=classes, mean=spec.mean, std=spec.std)
-    if spec.architecture == "vgg16":
-        return vgg16.VGG16(
-            classes=classes,
-            mean=spec.mean,
-            std=spec.std,
-            head=spec.head or "pooled",
-            image_size=spec.image_size,
-        )
-    return vit_b16.ViTB16(
-        classes=classes,
+    network = draw(
+        spec.architecture,
+        classes=len(spec.class_names),
         mean=spec.mean,
         std=spec.std,
-        read_out=spec.read_out or "token",
+        head=spec.head,
+        read_out=spec.read_out,
         image_size=spec.image_size,
+    )
+    if spec.target_layer != network.target_layer:
+        raise ValueError(
+            f"target_layer of {spec.architecture} must be {network.target_layer!r}, "
+            f"not {spec.target_layer!r}"
+        )
+    return network
+
+
+def draw(
+    architecture: Architecture,
+    *,
+    classes: int,
+    mean: PerChannel,
+    std: PerChannel,
+    head: Head | None,
+    read_out: ReadOut | None,
+    image_size: Grid,
+) -> Network:
+    """Return a network by its name, with freshly drawn weights; see `NetworkSpec`."""
+    if architecture == "chest_cnn":
+        return ChestCNN(classes=classes, mean=mean, std=std)
+    if architecture == "vgg16":
+        return VGG16(
+            classes=classes, mean=mean, std=std, head=head or "pooled", image_size=image_size
+        )
+    return ViTB16(
+        classes=classes, mean=mean, std=std, read_out=read_out or "token", image_size=image_size
     )

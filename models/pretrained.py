@@ -153,10 +153,10 @@ def _vit_b16_weights(network: ViTB16, pretrained: Pretrained) -> Weights:
             mean=_colours(pretrained.mean),
             std=_colours(pretrained.std),
         )
-    if "embed.pos_embed" in weights:
-        weights["embed.pos_embed"] = resample_abs_pos_embed(
-            weights["embed.pos_embed"], list(network.grid)
-        )
+    positions = weights.get("embed.pos_embed")
+    if positions is not None and positions.shape != network.embed.pos_embed.shape:
+        # Published grids are square, and timm takes them so.
+        weights["embed.pos_embed"] = resample_abs_pos_embed(positions, list(network.grid))
     return weights
 
 

@@ -33,6 +33,11 @@ class Network(nn.Module, ABC):
 
     head: nn.Linear
 
+    @property
+    @abstractmethod
+    def target_layer(self) -> str:
+        """Name of the layer whose output is the seam's activations."""
+
     @abstractmethod
     def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
         """Return what crosses the cut, for pixels in [0, 1]."""

@@ -21,8 +21,6 @@ from models.normalisation import Normalisation
 from models.pooling import GlobalAveragePool
 from models.seam import Network, Seam
 
-TARGET_LAYER = "trunk.29"
-
 
 class Hidden(nn.Sequential):
     """The classic head but for its last layer: max-pooling and two hidden layers."""
@@ -89,6 +87,11 @@ class VGG16(Network):
             self.hidden = Hidden(self.channels * rows * columns, self.hidden_width, drop_rate)
             self.head = nn.Linear(self.hidden_width, classes)
         self.apply(_initialised)
+
+    @property
+    def target_layer(self) -> str:
+        """The last ReLU, timm's `features.29`."""
+        return f"trunk.{len(self.trunk) - 1}"
 
     def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
         """Return the last ReLU's output; nothing passes it by."""

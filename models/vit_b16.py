@@ -23,7 +23,6 @@ from models.normalisation import Normalisation
 from models.pooling import PatchAverage
 from models.seam import Network, Seam, run
 
-TARGET_LAYERS: dict[ReadOut, str] = {"token": "blocks.11.norm1", "average": "blocks.11"}
 PATCH = 16
 
 
@@ -47,7 +46,7 @@ class Embedding(nn.Module):
     ) -> Float[Tensor, "batch tokens width"]:
         """Return the tokens that enter the first block, the class token first."""
         patches = self.proj(pixels).flatten(2).transpose(1, 2)
-        class_tokens = self.cls_token.expand(len(pixels), -1, -1)
+        class_tokens = self.cls_token.expand(pixels.shape[0], -1, -1)  # len() would fix the batch
         return torch.cat([class_tokens, patches], dim=1) + self.pos_embed
 
 
@@ -159,6 +158,12 @@ class ViTB16(Network):
     def reads_token(self) -> bool:
         """Whether the logits are read from the class token."""
         return not hasattr(self, "pool")
+
+    @property
+    def target_layer(self) -> str:
+        """Under a class token the last block's first layer norm, else the last block."""
+        last = f"blocks.{len(self.blocks) - 1}"
+        return f"{last}.norm1" if self.reads_token else last
 
     def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
         """Return all tokens at the target layer, and for the class token what passes it by."""

@@ -39,20 +39,13 @@ COLOURS: dict[str, Any] = SETTINGS | {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3,
 SMALL = {
     "chest_cnn": lambda **size: SmallChestCNN(**SETTINGS),
     "vgg16": lambda **size: SmallVGG16(**COLOURS),
+    "vit_b16 token": lambda **size: SmallViTB16(**SETTINGS, drop_path_rate=0.3, **size),
     "vgg16 fully connected": lambda **size: SmallVGG16(
         **COLOURS, head="fully_connected", drop_rate=0.3, **size
     ),
-    "vit_b16 token": lambda **size: SmallViTB16(**SETTINGS, drop_path_rate=0.3, **size),
     "vit_b16 average": lambda **size: SmallViTB16(
         **SETTINGS, read_out="average", drop_path_rate=0.3, **size
     ),
-}
-TARGET_LAYERS = {
-    "chest_cnn": "stages.3",
-    "vgg16": "trunk.13",
-    "vgg16 fully connected": "trunk.13",
-    "vit_b16 token": "blocks.2.norm1",
-    "vit_b16 average": "blocks.2",
 }
 
 

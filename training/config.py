@@ -16,6 +16,7 @@ from models.card import (
     ReadOut,
     Record,
     ResizeMode,
+    check_variant,
 )
 
 NonNegativeFloat = Annotated[float, Field(ge=0)]
@@ -72,7 +73,21 @@ class NetworkConfig(Record):
         return defaults.get(fields.get("architecture"), {}) | fields
 
     @model_validator(mode="after")
+    def _is_a_network_there_is(self) -> "NetworkConfig":
+        check_variant(self.architecture, head=self.head, read_out=self.read_out)
+        if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in self.image_size):
+            raise ValueError(
+                f"image_size must be multiples of {2 * STRIDE} under a fully_connected head, "
+                f"not {self.image_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _weights_come_with_their_colours(self) -> "NetworkConfig":
+        if self.architecture == "chest_cnn" and (self.pretrained or self.weights):
+            raise ValueError(
+                "chest_cnn is trained from scratch: there are no weights to start from"
+            )
         if self.pretrained and self.weights:
             raise ValueError("pretrained and weights exclude each other: one start is enough")
         if (self.weights is None) != (self.mean is None) or (self.mean is None) != (

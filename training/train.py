@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import save_checkpoint
-from models.networks import build, target_layer
+from models.networks import draw
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from models.seam import Network
 from training.augmentation import FilmAugmentation
@@ -176,6 +176,18 @@ def _network(
     rows, columns = wanted.image_size
     pretrained = _pretrained(wanted)
     mean, std = pretrained[1:] if pretrained else _rounded(mean_and_std(films.pixels))
+    torch.manual_seed(config.training.seed)
+    network = draw(
+        wanted.architecture,
+        classes=len(names),
+        mean=mean,
+        std=std,
+        head=wanted.head,
+        read_out=wanted.read_out,
+        image_size=wanted.image_size,
+    )
+    if pretrained:
+        load_pretrained(network, pretrained)
     spec = NetworkSpec(
         architecture=wanted.architecture,
         head=wanted.head,
@@ -183,15 +195,11 @@ def _network(
         class_names=names,
         image_size=wanted.image_size,
         resize_mode=wanted.resize_mode,
-        target_layer=target_layer(wanted.architecture, read_out=wanted.read_out),
+        target_layer=network.target_layer,
         activation_grid=(rows // STRIDE, columns // STRIDE),
         mean=mean,
         std=std,
     )
-    torch.manual_seed(config.training.seed)
-    network = build(spec)
-    if pretrained:
-        load_pretrained(network, pretrained)
     return network, spec
 
 

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
     if arguments.json:
         arguments.json.write_text(backprop_report(*reports).model_dump_json(indent=2))
-    return int(any(report.faults for report in reports))
+    return int(any(report.faults + report.excesses for report in reports))
 
 
 def drawn_at_random(network: Network) -> Network:
@@ -103,9 +103,9 @@ def table(report: NetworkReport) -> str:
         f"({seconds[0]:.2f} s / {seconds[1]:.2f} s), memory {report.memory_ratio:.2f} "
         f"({memory[0] / 1e6:.0f} MB / {memory[1] / 1e6:.0f} MB)",
         "",
-        *(f"  OFF: {fault}" for fault in report.faults),
+        *(f"  OFF: {what}" for what in report.faults + report.excesses),
     ]
-    if not report.faults:
+    if not report.faults + report.excesses:
         lines.append("  all is well")
     return "\n".join(lines) + "\n"
 

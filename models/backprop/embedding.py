@@ -51,7 +51,7 @@ def class_token_forward(
     patches: Float[Tensor, "batch patches width"], cls_token: Float[Tensor, "1 1 width"]
 ) -> Float[Tensor, "batch tokens width"]:
     """Return the tokens with the class token, the same for every film, as the first."""
-    return torch.cat([cls_token.expand(len(patches), -1, -1), patches], dim=1)
+    return torch.cat([cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
 
 
 def class_token_backward(grad_out: Float[Tensor, "batch tokens width"]) -> TokenGradients:

@@ -4,11 +4,28 @@ Each type has a step (what backward needs, by name) and a `record`. Importing th
 them known to `tape.record`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
-from models.backprop.activation import gelu_backward, gelu_forward, relu_backward, relu_forward
+from models.backprop.activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_backward,
+    softmax_forward,
+    tanh_backward,
+    tanh_forward,
+)
 from models.backprop.convolution import Pair, size_pair
 from models.backprop.normalisation import standardise_backward, standardise_forward
 from models.backprop.pooling import (
@@ -79,6 +96,56 @@ def record_gelu(layer: nn.GELU, x: Tensor) -> tuple[Tensor, GELUStep]:
     """Return the GELU's output, and its step."""
     require(layer, approximate="none")
     return gelu_forward(x), GELUStep(x)
+
+
+@dataclass(frozen=True)
+class ActivationStep:
+    """Another activation: its backward, and the input or output that this reads."""
+
+    gradient: Callable[[Tensor, Tensor], Tensor]
+    kept: Tensor
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 of the activation."""
+        return Gradients(self.gradient(grad_out, self.kept) if needs_grad_x else None, {})
+
+
+@record.register
+def record_leaky_relu(layer: nn.LeakyReLU, x: Tensor) -> tuple[Tensor, ActivationStep]:
+    """Return the leaky ReLU's output, and its step."""
+    slope = layer.negative_slope
+    gradient = partial(leaky_relu_backward, negative_slope=slope)
+    return leaky_relu_forward(x, negative_slope=slope), ActivationStep(gradient, x)
+
+
+@record.register
+def record_elu(layer: nn.ELU, x: Tensor) -> tuple[Tensor, ActivationStep]:
+    """Return the ELU's output, and its step."""
+    gradient = partial(elu_backward, alpha=layer.alpha)
+    return elu_forward(x, alpha=layer.alpha), ActivationStep(gradient, x)
+
+
+@record.register
+def record_sigmoid(layer: nn.Sigmoid, x: Tensor) -> tuple[Tensor, ActivationStep]:
+    """Return the sigmoid's output, and its step."""
+    out = sigmoid_forward(x)
+    return out, ActivationStep(sigmoid_backward, out)
+
+
+@record.register
+def record_tanh(layer: nn.Tanh, x: Tensor) -> tuple[Tensor, ActivationStep]:
+    """Return the hyperbolic tangent, and its step."""
+    out = tanh_forward(x)
+    return out, ActivationStep(tanh_backward, out)
+
+
+@record.register
+def record_softmax(layer: nn.Softmax, x: Tensor) -> tuple[Tensor, ActivationStep]:
+    """Return the softmax along the last axis, and its step."""
+    require(layer, dim=-1)
+    out = softmax_forward(x)
+    return out, ActivationStep(softmax_backward, out)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.backprop.activation import prelu_backward, prelu_forward, prelu_weight_gradient
 from models.backprop.convolution import (
     conv2d_backward,
     conv2d_bias_gradient,
@@ -103,6 +104,31 @@ def record_convolution(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, Convolution
     """Return the convolution's output, and its step."""
     out = conv2d_forward(x, layer.weight, layer.bias, **_geometry(layer))
     return out, ConvolutionStep(layer, x)
+
+
+@dataclass(frozen=True)
+class PReLUStep(TrainedStep):
+    """A ReLU whose slope below 0 is learnt, and its input."""
+
+    layer: nn.PReLU
+    x: Tensor
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 and BP3 of the PReLU."""
+        grad_x = prelu_backward(grad_out, self.x, self.layer.weight) if needs_grad_x else None
+        parameters = trainable_gradients(
+            self.layer,
+            weight=lambda: prelu_weight_gradient(
+                grad_out, self.x, weights=self.layer.num_parameters
+            ),
+        )
+        return Gradients(grad_x, parameters)
+
+
+@record.register
+def record_prelu(layer: nn.PReLU, x: Tensor) -> tuple[Tensor, PReLUStep]:
+    """Return the PReLU's output, and its step."""
+    return prelu_forward(x, layer.weight), PReLUStep(layer, x)
 
 
 @dataclass(frozen=True)

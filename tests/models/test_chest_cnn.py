@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.chest_cnn import TARGET_LAYER, ChestCNN
+from models.chest_cnn import ChestCNN
 from models.networks import build
 from tests.models.test_checkpoint import SPEC
 
@@ -31,7 +31,8 @@ def test_the_target_layer_keeps_a_14x14_grid(network: ChestCNN) -> None:
 
 def test_features_are_what_a_hook_on_the_target_layer_sees(network: ChestCNN) -> None:
     seen = []
-    network.get_submodule(TARGET_LAYER).register_forward_hook(lambda *call: seen.append(call[2]))
+    layer = network.get_submodule(SPEC.target_layer)
+    layer.register_forward_hook(lambda *call: seen.append(call[2]))
     features = network.features(torch.rand(2, 1, 64, 64))
     assert torch.equal(features, seen[0])
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from models.card import NetworkSpec
 from models.networks import build
 from models.pretrained import Pretrained, load_pretrained
-from models.vgg16 import TARGET_LAYER, VGG16
+from models.vgg16 import VGG16
 
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 SPEC = NetworkSpec(
@@ -17,7 +17,7 @@ SPEC = NetworkSpec(
     class_names=("normal", "opacity"),
     image_size=(224, 224),
     resize_mode="stretch",
-    target_layer=TARGET_LAYER,
+    target_layer="trunk.29",
     activation_grid=(14, 14),
     **IMAGENET,
 )
@@ -62,7 +62,8 @@ def test_the_target_layer_is_timms_last_relu() -> None:
 
 def test_a_hook_on_the_cards_target_layer_sees_the_features() -> None:
     network, seen = build(SPEC).eval(), []
-    hook = network.get_submodule(TARGET_LAYER).register_forward_hook(lambda *c: seen.append(c[2]))
+    layer = network.get_submodule(SPEC.target_layer)
+    hook = layer.register_forward_hook(lambda *call: seen.append(call[2]))
     features = network.features(torch.rand(1, 1, 64, 64))
     hook.remove()
     assert torch.equal(features, seen[0])

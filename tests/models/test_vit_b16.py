@@ -11,7 +11,7 @@ from models.card import NetworkSpec, ReadOut
 from models.networks import build
 from models.pretrained import Pretrained, load_pretrained
 from models.seam import Network
-from models.vit_b16 import TARGET_LAYERS, ViTB16
+from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
 from tests.small_networks import noise, small_network
 
@@ -25,7 +25,7 @@ def spec(read_out: ReadOut = "token") -> NetworkSpec:
         class_names=("normal", "opacity"),
         image_size=(224, 224),
         resize_mode="stretch",
-        target_layer=TARGET_LAYERS[read_out],
+        target_layer="blocks.11.norm1" if read_out == "token" else "blocks.11",
         activation_grid=(14, 14),
         **IMAGENET,
     )

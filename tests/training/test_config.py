@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.config import NetworkConfig, read_config
+from training.config import NetworkConfig, TrainingConfig, read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml"))
 
@@ -44,3 +44,48 @@ def test_a_name_that_no_card_could_bear_is_refused_before_the_training(tmp_path:
     config.write_text(text.replace(f'name = "{CONFIGS[0].stem}"', 'name = "Chest CNN"', 1))
     with pytest.raises(ValueError, match="name"):
         read_config(config)
+
+
+def test_vgg16_and_vit_b16_have_default_variants() -> None:
+    assert NetworkConfig(architecture="vgg16").head == "pooled"
+    assert NetworkConfig(architecture="vit_b16").read_out == "token"
+    assert NetworkConfig(architecture="vit_b16", read_out="average").read_out == "average"
+
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+REFUSED = {
+    "a head for another network": ({"head": "pooled"}, "head must be given for vgg16"),
+    "weights without their colours": (
+        {"architecture": "vgg16", "weights": "w.safetensors"},
+        "weights, mean and std must be given together",
+    ),
+    "colours without weights": (
+        {"architecture": "vgg16", **IMAGENET},
+        "weights, mean and std must be given together",
+    ),
+    "two starts": (
+        {"architecture": "vgg16", "weights": "w", "pretrained": True, **IMAGENET},
+        "exclude each other",
+    ),
+    "weights that nobody has": ({"pretrained": True}, "chest_cnn is trained from scratch"),
+    "half a cell under max-pooling": (
+        {"architecture": "vgg16", "head": "fully_connected", "image_size": (48, 64)},
+        "multiples of 32",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_network_that_cannot_be_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig.model_validate(fields)
+
+
+def test_gradients_by_hand_are_not_mixed_with_bfloat16() -> None:
+    with pytest.raises(ValueError, match="precision must be float32 or float64"):
+        TrainingConfig(epochs=1, gradients="manual", precision="bfloat16")
+
+
+def test_checkpointing_is_for_gradients_by_hand() -> None:
+    with pytest.raises(ValueError, match="grad_checkpointing must be false"):
+        TrainingConfig(epochs=1, grad_checkpointing=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from models.chest_cnn import ChestCNN
+from tests.small_networks import SMALL, small_network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset, class_numbers
 from training.loop import TrainingRun, class_weights, epoch_order, predicted_logits
@@ -19,6 +21,33 @@ def run(**changes: object) -> TrainingRun:
     films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1] * 4)
     config = TrainingConfig.model_validate({"epochs": 2, "batch_size": 4} | changes)
     return TrainingRun(ChestCNN(classes=2, mean=0.5, std=0.3), config, films, films)
+
+
+def trained(name: str, **changes: object) -> dict[str, Tensor]:
+    """Return all weights and statistics of a small network after two epochs in float64."""
+    random = np.random.default_rng(0)
+    films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1, 2, 3] * 2)
+    config = TrainingConfig.model_validate(
+        {"epochs": 2, "batch_size": 4, "precision": "float64", "label_smoothing": 0.1} | changes
+    )
+    training = TrainingRun(small_network(name, size=(32, 32)).float(), config, films, films)
+    torch.manual_seed(1)
+    assert len(list(training.epochs())) == 2
+    return dict(training.network.state_dict())
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("name", SMALL)
+def test_two_epochs_by_hand_give_the_weights_of_autograd(name: str, checkpointing: bool) -> None:
+    manual = trained(name, gradients="manual", grad_checkpointing=checkpointing)
+    torch.testing.assert_close(manual, trained(name), rtol=0, atol=1e-6)
+    start = small_network(name, size=(32, 32)).float().double().head.weight
+    assert (manual["head.weight"] - start).abs().max() > 1e-4
+
+
+def test_by_hand_no_graph_of_autograd_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "backward", None)
+    assert len(trained("vit_b16 token", gradients="manual")) > 0
 
 
 def test_each_epoch_sees_every_film_once_in_a_new_order() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from models.seam import Network
-from tests.small_networks import SMALL, TARGET_LAYERS, noise, small_network
+from tests.small_networks import SMALL, noise, small_network
 from xai.explained_network import Distance, ExplainedNetwork, Explanation, grad_cam
 
 NETWORKS = pytest.mark.parametrize("name", SMALL)
@@ -49,7 +49,7 @@ def test_the_explained_logits_are_the_networks_own(name: str) -> None:
 def test_a_hook_on_the_target_layer_sees_what_features_returned(name: str) -> None:
     network, (pixels, _) = small_network(name), noise(2)
     seen = []
-    layer = network.get_submodule(TARGET_LAYERS[name])
+    layer = network.get_submodule(network.target_layer)
     handle = layer.register_forward_hook(lambda *call: seen.append(call[2]))
     network(pixels)
     handle.remove()

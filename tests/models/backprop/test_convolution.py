@@ -183,3 +183,30 @@ def test_every_proof_catches_a_planted_error(wrong: Backward) -> None:
     layer = convolution()
     settings = layer.backward.keywords
     assert proofs.least_error_seen(layer, partial(wrong, **settings)) > proofs.CAUGHT
+
+
+def convolved_with_flipped_filter(grad_out: Tensor, weight: Tensor, padding: Pair) -> Tensor:
+    """The error, padded all round, convolved with each filter turned by 180 degrees.
+
+    x[r] reached out[r + p - u] through tap u. So grad_x[r] sums grad_out[r + p - u] * weight[u],
+    in which the error's index falls as the tap's rises: a convolution, not a correlation.
+    """
+    taps = weight.flip(2, 3)
+    rows, columns = (size - 1 - pad for size, pad in zip(weight.shape[2:], padding, strict=True))
+    padded = functional.pad(grad_out, (columns, columns, rows, rows))
+    grid = [padded.shape[axis] - weight.shape[axis] + 1 for axis in (2, 3)]
+    grad_x = torch.zeros(len(grad_out), weight.shape[1], *grid, dtype=grad_out.dtype)
+    for r, s in np.ndindex(*grid):
+        window = padded[:, :, r : r + taps.shape[2], s : s + taps.shape[3]]
+        for n, i in np.ndindex(*grad_x.shape[:2]):
+            grad_x[n, i, r, s] = (window[n] * taps[:, i]).sum()
+    return grad_x
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 0), (2, 1)])
+def test_its_backward_is_the_convolution_with_the_flipped_filter(padding: Pair) -> None:
+    layer = convolution(stride=(1, 1), dilation=(1, 1), groups=1, padding=padding)
+    weight = layer.inputs["weight"]
+    grad_out = proofs.cotangent(layer.forward(**layer.inputs))
+    seen = conv2d_backward(grad_out, weight, grid=(6, 5), padding=padding)
+    torch.testing.assert_close(seen, convolved_with_flipped_filter(grad_out, weight, padding))

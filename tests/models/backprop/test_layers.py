@@ -7,6 +7,7 @@ from torch import Tensor, nn
 # Imported for the layer types that it makes known.
 import models.backprop.network  # noqa: F401
 from models.backprop.tape import Step, record
+from models.pooling import GlobalAveragePool
 from tests.models.backprop.errors import relative_error
 from tests.models.backprop.proofs import cotangent, draw
 
@@ -26,6 +27,16 @@ LAYERS = {
     "frozen batch norm": lambda: nn.BatchNorm2d(4).requires_grad_(False),
     "in-place relu": lambda: nn.ReLU(inplace=True),
     "gelu": nn.GELU,
+    "leaky relu": lambda: nn.LeakyReLU(0.2),
+    "prelu": lambda: nn.PReLU(4, init=0.1),
+    "elu": lambda: nn.ELU(0.7),
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "softmax": lambda: nn.Softmax(dim=-1),
+    "layer norm": lambda: nn.LayerNorm(8),
+    "dropout in use": lambda: nn.Dropout(0.5).eval(),
+    "flattening": nn.Flatten,
+    "global average": GlobalAveragePool,
     "max-pooling": lambda: nn.MaxPool2d((3, 2), stride=2, padding=1, dilation=(1, 2)),
     "max-pooling with a last partial window": lambda: nn.MaxPool2d(2, ceil_mode=True),
     "average pooling": lambda: nn.AvgPool2d((3, 2), stride=(2, 3), padding=1),
@@ -100,6 +111,9 @@ REFUSED = {
     "scale-free batch norm": (nn.BatchNorm2d(4, affine=False), "affine of BatchNorm2d"),
     "gelu's tanh formula": (nn.GELU(approximate="tanh"), "approximate of GELU"),
     "indices": (nn.MaxPool2d(2, return_indices=True), "return_indices of MaxPool2d"),
+    "softmax over channels": (nn.Softmax(dim=1), "dim of Softmax"),
+    "layer norm of several axes": (nn.LayerNorm((9, 8)), "normalized_shape of LayerNorm"),
+    "flattening of some axes": (nn.Flatten(2), "start_dim of Flatten"),
     "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override of AvgPool2d"),
 }
 
