@@ -1,6 +1,6 @@
 """What explaining costs: the graph with all maps beside the graph without, and pytorch-grad-cam.
 
-    python benchmarks/explanation.py [--rounds 20] [--threads 2] [--network NAME]
+    python benchmarks/explanation.py [--rounds 10] [--threads 2] [--network NAME]
 
 224x224, five classes, CPU, random weights. Two contestants at a time take turns in one process, so
 that they see the same machine; medians, and ratios of medians. "With maps" is the exported graph:
@@ -118,7 +118,7 @@ class Contest:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--network", action="append", choices=NETWORKS)
     arguments = parser.parse_args()

@@ -26,7 +26,7 @@ def test_help_names_every_verb_and_loads_none(capsys):
     with pytest.raises(SystemExit, match="0"):
         cxr.main(["--help"])
     text = capsys.readouterr().out
-    assert all(f"    {verb} " in text for verb in cxr.VERBS)
+    assert set(cxr.VERBS) <= set(text.split())
 
 
 def test_a_command_without_verb_is_wrongly_called(capsys):
