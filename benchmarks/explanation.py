@@ -28,6 +28,8 @@ from xai.explained_network import Distance, ExplainedNetwork, Explanation
 CLASSES = 5
 IMAGE_SIZE = (224, 224)
 WARM_UP_ROUNDS = 4
+SECONDS = 3
+"""A small network runs for so long at least, in as many rounds as that takes."""
 Contestant = Callable[[], object]
 
 
@@ -55,18 +57,19 @@ def explained_network(name: str) -> ExplainedNetwork:
     return ExplainedNetwork(network, distance, temperature=1.5).eval()
 
 
-def session(
-    network: nn.Module, outputs: tuple[str, ...], threads: int
-) -> onnxruntime.InferenceSession:
-    """Return an ONNX Runtime session of the network as `cxr export` would write it."""
-    model = onnx_model(network, torch.rand(2, 1, *IMAGE_SIZE), outputs)
+def exported(network: nn.Module, outputs: tuple[str, ...]) -> bytes:
+    """Return the network's file as `cxr export` would write it, but for the card."""
+    file: bytes = onnx_model(network, torch.rand(2, 1, *IMAGE_SIZE), outputs).SerializeToString()
+    return file
+
+
+def session(file: bytes, threads: int) -> onnxruntime.InferenceSession:
+    """Return an ONNX Runtime session as the server has it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # As the server has it; a pool that spins would also slow whoever comes next.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 def median_milliseconds(contestants: Sequence[Contestant], rounds: int) -> list[float]:
@@ -92,8 +95,10 @@ class Contest:
 
     def __init__(self, name: str, *, threads: int) -> None:
         explained = explained_network(name)
-        self.with_maps = session(explained, Explanation._fields, threads)
-        self.without = session(WithoutMaps(explained), Explanation._fields[:2], threads)
+        file = exported(explained, Explanation._fields)
+        self.megabytes = len(file) / 1e6
+        self.with_maps = session(file, threads)
+        self.without = session(exported(WithoutMaps(explained), Explanation._fields[:2]), threads)
         self.reference = reference_of(explained.network)
 
     def medians(self, *, batch: int, rounds: int) -> list[float]:
@@ -108,6 +113,9 @@ class Contest:
         def bare() -> object:
             return self.without.run(None, {"pixels": pixels})
 
+        start = time.perf_counter()
+        bare()
+        rounds = max(rounds, round(SECONDS / (time.perf_counter() - start)))
         # Not all in turns: PyTorch's threads spin for a while and would slow whoever comes next.
         return [
             *median_milliseconds([ours, bare], rounds),
@@ -123,15 +131,18 @@ def main() -> None:
     parser.add_argument("--network", action="append", choices=NETWORKS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print("| network | batch | with maps, ms | without, ms | ratio | grad-cam, ms | / with maps |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "| network | file, MB | batch | with maps, ms | without, ms | ratio "
+        "| pytorch-grad-cam, ms | / with maps |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in arguments.network or NETWORKS:
         contest = Contest(name, threads=arguments.threads)
         for batch in (1, 8):
             ours, bare, beside, theirs = contest.medians(batch=batch, rounds=arguments.rounds)
             print(
-                f"| {name} | {batch} | {ours:.1f} | {bare:.1f} | {ours / bare:.3f} "
-                f"| {theirs:.0f} | {theirs / beside:.1f} |",
+                f"| {name} | {contest.megabytes:.0f} | {batch} | {ours:.1f} | {bare:.1f} "
+                f"| {ours / bare:.3f} | {theirs:.0f} | {theirs / beside:.1f} |",
                 flush=True,
             )
 

@@ -1,5 +1,7 @@
 """Weights load whole or not at all, under timm's names and under torchvision's."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +207,15 @@ def test_the_shared_vgg16_loads_with_only_the_head_missing(shared: Path) -> None
     load_pretrained(network, from_file("vgg16", file, **IMAGENET))
     expected = load_file(file)["features.28.bias"]
     torch.testing.assert_close(network.trunk[28].bias.detach(), expected)
+
+
+@pytest.mark.slow
+def test_the_vit_grown_from_the_shared_one_loads_with_only_the_head_missing(
+    shared: Path, tmp_path: Path
+) -> None:
+    script, grown = shared / "weights/grow_vit_b16.py", tmp_path / "grown.safetensors"
+    subprocess.run([sys.executable, str(script), str(grown)], check=True, capture_output=True)
+    network = ViTB16(**COLOURS)
+    load_pretrained(network, from_file("vit_b16", grown, **IMAGENET))
+    expected = load_file(grown)["blocks.11.mlp.fc2.weight"].float()
+    torch.testing.assert_close(network.blocks[11].mlp.fc2.weight.detach(), expected)
