@@ -17,6 +17,7 @@ from models.seam import Network
 from training import gradient_proofs
 from training.gradient_proofs import (
     Films,
+    Slope,
     errors_against_slopes,
     is_zero_by_mathematics,
     largest,
@@ -26,7 +27,7 @@ from training.gradient_proofs import (
     relative_errors,
     rightly,
 )
-from training.gradients import by_autograd
+from training.gradients import GradientsOf, by_autograd
 
 Dtype = Literal["float64", "float32"]
 
@@ -218,20 +219,15 @@ def verified(
     progress.update()
     layers, zero = _compared(network.to(precision), films)
     progress.update()
-    network.double()
-    gradients = rightly(exact)(network, exact.pixels, exact.targets).gradients
-    slopes = measured_slopes(network, exact, gradients, samples=FINITE_DIFFERENCES)
-    slope_errors = errors_against_slopes(gradients, slopes)
+    slopes, slope_errors = _sloped(network.double(), exact)
     progress.update()
-    hand = gradient_proofs.losses_by_hand(network.to(precision), films, rightly(films))
-    autograd = gradient_proofs.losses_by_autograd(network, films)
-    losses = tuple(islice(hand, steps)), tuple(islice(autograd, steps))
+    losses = _trained(network.to(precision), films, rightly(films), steps)
     progress.update()
     control = _control(network.double(), exact, slopes)
     progress.close()
     return NetworkReport(
         network=name,
-        parameters=sum(gradient.numel() for gradient in gradients.values()),
+        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         image_size=image_size,
         batch=batch,
         dtype=dtype,
@@ -271,7 +267,23 @@ def _compared(network: Network, films: Films) -> tuple[tuple[LayerError, ...], d
     )
 
 
-def _control(network: Network, films: Films, slopes: list[gradient_proofs.Slope]) -> Control:
+def _sloped(network: Network, films: Films) -> tuple[list[Slope], dict[str, float]]:
+    """Return measured slopes of the loss, and how far the gradients by hand are from them."""
+    gradients = rightly(films)(network, films.pixels, films.targets).gradients
+    slopes = measured_slopes(network, films, gradients, samples=FINITE_DIFFERENCES)
+    return slopes, errors_against_slopes(gradients, slopes)
+
+
+def _trained(
+    network: Network, films: Films, gradients_of: GradientsOf, steps: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the losses of some training steps by hand, and of as many by autograd."""
+    hand = gradient_proofs.losses_by_hand(network, films, gradients_of)
+    autograd = gradient_proofs.losses_by_autograd(network, films)
+    return tuple(islice(hand, steps)), tuple(islice(autograd, steps))
+
+
+def _control(network: Network, films: Films, slopes: list[Slope]) -> Control:
     """Return what each proof sees of an error planted half-way through the network."""
     layers = [
         name for name, layer in layers_in_order(network) if any(True for _ in layer.parameters())
@@ -279,17 +291,13 @@ def _control(network: Network, films: Films, slopes: list[gradient_proofs.Slope]
     layer = layers[len(layers) // 2]
     spoiled = gradient_proofs.planted_at(layer, films)
     gradients = spoiled(network, films.pixels, films.targets).gradients
-    hand = gradient_proofs.losses_by_hand(network, films, spoiled)
-    autograd = gradient_proofs.losses_by_autograd(network, films)
     return Control(
         layer=layer,
         against_autograd=_worst(
             relative_errors(parts(gradients), _expected(network, films)).values()
         ),
         against_slopes=_worst(errors_against_slopes(gradients, slopes).values()),
-        over_steps=_loss_difference(
-            tuple(islice(hand, CONTROL_STEPS)), tuple(islice(autograd, CONTROL_STEPS))
-        ),
+        over_steps=_loss_difference(*_trained(network, films, spoiled, CONTROL_STEPS)),
     )
 
 

@@ -11,7 +11,8 @@ Hinton and Williams 1986, doi:10.1038/323533a0:
 
 `grad_<name>` is the derivative of one number, the loss, by `<name>`; it has the shape of `<name>`.
 
-One layer family per file: pure functions on tensors. `tape`, `trained_layers` and `fixed_layers`
-bind them to PyTorch's modules, `network` walks a whole network in reverse. A new layer type adds a
-pair and a `record`.
+One layer family per file: pure functions on tensors; `loss`, `initialisation` and `optimiser` are
+the rest of a training. `tape` and the files named `..._layers` bind the functions to PyTorch's
+modules, `network` walks a whole network in reverse, `checkpoint` trades time for memory in it. A
+new layer type adds a pair and a `record`. docs/backpropagation.md teaches all of it.
 """
