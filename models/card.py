@@ -20,7 +20,9 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Grid = tuple[PositiveInt, PositiveInt]
 """A size as (rows, columns)."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-PerChannel = float | tuple[float, float, float]
+Colours = tuple[float, float, float]
+"""A figure for each of red, green and blue."""
+PerChannel = float | Colours
 """One figure for grey pixels, or one for each of red, green and blue, where a network was
 pretrained on colours."""
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.card import PerChannel
+from models.card import Colours, PerChannel
 
 
 class Normalisation(nn.Module):
@@ -31,6 +31,16 @@ class Normalisation(nn.Module):
     ) -> Float[Tensor, "batch channels rows columns"]:
         """Return normalised pixels: one channel, or three where mean and std are per colour."""
         return (pixels - self.mean) / self.std
+
+
+def per_colour(figures: PerChannel) -> Colours:
+    """Return one figure per colour, the same for each where only one is given."""
+    return figures if isinstance(figures, tuple) else (figures, figures, figures)
+
+
+def grey(figures: PerChannel) -> float:
+    """Return one figure for grey pixels: the mean of the colours'."""
+    return sum(figures) / len(figures) if isinstance(figures, tuple) else figures
 
 
 def _broadcastable(figures: PerChannel) -> Tensor:

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, tensor
 
-from models.card import Architecture, PerChannel
+from models.card import Architecture, Colours, PerChannel
+from models.normalisation import grey, per_colour
 from models.seam import Network
 from models.vgg16 import VGG16
-from models.vit_b16 import ViTB16, grey
+from models.vit_b16 import ViTB16
 
 Weights = dict[str, Tensor]
-Colours = tuple[float, float, float]
 
 TIMM_NAMES: dict[Architecture, str] = {"vgg16": "vgg16", "vit_b16": "vit_base_patch16_224"}
 
@@ -150,8 +150,8 @@ def _vit_b16_weights(network: ViTB16, pretrained: Pretrained) -> Weights:
         weights["embed.proj.weight"], weights["embed.proj.bias"] = grey_patch_embedding(
             weights["embed.proj.weight"],
             weights["embed.proj.bias"],
-            mean=_colours(pretrained.mean),
-            std=_colours(pretrained.std),
+            mean=per_colour(pretrained.mean),
+            std=per_colour(pretrained.std),
         )
     positions = weights.get("embed.pos_embed")
     if positions is not None and positions.shape != network.embed.pos_embed.shape:
@@ -208,10 +208,6 @@ def _check(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
     found = [f"{fault}: {', '.join(sorted(names))}" for fault, names in faults.items() if names]
     if found:
         raise ValueError("the weights do not fit the network; " + "; ".join(found))
-
-
-def _colours(figures: PerChannel) -> Colours:
-    return figures if isinstance(figures, tuple) else (figures, figures, figures)
 
 
 def _require_published(architecture: Architecture) -> None:

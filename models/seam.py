@@ -63,10 +63,3 @@ class Network(nn.Module, ABC):
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for pixels in [0, 1]."""
         return self.classify(*self.seam(pixels))
-
-
-def run(layers: nn.Sequential | tuple[nn.Module, ...], x: Tensor) -> Tensor:
-    """Return the output of the layers one after the other."""
-    for layer in layers:
-        x = layer(x)
-    return x

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.backprop.initialisation import he_normal_
 from models.card import Grid, Head, PerChannel
-from models.normalisation import Normalisation
+from models.normalisation import Normalisation, per_colour
 from models.pooling import GlobalAveragePool
 from models.seam import Network, Seam
 
@@ -43,7 +43,8 @@ class VGG16(Network):
     Attributes:
         normalise: Film arithmetic; grey becomes three channels, each normalised as its colour was.
             (Before the convolution, whose zero padding is the mean; the three kernels can't be
-            summed into one unless the colours share mean and std. It is 0.4 % of the cost.)
+            summed into one unless the colours share mean and std. Two more channels are 0.4 % of
+            the cost.)
         trunk: timm's `features` up to the last ReLU, whose output is the target layer.
         pool: Average over positions, under the `pooled` head.
         hidden: Two hidden layers, under the `fully_connected` head.
@@ -75,7 +76,7 @@ class VGG16(Network):
             drop_rate: Of the hidden layers' dropout.
         """
         super().__init__()
-        self.normalise = Normalisation(_per_colour(mean), _per_colour(std))
+        self.normalise = Normalisation(per_colour(mean), per_colour(std))
         # On `meta`, since timm would draw 120 M weights of a head that is not used.
         features = VGG(self.configuration, device="meta").features
         self.trunk = nn.Sequential(*features[:-1]).to_empty(device="cpu")
@@ -115,10 +116,6 @@ class VGG16(Network):
     def is_pooled(self) -> bool:
         """Whether the head is the `pooled` one."""
         return hasattr(self, "pool")
-
-
-def _per_colour(figures: PerChannel) -> PerChannel:
-    return figures if isinstance(figures, tuple) else (figures, figures, figures)
 
 
 def _initialised(module: nn.Module) -> None:

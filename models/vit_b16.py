@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.card import Grid, PerChannel, ReadOut
-from models.normalisation import Normalisation
+from models.normalisation import Normalisation, grey
 from models.pooling import PatchAverage
-from models.seam import Network, Seam, run
+from models.seam import Network, Seam
 
 PATCH = 16
 
@@ -170,7 +170,7 @@ class ViTB16(Network):
         tokens = self.embed(self.normalise(pixels))
         if not self.reads_token:
             return Seam(self.blocks(tokens))
-        stream = run(tuple(self.blocks[:-1]), tokens)
+        stream = self.blocks[:-1](tokens)
         return Seam(self.blocks[-1].norm1(stream), stream)
 
     def classify(
@@ -190,8 +190,3 @@ class ViTB16(Network):
     ) -> Float[Tensor, "batch width grid_rows grid_columns"]:
         """Return the patch tokens where their patches lie on the film."""
         return torch.unflatten(activations[:, 1:].transpose(1, 2), 2, self.grid)
-
-
-def grey(figures: PerChannel) -> float:
-    """Return one figure for grey pixels: the mean of the colours'."""
-    return sum(figures) / len(figures) if isinstance(figures, tuple) else figures

@@ -1,6 +1,6 @@
 """The three networks with all their parts, and few of each."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,8 @@ from models.chest_cnn import ChestCNN
 from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
+
+N = TypeVar("N", bound=Network)
 
 
 class SmallChestCNN(ChestCNN):
@@ -52,22 +54,27 @@ SMALL = {
 def small_network(
     name: str, *, size: tuple[int, int] = (32, 48), training: bool = False
 ) -> Network:
-    """Return a small network in float64, its scales and shifts random, so that none hides an error.
+    """Return a small network in float64 that hides no error."""
+    torch.manual_seed(3)
+    network = with_random_shifts(SMALL[name](image_size=size).double())
+    for layer in (network.head, *getattr(network, "hidden", ())):
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight)
+    return network.train(training)
+
+
+def with_random_shifts(network: N) -> N:
+    """Return the network, its scales, shifts and statistics random, so that none hides an error.
 
     As they are initialised, a shift of 0 and a scale of 1 would make several wrong formulas right.
     """
-    torch.manual_seed(3)
-    network: Network = SMALL[name](image_size=size).double()
     for parameter_name, values in network.state_dict().items():
         if values.dim() == 1:
             nn.init.uniform_(values, 0.5, 1.5)
             values *= (
                 1 if parameter_name.endswith("running_var") else torch.randn_like(values).sign()
             )
-    for layer in (network.head, *getattr(network, "hidden", ())):
-        if isinstance(layer, nn.Linear):
-            nn.init.normal_(layer.weight)
-    return network.train(training)
+    return network
 
 
 def noise(batch: int, *, size: tuple[int, int] = (32, 48)) -> tuple[Tensor, Tensor]:

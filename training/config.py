@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from models.card import (
     Architecture,
+    Colours,
     Grid,
     Head,
     ModelName,
@@ -21,7 +22,6 @@ from models.card import (
 
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Colours = tuple[float, float, float]
 STRIDE = 16
 """Pixels of the network's input per cell of its activation grid."""
 

@@ -168,7 +168,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         from_file("vgg16", tmp_path / "nowhere", **IMAGENET)
 
 
-def test_chest_cnn_has_no_published_weights(tmp_path: Path) -> None:
+def test_chest_cnn_has_no_published_weights() -> None:
     with pytest.raises(ValueError, match="no pretrained weights for chest_cnn"):
         from_hub("chest_cnn")
 

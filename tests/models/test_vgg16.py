@@ -29,7 +29,7 @@ def coloured(pixels: Tensor) -> Tensor:
     return (pixels - mean) / std
 
 
-def timm_twin(head: str) -> torch.nn.Module:
+def timm_twin() -> torch.nn.Module:
     torch.manual_seed(0)
     return timm.create_model("vgg16", num_classes=2).eval()
 
@@ -41,7 +41,7 @@ def test_the_pooled_head_has_14_7_million_parameters() -> None:
 
 @pytest.mark.slow
 def test_the_fully_connected_head_answers_as_timms_vgg16() -> None:
-    twin = timm_twin("fully_connected")
+    twin = timm_twin()
     network = build(SPEC.model_copy(update={"head": "fully_connected"})).eval()
     load_pretrained(network, Pretrained(twin.state_dict(), **IMAGENET))
     network.head.load_state_dict(twin.head.fc.state_dict())
@@ -51,7 +51,7 @@ def test_the_fully_connected_head_answers_as_timms_vgg16() -> None:
 
 
 def test_the_target_layer_is_timms_last_relu() -> None:
-    twin = timm_twin("pooled")
+    twin = timm_twin()
     network = build(SPEC).eval()
     load_pretrained(network, Pretrained(twin.state_dict(), **IMAGENET))
     pixels = torch.rand(1, 1, 64, 64)

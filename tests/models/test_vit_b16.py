@@ -4,7 +4,6 @@ import pytest
 import timm
 import torch
 from timm.models.vision_transformer import Block
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.card import NetworkSpec, ReadOut
@@ -86,14 +85,10 @@ def test_the_class_token_is_what_timms_whole_block_makes_of_it() -> None:
     torch.testing.assert_close(block(stream), whole[:, 0])
 
 
-def on_grid(network: Network, tokens: Tensor) -> Tensor:
-    return network.on_grid(tokens)
-
-
 def test_patch_tokens_lie_on_the_grid_row_by_row() -> None:
     network = small_network("vit_b16 average")
     tokens = torch.arange(7.0, dtype=torch.float64)[None, :, None].expand(1, 7, 12)
-    assert on_grid(network, tokens)[0, 0].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert network.on_grid(tokens)[0, 0].tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_stochastic_depth_is_for_training_alone() -> None:

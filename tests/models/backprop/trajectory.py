@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.chest_cnn import ChestCNN
 from tests.models.backprop.errors import Tensors, relative_error
+from tests.small_networks import SmallChestCNN, noise, with_random_shifts
 from training import gradients
 from training.gradients import GradientsOf
 
@@ -18,35 +19,15 @@ by_hand: GradientsOf = partial(gradients.by_hand, **LOSS)
 by_autograd: GradientsOf = partial(gradients.by_autograd, **LOSS)
 
 
-class SmallChestCNN(ChestCNN):
-    """The same network with one narrow block per stage."""
-
-    widths = (3, 4, 5, 6)
-    blocks_per_stage = 1
-
-
 def network_in_float64(kind: type[ChestCNN] = SmallChestCNN, *, training: bool = True) -> ChestCNN:
-    """Return a network whose scales, shifts and statistics are random, so that none hides an error.
-
-    As it is initialised, a shift of 0 and a scale of 1 would make several wrong formulas right.
-    """
+    """Return a network that hides no error."""
     torch.manual_seed(3)
     network = kind(classes=4, mean=0.5, std=0.25).double()
-    for name, values in network.state_dict().items():
-        if values.dim() == 1:
-            nn.init.uniform_(values, 0.5, 1.5)
-            values *= 1 if name.endswith("running_var") else random_signs(values)
-    return network.train(training)
-
-
-def random_signs(values: Tensor) -> Tensor:
-    return torch.randn_like(values).sign()
+    return with_random_shifts(network).train(training)
 
 
 def films(batch: int, size: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(5)
-    pixels = torch.rand(batch, 1, size, size, generator=generator, dtype=torch.float64)
-    return pixels, torch.randint(0, 4, (batch,), generator=generator)
+    return noise(batch, size=(size, size))
 
 
 def error_of_gradients(network: nn.Module, *, batch: int, size: int) -> float:
