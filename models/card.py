@@ -14,6 +14,7 @@ Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 """Fit for a URL, a file and a folder."""
@@ -143,6 +144,9 @@ class NetworkSpec(Record):
         task: `multiclass` is softmax, `multilabel` is sigmoid.
         image_size: Rows and columns of the network's input.
         resize_mode: `stretch` ignores the film's aspect ratio, `letterbox` keeps it.
+        crop_pct: Share of each side of the film, about the middle, that the network sees.
+        local_contrast: Standard deviation, as a share of the side, of the window around each pixel
+            that the network's first layer takes its contrast from; None takes pixels as they are.
         target_layer: Module whose output `features` returns, and where the backward pass stops.
         activation_grid: Rows and columns of that output.
         mean: Subtracted from pixels in [0, 1] by the network's first layer.
@@ -156,6 +160,8 @@ class NetworkSpec(Record):
     task: Task = "multiclass"
     image_size: Grid
     resize_mode: ResizeMode
+    crop_pct: PositiveShare = 1.0
+    local_contrast: PositiveShare | None = None
     target_layer: str
     activation_grid: Grid
     mean: PerChannel

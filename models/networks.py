@@ -1,7 +1,10 @@
 """The networks by name: from a spec to a network."""
 
+from torch import nn
+
 from models.card import Architecture, Grid, Head, NetworkSpec, PerChannel, ReadOut
 from models.chest_cnn import ChestCNN
+from models.local_contrast import LocalContrast
 from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
@@ -23,6 +26,7 @@ def build(spec: NetworkSpec) -> Network:
         head=spec.head,
         read_out=spec.read_out,
         image_size=spec.image_size,
+        local_contrast=spec.local_contrast,
     )
     if spec.target_layer != network.target_layer:
         raise ValueError(
@@ -41,8 +45,25 @@ def draw(
     head: Head | None,
     read_out: ReadOut | None,
     image_size: Grid,
+    local_contrast: float | None = None,
 ) -> Network:
     """Return a network by its name, with freshly drawn weights; see `NetworkSpec`."""
+    network = _drawn(architecture, classes, mean, std, head, read_out, image_size)
+    if local_contrast is not None:
+        contrast = LocalContrast(local_contrast, image_size)
+        network.normalise = nn.Sequential(contrast, network.normalise)
+    return network
+
+
+def _drawn(
+    architecture: Architecture,
+    classes: int,
+    mean: PerChannel,
+    std: PerChannel,
+    head: Head | None,
+    read_out: ReadOut | None,
+    image_size: Grid,
+) -> Network:
     if architecture == "chest_cnn":
         return ChestCNN(classes=classes, mean=mean, std=std)
     if architecture == "vgg16":

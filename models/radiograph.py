@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 FilmFormat = Literal["png", "jpeg", "tiff", "dicom"]
+Box = tuple[float, float, float, float]
 Affine = tuple[float, float, float, float, float, float]
-
 """(a, b, c, d, e, f): x = a*column + b*row + c, y = d*column + e*row + f.
 
 Pixel (0, 0) covers [0, 1) x [0, 1).
@@ -145,7 +145,11 @@ def _format_of(film: bytes) -> FilmFormat:
 
 
 def network_pixels(
-    radiograph: Radiograph, *, image_size: tuple[int, int], resize_mode: ResizeMode
+    radiograph: Radiograph,
+    *,
+    image_size: tuple[int, int],
+    resize_mode: ResizeMode,
+    crop_pct: float = 1.0,
 ) -> NetworkPixels:
     """Return the film without its uniform borders, resized for a network.
 
@@ -154,8 +158,9 @@ def network_pixels(
         image_size: Rows and columns of the network's input.
         resize_mode: `stretch` ignores the aspect ratio; `letterbox` keeps it, centres the film and
             fills the rest with 0.
+        crop_pct: Share of each side, about the middle, that the network sees.
     """
-    left, top, right, bottom = _content_box(radiograph.pixels)
+    left, top, right, bottom = _middle(_content_box(radiograph.pixels), crop_pct)
     rows, columns = image_size
     if resize_mode == "letterbox":
         rows, columns = _fitted(bottom - top, right - left, image_size)
@@ -171,7 +176,14 @@ def network_pixels(
     return NetworkPixels(pixels.clip(0, 1), affine)
 
 
-def _fitted(rows: int, columns: int, image_size: tuple[int, int]) -> tuple[int, int]:
+def _middle(box: tuple[int, int, int, int], share: float) -> Box:
+    """Return the middle of a box of left, top, right, bottom."""
+    left, top, right, bottom = box
+    x_margin, y_margin = (1 - share) / 2 * (right - left), (1 - share) / 2 * (bottom - top)
+    return left + x_margin, top + y_margin, right - x_margin, bottom - y_margin
+
+
+def _fitted(rows: float, columns: float, image_size: tuple[int, int]) -> tuple[int, int]:
     """Return the largest whole (rows, columns) of this aspect ratio inside `image_size`."""
     scale = min(image_size[0] / rows, image_size[1] / columns)
     return max(1, round(rows * scale)), max(1, round(columns * scale))

@@ -28,9 +28,11 @@ class Network(nn.Module, ABC):
     input, so that whoever walks them in reverse goes back through the network.
 
     Attributes:
+        normalise: Arithmetic on the pixels.
         head: The linear layer that gives the logits.
     """
 
+    normalise: nn.Module
     head: nn.Linear
 
     @property

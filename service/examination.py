@@ -211,7 +211,12 @@ def examine(
     """
     card = explainer.card
     radiograph = read_radiograph(film, max_bytes=max_bytes, max_pixels=max_pixels)
-    seen = network_pixels(radiograph, image_size=card.image_size, resize_mode=card.resize_mode)
+    seen = network_pixels(
+        radiograph,
+        image_size=card.image_size,
+        resize_mode=card.resize_mode,
+        crop_pct=card.crop_pct,
+    )
     answers = explainer(seen.pixels[None, None])
     return Examination(
         explainer=explainer,

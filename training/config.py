@@ -14,6 +14,7 @@ from models.card import (
     ModelName,
     PositiveFloat,
     PositiveInt,
+    PositiveShare,
     ReadOut,
     Record,
     ResizeMode,
@@ -47,6 +48,10 @@ class NetworkConfig(Record):
         read_out: Of `vit_b16`: `token` (default) or `average`.
         image_size: Rows and columns; the `fully_connected` head's published weights need 224x224.
         resize_mode: `stretch` or `letterbox`.
+        crop_pct: Share of each side of the film, about the middle, that the network sees: markers
+            stand at the edges.
+        local_contrast: Standard deviation of the window from which each pixel's contrast is taken,
+            as a share of the side; absent takes pixels as they are.
         pretrained: Start from timm's default weights, which are downloaded.
         weights: Start from this safetensors file instead, with timm's or torchvision's names.
         mean: What the publisher of `weights` subtracts from red, green and blue in [0, 1].
@@ -58,6 +63,8 @@ class NetworkConfig(Record):
     read_out: ReadOut | None = None
     image_size: Grid = (224, 224)
     resize_mode: ResizeMode = "stretch"
+    crop_pct: PositiveShare = 1.0
+    local_contrast: PositiveShare | None = None
     pretrained: bool = False
     weights: Path | None = None
     mean: Colours | None = None

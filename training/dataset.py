@@ -32,7 +32,7 @@ def film_radiograph(film: Film) -> Radiograph:
 
 
 def decoded_films(
-    films: Sequence[Film], *, image_size: Grid, resize_mode: ResizeMode
+    films: Sequence[Film], *, image_size: Grid, resize_mode: ResizeMode, crop_pct: float = 1.0
 ) -> UInt8[np.ndarray, "films rows columns"]:
     """Return every film as network pixels of 0 to 255.
 
@@ -42,8 +42,10 @@ def decoded_films(
 
     def decoded(film: Film) -> NDArray[np.uint8]:
         radiograph = film_radiograph(film)
-        pixels = network_pixels(radiograph, image_size=image_size, resize_mode=resize_mode).pixels
-        return np.rint(pixels * 255).astype(np.uint8)
+        seen = network_pixels(
+            radiograph, image_size=image_size, resize_mode=resize_mode, crop_pct=crop_pct
+        )
+        return np.rint(seen.pixels * 255).astype(np.uint8)
 
     with ThreadPoolExecutor() as pool:
         progress = tqdm(pool.map(decoded, films), "decoding", len(films), unit="film", leave=False)

@@ -36,6 +36,7 @@ def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Ans
             film_radiograph(film),
             image_size=card.image_size,
             resize_mode=card.resize_mode,
+            crop_pct=card.crop_pct,
         ).pixels
         yield explainer(pixels[None, None])
 

@@ -152,7 +152,12 @@ def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], Trainin
 
 def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet:
     chosen = of_split(films, split)
-    pixels = decoded_films(chosen, image_size=spec.image_size, resize_mode=spec.resize_mode)
+    pixels = decoded_films(
+        chosen,
+        image_size=spec.image_size,
+        resize_mode=spec.resize_mode,
+        crop_pct=spec.crop_pct,
+    )
     return FilmSet(chosen, FilmDataset(pixels, class_numbers(chosen, spec.class_names)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from models import local_contrast
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import save_checkpoint
 from models.networks import draw
@@ -157,9 +158,16 @@ def _data(
 ) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
     names = class_names(films)
     train_films, val_films = of_split(films, "train"), of_split(films, "val")
-    size, mode = config.network.image_size, config.network.resize_mode
-    train_pixels = decoded_films(train_films, image_size=size, resize_mode=mode)
-    val_pixels = decoded_films(val_films, image_size=size, resize_mode=mode)
+    wanted = config.network
+    train_pixels, val_pixels = (
+        decoded_films(
+            chosen,
+            image_size=wanted.image_size,
+            resize_mode=wanted.resize_mode,
+            crop_pct=wanted.crop_pct,
+        )
+        for chosen in (train_films, val_films)
+    )
     train_set = FilmDataset(
         train_pixels,
         class_numbers(train_films, names),
@@ -175,7 +183,7 @@ def _network(
     wanted = config.network
     rows, columns = wanted.image_size
     pretrained = _pretrained(wanted)
-    mean, std = pretrained[1:] if pretrained else _rounded(mean_and_std(films.pixels))
+    mean, std = pretrained[1:] if pretrained else _own_mean_and_std(wanted, films)
     torch.manual_seed(config.training.seed)
     network = draw(
         wanted.architecture,
@@ -185,6 +193,7 @@ def _network(
         head=wanted.head,
         read_out=wanted.read_out,
         image_size=wanted.image_size,
+        local_contrast=wanted.local_contrast,
     )
     if pretrained:
         load_pretrained(network, pretrained)
@@ -195,6 +204,8 @@ def _network(
         class_names=names,
         image_size=wanted.image_size,
         resize_mode=wanted.resize_mode,
+        crop_pct=wanted.crop_pct,
+        local_contrast=wanted.local_contrast,
         target_layer=network.target_layer,
         activation_grid=(rows // STRIDE, columns // STRIDE),
         mean=mean,
@@ -203,8 +214,10 @@ def _network(
     return network, spec
 
 
-def _rounded(mean_and_std: tuple[float, float]) -> tuple[float, float]:
-    mean, std = mean_and_std
+def _own_mean_and_std(wanted: NetworkConfig, films: FilmDataset) -> tuple[float, float]:
+    if wanted.local_contrast is not None:
+        return local_contrast.MEAN, local_contrast.STD
+    mean, std = mean_and_std(films.pixels)
     return round(mean, 4), round(std, 4)
 
 

@@ -27,6 +27,7 @@ from models.backprop.activation import (
     tanh_forward,
 )
 from models.backprop.convolution import Pair, size_pair
+from models.backprop.local_contrast import local_contrast_backward, local_contrast_forward
 from models.backprop.normalisation import standardise_backward, standardise_forward
 from models.backprop.pooling import (
     average_pool_backward,
@@ -39,6 +40,7 @@ from models.backprop.pooling import (
     patch_average_forward,
 )
 from models.backprop.tape import Gradients, record, require
+from models.local_contrast import LocalContrast
 from models.normalisation import Normalisation
 from models.pooling import GlobalAveragePool, PatchAverage
 
@@ -221,6 +223,32 @@ class StandardiseStep:
 def record_standardise(layer: Normalisation, x: Tensor) -> tuple[Tensor, StandardiseStep]:
     """Return the standardised pixels, and their step."""
     return standardise_forward(x, layer.mean, layer.std), StandardiseStep(layer.std)
+
+
+@dataclass(frozen=True)
+class LocalContrastStep:
+    """Local contrast normalisation, and what its backward reads."""
+
+    layer: LocalContrast
+    deviation: Tensor
+    std: Tensor
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 of the normalisation."""
+        if not needs_grad_x:
+            return Gradients(None, {})
+        windows = self.layer.row_window, self.layer.column_window
+        return Gradients(
+            local_contrast_backward(grad_out, *windows, deviation=self.deviation, std=self.std), {}
+        )
+
+
+@record.register
+def record_local_contrast(layer: LocalContrast, x: Tensor) -> tuple[Tensor, LocalContrastStep]:
+    """Return pixels against their windows, and their step."""
+    contrast = local_contrast_forward(x, layer.row_window, layer.column_window)
+    return contrast.out, LocalContrastStep(layer, contrast.deviation, contrast.std)
 
 
 @dataclass(frozen=True)

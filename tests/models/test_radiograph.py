@@ -136,3 +136,15 @@ def test_importing_radiograph_loads_neither_pydicom_nor_torch():
     code = "import sys, models.radiograph; print({'pydicom', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("resize_mode", ["stretch", "letterbox"])
+def test_of_a_cropped_film_the_middle_is_seen_and_stays_in_its_place(resize_mode):
+    pixels = noise(100, 200)
+    pixels[40:60, 120:140] = 1.0
+    pixels[:8, :10] = 0.9  # a marker in the corner
+    seen = network_pixels(film(pixels), image_size=(84, 84), resize_mode=resize_mode, crop_pct=0.84)
+    assert seen.pixels[:30, :30].max() < 0.7
+    assert on_film(seen.affine, *centre(seen.pixels > 0.95)) == pytest.approx((130, 50), abs=1.5)
+    if resize_mode == "stretch":
+        assert seen.affine == pytest.approx((2, 0, 16, 0, 1, 8))
