@@ -41,14 +41,30 @@ def draw(
     head: Head | None,
     read_out: ReadOut | None,
     image_size: Grid,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
 ) -> Network:
-    """Return a network by its name, with freshly drawn weights; see `NetworkSpec`."""
+    """Return a network by its name, with freshly drawn weights; see `NetworkSpec`.
+
+    The last two are for training: of dropout in vgg16's `fully_connected` head, and of stochastic
+    depth in vit_b16.
+    """
     if architecture == "chest_cnn":
         return ChestCNN(classes=classes, mean=mean, std=std)
     if architecture == "vgg16":
         return VGG16(
-            classes=classes, mean=mean, std=std, head=head or "pooled", image_size=image_size
+            classes=classes,
+            mean=mean,
+            std=std,
+            head=head or "pooled",
+            image_size=image_size,
+            drop_rate=drop_rate,
         )
     return ViTB16(
-        classes=classes, mean=mean, std=std, read_out=read_out or "token", image_size=image_size
+        classes=classes,
+        mean=mean,
+        std=std,
+        read_out=read_out or "token",
+        image_size=image_size,
+        drop_path_rate=drop_path_rate,
     )
