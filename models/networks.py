@@ -46,30 +46,36 @@ def draw(
     read_out: ReadOut | None,
     image_size: Grid,
     local_contrast: float | None = None,
+    drop_rate: float = 0.0,
+    drop_path_rate: float = 0.0,
 ) -> Network:
-    """Return a network by its name, with freshly drawn weights; see `NetworkSpec`."""
-    network = _drawn(architecture, classes, mean, std, head, read_out, image_size)
+    """Return a network by its name, with freshly drawn weights; see `NetworkSpec`.
+
+    The last two are for training: of dropout in vgg16's `fully_connected` head, and of stochastic
+    depth in vit_b16.
+    """
+    network: Network
+    if architecture == "chest_cnn":
+        network = ChestCNN(classes=classes, mean=mean, std=std)
+    elif architecture == "vgg16":
+        network = VGG16(
+            classes=classes,
+            mean=mean,
+            std=std,
+            head=head or "pooled",
+            image_size=image_size,
+            drop_rate=drop_rate,
+        )
+    else:
+        network = ViTB16(
+            classes=classes,
+            mean=mean,
+            std=std,
+            read_out=read_out or "token",
+            image_size=image_size,
+            drop_path_rate=drop_path_rate,
+        )
     if local_contrast is not None:
         contrast = LocalContrast(local_contrast, image_size)
         network.normalise = nn.Sequential(contrast, network.normalise)
     return network
-
-
-def _drawn(
-    architecture: Architecture,
-    classes: int,
-    mean: PerChannel,
-    std: PerChannel,
-    head: Head | None,
-    read_out: ReadOut | None,
-    image_size: Grid,
-) -> Network:
-    if architecture == "chest_cnn":
-        return ChestCNN(classes=classes, mean=mean, std=std)
-    if architecture == "vgg16":
-        return VGG16(
-            classes=classes, mean=mean, std=std, head=head or "pooled", image_size=image_size
-        )
-    return ViTB16(
-        classes=classes, mean=mean, std=std, read_out=read_out or "token", image_size=image_size
-    )

@@ -56,9 +56,11 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     """Films of one split with their class numbers.
 
     The augmentation of a film is drawn from (seed, epoch, index) alone, so that it depends neither
-    on worker processes nor on whether the run was interrupted.
+    on worker processes nor on whether the run was interrupted. An index past the last film counts
+    on from the first one: another copy of it, changed by another draw.
 
     Attributes:
+        sources: Where each film comes from.
         epoch: Set before each pass over the films.
     """
 
@@ -67,11 +69,13 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         pixels: UInt8[np.ndarray, "films rows columns"],
         targets: Sequence[int],
         *,
+        sources: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
         self.pixels = pixels
         self.targets = targets
+        self.sources = ["unknown"] * len(targets) if sources is None else sources
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = 0
@@ -81,11 +85,12 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Float[Tensor, "1 rows columns"], int]:
         """Return pixels in [0, 1] and the class number."""
-        pixels = torch.from_numpy(self.pixels[index])[None]
+        film = index % len(self)
+        pixels = torch.from_numpy(self.pixels[film])[None]
         if self.augmentation is not None:
             random = np.random.default_rng((self.seed, self.epoch, index))
             pixels = self.augmentation(pixels, random)
-        return pixels.float() / 255, self.targets[index]
+        return pixels.float() / 255, self.targets[film]
 
 
 def class_numbers(films: Sequence[Film], class_names: Sequence[str]) -> list[int]:

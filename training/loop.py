@@ -1,6 +1,6 @@
-"""The training loop: epochs of AdamW steps, the best weights kept, resumable after any epoch."""
+"""The training loop: epochs of steps, the best weights kept, resumable after any epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,61 +8,83 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from timm.optim import param_groups_weight_decay
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from models.division import divided
 from models.seam import Network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset
+from training.event_log import Scalar, unlogged
+from training.feature_cache import FeatureDataset, entry_layer
 from training.gradients import by_hand
+from training.loss import CrossEntropy, class_weights
 from training.metrics import balanced_accuracy, macro_auroc
-from training.schedule import learning_rate_factor
+from training.mixup import Mixture, mixture
+from training.optimiser import optimiser_of
+from training.sampling import epoch_order
+from training.schedule import check_unfreeze, first_trained, learning_rate_factor, train_from
 
 EpochRecord = dict[str, float | int]
+Films = FilmDataset | FeatureDataset
 
 
 @dataclass
 class TrainingRun:
     """A network in training.
 
-    All randomness is a function of (seed, epoch, film), so that a run continued from a saved epoch
-    equals one that was never interrupted.
+    All randomness is a function of (seed, epoch, film or step), so that a run continued from a
+    saved epoch equals one that was never interrupted.
 
     Attributes:
         network: Trained in place.
         config: How.
-        train: Films it learns from, augmented.
-        val: Films it is chosen on, as they are.
+        train: Films it learns from, augmented; under `cache_features` their features, as
+            `training.feature_cache` makes them.
+        val: Films it is chosen on, as they are; likewise.
         history: One record per epoch done.
+        log: Told the loss of every step and all figures of every epoch.
     """
 
     network: Network
     config: TrainingConfig
-    train: FilmDataset
-    val: FilmDataset
+    train: Films
+    val: Films
     history: list[EpochRecord] = field(default_factory=list)
+    log: Scalar = unlogged
 
     def __post_init__(self) -> None:
+        check_unfreeze(self.network, self.config.unfreeze)
         self.device = next(self.network.parameters()).device
         self.dtype = torch.float64 if self.config.precision == "float64" else torch.float32
         self.network.to(self.dtype).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(
-            param_groups_weight_decay(self.network, self.config.weight_decay),
-            lr=self.config.learning_rate,
-        )
+        self.optimiser = optimiser_of(self.network, self.config)
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        self.steps_per_epoch = -(-len(self.train) // self.config.batch_size)
+        forward = self._from_entry(self.network)
+        self._forward = torch.compile(forward) if self.config.torchcompile else forward
+        self._films_per_step = self.config.batch_size * self.config.grad_accum_steps
+        self.steps_per_epoch = -(-len(self.train) // self._films_per_step)
         weights = class_weights(self.train.targets, self.config)
-        self.class_weights = weights.to(self.device, self.dtype)
+        self.loss = CrossEntropy(weights.to(self.device, self.dtype), self.config.label_smoothing)
+
+    def _from_entry(self, network: Network) -> nn.Module:
+        """Return the part of a network that `train` and `val` enter."""
+        return (
+            divided(network, entry_layer(self.config))[1] if self.config.cache_features else network
+        )
 
     @property
-    def averaged_network(self) -> nn.Module:
+    def steps_done(self) -> int:
+        """Steps of the optimiser in the epochs done."""
+        return len(self.history) * self.steps_per_epoch
+
+    @property
+    def averaged_network(self) -> Network:
         """The exponential moving average of the weights: what is validated and kept."""
-        network: nn.Module = self._average.module
+        network: Network = self._average.module
         return network
 
     @property
@@ -76,31 +98,47 @@ class TrainingRun:
         for epoch in range(len(self.history), self.config.epochs):
             train_loss = self._train_epoch(epoch)
             record = {"epoch": epoch, "train_loss": train_loss, **self._validation()}
-            record["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+            record["learning_rate"] = max(group["lr"] for group in self.optimiser.param_groups)
             self.history.append(record)
+            for name, value in record.items():
+                self.log(f"epoch/{name}", float(value), self.steps_done - 1)
             yield record
 
     def _train_epoch(self, epoch: int) -> float:
-        self.network.train()
-        self.train.epoch = epoch
-        films = DataLoader(
-            self.train,
-            self.config.batch_size,
-            sampler=epoch_order(len(self.train), seed=self.config.seed, epoch=epoch),
-        )
+        train_from(self.network, first_trained(self.config.unfreeze, epoch))
+        torch.manual_seed(_dropout_seed(self.config.seed, epoch))
         losses = []
-        progress = tqdm(films, f"epoch {epoch + 1}/{self.config.epochs}", leave=False, unit="batch")
+        films = self._batches(epoch)
+        progress = tqdm(films, f"epoch {epoch + 1}/{self.config.epochs}", leave=False, unit="step")
         for step, (pixels, targets) in enumerate(progress, start=epoch * self.steps_per_epoch):
             losses.append(self._step(step, pixels.to(self.device), targets.to(self.device)))
+            self.log("step/loss", losses[-1], step)
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
         return float(np.mean(losses))
+
+    def _batches(self, epoch: int) -> DataLoader[tuple[Tensor, int]]:
+        """Return what the steps of an epoch see, in their order."""
+        self.train.epoch = epoch
+        order = epoch_order(
+            self.train.targets,
+            self.train.sources,
+            sampling=self.config.sampling,
+            seed=self.config.seed,
+            epoch=epoch,
+        )
+        return DataLoader(self.train, self._films_per_step, sampler=order)
 
     def _step(self, step: int, pixels: Tensor, targets: Tensor) -> float:
         self._set_learning_rate(step)
         self.optimiser.zero_grad()
-        pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        is_manual = self.config.gradients == "manual"
-        loss = (self._backward_by_hand if is_manual else self._backward)(pixels, targets)
+        films = mixture(
+            pixels.to(self.dtype),
+            targets,
+            alpha=self.config.mixup,
+            seed=self.config.seed,
+            step=step,
+        )
+        loss = self._backward(films)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
         self.optimiser.step()
         self._average.update(self.network, step)
@@ -113,38 +151,46 @@ class TrainingRun:
             steps=self.config.epochs * self.steps_per_epoch,
         )
         for group in self.optimiser.param_groups:
-            group["lr"] = factor * self.config.learning_rate
+            group["lr"] = factor * group["lr_scale"] * self.config.learning_rate
 
-    def _backward(self, pixels: Tensor, targets: Tensor) -> Tensor:
-        """Leave every parameter's gradient where the optimiser reads it, and return the loss."""
+    def _backward(self, films: Mixture) -> Tensor:
+        """Leave every trainable parameter's gradient where the optimiser reads it.
+
+        Returns:
+            The loss of the whole batch, which goes through the network in parts.
+        """
+        part_of_loss = self._by_hand if self.config.gradients == "manual" else self._by_autograd
+        weight = self.loss.weight(films.targets)
+        parts = films.split(self.config.batch_size)
+        return torch.stack([part_of_loss(part, weight) for part in parts]).sum()
+
+    def _by_autograd(self, films: Mixture, weight: Tensor) -> Tensor:
         enabled = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            logits = self.network(pixels)
-        loss = cross_entropy(
-            logits.to(self.dtype),
-            targets,
-            weight=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
-        )
+            logits = self._forward(_channels_last(films.pixels))
+        loss = films.total(self.loss, logits.to(self.dtype)) / weight
         loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+        return loss.detach()
 
-    def _backward_by_hand(self, pixels: Tensor, targets: Tensor) -> Tensor:
+    def _by_hand(self, films: Mixture, weight: Tensor) -> Tensor:
         """Do the same with `models.backprop`."""
         loss, gradients = by_hand(
             self.network,
-            pixels,
-            targets,
-            class_weights=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
+            _channels_last(films.pixels),
+            films.targets,
+            class_weights=self.loss.class_weights,
+            label_smoothing=self.loss.label_smoothing,
             checkpointing=self.config.grad_checkpointing,
         )
+        share = self.loss.weight(films.targets) / weight
         for name, gradient in gradients.items():
-            self.network.get_parameter(name).grad = gradient
-        return loss
+            parameter = self.network.get_parameter(name)
+            before = 0 if parameter.grad is None else parameter.grad
+            parameter.grad = before + share * gradient
+        return share * loss
 
     def _validation(self) -> EpochRecord:
-        logits = predicted_logits(self.averaged_network, self.val)
+        logits = predicted_logits(self._from_entry(self.averaged_network), self.val)
         targets = np.asarray(self.val.targets)
         probabilities = softmax(logits, dim=1).numpy()
         return {
@@ -174,23 +220,19 @@ class TrainingRun:
         self.history = state["history"]
 
 
-def epoch_order(films: int, *, seed: int, epoch: int) -> list[int]:
-    """Return the films' numbers in the order of one epoch."""
-    order: list[int] = np.random.default_rng((seed, epoch)).permutation(films).tolist()
-    return order
+def _dropout_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
-def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:
-    """Return the weight of each class in the loss; their mean over films is 1."""
-    counts = torch.bincount(torch.tensor(list(targets)))
-    if config.class_weights == "none":
-        return torch.ones(len(counts))
-    return len(targets) / (len(counts) * counts)
+def _channels_last(pixels: Tensor) -> Tensor:
+    """Return films, or feature maps, in the layout that convolutions are fast with."""
+    is_grid = pixels.ndim == 4
+    return pixels.contiguous(memory_format=torch.channels_last) if is_grid else pixels
 
 
 @torch.inference_mode()
 def predicted_logits(
-    network: nn.Module, films: FilmDataset, *, batch_size: int = 64
+    network: nn.Module, films: Films, *, batch_size: int = 64
 ) -> Float[Tensor, "films classes"]:
     """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
     network.eval()

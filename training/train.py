@@ -20,6 +20,8 @@ from models.seam import Network
 from training.augmentation import FilmAugmentation
 from training.config import STRIDE, Config, NetworkConfig, read_config
 from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.event_log import event_log
+from training.feature_cache import feature_cache
 from training.loop import EpochRecord, TrainingRun
 from training.manifest import Film, class_names, of_split, read_manifest
 from training.plots import draw_curves
@@ -66,6 +68,16 @@ class RunFolder:
     def state(self) -> Path:
         """Network and optimiser after the last epoch."""
         return self.path / "last.pt"
+
+    @property
+    def events(self) -> Path:
+        """What TensorBoard shows, where it is asked for."""
+        return self.path / "events"
+
+    @property
+    def features(self) -> Path:
+        """Cached features of the films, where they are asked for; may be removed afterwards."""
+        return self.path / "features"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,14 +136,15 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     _claim(folder, config, training_data(films, config))
     train_films, val_films, names = _data(config, films)
     network, spec = _network(config, train_films, names)
-    loop = TrainingRun(network.to(device), config.training, train_films, val_films)
+    loop = _loop(config, folder, network.to(device), train_films, val_films)
     if folder.state.is_file():
         loop.restore(folder.state)
         _write_history(folder, loop.history)  # a kill may have come between the state and these
         _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
-    for record in loop.epochs():
-        _save(folder, loop, spec)
-        _say(_sentence(record))
+    with event_log(config.training.log, folder.events, from_step=loop.steps_done) as loop.log:
+        for record in loop.epochs():
+            _save(folder, loop, spec)
+            _say(_sentence(record))
 
 
 def _films(config: Config) -> tuple[Film, ...]:
@@ -171,6 +184,7 @@ def _data(
     train_set = FilmDataset(
         train_pixels,
         class_numbers(train_films, names),
+        sources=[film.source for film in train_films],
         augmentation=FilmAugmentation(config.augmentation),
         seed=config.training.seed,
     )
@@ -194,6 +208,8 @@ def _network(
         read_out=wanted.read_out,
         image_size=wanted.image_size,
         local_contrast=wanted.local_contrast,
+        drop_rate=wanted.drop_rate,
+        drop_path_rate=wanted.drop_path_rate,
     )
     if pretrained:
         load_pretrained(network, pretrained)
@@ -212,6 +228,18 @@ def _network(
         std=std,
     )
     return network, spec
+
+
+def _loop(
+    config: Config, folder: RunFolder, network: Network, train: FilmDataset, val: FilmDataset
+) -> TrainingRun:
+    """Return the training to be run: of all layers, or of those after the cached ones."""
+    training = config.training
+    if not training.cache_features:
+        return TrainingRun(network, training, train, val)
+    cache = feature_cache(network, training, training.cache_folder or folder.features)
+    copies = cache.features(train, copies=training.cache_copies)
+    return TrainingRun(network, training, copies, cache.features(val, copies=1))
 
 
 def _own_mean_and_std(wanted: NetworkConfig, films: FilmDataset) -> tuple[float, float]:

@@ -72,6 +72,14 @@ REFUSED = {
         {"architecture": "vgg16", "head": "fully_connected", "image_size": (48, 64)},
         "multiples of 32",
     ),
+    "dropout without hidden layers": (
+        {"architecture": "vgg16", "drop_rate": 0.5},
+        "drop_rate must be 0 without a fully_connected head",
+    ),
+    "stochastic depth without residual blocks of timm's": (
+        {"drop_path_rate": 0.1},
+        "drop_path_rate must be 0 for chest_cnn",
+    ),
 }
 
 
@@ -89,3 +97,40 @@ def test_gradients_by_hand_are_not_mixed_with_bfloat16() -> None:
 def test_checkpointing_is_for_gradients_by_hand() -> None:
     with pytest.raises(ValueError, match="grad_checkpointing must be false"):
         TrainingConfig(epochs=1, grad_checkpointing=True)
+
+
+HEAD_FIRST = {"unfreeze": [[0, "head"], [2, "trunk.24"]]}
+UNFIT = {
+    "mixup by hand": ({"gradients": "manual", "mixup": 0.2}, "mixup must be off"),
+    "compiled by hand": ({"gradients": "manual", "torchcompile": True}, "torchcompile must be off"),
+    "cached by hand": (
+        {"gradients": "manual", "cache_features": True} | HEAD_FIRST,
+        "cache_features must be off",
+    ),
+    "a cache of nothing": ({"cache_features": True}, "cache_features needs unfreeze"),
+    "copies of no cache": ({"cache_copies": 2} | HEAD_FIRST, "cache_copies must be 1"),
+    "an epoch without a beginning": ({"unfreeze": [[1, "head"]]}, "must rise from 0"),
+    "epochs that fall": ({"unfreeze": [[0, "head"], [0, "trunk.24"]]}, "must rise from 0"),
+    "an epoch after the last": ({"unfreeze": [[0, "head"], [4, "trunk"]]}, "below the 4 epochs"),
+    "balanced twice": (
+        {"sampling": "class", "class_weights": "balanced"},
+        "class_weights must be none where sampling is class",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), UNFIT.values(), ids=UNFIT)
+def test_a_training_that_cannot_be_is_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig.model_validate({"epochs": 4} | fields)
+
+
+def test_balanced_sampling_switches_balanced_weights_off() -> None:
+    assert TrainingConfig(epochs=1).class_weights == "balanced"
+    assert TrainingConfig(epochs=1, sampling="class").class_weights == "none"
+
+
+def test_the_config_in_a_run_folder_reads_as_the_one_given() -> None:
+    config = TrainingConfig.model_validate({"epochs": 4} | HEAD_FIRST)
+    assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+    assert TrainingConfig.model_validate(config.model_dump()) == config

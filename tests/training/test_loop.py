@@ -1,5 +1,6 @@
 """The loop's parts do what their names say."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor
 
 from models.chest_cnn import ChestCNN
-from tests.small_networks import SMALL, small_network
+from tests.small_networks import SETTINGS, SMALL, SmallViTB16, small_network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset, class_numbers
-from training.loop import TrainingRun, class_weights, epoch_order, predicted_logits
+from training.loop import TrainingRun, predicted_logits
+from training.loss import class_weights
 from training.manifest import Film
 
 
@@ -48,12 +50,6 @@ def test_two_epochs_by_hand_give_the_weights_of_autograd(name: str, checkpointin
 def test_by_hand_no_graph_of_autograd_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "backward", None)
     assert len(trained("vit_b16 token", gradients="manual")) > 0
-
-
-def test_each_epoch_sees_every_film_once_in_a_new_order() -> None:
-    first, second = (epoch_order(50, seed=0, epoch=epoch) for epoch in (0, 1))
-    assert sorted(first) == sorted(second) == list(range(50))
-    assert first != second
 
 
 def test_balanced_class_weights_make_every_class_count_the_same() -> None:
@@ -125,3 +121,96 @@ def test_a_label_that_is_no_class_is_named() -> None:
     film = Film(Path("a.png"), "gout", "p", "p", "clinic", "val")
     with pytest.raises(ValueError, match=r"labels \['gout'\] are none of the classes"):
         class_numbers([film], ("normal", "spot"))
+
+
+FREEZING = {"unfreeze": [[0, "stages.3"]], "batch_size": 4, "epochs": 2, "learning_rate": 1e-2}
+
+
+def frozen_run(**changes: object) -> tuple[TrainingRun, dict[str, Tensor]]:
+    """Return a run whose layers before the last stage are frozen, and its weights at the start."""
+    random = np.random.default_rng(0)
+    films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1, 2, 3] * 2)
+    config = TrainingConfig.model_validate(FREEZING | {"weight_decay": 0.5} | changes)
+    training = TrainingRun(small_network("chest_cnn").float(), config, films, films)
+    return training, {n: value.clone() for n, value in training.network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"opt": "adamw"},
+        {"opt": "sgd"},
+        {"gradients": "manual"},
+        {"gradients": "manual", "opt": "sgd"},
+    ],
+    ids=str,
+)
+def test_frozen_layers_and_their_statistics_do_not_move(changes: dict[str, object]) -> None:
+    training, start = frozen_run(**changes)
+    list(training.epochs())
+    for name, value in training.network.state_dict().items():
+        is_frozen = not name.startswith(("stages.3", "head"))
+        assert torch.equal(value, start[name]) == is_frozen, name
+        assert torch.equal(training.averaged_network.state_dict()[name], start[name]) == is_frozen
+    for name, parameter in training.network.named_parameters():
+        assert (parameter.grad is None) == (not name.startswith(("stages.3", "head")))
+
+
+def test_layers_unfreeze_in_their_epoch_without_momentum_from_before() -> None:
+    training, start = frozen_run(unfreeze=[[0, "head"], [1, "stages.3"]], opt="sgd")
+    epochs = training.epochs()
+    next(epochs)
+    weight = training.network.stages[3][0].conv1.weight
+    assert torch.equal(weight, start["stages.3.0.conv1.weight"])
+    assert "momentum_buffer" not in training.optimiser.state[weight]
+    next(epochs)
+    assert not torch.equal(weight, start["stages.3.0.conv1.weight"])
+    assert torch.equal(training.network.stem.conv.weight, start["stem.conv.weight"])
+
+
+@pytest.mark.parametrize("gradients", ["autograd", "manual"])
+@pytest.mark.parametrize("name", ["vgg16", "vit_b16 average"])
+def test_accumulated_gradients_are_those_of_the_large_batch(
+    name: str, gradients: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SMALL, "vit_b16 average", lambda **size: without_drop_path(size))
+    settings = {"gradients": gradients, "opt": "sgd", "learning_rate": 1e-2}
+    parts = trained(name, batch_size=3, grad_accum_steps=2, **settings)
+    whole = trained(name, batch_size=6, **settings)
+    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-9)
+
+
+def without_drop_path(size: dict[str, tuple[int, int]]) -> SmallViTB16:
+    return SmallViTB16(**SETTINGS, read_out="average", **size)
+
+
+def test_mixup_accumulates_to_the_large_batch_too() -> None:
+    settings = {"mixup": 0.4, "opt": "sgd", "learning_rate": 1e-2}
+    parts = trained("vgg16", batch_size=3, grad_accum_steps=2, **settings)
+    torch.testing.assert_close(parts, trained("vgg16", batch_size=6, **settings), rtol=0, atol=1e-9)
+    plain = trained("vgg16", batch_size=6, **settings | {"mixup": 0.0})
+    assert not torch.allclose(parts["head.weight"], plain["head.weight"], rtol=0, atol=1e-6)
+
+
+def test_layer_decay_slows_early_layers() -> None:
+    training = run(layer_decay=0.5)
+    next(training.epochs())
+    rates = sorted({group["lr"] for group in training.optimiser.param_groups})
+    assert rates[-1] == pytest.approx(2 * rates[-2])
+
+
+def test_every_step_and_every_epoch_is_logged() -> None:
+    training, said = run(), []
+    training.log = lambda name, value, step: said.append((name, step))
+    list(training.epochs())
+    assert [step for name, step in said if name == "step/loss"] == [0, 1, 2, 3]
+    assert [step for name, step in said if name == "epoch/val_macro_auroc"] == [1, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo sees beartype
+def test_a_traced_network_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced as `torch.compile` does it, but not compiled, which takes minutes."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    traced = trained("vgg16", torchcompile=True)
+    torch.testing.assert_close(traced, trained("vgg16"), rtol=0, atol=1e-9)

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.checkpoint import load_checkpoint
 from tests.bright_spot import config, write_set
+from training.config import Config
 from training.loop import TrainingRun
 from training.train import RunFolder, mean_and_std, train
 
@@ -72,6 +74,71 @@ def interrupted_after(steps: int, step):  # type: ignore[no-untyped-def]
 def same_weights(first: Path, second: Path) -> bool:
     ours, theirs = (load_checkpoint(folder)[0].state_dict() for folder in (first, second))
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+RECIPE = {
+    "class_weights": "none",
+    "unfreeze": [[0, "head"], [1, "stages.3"], [3, "stages.2"]],
+    "sampling": "class_and_source",
+    "opt": "sgd",
+    "mixup": 0.3,
+    "batch_size": 3,
+    "grad_accum_steps": 2,
+    "cache_features": True,
+    "cache_copies": 2,
+    "log": "tensorboard",
+}
+
+
+def recipe(manifest: Path, **changes: object) -> Config:
+    """Return a run of four epochs with freezing, balance, accumulation and a cache."""
+    plain = config(manifest, epochs=4).model_dump()
+    return Config.model_validate(plain | {"training": plain["training"] | RECIPE | changes})
+
+
+@pytest.fixture(scope="module")
+def recipe_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunFolder]:
+    manifest = write_set(tmp_path_factory.mktemp("films"), films=24)
+    folder = RunFolder(tmp_path_factory.mktemp("whole"))
+    train(recipe(manifest), folder)
+    return manifest, folder
+
+
+@pytest.mark.parametrize("steps", [3, 7])
+def test_freezing_balance_and_cache_survive_an_interruption(
+    steps: int,
+    recipe_run: tuple[Path, RunFolder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manifest, whole = recipe_run
+    killed = RunFolder(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingRun, "_step", interrupted_after(steps, TrainingRun._step))
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(manifest), killed)
+    train(recipe(manifest), killed)
+    assert records(killed) == records(whole)
+    assert same_weights(killed.best, whole.best)
+
+
+def test_tensorboard_finds_losses_and_metrics(recipe_run: tuple[Path, RunFolder]) -> None:
+    _, folder = recipe_run
+    events = EventAccumulator(str(folder.events)).Reload()
+    assert [event.step for event in events.Scalars("step/loss")] == list(range(8))
+    figures = [event.value for event in events.Scalars("epoch/val_loss")]
+    assert figures == pytest.approx([record["val_loss"] for record in records(folder)])
+
+
+def test_nothing_is_logged_unless_asked_for(spot_run: RunFolder) -> None:
+    assert not spot_run.events.exists()
+
+
+def test_the_cache_lies_where_it_is_asked_for(manifest: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train(recipe(manifest, epochs=4, cache_folder=tmp_path / "cache"), folder)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 3  # two copies to train, one of val
+    assert not folder.features.exists()
 
 
 def test_a_finished_run_stays_as_it_is(manifest: Path, tmp_path: Path) -> None:
