@@ -28,6 +28,7 @@ VERBS = {
     "verify-backprop": Verb(
         "training.verify_backprop", "compare the gradients by hand with autograd's"
     ),
+    "leave-out": Verb("training.leave_out", "measure a recipe on origins that it never saw"),
     "phantom": Verb("training.phantom", "draw films to train and test on"),
 }
 OURS = {"models", "xai", "training", "service"}

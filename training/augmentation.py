@@ -36,6 +36,11 @@ class FilmAugmentation:
         return pixels
 
 
+def augmentation(config: AugmentationConfig) -> FilmAugmentation | None:
+    """Return the change of training films, or None where each kind of it is off."""
+    return FilmAugmentation(config) if any(config.model_dump().values()) else None
+
+
 def moved(pixels: Pixels, random: np.random.Generator, config: AugmentationConfig) -> Pixels:
     """Return the film rotated, shifted and resized a little; what comes in is black."""
     rows, columns = pixels.shape[1:]

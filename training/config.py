@@ -37,10 +37,17 @@ class DataConfig(Record):
     Attributes:
         manifest: CSV with one film per row (see `training.manifest`); relative to where `cxr` runs.
         description: Where the films come from, in a sentence; goes into the card.
+        origins: Sources that are one origin (one hospital, one collection copied twice), by its
+            name; any other source is an origin of its own.
     """
 
     manifest: Path
     description: str
+    origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    def origin(self, source: str) -> str:
+        """Return the origin of a source's films."""
+        return next((name for name, own in self.origins.items() if source in own), source)
 
 
 class NetworkConfig(Record):

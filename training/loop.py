@@ -25,11 +25,12 @@ from training.loss import CrossEntropy, class_weights
 from training.metrics import balanced_accuracy, macro_auroc
 from training.mixup import Mixture, mixture
 from training.optimiser import optimiser_of
+from training.part import Part
 from training.sampling import epoch_order
 from training.schedule import check_unfreeze, first_trained, learning_rate_factor, train_from
 
 EpochRecord = dict[str, float | int]
-Films = FilmDataset | FeatureDataset
+Films = FilmDataset | FeatureDataset | Part
 
 
 @dataclass
@@ -190,7 +191,7 @@ class TrainingRun:
         return share * loss
 
     def _validation(self) -> EpochRecord:
-        logits = predicted_logits(self._from_entry(self.averaged_network), self.val)
+        logits = self.predicted_logits(self.val)
         targets = np.asarray(self.val.targets)
         probabilities = softmax(logits, dim=1).numpy()
         return {
@@ -198,6 +199,12 @@ class TrainingRun:
             "val_macro_auroc": macro_auroc(probabilities, targets),
             "val_balanced_accuracy": balanced_accuracy(probabilities, targets),
         }
+
+    def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
+        """Return the averaged network's logits of all films, in float32 on the CPU."""
+        enabled = self.config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
+            return predicted_logits(self._from_entry(self.averaged_network), films)
 
     def save(self, file: Path) -> None:
         """Write all that `restore` needs; a kill while writing leaves the former file whole."""

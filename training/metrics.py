@@ -42,7 +42,7 @@ def class_auroc(probabilities: Probabilities, targets: Targets, *, number: int) 
 
 def macro_auroc(probabilities: Probabilities, targets: Targets) -> float:
     """Return the mean over classes of the one-vs-rest area under the ROC curve."""
-    classes = range(probabilities.shape[1])
+    classes = np.unique(targets).tolist()
     return float(np.mean([class_auroc(probabilities, targets, number=k) for k in classes]))
 
 

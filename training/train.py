@@ -17,7 +17,7 @@ from models.checkpoint import save_checkpoint
 from models.networks import draw
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from models.seam import Network
-from training.augmentation import FilmAugmentation
+from training.augmentation import augmentation
 from training.config import STRIDE, Config, NetworkConfig, read_config
 from training.dataset import FilmDataset, class_numbers, decoded_films
 from training.event_log import event_log
@@ -82,6 +82,14 @@ class RunFolder:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `cxr train`."""
+    add_start_arguments(parser)
+    parser.add_argument(
+        "--run", type=Path, help="run folder, default artifacts/NAME-VERSION; resumed if it exists"
+    )
+
+
+def add_start_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that trains takes."""
     parser.add_argument("config", type=Path, help="TOML file, see training/configs/")
     parser.add_argument("--manifest", type=Path, help="instead of the config's manifest")
     parser.add_argument(
@@ -97,22 +105,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar=("RED", "GREEN", "BLUE"),
             help=f"what the publisher of the weights {what} the colours in [0, 1]",
         )
-    parser.add_argument(
-        "--run", type=Path, help="run folder, default artifacts/NAME-VERSION; resumed if it exists"
-    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the result lies; exit code 0."""
-    config = _with_arguments(read_config(arguments.config), arguments)
+    config = with_arguments(read_config(arguments.config), arguments)
     folder = RunFolder(arguments.run or Path("artifacts") / f"{config.name}-{config.version}")
     train(config, folder, device=arguments.device)
     _say(f"best weights: {folder.best}; next: cxr export {folder.path}")
     return 0
 
 
-def _with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
+def with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
     """Return the config with what the command line says instead."""
     given = {name: getattr(arguments, name) for name in ("weights", "mean", "std")}
     network = {name: value for name, value in given.items() if value is not None}
@@ -132,11 +137,11 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     Raises:
         ValueError: The folder holds a run of another config, or the data is unfit.
     """
-    films = _films(config)
+    films = checked_films(config)
     _claim(folder, config, training_data(films, config))
-    train_films, val_films, names = _data(config, films)
-    network, spec = _network(config, train_films, names)
-    loop = _loop(config, folder, network.to(device), train_films, val_films)
+    train_films, val_films, names = datasets(config, films)
+    network, spec = starting_network(config, train_films, names)
+    loop = training_run(config, folder, network.to(device), train_films, val_films)
     if folder.state.is_file():
         loop.restore(folder.state)
         _write_history(folder, loop.history)  # a kill may have come between the state and these
@@ -147,7 +152,8 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
             _say(_sentence(record))
 
 
-def _films(config: Config) -> tuple[Film, ...]:
+def checked_films(config: Config) -> tuple[Film, ...]:
+    """Return the films of the manifest; ValueError says what is wrong with them."""
     films = read_manifest(config.data.manifest)
     check_split(films)
     check_classes(films)
@@ -166,9 +172,10 @@ def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
         file.write_text(text)
 
 
-def _data(
+def datasets(
     config: Config, films: tuple[Film, ...]
 ) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
+    """Return the decoded films of train, augmented, and of val, and the class names."""
     names = class_names(films)
     train_films, val_films = of_split(films, "train"), of_split(films, "val")
     wanted = config.network
@@ -185,15 +192,16 @@ def _data(
         train_pixels,
         class_numbers(train_films, names),
         sources=[film.source for film in train_films],
-        augmentation=FilmAugmentation(config.augmentation),
+        augmentation=augmentation(config.augmentation),
         seed=config.training.seed,
     )
     return train_set, FilmDataset(val_pixels, class_numbers(val_films, names)), names
 
 
-def _network(
+def starting_network(
     config: Config, films: FilmDataset, names: tuple[str, ...]
 ) -> tuple[Network, NetworkSpec]:
+    """Return the network before training, on the films whose pixels it may be normalised by."""
     wanted = config.network
     rows, columns = wanted.image_size
     pretrained = _pretrained(wanted)
@@ -230,7 +238,7 @@ def _network(
     return network, spec
 
 
-def _loop(
+def training_run(
     config: Config, folder: RunFolder, network: Network, train: FilmDataset, val: FilmDataset
 ) -> TrainingRun:
     """Return the training to be run: of all layers, or of those after the cached ones."""

@@ -1,0 +1,238 @@
+"""`cxr leave-out`: what a recipe is worth on films of an origin that it never saw.
+
+For every origin the recipe is trained without it, on the other films of the train split, and scores
+that origin's films of the train split; the scores are then pooled. Recipes are chosen by this, so
+neither val nor test films are scored. (Films of val, less the origin's, choose the epoch.)
+"""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import softmax
+from tqdm import tqdm
+
+from training.config import AugmentationConfig, Config, read_config
+from training.dataset import FilmDataset
+from training.evaluation import class_discrimination, discrimination
+from training.feature_cache import feature_cache
+from training.left_out import LeftOut, LeftOutRecipe
+from training.loop import Films, TrainingRun
+from training.manifest import Film, of_split
+from training.metrics import Estimate
+from training.part import Part
+from training.train import (
+    add_start_arguments,
+    checked_films,
+    datasets,
+    starting_network,
+    with_arguments,
+)
+
+Scores = Float[np.ndarray, "films classes"]
+"""Probabilities; NaN for a class that the model never saw."""
+
+WITHOUT: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "central crop": {"network": {"crop_pct": 1.0}},
+    "local contrast": {"network": {"local_contrast": None}},
+    "augmentation": {
+        "augmentation": dict.fromkeys(AugmentationConfig.model_fields, 0),
+        "training": {"cache_copies": 1},
+    },
+}
+"""The measures against shortcuts, and what a config says without them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr leave-out`."""
+    add_start_arguments(parser)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("artifacts/left_out"), help="to work in, and go on in"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what each measure against shortcuts adds; exit code 0."""
+    config = with_arguments(read_config(arguments.config), arguments)
+    recipes = []
+    for name, recipe in measures_added(config).items():
+        recipes.append(left_out_recipe(name, recipe, arguments.folder, device=arguments.device))
+        figure = recipes[-1].macro_auroc
+        sys.stdout.write(f"{name}: {Estimate(figure.estimate, figure.low, figure.high)}\n")
+        sys.stdout.flush()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    left_out = LeftOut(recipes=tuple(recipes))
+    arguments.output.write_text(left_out.model_dump_json(indent=2) + "\n")
+    return 0
+
+
+def measures_added(config: Config) -> dict[str, Config]:
+    """Return the recipe without its measures against shortcuts, then with one more of them each.
+
+    A measure that the recipe does not take is passed over; the last entry is the recipe itself.
+    """
+    measures = list(WITHOUT)
+    recipes: dict[str, Config] = {}
+    for number in range(len(measures) + 1):
+        recipe = without(config, measures[number:])
+        if recipe not in recipes.values():
+            recipes["plain" if number == 0 else f"+ {measures[number - 1]}"] = recipe
+    return recipes
+
+
+def without(config: Config, measures: Sequence[str]) -> Config:
+    """Return the config with these measures switched off."""
+    fields = config.model_dump()
+    for measure in measures:
+        for part, off in WITHOUT[measure].items():
+            fields[part] = {**fields[part], **off}
+    return Config.model_validate(fields)
+
+
+def left_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> LeftOutRecipe:
+    """Train the recipe once per origin, and return its figures on the origins left out.
+
+    Args:
+        name: Of the recipe.
+        config: The recipe.
+        folder: Where scores and cached features lie; scores found there are not computed again.
+        device: Where it is trained.
+
+    Raises:
+        ValueError: There is only one origin, or the data is unfit.
+    """
+    films = checked_films(config)
+    origins = [config.data.origin(film.source) for film in of_split(films, "train")]
+    if len(set(origins)) < 2:
+        raise ValueError(f"films must be of two origins or more, not only of {set(origins)}")
+    file = folder / f"{re.sub('[^a-z0-9]+', '_', f'{config.name} {name}')}.npz"
+    if not file.is_file():
+        split = Split.read(config, films, folder / "features", device=device)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(file, scores=pooled_scores(split, origins), names=np.array(split.class_names))
+    with np.load(file) as found:
+        scores, names = found["scores"], found["names"].tolist()
+    return figures(name, scores, names, of_split(films, "train"), origins)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The films of a recipe: decoded, and past the layers that never train, once for all origins.
+
+    Attributes:
+        config: The recipe.
+        class_names: Of all films.
+        films: To learn from, decoded.
+        train: The same, or their features, augmented.
+        scored: The same, not augmented.
+        val: Films that choose the epoch.
+        val_origins: Of those.
+        device: Where it is trained.
+    """
+
+    config: Config
+    class_names: tuple[str, ...]
+    films: FilmDataset
+    train: Films
+    scored: Films
+    val: Films
+    val_origins: Sequence[str]
+    device: str
+
+    @classmethod
+    def read(cls, config: Config, films: tuple[Film, ...], folder: Path, *, device: str) -> "Split":
+        """Return the films of the manifest; `folder` is for cached features."""
+        train, val, names = datasets(config, films)
+        scored = FilmDataset(train.pixels, train.targets, sources=train.sources)
+        origins = [config.data.origin(film.source) for film in of_split(films, "val")]
+        if not config.training.cache_features:
+            return cls(config, names, train, train, scored, val, origins, device)
+        network, _ = starting_network(config, train, names)
+        cache = feature_cache(network.to(device), config.training, folder)
+        return cls(
+            config,
+            names,
+            train,
+            cache.features(train, copies=config.training.cache_copies),
+            cache.features(scored, copies=1),
+            cache.features(val, copies=1),
+            origins,
+            device,
+        )
+
+
+def pooled_scores(split: Split, origins: Sequence[str]) -> Scores:
+    """Return each train film's probabilities, from a model that never saw its origin."""
+    scores = np.full((len(origins), len(split.class_names)), np.nan)
+    for origin in tqdm(sorted(set(origins)), "left out", unit="origin", leave=False):
+        films = [film for film, own in enumerate(origins) if own == origin]
+        classes, logits = fold(split, origins, origin)
+        scores[np.ix_(films, classes)] = softmax(logits, axis=1)
+    return scores
+
+
+def fold(
+    split: Split, origins: Sequence[str], origin: str
+) -> tuple[list[int], Float[np.ndarray, "films classes"]]:
+    """Return which classes a model without an origin knows, and its logits for that origin."""
+    learnt = [film for film, own in enumerate(origins) if own != origin]
+    out = [film for film, own in enumerate(origins) if own == origin]
+    classes = sorted({split.train.targets[film] for film in learnt})
+    chosen_on = [
+        film
+        for film, own in enumerate(split.val_origins)
+        if own != origin and split.val.targets[film] in classes
+    ]
+    names = tuple(split.class_names[number] for number in classes)
+    network, _ = starting_network(split.config, split.films, names)
+    training = TrainingRun(
+        network.to(split.device),
+        split.config.training,
+        part(split.train, learnt, classes),
+        part(split.val, chosen_on, classes),
+    )
+    scored = Part(split.scored, out, [0] * len(out))
+    for _ in training.epochs():
+        if training.is_best:
+            logits = training.predicted_logits(scored).numpy()
+    return classes, logits
+
+
+def part(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Part:
+    """Return some films under the numbers that their classes have among fewer classes."""
+    return Part(whole, films, [classes.index(whole.targets[film]) for film in films])
+
+
+def figures(
+    name: str,
+    scores: Scores,
+    class_names: Sequence[str],
+    films: Sequence[Film],
+    origins: Sequence[str],
+) -> LeftOutRecipe:
+    """Return a recipe's figures; films of classes that drop out are left out of them."""
+    is_kept = ~np.isnan(scores).any(axis=0)
+    kept = [class_name for class_name, keeps in zip(class_names, is_kept, strict=True) if keeps]
+    rows = [number for number, film in enumerate(films) if film.label in kept]
+    pooled = scores[rows][:, is_kept]
+    own = [films[row] for row in rows]
+    macro_auroc, *_ = discrimination(pooled, own, kept)
+    return LeftOutRecipe(
+        name=name,
+        kept_classes=tuple(kept),
+        dropped_classes={
+            class_name: "all its films are of one origin"
+            for class_name in class_names
+            if class_name not in kept
+        },
+        aurocs=tuple(m for m in class_discrimination(pooled, own, kept) if m.name == "auroc"),
+        macro_auroc=macro_auroc,
+        films_by_origin=dict(Counter(origins[row] for row in rows)),
+    )
