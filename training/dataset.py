@@ -14,7 +14,10 @@ from tqdm import tqdm
 from models.card import Grid, ResizeMode
 from models.film_errors import RadiographError
 from models.radiograph import Radiograph, network_pixels, read_radiograph
-from training.manifest import Film
+from training.manifest import Film, task_of
+
+Targets = Sequence[int] | Float[np.ndarray, "films findings"]
+"""What is true of films: class numbers, or for each finding 1, 0 or (unknown) not a number."""
 
 Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
 
@@ -50,8 +53,8 @@ def decoded_films(
         return np.stack(list(progress))
 
 
-class FilmDataset(Dataset[tuple[Tensor, int]]):
-    """Films of one split with their class numbers.
+class FilmDataset(Dataset[tuple[Tensor, int | NDArray[np.float32]]]):
+    """Films of one split with their targets.
 
     The augmentation of a film is drawn from (seed, epoch, index) alone, so that it depends neither
     on worker processes nor on whether the run was interrupted.
@@ -63,7 +66,7 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     def __init__(
         self,
         pixels: UInt8[np.ndarray, "films rows columns"],
-        targets: Sequence[int],
+        targets: Targets,
         *,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -77,13 +80,31 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: int) -> tuple[Float[Tensor, "1 rows columns"], int]:
-        """Return pixels in [0, 1] and the class number."""
+    def __getitem__(
+        self, index: int
+    ) -> tuple[Float[Tensor, "1 rows columns"], int | NDArray[np.float32]]:
+        """Return pixels in [0, 1] and the class number, or the findings."""
         pixels = torch.from_numpy(self.pixels[index])[None]
         if self.augmentation is not None:
             random = np.random.default_rng((self.seed, self.epoch, index))
             pixels = self.augmentation(pixels, random)
         return pixels.float() / 255, self.targets[index]
+
+
+def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:
+    """Return what the manifest says of the films: class numbers, or a column for each finding.
+
+    Raises:
+        ValueError: A label is none of the classes, or the manifest says nothing of a finding.
+    """
+    if task_of(films) == "multiclass":
+        return class_numbers(films, class_names)
+    absent = set(class_names) - {name for name, _ in films[0].findings}
+    if absent:
+        raise ValueError(f"the manifest has no columns of the findings {sorted(absent)}")
+    values = {True: 1.0, False: 0.0, None: np.nan}
+    known = [dict(film.findings) for film in films]
+    return np.array([[values[one[name]] for name in class_names] for one in known], np.float32)
 
 
 def class_numbers(films: Sequence[Film], class_names: Sequence[str]) -> list[int]:
@@ -92,7 +113,8 @@ def class_numbers(films: Sequence[Film], class_names: Sequence[str]) -> list[int
     Raises:
         ValueError: A film has a label that is none of them.
     """
-    unknown = {film.label for film in films} - set(class_names)
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(class_names)}
+    unknown = {str(film.label) for film in films if film.label not in numbers}
     if unknown:
         raise ValueError(f"labels {sorted(unknown)} are none of the classes {tuple(class_names)}")
-    return [class_names.index(film.label) for film in films]
+    return [numbers[film.label] for film in films]

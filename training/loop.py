@@ -1,6 +1,6 @@
 """The training loop: epochs of AdamW steps, the best weights kept, resumable after any epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from jaxtyping import Float
 from timm.optim import param_groups_weight_decay
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, softmax
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -19,7 +18,7 @@ from models.seam import Network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset
 from training.gradients import by_hand
-from training.metrics import balanced_accuracy, macro_auroc
+from training.objective import objective_for
 from training.schedule import learning_rate_factor
 
 EpochRecord = dict[str, float | int]
@@ -56,8 +55,7 @@ class TrainingRun:
         )
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
         self.steps_per_epoch = -(-len(self.train) // self.config.batch_size)
-        weights = class_weights(self.train.targets, self.config)
-        self.class_weights = weights.to(self.device, self.dtype)
+        self.objective = objective_for(self.train.targets, self.config)
 
     @property
     def averaged_network(self) -> nn.Module:
@@ -120,12 +118,7 @@ class TrainingRun:
         enabled = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             logits = self.network(pixels)
-        loss = cross_entropy(
-            logits.to(self.dtype),
-            targets,
-            weight=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
-        )
+        loss = self.objective.loss(logits.to(self.dtype), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -135,8 +128,7 @@ class TrainingRun:
             self.network,
             pixels,
             targets,
-            class_weights=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
+            objective=self.objective,
             checkpointing=self.config.grad_checkpointing,
         )
         for name, gradient in gradients.items():
@@ -145,13 +137,7 @@ class TrainingRun:
 
     def _validation(self) -> EpochRecord:
         logits = predicted_logits(self.averaged_network, self.val)
-        targets = np.asarray(self.val.targets)
-        probabilities = softmax(logits, dim=1).numpy()
-        return {
-            "val_loss": cross_entropy(logits, torch.from_numpy(targets)).item(),
-            "val_macro_auroc": macro_auroc(probabilities, targets),
-            "val_balanced_accuracy": balanced_accuracy(probabilities, targets),
-        }
+        return {**self.objective.validation(logits, self.val.targets)}
 
     def save(self, file: Path) -> None:
         """Write all that `restore` needs; a kill while writing leaves the former file whole."""
@@ -178,14 +164,6 @@ def epoch_order(films: int, *, seed: int, epoch: int) -> list[int]:
     """Return the films' numbers in the order of one epoch."""
     order: list[int] = np.random.default_rng((seed, epoch)).permutation(films).tolist()
     return order
-
-
-def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:
-    """Return the weight of each class in the loss; their mean over films is 1."""
-    counts = torch.bincount(torch.tensor(list(targets)))
-    if config.class_weights == "none":
-        return torch.ones(len(counts))
-    return len(targets) / (len(counts) * counts)
 
 
 @torch.inference_mode()

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from models.card import NetworkSpec, TrainingData
+from models.card import NetworkSpec, Task, TrainingData
 from models.checkpoint import save_checkpoint
 from models.networks import draw
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from models.seam import Network
 from training.augmentation import FilmAugmentation
 from training.config import STRIDE, Config, NetworkConfig, read_config
-from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.dataset import FilmDataset, decoded_films, film_targets
 from training.loop import EpochRecord, TrainingRun
-from training.manifest import Film, class_names, of_split, read_manifest
+from training.manifest import Film, class_names, of_split, read_manifest, task_of
 from training.plots import draw_curves
 from training.split import check_classes, check_split, training_data
 
@@ -122,7 +122,7 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     films = _films(config)
     _claim(folder, config, training_data(films, config))
     train_films, val_films, names = _data(config, films)
-    network, spec = _network(config, train_films, names)
+    network, spec = _network(config, train_films, names, task_of(films))
     loop = TrainingRun(network.to(device), config.training, train_films, val_films)
     if folder.state.is_file():
         loop.restore(folder.state)
@@ -162,15 +162,15 @@ def _data(
     val_pixels = decoded_films(val_films, image_size=size, resize_mode=mode)
     train_set = FilmDataset(
         train_pixels,
-        class_numbers(train_films, names),
+        film_targets(train_films, names),
         augmentation=FilmAugmentation(config.augmentation),
         seed=config.training.seed,
     )
-    return train_set, FilmDataset(val_pixels, class_numbers(val_films, names)), names
+    return train_set, FilmDataset(val_pixels, film_targets(val_films, names)), names
 
 
 def _network(
-    config: Config, films: FilmDataset, names: tuple[str, ...]
+    config: Config, films: FilmDataset, names: tuple[str, ...], task: Task
 ) -> tuple[Network, NetworkSpec]:
     wanted = config.network
     rows, columns = wanted.image_size
@@ -193,6 +193,7 @@ def _network(
         head=wanted.head,
         read_out=wanted.read_out,
         class_names=names,
+        task=task,
         image_size=wanted.image_size,
         resize_mode=wanted.resize_mode,
         target_layer=network.target_layer,
@@ -238,11 +239,13 @@ def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
 
 
 def _sentence(record: EpochRecord) -> str:
-    return (
+    sentence = (
         f"epoch {record['epoch'] + 1:3.0f}: train loss {record['train_loss']:.3f}, "
-        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}, "
-        f"balanced accuracy {record['val_balanced_accuracy']:.3f}"
+        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}"
     )
+    if "val_balanced_accuracy" not in record:  # multi-label: no class is the predicted one
+        return sentence
+    return f"{sentence}, balanced accuracy {record['val_balanced_accuracy']:.3f}"
 
 
 def _say(sentence: str) -> None:

@@ -11,7 +11,8 @@ from models.chest_cnn import ChestCNN
 from tests.small_networks import SMALL, small_network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset, class_numbers
-from training.loop import TrainingRun, class_weights, epoch_order, predicted_logits
+from training.loop import TrainingRun, epoch_order, predicted_logits
+from training.objective import class_weights
 from training.manifest import Film
 
 
