@@ -48,6 +48,13 @@ def test_all_is_well_with_every_network(name: str) -> None:
     assert len(report.losses_by_hand) == len(report.losses_by_autograd) == 10
 
 
+def test_all_is_well_with_the_loss_of_findings() -> None:
+    network = small_network("chest_cnn").float()
+    report = verified("findings", network, image_size=SIZE, task="multilabel", rounds=1)
+    assert report.faults == ()
+    assert report.losses_by_hand != report_on("chest_cnn").losses_by_hand
+
+
 def test_every_parameter_is_counted_and_every_layer_named() -> None:
     network = small_network("vit_b16 token")
     report = report_on("vit_b16 token")
