@@ -148,8 +148,9 @@ class TrainingConfig(Record):
         gradients: `autograd`, or `manual`: those of `models.backprop`, written by hand.
         grad_checkpointing: Of `manual` gradients: compute activations twice and keep fewer.
         gradient_clipping: Largest norm of all gradients together.
-        label_smoothing: Share of the target spread over all classes.
-        class_weights: `balanced` weighs a class by the inverse of its number of films.
+        label_smoothing: Share of the target spread over all classes, or over there and not there.
+        class_weights: `balanced` weighs a class by the inverse of its number of films, or a finding
+            that is there by how many films lack it for each that has it.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
         precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
             for comparisons.

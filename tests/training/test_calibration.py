@@ -22,8 +22,8 @@ def test_the_temperature_of_findings_is_found_among_the_known_ones() -> None:
 
 
 def test_probabilities_of_findings_are_sigmoids_each_for_itself() -> None:
-    probabilities = calibrated(np.array([[0.0, 2.0, -2.0]]), 2.0, task="multilabel")
-    assert probabilities == pytest.approx([[0.5, 0.731059, 0.268941]], abs=1e-6)
+    (probabilities,) = calibrated(np.array([[0.0, 2.0, -2.0]]), 2.0, task="multilabel")
+    assert probabilities == pytest.approx([0.5, 0.731059, 0.268941], abs=1e-6)
 
 
 def test_calibration_keeps_the_order_and_sums_to_one() -> None:

@@ -63,7 +63,11 @@ def test_resamples_without_a_rare_finding_are_left_out_of_its_interval() -> None
     findings[:, 0] = 0
     findings[:2, 0] = 1
     found = with_interval(
-        macro_finding_auroc, scores, findings, groups=[str(film) for film in range(60)]
+        macro_finding_auroc,
+        scores,
+        findings,
+        groups=[str(film) for film in range(60)],
+        resamples=200,
     )
     assert found.low < found.estimate < found.high
 
