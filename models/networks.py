@@ -14,10 +14,8 @@ def build(spec: NetworkSpec) -> Network:
     """Return the network that `spec` describes, with freshly drawn weights.
 
     Raises:
-        ValueError: The network has another target layer, or cannot do the task.
+        ValueError: The network has another target layer.
     """
-    if spec.task != "multiclass":
-        raise ValueError(f"task of {spec.architecture} must be multiclass, not {spec.task}")
     network = draw(
         spec.architecture,
         classes=len(spec.class_names),

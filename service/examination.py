@@ -75,9 +75,19 @@ class Examination:
         return self.distance <= self.explainer.card.distance_threshold
 
     @property
-    def predicted_class(self) -> str:
-        """The class with the largest probability."""
-        return self.explainer.card.class_names[int(np.argmax(self.probabilities))]
+    def predicted_class(self) -> str | None:
+        """The class with the largest probability; None where findings are independent."""
+        card = self.explainer.card
+        if card.task == "multilabel":
+            return None
+        return card.class_names[int(np.argmax(self.probabilities))]
+
+    @property
+    def foremost_class(self) -> str:
+        """The predicted class; or the most probable finding, those called present before others."""
+        findings = [self._finding(index) for index in self._classes]
+        foremost = max(findings, key=lambda one: (one.decision or False, one.probability))
+        return self.predicted_class or foremost.class_name
 
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""
@@ -108,14 +118,14 @@ class Examination:
         A class that is not called present, or for which nothing argues, leaves the film grey.
 
         Args:
-            class_name: None is the predicted class.
+            class_name: None is the foremost class.
             force: Paint even a film unlike the training films.
 
         Raises:
             UnknownClass: The model has no such class.
             FilmRefused: The film is unlike the training films.
         """
-        class_name = class_name or self.predicted_class
+        class_name = class_name or self.foremost_class
         check_class(self.explainer, class_name)
         index = self.explainer.card.class_names.index(class_name)
         status = self._status(index, force)

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("film", type=Path, metavar="FILE", help="PNG, JPEG, TIFF, DICOM")
     parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
-    parser.add_argument("--class", dest="class_name", help="default: the predicted class")
+    parser.add_argument(
+        "--class", dest="class_name", help="default: the predicted class, or the foremost finding"
+    )
     parser.add_argument(
         "--force", action="store_true", help="explain a film unlike the training films all the same"
     )

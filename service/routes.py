@@ -77,7 +77,11 @@ Force = Annotated[
 ]
 ClassName = Annotated[
     str | None,
-    Query(alias="class", description="Class of the overlay; the predicted class if left out."),
+    Query(
+        alias="class",
+        description="Class of the overlay. If left out, the predicted class; of a multi-label "
+        "model the most probable finding, those called present before others.",
+    ),
 ]
 
 BINARY = {"type": "string", "format": "binary"}

@@ -82,7 +82,10 @@ class Prediction(Answer):
     distance: float = Field(description="The larger, the less alike the training films.")
     distance_threshold: float = Field(description="A film above it is refused.")
     in_distribution: bool = Field(description="Whether the film is like the training films.")
-    predicted_class: str = Field(description="The class with the largest probability.")
+    predicted_class: str | None = Field(
+        description="The class with the largest probability; null of a multi-label model, whose "
+        "findings do not exclude each other and whose probabilities do not add up to 1."
+    )
     findings: Sequence[Finding] = Field(description="Every class, in the model's order.")
 
 

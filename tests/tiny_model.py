@@ -21,6 +21,7 @@ from models.card import (
     Golden,
     Histogram,
     ModelCard,
+    Task,
     TrainingData,
 )
 
@@ -63,7 +64,12 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.exp(logits) / np.exp(logits).sum()
 
 
-def golden() -> Golden:
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities of findings that don't exclude each other."""
+    return 1 / (1 + np.exp(-logits))
+
+
+def golden(task: Task = "multiclass") -> Golden:
     """Return an input with the outputs worked out without ONNX."""
     film = quadrants([0.8, 0.2, 0.2, 0.4])
     maps = evidence(film)
@@ -71,7 +77,7 @@ def golden() -> Golden:
     return Golden(
         pixels_png=base64.b64encode(picture(film)).decode(),
         logits=tuple(logits.tolist()),
-        probabilities=tuple(softmax(logits).tolist()),
+        probabilities=tuple((sigmoid if task == "multilabel" else softmax)(logits).tolist()),
         distance=10 * float(film.mean()) / 255,
         evidence=maps.tolist(),
     )
@@ -97,7 +103,7 @@ def card(**changes: Any) -> ModelCard:
         ],
         "evidence_scale": 1.2,
         "distance_threshold": DISTANCE_THRESHOLD,
-        "golden": golden(),
+        "golden": golden(changes.get("task", "multiclass")),
         "score_histograms": [histogram] * 3,
         "distance_histogram": histogram,
         "training_data": TrainingData(
@@ -112,7 +118,8 @@ def card(**changes: Any) -> ModelCard:
 
 def write_model(folder: Path, *, card_json: str | None = None, **changes: Any) -> Path:
     """Write the tiny model as an ONNX file with its card and return the file's path."""
-    model = helper.make_model(_graph(), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    graph = _graph(changes.get("task", "multiclass"))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if card_json != "":
         text = card_json or card(**changes).model_dump_json()
         helper.set_model_props(model, {CARD_KEY: text})
@@ -121,10 +128,11 @@ def write_model(folder: Path, *, card_json: str | None = None, **changes: Any) -
     return path
 
 
-def _graph() -> onnx.GraphProto:
+def _graph(task: Task) -> onnx.GraphProto:
     rows, columns = IMAGE_SIZE[0] // GRID[0], IMAGE_SIZE[1] // GRID[1]
     classes = len(CLASS_NAMES)
     constants = {"half": np.float32(0.5), "ten": np.float32(10), "weights": WEIGHTS[:, None, None]}
+    last = "Sigmoid" if task == "multilabel" else "Softmax"
     nodes = [
         helper.make_node(
             "AveragePool",
@@ -136,7 +144,7 @@ def _graph() -> onnx.GraphProto:
         helper.make_node("Sub", ["cells", "half"], ["centred"]),
         helper.make_node("Mul", ["centred", "weights"], ["evidence"]),
         helper.make_node("ReduceMean", ["evidence"], ["logits"], axes=[2, 3], keepdims=0),
-        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        helper.make_node(last, ["logits"], ["probabilities"]),
         helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Mul", ["mean", "ten"], ["distance"]),
     ]

@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from models.backprop.network import layers_in_order
-from models.card import Grid, PositiveInt, Record
+from models.card import Grid, PositiveInt, Record, Task
 from models.seam import Network
 from training import gradient_proofs
 from training.gradient_proofs import (
@@ -187,6 +187,7 @@ def verified(
     network: Network,
     *,
     image_size: Grid,
+    task: Task = "multiclass",
     batch: int = 2,
     dtype: Dtype = "float64",
     steps: int = 10,
@@ -198,6 +199,7 @@ def verified(
         name: What to call it.
         network: On the CPU, in float32; a copy of it is tried.
         image_size: Rows and columns of the noise it is tried on.
+        task: Whose loss it is tried with.
         batch: Films per step.
         dtype: Precision of the comparison with autograd. Slopes and control are always in float64.
         steps: Training steps beside autograd's.
@@ -210,6 +212,7 @@ def verified(
         image_size=image_size,
         classes=network.head.out_features,
         dtype=precision,
+        task=task,
     )
     exact = films.of_type(torch.float64)
     network = without_dropout(copy.deepcopy(network).train())
@@ -302,7 +305,9 @@ def _control(network: Network, films: Films, slopes: list[Slope]) -> Control:
 
 
 def _expected(network: Network, films: Films) -> dict[str, torch.Tensor]:
-    return parts(by_autograd(network, films.pixels, films.targets, **films.loss_settings).gradients)
+    return parts(
+        by_autograd(network, films.pixels, films.targets, objective=films.objective).gradients
+    )
 
 
 def _loss_difference(seen: tuple[float, ...], expected: tuple[float, ...]) -> float:

@@ -46,7 +46,7 @@ def source_majority(
     train: Sequence[Film], films: Sequence[Film], class_names: Sequence[str]
 ) -> Probabilities:
     """Return the share of each class among the training films of the film's source."""
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    counts: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
     for film in train:
         counts[film.source][film.label] += 1
     shares = np.array(

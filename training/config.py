@@ -202,10 +202,11 @@ class TrainingConfig(Record):
         gradients: `autograd`, or `manual`: those of `models.backprop`, written by hand.
         grad_checkpointing: Of `manual` gradients: compute activations twice and keep fewer.
         gradient_clipping: Largest norm of all gradients together.
-        label_smoothing: Share of the target spread over all classes.
+        label_smoothing: Share of the target spread over all classes, or over there and not there.
         mixup: Alpha of the beta distribution of the shares in which films are mixed; 0 mixes none.
-        class_weights: `balanced` weighs a class by the inverse of its number of films; by default
-            where `sampling` is `shuffle`.
+        class_weights: `balanced` weighs a class by the inverse of its number of films, or a finding
+            that is there by how many films lack it for each that has it; by default where
+            `sampling` is `shuffle`.
         sampling: `shuffle` shows every film once per epoch, `class` every class equally often,
             `class_and_source` also every source within a class.
         unfreeze: Which layers train from which epoch on, late layers first; empty trains all.

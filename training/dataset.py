@@ -14,8 +14,13 @@ from tqdm import tqdm
 from models.card import Grid, ResizeMode
 from models.film_errors import RadiographError
 from models.radiograph import Radiograph, network_pixels, read_radiograph
-from training.manifest import Film
+from training.manifest import Film, task_of
 
+Targets = Sequence[int] | Float[np.ndarray, "films findings"]
+"""What is true of films: class numbers, or for each finding 1, 0 or (unknown) not a number."""
+
+Sample = tuple[Tensor, int | NDArray[np.float32]]
+"""A film, or what a frozen part of a network made of it, with its class number or findings."""
 Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
 
 
@@ -52,8 +57,8 @@ def decoded_films(
         return np.stack(list(progress))
 
 
-class FilmDataset(Dataset[tuple[Tensor, int]]):
-    """Films of one split with their class numbers.
+class FilmDataset(Dataset[Sample]):
+    """Films of one split with their targets.
 
     The augmentation of a film is drawn from (seed, epoch, index) alone, so that it depends neither
     on worker processes nor on whether the run was interrupted. An index past the last film counts
@@ -67,7 +72,7 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     def __init__(
         self,
         pixels: UInt8[np.ndarray, "films rows columns"],
-        targets: Sequence[int],
+        targets: Targets,
         *,
         sources: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
@@ -83,8 +88,10 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitem__(self, index: int) -> tuple[Float[Tensor, "1 rows columns"], int]:
-        """Return pixels in [0, 1] and the class number."""
+    def __getitem__(
+        self, index: int
+    ) -> tuple[Float[Tensor, "1 rows columns"], int | NDArray[np.float32]]:
+        """Return pixels in [0, 1] and the class number, or the findings."""
         film = index % len(self)
         pixels = torch.from_numpy(self.pixels[film])[None]
         if self.augmentation is not None:
@@ -93,13 +100,30 @@ class FilmDataset(Dataset[tuple[Tensor, int]]):
         return pixels.float() / 255, self.targets[film]
 
 
+def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:
+    """Return what the manifest says of the films: class numbers, or a column for each finding.
+
+    Raises:
+        ValueError: A label is none of the classes, or the manifest says nothing of a finding.
+    """
+    if task_of(films) == "multiclass":
+        return class_numbers(films, class_names)
+    absent = set(class_names) - {name for name, _ in films[0].findings}
+    if absent:
+        raise ValueError(f"the manifest has no columns of the findings {sorted(absent)}")
+    values = {True: 1.0, False: 0.0, None: np.nan}
+    known = [dict(film.findings) for film in films]
+    return np.array([[values[one[name]] for name in class_names] for one in known], np.float32)
+
+
 def class_numbers(films: Sequence[Film], class_names: Sequence[str]) -> list[int]:
     """Return each film's position in `class_names`.
 
     Raises:
         ValueError: A film has a label that is none of them.
     """
-    unknown = {film.label for film in films} - set(class_names)
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(class_names)}
+    unknown = {str(film.label) for film in films if film.label not in numbers}
     if unknown:
         raise ValueError(f"labels {sorted(unknown)} are none of the classes {tuple(class_names)}")
-    return [class_names.index(film.label) for film in films]
+    return [numbers[film.label] for film in films]

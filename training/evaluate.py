@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--report", type=Path, help="folder for evaluation.json and confusion.png")
-    parser.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    parser.add_argument(
+        "--no-baselines", action="store_true", help="leave out the baselines of classes"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,12 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
         _write("Mind: these are not the films, or not the splits, of the model's training.\n")
     evaluation = evaluated(explainer, of_split(films, arguments.split))
     _write("\n".join(sentences(evaluation)))
-    baselines = {} if arguments.no_baselines else baseline_figures(films, evaluation)
+    without = arguments.no_baselines or evaluation.is_multilabel
+    baselines = {} if without else baseline_figures(films, evaluation)
     _write("\n".join(baseline_sentences(baselines)))
     _write(f"\n{WARNING}")
     if arguments.report:
         write_report(arguments.report, evaluation, baselines, model_sha256=explainer.sha256)
-        _write(f"\nwritten: {arguments.report}/evaluation.json, confusion.png")
+        _write(f"\nwritten: {arguments.report}")
     return 0
 
 
@@ -66,7 +69,9 @@ def sentences(evaluation: Evaluation) -> Iterator[str]:
     yield f"{card.name} {card.version}, {evaluation.films[0].split}: {len(evaluation.films)} films"
     yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
     yield from (_line(_label(metric), metric) for metric in evaluation.metrics)
-    yield f"{'calibration error by chance alone':40} {evaluation.calibration_error_by_chance:.3f}"
+    by_chance = evaluation.calibration_error_by_chance
+    if by_chance is not None:
+        yield f"{'calibration error by chance alone':40} {by_chance:.3f}"
     yield f"{'refused as unlike the training films':40} {evaluation.refused_share:.3f}"
     for source, matrix in evaluation.confusion_by_source().items():
         yield f"\nconfusion, {source} (row: true class; column: largest probability)"
@@ -96,7 +101,7 @@ def write_report(
     *,
     model_sha256: str,
 ) -> None:
-    """Write the figures as JSON, and the confusion matrices as a picture."""
+    """Write the figures as JSON, and the confusion matrices, if there are any, as a picture."""
     folder.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {
         "model": {
@@ -118,9 +123,9 @@ def write_report(
         "note": WARNING,
     }
     (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    draw_confusion(
-        evaluation.confusion_by_source(), evaluation.card.class_names, folder / "confusion.png"
-    )
+    matrices = evaluation.confusion_by_source()
+    if matrices:
+        draw_confusion(matrices, evaluation.card.class_names, folder / "confusion.png")
 
 
 def _write(text: str) -> None:

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.card import Metric, ModelCard
 from models.radiograph import network_pixels
 from training.calibration import calibrated
-from training.dataset import class_numbers, film_radiograph
-from training.manifest import Film
+from training.dataset import film_radiograph, film_targets
+from training.manifest import Film, task_of
 from training.metrics import (
     Statistic,
     balanced_accuracy,
@@ -20,7 +21,9 @@ from training.metrics import (
     class_auroc,
     confusion,
     expected_calibration_error,
+    finding_auroc,
     macro_auroc,
+    macro_finding_auroc,
     with_interval,
 )
 from xai.explainer import Answers, Explainer
@@ -55,7 +58,7 @@ def figure(
     found = with_interval(
         statistic,
         probabilities,
-        np.array(class_numbers(films, class_names)),
+        np.asarray(film_targets(films, class_names)),
         groups=[film.group_id for film in films],
         bias_corrected=bias_corrected,
     )
@@ -97,9 +100,29 @@ def class_discrimination(
     )
 
 
+def finding_discrimination(
+    probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
+) -> tuple[Metric, ...]:
+    """Return macro AUROC, and each finding's over the films where it is known.
+
+    A finding that is there on none or on all of them has no AUROC and is left out.
+    """
+    truth = np.asarray(film_targets(films, class_names))
+    both = (truth == 0).any(axis=0) & (truth == 1).any(axis=0)
+    measured = partial(figure, films=films, class_names=class_names)
+    return (
+        measured("macro_auroc", macro_finding_auroc, probabilities),
+        *(
+            measured("auroc", partial(finding_auroc, number=k), probabilities, class_name=name)
+            for k, name in enumerate(class_names)
+            if both[k]
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's answers for films whose class is known.
+    """A model's answers for films whose class, or whose findings, are known.
 
     Attributes:
         card: The model's.
@@ -116,14 +139,21 @@ class Evaluation:
     distance: Float[np.ndarray, " films"]
 
     @property
-    def targets(self) -> Int[np.ndarray, " films"]:
-        """The true class numbers."""
-        return np.array(class_numbers(self.films, self.card.class_names))
+    def targets(self) -> NDArray[np.generic]:
+        """The true class numbers, or the findings."""
+        return np.asarray(film_targets(self.films, self.card.class_names))
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether findings are independent, so that no class is the predicted one."""
+        return self.card.task == "multilabel"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """Discrimination, and the calibration error before and after temperature scaling."""
+        """Discrimination; of classes also the calibration error before and after scaling."""
         names = self.card.class_names
+        if self.is_multilabel:
+            return finding_discrimination(self.probabilities, self.films, names)
         before, after = (
             figure(
                 f"expected_calibration_error_{when}",
@@ -142,12 +172,20 @@ class Evaluation:
         return (*discrimination(*asked), *class_discrimination(*asked), before, after)
 
     @cached_property
-    def calibration_error_by_chance(self) -> float:
-        """The calibration error that films this few give to a perfectly calibrated model."""
-        return calibration_error_by_chance(self.probabilities)
+    def calibration_error_by_chance(self) -> float | None:
+        """The calibration error that films this few give to a perfectly calibrated model.
+
+        None of findings.
+        """
+        return None if self.is_multilabel else calibration_error_by_chance(self.probabilities)
 
     def confusion_by_source(self) -> dict[str, list[list[int]]]:
-        """Return confusion matrices (true class by row) over all films and for each source."""
+        """Return confusion matrices (true class by row) over all films and for each source.
+
+        There are none of findings, which cannot be taken for each other.
+        """
+        if self.is_multilabel:
+            return {}
         sources = np.array([film.source for film in self.films])
         chosen = {"all": np.full(len(sources), True)}
         chosen |= {source: sources == source for source in sorted(set(sources.tolist()))}
@@ -166,9 +204,13 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
     """Return the model's answers for the films.
 
     Raises:
-        ValueError: A film's label is none of the model's classes.
+        ValueError: A film's label is none of the model's classes, the films say nothing of one of
+            the model's findings, or have labels where the model has findings, or findings where it
+            has classes.
     """
-    class_numbers(films, explainer.card.class_names)
+    if task_of(films) != explainer.card.task:
+        raise ValueError(f"films must be {explainer.card.task}, as the model, not {task_of(films)}")
+    film_targets(films, explainer.card.class_names)
     answers = list(explained_films(explainer, films))
     return Evaluation(
         card=explainer.card,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -19,17 +20,17 @@ from models.seam import Network
 from training.backprop_report import backprop_report, verified
 from training.calibration import fitted_temperature
 from training.config import Config
-from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.dataset import FilmDataset, decoded_films, film_targets
 from training.evaluation import evaluated
 from training.manifest import Film, Split, of_split, read_manifest
 from training.model_card import golden_answer, model_card
+from training.objective import objective_for
 from training.onnx_file import write_checked
 from training.outliers import fitted_distance
 from training.split import split_sha256
 from training.train import RunFolder
 from xai.explained_network import ExplainedNetwork, Explanation
 from xai.explainer import Explainer
-from xai.grad_cam import centred_head
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,12 +63,16 @@ class FilmSet:
     dataset: FilmDataset
 
     @property
-    def targets(self) -> Int[np.ndarray, " films"]:
-        """The true class numbers."""
-        return np.array(self.dataset.targets)
+    def targets(self) -> NDArray[np.generic]:
+        """The true class numbers, or the findings."""
+        return np.asarray(self.dataset.targets)
 
-    def batches(self) -> DataLoader[tuple[torch.Tensor, int]]:
-        """Return pixels and class numbers, 64 films at a time, in order."""
+    def truth(self, classes: int) -> Float[np.ndarray, "films classes"]:
+        """Return 1 where a class or finding is there, 0 where not, not a number where unknown."""
+        return self.targets if self.targets.ndim == 2 else np.eye(classes)[self.targets]
+
+    def batches(self) -> DataLoader[tuple[torch.Tensor, int | NDArray[np.float32]]]:
+        """Return pixels and targets, 64 films at a time, in order."""
         return DataLoader(self.dataset, batch_size=64)
 
 
@@ -93,17 +98,19 @@ def export(
     """
     config, network, spec = _trained(folder)
     films, data = _films(folder, manifest or config.data.manifest)
+    learnt = film_targets(of_split(films, "train"), spec.class_names)
+    network.head = objective_for(learnt, config.training).exported_head(network.head)
     proof = _proof(config, network, spec)
     train, val = (_film_set(films, split, spec) for split in ("train", "val"))
     distance = fitted_distance(pooled_features(network, train), train.targets)
-    answers = explained(ExplainedNetwork(network, distance, temperature=1.0), val)
+    answers = explained(ExplainedNetwork(network, distance, temperature=1.0, task=spec.task), val)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
-    exported = ExplainedNetwork(network, distance, temperature=temperature).eval()
+    exported = ExplainedNetwork(network, distance, temperature=temperature, task=spec.task).eval()
     card = model_card(
         config,
         spec,
         answers=answers,
-        targets=val.targets,
+        truth=val.truth(len(spec.class_names)),
         temperature=temperature,
         golden=golden_answer(exported, spec.image_size),
         data=data,
@@ -125,13 +132,12 @@ def _trained(folder: RunFolder) -> tuple[Config, Network, NetworkSpec]:
         raise ValueError(f"{folder.path} is not a run folder: it has no {folder.config.name}")
     config = Config.model_validate_json(folder.config.read_text())
     network, spec = load_checkpoint(folder.best)
-    network.head = centred_head(network.head)
     return config, network.eval(), spec
 
 
 def _proof(config: Config, network: Network, spec: NetworkSpec) -> str:
     """Return the report on the network's gradients by hand, as JSON."""
-    report = verified(config.name, network, image_size=spec.image_size, rounds=3)
+    report = verified(config.name, network, image_size=spec.image_size, task=spec.task, rounds=3)
     if report.faults:
         raise ValueError(
             f"the gradients by hand are off, nothing was written: {'; '.join(report.faults)}"
@@ -158,7 +164,7 @@ def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet
         resize_mode=spec.resize_mode,
         crop_pct=spec.crop_pct,
     )
-    return FilmSet(chosen, FilmDataset(pixels, class_numbers(chosen, spec.class_names)))
+    return FilmSet(chosen, FilmDataset(pixels, film_targets(chosen, spec.class_names)))
 
 
 @torch.inference_mode()

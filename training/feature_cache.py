@@ -18,11 +18,11 @@ from tqdm import tqdm
 from models.division import divided
 from models.seam import Network
 from training.config import TrainingConfig
-from training.dataset import FilmDataset
+from training.dataset import FilmDataset, Sample, Targets
 from training.schedule import first_trained
 
 
-class FeatureDataset(Dataset[tuple[Tensor, int]]):
+class FeatureDataset(Dataset[Sample]):
     """What reaches the first trainable layer, film by film, with class numbers and sources.
 
     Attributes:
@@ -30,7 +30,7 @@ class FeatureDataset(Dataset[tuple[Tensor, int]]):
     """
 
     def __init__(
-        self, copies: Sequence[np.ndarray], targets: Sequence[int], sources: Sequence[str]
+        self, copies: Sequence[np.ndarray], targets: Targets, sources: Sequence[str]
     ) -> None:
         self.copies = copies
         self.targets = targets
@@ -40,7 +40,7 @@ class FeatureDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> Sample:
         """Return features and class number; see `training.sampling` for numbers past the last."""
         time, film = divmod(index, len(self))
         copy = self.copies[(self.epoch + time) % len(self.copies)]

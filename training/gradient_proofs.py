@@ -8,19 +8,19 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.backprop.loss import cross_entropy_forward
 from models.backprop.optimiser import clip_gradient_norm, sgd_start, sgd_step
 from models.backprop.tape import Gradients, Step
+from models.card import Task
 from models.seam import Network
 from training.gradients import GradientsOf, Tensors, by_autograd, by_hand
 from training.memory import peak_bytes
+from training.objective import Multiclass, Multilabel, Objective
 
 FLOOR = 1e-6
 """Tensors whose gradients are smaller than this share of the network's largest count as that."""
@@ -35,33 +35,40 @@ DIFFERENCE_STEP = 1e-7
 
 @dataclass(frozen=True)
 class Films:
-    """What the proofs are run on: a batch of noise with classes, and the loss's settings."""
+    """What the proofs are run on: a batch of noise with targets, and whose loss.
+
+    The loss has weights and smoothing, so that neither can hide an error.
+    """
 
     pixels: Tensor
     targets: Tensor
-    class_weights: Tensor
-    label_smoothing: float = 0.1
-
-    @property
-    def loss_settings(self) -> dict[str, Any]:
-        """The loss, so that neither class weights nor smoothing can hide an error."""
-        return {"class_weights": self.class_weights, "label_smoothing": self.label_smoothing}
+    objective: Objective
 
     def of_type(self, dtype: torch.dtype) -> "Films":
         """Return the same films in another precision."""
-        pixels, weights = self.pixels.to(dtype), self.class_weights.to(dtype)
-        return Films(pixels, self.targets, weights, self.label_smoothing)
+        return replace(self, pixels=self.pixels.to(dtype))
 
 
 def random_films(
-    *, batch: int, image_size: tuple[int, int], classes: int, dtype: torch.dtype
+    *,
+    batch: int,
+    image_size: tuple[int, int],
+    classes: int,
+    dtype: torch.dtype,
+    task: Task = "multiclass",
 ) -> Films:
-    """Return the same noise every time, drawn in float64."""
+    """Return the same noise every time, drawn in float64; the first finding of all is unknown."""
     generator = torch.Generator().manual_seed(7)
     pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64)
-    targets = torch.randint(0, classes, (batch,), generator=generator)
+    is_multilabel = task == "multilabel"
+    shape, values = ((batch, classes), 2) if is_multilabel else ((batch,), classes)
+    targets = torch.randint(0, values, shape, generator=generator)
     weights = 0.5 + torch.rand(classes, generator=generator, dtype=torch.float64)
-    return Films(pixels, targets, weights).of_type(dtype)
+    if is_multilabel:
+        targets = targets.double()
+        targets[0, 0] = torch.nan
+    objective = (Multilabel if is_multilabel else Multiclass)(weights, label_smoothing=0.1)
+    return Films(pixels.to(dtype), targets, objective)
 
 
 def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
@@ -162,7 +169,7 @@ def _measured_slope(network: Network, films: Films, name: str, entry: int) -> Sl
 @torch.no_grad()
 def _loss(network: Network, films: Films) -> float:
     logits = network(films.pixels)
-    return cross_entropy_forward(logits, films.targets, **films.loss_settings).loss.item()
+    return films.objective.loss_by_hand(logits, films.targets).loss.item()
 
 
 def losses_by_hand(network: Network, films: Films, gradients_of: GradientsOf) -> Iterator[float]:
@@ -187,7 +194,9 @@ def losses_by_autograd(network: Network, films: Films) -> Iterator[float]:
     trained = copy.deepcopy(network)
     optimiser = torch.optim.SGD(trained.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     while True:
-        loss, gradients = by_autograd(trained, films.pixels, films.targets, **films.loss_settings)
+        loss, gradients = by_autograd(
+            trained, films.pixels, films.targets, objective=films.objective
+        )
         yield loss.item()
         for name, weight in trained.named_parameters():
             weight.grad = gradients.get(name)
@@ -218,12 +227,12 @@ def planted_at(layer: str, films: Films) -> GradientsOf:
     def spoiled(name: str, step: Step) -> Step:
         return PlantedStep(step) if name == layer else step
 
-    return partial(by_hand, **films.loss_settings, spoiled=spoiled)
+    return partial(by_hand, objective=films.objective, spoiled=spoiled)
 
 
 def rightly(films: Films) -> GradientsOf:
     """Return the backward by hand, as it is."""
-    return partial(by_hand, **films.loss_settings)
+    return partial(by_hand, objective=films.objective)
 
 
 @dataclass(frozen=True)
@@ -243,7 +252,7 @@ def costs(network: Network, films: Films, *, rounds: int) -> tuple[Cost, Cost]:
     """Return what a step costs by hand and by autograd, measured in turns."""
     contestants: list[Callable[[], object]] = [
         lambda: rightly(films)(network, films.pixels, films.targets),
-        lambda: by_autograd(network, films.pixels, films.targets, **films.loss_settings),
+        lambda: by_autograd(network, films.pixels, films.targets, objective=films.objective),
     ]
     memory = [peak_bytes(contestant) for contestant in contestants]  # warms up as well
     seconds: list[list[float]] = [[] for _ in contestants]

@@ -10,20 +10,18 @@ import torch
 from jaxtyping import Float
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, softmax
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from models.division import divided
 from models.seam import Network
 from training.config import TrainingConfig
-from training.dataset import FilmDataset
+from training.dataset import FilmDataset, Sample
 from training.event_log import Scalar, unlogged
 from training.feature_cache import FeatureDataset, entry_layer
 from training.gradients import by_hand
-from training.loss import CrossEntropy, class_weights
-from training.metrics import balanced_accuracy, macro_auroc
 from training.mixup import Mixture, mixture
+from training.objective import objective_for
 from training.optimiser import optimiser_of
 from training.part import Part
 from training.sampling import epoch_order
@@ -68,8 +66,7 @@ class TrainingRun:
         self._forward = torch.compile(forward) if self.config.torchcompile else forward
         self._films_per_step = self.config.batch_size * self.config.grad_accum_steps
         self.steps_per_epoch = -(-len(self.train) // self._films_per_step)
-        weights = class_weights(self.train.targets, self.config)
-        self.loss = CrossEntropy(weights.to(self.device, self.dtype), self.config.label_smoothing)
+        self.objective = objective_for(self.train.targets, self.config)
 
     def _from_entry(self, network: Network) -> nn.Module:
         """Return the part of a network that `train` and `val` enter."""
@@ -117,7 +114,7 @@ class TrainingRun:
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
         return float(np.mean(losses))
 
-    def _batches(self, epoch: int) -> DataLoader[tuple[Tensor, int]]:
+    def _batches(self, epoch: int) -> DataLoader[Sample]:
         """Return what the steps of an epoch see, in their order."""
         self.train.epoch = epoch
         order = epoch_order(
@@ -161,7 +158,7 @@ class TrainingRun:
             The loss of the whole batch, which goes through the network in parts.
         """
         part_of_loss = self._by_hand if self.config.gradients == "manual" else self._by_autograd
-        weight = self.loss.weight(films.targets)
+        weight = self.objective.weight(films.targets)
         parts = films.split(self.config.batch_size)
         return torch.stack([part_of_loss(part, weight) for part in parts]).sum()
 
@@ -169,7 +166,7 @@ class TrainingRun:
         enabled = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             logits = self._forward(_channels_last(films.pixels))
-        loss = films.total(self.loss, logits.to(self.dtype)) / weight
+        loss = films.total(self.objective, logits.to(self.dtype)) / weight
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -179,11 +176,10 @@ class TrainingRun:
             self.network,
             _channels_last(films.pixels),
             films.targets,
-            class_weights=self.loss.class_weights,
-            label_smoothing=self.loss.label_smoothing,
+            objective=self.objective,
             checkpointing=self.config.grad_checkpointing,
         )
-        share = self.loss.weight(films.targets) / weight
+        share = self.objective.weight(films.targets) / weight
         for name, gradient in gradients.items():
             parameter = self.network.get_parameter(name)
             before = 0 if parameter.grad is None else parameter.grad
@@ -192,13 +188,7 @@ class TrainingRun:
 
     def _validation(self) -> EpochRecord:
         logits = self.predicted_logits(self.val)
-        targets = np.asarray(self.val.targets)
-        probabilities = softmax(logits, dim=1).numpy()
-        return {
-            "val_loss": cross_entropy(logits, torch.from_numpy(targets)).item(),
-            "val_macro_auroc": macro_auroc(probabilities, targets),
-            "val_balanced_accuracy": balanced_accuracy(probabilities, targets),
-        }
+        return {**self.objective.validation(logits, self.val.targets)}
 
     def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""

@@ -1,14 +1,23 @@
-"""The manifest: a CSV with one film per row."""
+"""The manifest: a CSV with one film per row.
+
+Either every film has one class, in the column `label` (multi-class), or each of its findings is
+there, is not, or is unknown: columns `finding:<Name>` with `1`, `0` or nothing (multi-label).
+"""
 
 import csv
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from models.card import Task
+
 Split = Literal["train", "val", "test"]
-REQUIRED_COLUMNS = ("path", "label", "patient_id", "split")
+REQUIRED_COLUMNS = ("path", "patient_id", "split")
+FINDING = "finding:"
+"""What the names of the columns of findings begin with."""
+VALUES: dict[str | None, bool | None] = {"1": True, "0": False, "": None}
 
 
 @dataclass(frozen=True)
@@ -17,29 +26,34 @@ class Film:
 
     Attributes:
         path: The film's file.
-        label: Its class.
+        label: Its class; None where the manifest has findings instead.
         patient_id: Whose film it is.
         group_id: Films that must stay together (patient, near-duplicates, series).
         source: Where the film comes from.
         split: Which part of the work it serves.
+        findings: Name of each finding, in the manifest's order, and whether it is there; None where
+            nobody knows. Empty where the film has a class.
     """
 
     path: Path
-    label: str
+    label: str | None
     patient_id: str
     group_id: str
     source: str
     split: Split
+    findings: tuple[tuple[str, bool | None], ...] = ()
 
 
 def read_manifest(manifest: Path) -> tuple[Film, ...]:
     """Return the films of a manifest.
 
-    Columns `path` (below the manifest's folder), `label`, `patient_id` and `split` are required;
-    `group_id` defaults to the patient, `source` to "unknown"; others are ignored.
+    Columns `path` (below the manifest's folder), `patient_id` and `split` are required, and either
+    `label` or one `finding:<Name>` or more; `group_id` defaults to the patient, `source` to
+    "unknown"; others are ignored.
 
     Raises:
-        ValueError: The file is absent, a column is missing, a cell is empty, a split has another
+        ValueError: The file is absent, a column is missing, there are both labels and findings, a
+            cell is empty, a finding has another value than 1, 0 or nothing, a split has another
             name than train, val or test, or a film's file does not exist.
     """
     if not manifest.is_file():
@@ -49,26 +63,50 @@ def read_manifest(manifest: Path) -> tuple[Film, ...]:
         absent = set(REQUIRED_COLUMNS) - set(rows.fieldnames or ())
         if absent:
             raise ValueError(f"manifest {manifest} lacks the columns {sorted(absent)}")
-        films = tuple(_film(row, manifest, rows.line_num) for row in rows)
+        truth = _truth_columns(rows.fieldnames or (), manifest)
+        films = tuple(
+            _film(row, truth, f"line {rows.line_num} of {manifest}", manifest.parent)
+            for row in rows
+        )
     _check_files_exist(films)
     return films
 
 
-def _film(row: dict[str, str], manifest: Path, line: int) -> Film:
-    where = f"line {line} of {manifest}"
-    for column in REQUIRED_COLUMNS:
+def _truth_columns(columns: Sequence[str], manifest: Path) -> tuple[str, ...]:
+    """Return the columns that say what is true of a film: `label`, or those of its findings."""
+    findings = tuple(column for column in columns if column.startswith(FINDING))
+    if ("label" in columns) == bool(findings):
+        raise ValueError(
+            f"manifest {manifest} must have either a column 'label' or columns '{FINDING}<Name>', "
+            f"not {'both' if findings else 'neither'}"
+        )
+    if FINDING in findings or len(set(findings)) < len(findings):
+        raise ValueError(f"manifest {manifest} must name each finding once: {findings}")
+    return findings or ("label",)
+
+
+def _film(row: dict[str, str], truth: tuple[str, ...], where: str, folder: Path) -> Film:
+    has_label = truth == ("label",)
+    for column in (*REQUIRED_COLUMNS, *(truth if has_label else ())):
         if not row[column]:
             raise ValueError(f"{where}: column {column!r} must not be empty")
     if row["split"] not in get_args(Split):
         raise ValueError(f"{where}: split must be train, val or test, not {row['split']!r}")
     return Film(
-        path=manifest.parent / row["path"],
-        label=row["label"],
+        path=folder / row["path"],
+        label=row["label"] if has_label else None,
         patient_id=row["patient_id"],
         group_id=row.get("group_id") or row["patient_id"],
         source=row.get("source") or "unknown",
         split=row["split"],  # type: ignore[arg-type]  # checked above
+        findings=() if has_label else tuple(_finding(row, column, where) for column in truth),
     )
+
+
+def _finding(row: dict[str, str], column: str, where: str) -> tuple[str, bool | None]:
+    if row[column] not in VALUES:
+        raise ValueError(f"{where}: {column!r} must be 1, 0 or empty, not {row[column]!r}")
+    return column.removeprefix(FINDING), VALUES[row[column]]
 
 
 def _check_files_exist(films: Iterable[Film]) -> None:
@@ -89,9 +127,20 @@ def of_split(films: Iterable[Film], split: Split) -> tuple[Film, ...]:
     return chosen
 
 
+def task_of(films: Iterable[Film]) -> Task:
+    """Return what the manifest asks for: `multilabel` where its films have findings."""
+    return "multilabel" if any(film.findings for film in films) else "multiclass"
+
+
 def class_names(films: Iterable[Film]) -> tuple[str, ...]:
-    """Return the labels in alphabetical order: the order of the logits."""
-    return tuple(sorted({film.label for film in films}))
+    """Return the names of the logits, in their order.
+
+    They are the labels in alphabetical order, or the findings in the order of their columns.
+    """
+    films = tuple(films)
+    if task_of(films) == "multilabel":
+        return tuple(name for name, _ in films[0].findings)
+    return tuple(sorted({film.label for film in films if film.label}))
 
 
 def manifest_sha256(manifest: Path) -> str:

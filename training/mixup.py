@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.loss import CrossEntropy
+from training.objective import Objective
 
 
 class Mixture(NamedTuple):
@@ -32,12 +32,12 @@ class Mixture(NamedTuple):
             pixels, targets, partner_targets = (tensor[start : start + size] for tensor in self[:3])
             yield Mixture(pixels, targets, partner_targets, self.share)
 
-    def total(self, loss: CrossEntropy, logits: Tensor) -> Tensor:
+    def total(self, objective: Objective, logits: Tensor) -> Tensor:
         """Return the sum of the loss over films, mixed as their pixels are."""
-        own = loss.total(logits, self.targets)
+        own = objective.total(logits, self.targets)
         if self.share == 1:
             return own
-        return self.share * own + (1 - self.share) * loss.total(logits, self.partner_targets)
+        return self.share * own + (1 - self.share) * objective.total(logits, self.partner_targets)
 
 
 def mixture(pixels: Tensor, targets: Tensor, *, alpha: float, seed: int, step: int) -> Mixture:

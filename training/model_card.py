@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -29,7 +29,7 @@ def model_card(
     spec: NetworkSpec,
     *,
     answers: Explanation,
-    targets: Int[np.ndarray, " films"],
+    truth: Float[np.ndarray, "films classes"],
     temperature: float,
     golden: Golden,
     data: TrainingData,
@@ -41,13 +41,13 @@ def model_card(
         config: How it was trained.
         spec: Which network it is.
         answers: Its explanations of val films.
-        targets: Those films' class numbers.
+        truth: 1 where a class or finding is there, 0 where not, not a number where unknown.
         temperature: Fitted on them.
         golden: An input with its outputs.
         data: Which films taught it.
         backprop_report_sha256: Hash of the report on its gradients by hand.
     """
-    probabilities = calibrated(answers.logits.numpy(), temperature)
+    probabilities = calibrated(answers.logits.numpy(), temperature, task=spec.task)
     distance = answers.distance.numpy()
     return ModelCard(
         **spec.model_dump(),
@@ -55,10 +55,10 @@ def model_card(
         version=config.version,
         temperature=temperature,
         decision_thresholds=tuple(
-            youden_threshold(probabilities[:, number], targets == number)
-            for number in range(len(spec.class_names))
+            youden_threshold(scores[~np.isnan(there)], there[~np.isnan(there)] == 1)
+            for scores, there in zip(probabilities.T, truth.T, strict=True)
         ),
-        evidence_scale=evidence_scale(answers.evidence, targets),
+        evidence_scale=evidence_scale(answers.evidence, truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
         golden=golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
@@ -73,14 +73,14 @@ def model_card(
 
 def evidence_scale(
     evidence: Float[Tensor, "films classes grid_rows grid_columns"],
-    targets: Int[np.ndarray, " films"],
+    truth: Float[np.ndarray, "films classes"],
 ) -> float:
-    """Return the 99th percentile of positive evidence of the true class.
+    """Return the 99th percentile of positive evidence of what is there: true class, or findings.
 
     Raises:
         ValueError: There is no positive evidence at all: the network has learnt nothing.
     """
-    of_true_class = evidence.numpy()[np.arange(len(targets)), targets]
+    of_true_class = evidence.numpy()[truth == 1]
     positive = of_true_class[of_true_class > 0]
     if not positive.size:
         raise ValueError("no val film has positive evidence of its class: train for longer")

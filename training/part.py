@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.dataset import FilmDataset
+from training.dataset import FilmDataset, Sample
 from training.feature_cache import FeatureDataset
 
 
-class Part(Dataset[tuple[Tensor, int]]):
+class Part(Dataset[Sample]):
     """What a training reads of a data set, without the others being computed again.
 
     Attributes:
@@ -49,7 +48,7 @@ class Part(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.films)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> Sample:
         """Return what the whole does, with this part's class number; past the last, a copy."""
         copy, film = divmod(index, len(self))
         pixels, _ = self.whole[copy * len(self.whole) + self.films[film]]

@@ -18,7 +18,7 @@ def draw_curves(history: Sequence[Mapping[str, float | int]], file: Path) -> Non
     figure = Figure(figsize=(12, 3.5), layout="constrained")
     epochs = [record["epoch"] + 1 for record in history]
     for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name in names:
+        for name in (name for name in names if name in history[0]):
             axes.plot(epochs, [record[name] for record in history], label=name, marker=".")
         axes.set(title=title, xlabel="epoch")
         axes.legend()

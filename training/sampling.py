@@ -8,10 +8,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from training.config import Sampling
+from training.dataset import Targets
 
 
 def epoch_order(
-    targets: Sequence[int], sources: Sequence[str], *, sampling: Sampling, seed: int, epoch: int
+    targets: Targets, sources: Sequence[str], *, sampling: Sampling, seed: int, epoch: int
 ) -> list[int]:
     """Return as many film numbers as there are films, in the order of one epoch.
 

@@ -32,13 +32,25 @@ def check_classes(films: Iterable[Film]) -> None:
     """Refuse films with a class that cannot be learnt, or on which nothing can be chosen.
 
     Raises:
-        ValueError: A class is absent from train or val.
+        ValueError: A class, or a value (1, 0) of a finding, is absent from train or val.
     """
     films = tuple(films)
+    wanted = _truths(films) | {
+        f"{name}={value}" for film in films for name, _ in film.findings for value in (0, 1)
+    }
     for split in ("train", "val"):
-        absent = {film.label for film in films} - {f.label for f in films if f.split == split}
+        absent = wanted - _truths(film for film in films if film.split == split)
         if absent:
             raise ValueError(f"no film of the classes {sorted(absent)} is in {split}")
+
+
+def _truths(films: Iterable[Film]) -> set[str]:
+    """Return all that is known of some film: its label, or `<finding>=<0 or 1>`."""
+    known: set[str] = set()
+    for film in films:
+        known |= {film.label} if film.label else set()
+        known |= {f"{name}={value:d}" for name, value in film.findings if value is not None}
+    return known
 
 
 def split_sha256(films: Iterable[Film]) -> str:

@@ -12,18 +12,18 @@ import torch
 from jaxtyping import UInt8
 
 from models import local_contrast
-from models.card import NetworkSpec, TrainingData
+from models.card import NetworkSpec, Task, TrainingData
 from models.checkpoint import save_checkpoint
 from models.networks import draw
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from models.seam import Network
 from training.augmentation import augmentation
 from training.config import STRIDE, Config, NetworkConfig, read_config
-from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.dataset import FilmDataset, decoded_films, film_targets
 from training.event_log import event_log
 from training.feature_cache import feature_cache
 from training.loop import EpochRecord, TrainingRun
-from training.manifest import Film, class_names, of_split, read_manifest
+from training.manifest import Film, class_names, of_split, read_manifest, task_of
 from training.plots import draw_curves
 from training.split import check_classes, check_split, training_data
 
@@ -140,7 +140,7 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     films = checked_films(config)
     _claim(folder, config, training_data(films, config))
     train_films, val_films, names = datasets(config, films)
-    network, spec = starting_network(config, train_films, names)
+    network, spec = starting_network(config, train_films, names, task=task_of(films))
     loop = training_run(config, folder, network.to(device), train_films, val_films)
     if folder.state.is_file():
         loop.restore(folder.state)
@@ -190,16 +190,16 @@ def datasets(
     )
     train_set = FilmDataset(
         train_pixels,
-        class_numbers(train_films, names),
+        film_targets(train_films, names),
         sources=[film.source for film in train_films],
         augmentation=augmentation(config.augmentation),
         seed=config.training.seed,
     )
-    return train_set, FilmDataset(val_pixels, class_numbers(val_films, names)), names
+    return train_set, FilmDataset(val_pixels, film_targets(val_films, names)), names
 
 
 def starting_network(
-    config: Config, films: FilmDataset, names: tuple[str, ...]
+    config: Config, films: FilmDataset, names: tuple[str, ...], *, task: Task = "multiclass"
 ) -> tuple[Network, NetworkSpec]:
     """Return the network before training, on the films whose pixels it may be normalised by."""
     wanted = config.network
@@ -226,6 +226,7 @@ def starting_network(
         head=wanted.head,
         read_out=wanted.read_out,
         class_names=names,
+        task=task,
         image_size=wanted.image_size,
         resize_mode=wanted.resize_mode,
         crop_pct=wanted.crop_pct,
@@ -287,11 +288,13 @@ def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
 
 
 def _sentence(record: EpochRecord) -> str:
-    return (
+    sentence = (
         f"epoch {record['epoch'] + 1:3.0f}: train loss {record['train_loss']:.3f}, "
-        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}, "
-        f"balanced accuracy {record['val_balanced_accuracy']:.3f}"
+        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}"
     )
+    if "val_balanced_accuracy" not in record:  # multi-label: no class is the predicted one
+        return sentence
+    return f"{sentence}, balanced accuracy {record['val_balanced_accuracy']:.3f}"
 
 
 def _say(sentence: str) -> None:

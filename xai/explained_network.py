@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.card import Task
 from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
@@ -18,7 +19,7 @@ class Explanation(NamedTuple):
 
     Attributes:
         logits: One per class.
-        probabilities: Softmax of logits / temperature.
+        probabilities: Softmax (multi-class) or sigmoid (multi-label) of logits / temperature.
         evidence: Logits per position that argue for (or, negative, against) each class.
         distance: How unlike the training films; larger is less alike.
     """
@@ -33,10 +34,11 @@ class Distance(nn.Module):
     """Distance of pooled features from the nearest class of training films.
 
     Square root of the smallest class-conditional Mahalanobis distance with one shared covariance.
+    Films with findings have no class: one mean stands for all of them.
 
     Attributes:
         whitening: Matrix W with W^T W = inverse of the covariance.
-        whitened_means: W times the mean features of each class.
+        whitened_means: W times the mean features of each class, or of all films.
 
     Source:
         Lee et al. 2018, arXiv:1807.03888, equation 2.
@@ -65,17 +67,26 @@ class ExplainedNetwork(nn.Module):
     """A network with its backward pass to the target layer written out as forward arithmetic.
 
     Attributes:
-        grad_cam: The classifier, its head centred, and its way back.
+        grad_cam: The classifier (its head centred, where it is multi-class), and its way back.
         distance: Measures how unlike the training films a film is.
-        temperature: Divides the logits before the softmax.
+        temperature: Divides the logits before the softmax or the sigmoid.
+        task: Which of the two: `multiclass` is softmax, `multilabel` is sigmoid.
     """
 
     temperature: Tensor
 
-    def __init__(self, network: Network, distance: Distance, *, temperature: float) -> None:
+    def __init__(
+        self,
+        network: Network,
+        distance: Distance,
+        *,
+        temperature: float,
+        task: Task = "multiclass",
+    ) -> None:
         super().__init__()
         self.grad_cam = grad_cam(network)
         self.distance = distance
+        self.task = task
         self.register_buffer("temperature", torch.tensor(temperature))
 
     @property
@@ -88,9 +99,10 @@ class ExplainedNetwork(nn.Module):
         seam = self.network.seam(pixels)
         logits, channel_weights = self.grad_cam(seam)
         activations = self.network.on_grid(seam.activations)
+        scaled = logits / self.temperature
         return Explanation(
             logits=logits,
-            probabilities=torch.softmax(logits / self.temperature, dim=1),
+            probabilities=scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(dim=1),
             evidence=class_evidence(activations, channel_weights),
             distance=self.distance(activations.mean(dim=(2, 3))),
         )

@@ -15,6 +15,13 @@ export function showFindings(container, answer, { selected, onSelect }) {
   container.classList.toggle("undecided", !answer.in_distribution);
 }
 
+/** Returns the predicted class; or the most probable finding, those called before others. */
+export function foremostClass({ predicted_class: predicted, findings }) {
+  const before = (one, other) =>
+    one.decision === other.decision ? one.probability > other.probability : one.decision;
+  return predicted ?? findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
+}
+
 function findingChoice(finding, answer, { selected, onSelect }) {
   const radio = element("input", {
     type: "radio",

@@ -5,7 +5,7 @@ import { ExplanationView } from "./explanation_view.js";
 import { showFacts } from "./facts_view.js";
 import { FilmView } from "./film_view.js";
 import { offerSamples, takeFiles } from "./film_picker.js";
-import { showFindings } from "./findings_view.js";
+import { foremostClass, showFindings } from "./findings_view.js";
 import { showProblem } from "./problem_view.js";
 import { Progress } from "./progress.js";
 import * as strings from "./strings.js";
@@ -122,7 +122,8 @@ function showAnswer(picture, answer, { force }) {
   original.showFilm(picture);
   overlay.showFilm(picture);
   showFacts(at("facts"), answer);
-  const selected = answer.predicted_class;
+  at("findings-hint").textContent = strings.findingsHint(answer);
+  const selected = foremostClass(answer);
   showFindings(at("findings"), answer, { selected, onSelect: select });
   explanationView.reset({ forced: force, drawing: state.drawing });
   select(selected);

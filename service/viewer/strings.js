@@ -54,9 +54,6 @@ export const page = {
   original: "Film",
   overlay: "Film with evidence",
   findings: "Findings",
-  findingsHint:
-    "Choose a class to see its evidence. Each is decided on its own, at the white mark: " +
-    "several may be called, or none.",
   map: "Evidence map",
   opacity: "Opacity",
   legendNone: "0",
@@ -74,6 +71,17 @@ export const samples = {
 /** Returns what stands under a sample while it is looked at. */
 export function sampleName(key) {
   return `${samples[key]}: a drawing, not a patient`;
+}
+
+/** Returns how the findings of an answer are to be read; a multi-label one predicts no class. */
+export function findingsHint({ predicted_class: predicted }) {
+  const hint =
+    "Choose a class to see its evidence. Each is decided on its own, at the white mark: " +
+    "several may be called, or none.";
+  const independent =
+    " Each probability stands for itself: findings do not exclude each other, and their " +
+    "probabilities do not add up to 100\u202f%.";
+  return predicted === null ? hint + independent : hint;
 }
 
 export const decision = {

@@ -13,6 +13,19 @@ def test_the_temperature_that_was_put_in_is_found() -> None:
     assert fitted_temperature(logits * 2.5, targets) == pytest.approx(2.5, rel=0.05)
 
 
+def test_the_temperature_of_findings_is_found_among_the_known_ones() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, (20_000, 3))
+    findings = (random.random(logits.shape) < calibrated(logits, 1.0, task="multilabel")) * 1.0
+    findings[random.random(logits.shape) < 0.3] = np.nan
+    assert fitted_temperature(logits * 2.5, findings) == pytest.approx(2.5, rel=0.05)
+
+
+def test_probabilities_of_findings_are_sigmoids_each_for_itself() -> None:
+    (probabilities,) = calibrated(np.array([[0.0, 2.0, -2.0]]), 2.0, task="multilabel")
+    assert probabilities == pytest.approx([0.5, 0.731059, 0.268941], abs=1e-6)
+
+
 def test_calibration_keeps_the_order_and_sums_to_one() -> None:
     logits = np.array([[3.0, 1.0, -2.0]])
     probabilities = calibrated(logits, 3.0)

@@ -11,10 +11,10 @@ from torch import Tensor
 from models.chest_cnn import ChestCNN
 from tests.small_networks import SETTINGS, SMALL, SmallViTB16, small_network
 from training.config import TrainingConfig
-from training.dataset import FilmDataset, class_numbers
+from training.dataset import FilmDataset, Targets, class_numbers
 from training.loop import TrainingRun, predicted_logits
-from training.loss import class_weights
 from training.manifest import Film
+from training.objective import class_weights
 
 
 def run(**changes: object) -> TrainingRun:
@@ -25,10 +25,10 @@ def run(**changes: object) -> TrainingRun:
     return TrainingRun(ChestCNN(classes=2, mean=0.5, std=0.3), config, films, films)
 
 
-def trained(name: str, **changes: object) -> dict[str, Tensor]:
+def trained(name: str, targets: Targets = (0, 1, 2, 3) * 2, **changes: object) -> dict[str, Tensor]:
     """Return all weights and statistics of a small network after two epochs in float64."""
     random = np.random.default_rng(0)
-    films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1, 2, 3] * 2)
+    films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), targets)
     config = TrainingConfig.model_validate(
         {"epochs": 2, "batch_size": 4, "precision": "float64", "label_smoothing": 0.1} | changes
     )
@@ -36,6 +36,28 @@ def trained(name: str, **changes: object) -> dict[str, Tensor]:
     torch.manual_seed(1)
     assert len(list(training.epochs())) == 2
     return dict(training.network.state_dict())
+
+
+FINDINGS = np.random.default_rng(2).choice([0, 1, np.nan], (8, 4)).astype(np.float32)
+FINDINGS[:2] = [[0], [1]]
+
+
+@pytest.mark.parametrize("name", ["chest_cnn", "vit_b16 token"])
+def test_two_epochs_by_hand_give_the_weights_of_autograd_for_findings(name: str) -> None:
+    manual = trained(name, FINDINGS, gradients="manual")
+    torch.testing.assert_close(manual, trained(name, FINDINGS), rtol=0, atol=1e-6)
+    start = small_network(name, size=(32, 32)).float().double().head.weight
+    assert (manual["head.weight"] - start).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("gradients", ["manual", "autograd"])
+def test_a_finding_that_nobody_knows_teaches_nothing(gradients: str) -> None:
+    unknown = np.where(np.arange(4) == 2, np.nan, FINDINGS).astype(np.float32)
+    settings = {"gradients": gradients, "class_weights": "none", "weight_decay": 0.0}
+    head = trained("chest_cnn", unknown, **settings)["head.weight"]
+    start = small_network("chest_cnn", size=(32, 32)).float().double().head.weight
+    assert torch.equal(head[2], start[2])
+    assert not torch.equal(head[1], start[1])
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from training.manifest import class_names, of_split, read_manifest
-from training.split import check_split, split_sha256
+from training.dataset import film_targets
+from training.manifest import class_names, of_split, read_manifest, task_of
+from training.split import check_classes, check_split, split_sha256
 
 
 def written(folder: Path, *rows: str, header: str = "path,label,patient_id,split") -> Path:
@@ -40,6 +42,69 @@ def test_group_and_source_are_read_where_given(tmp_path: Path) -> None:
 def test_a_faulty_row_is_refused_with_its_fault(tmp_path: Path, row: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         read_manifest(written(tmp_path, row))
+
+
+FINDINGS = "path,patient_id,split,finding:Pleural Effusion,finding:Edema"
+
+
+def test_findings_are_there_or_not_or_unknown(tmp_path: Path) -> None:
+    films = read_manifest(
+        written(tmp_path, "a.png,p1,train,1,", "b.png,p2,val,0,1", header=FINDINGS)
+    )
+    assert films[0].label is None
+    assert films[0].findings == (("Pleural Effusion", True), ("Edema", None))
+    assert films[1].findings == (("Pleural Effusion", False), ("Edema", True))
+    assert task_of(films) == "multilabel"
+
+
+def test_findings_keep_the_order_of_their_columns(tmp_path: Path) -> None:
+    films = read_manifest(written(tmp_path, "a.png,p1,train,1,0", header=FINDINGS))
+    assert class_names(films) == ("Pleural Effusion", "Edema")
+
+
+def test_a_model_of_findings_reads_its_own_columns_in_its_own_order(tmp_path: Path) -> None:
+    films = read_manifest(
+        written(tmp_path, "a.png,p1,train,1,", "b.png,p2,val,0,1", header=FINDINGS)
+    )
+    targets = film_targets(films, ("Edema", "Pleural Effusion"))
+    np.testing.assert_array_equal(targets, [[np.nan, 1], [1, 0]])
+    with pytest.raises(ValueError, match=r"no columns of the findings \['Hernia'\]"):
+        film_targets(films, ("Edema", "Hernia"))
+
+
+@pytest.mark.parametrize("value", ["-1", "1.0", "yes", " "])
+def test_another_value_of_a_finding_is_refused_with_its_line(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ValueError, match=f"line 2 .*'finding:Edema' must be .* not '{value}'"):
+        read_manifest(written(tmp_path, f"a.png,p1,train,1,{value}", header=FINDINGS))
+
+
+def test_a_row_that_ends_before_its_findings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"line 2 .*'finding:Edema' must be .* not None"):
+        read_manifest(written(tmp_path, "a.png,p1,train,1", header=FINDINGS))
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        ("label,finding:Edema", "not both"),
+        ("view", "not neither"),
+        ("finding:Edema,finding:Edema", "name each finding once"),
+        ("finding:", "name each finding once"),
+    ],
+)
+def test_films_have_either_labels_or_named_findings(
+    tmp_path: Path, columns: str, fault: str
+) -> None:
+    with pytest.raises(ValueError, match=fault):
+        read_manifest(written(tmp_path, header=f"path,patient_id,split,{columns}"))
+
+
+def test_a_finding_that_val_never_shows_is_refused(tmp_path: Path) -> None:
+    rows = ("a.png,p1,train,1,0", "a.png,p1,train,0,1", "b.png,p2,val,1,0", "b.png,p2,val,,1")
+    with pytest.raises(
+        ValueError, match=r"no film of the classes \['Pleural Effusion=0'\] is in val"
+    ):
+        check_classes(read_manifest(written(tmp_path, *rows, header=FINDINGS)))
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from training.metrics import (
     class_auroc,
     confusion,
     expected_calibration_error,
+    finding_auroc,
     macro_auroc,
+    macro_finding_auroc,
     with_interval,
 )
 
@@ -30,6 +32,44 @@ def test_auroc_equals_scikit_learns_ties_included() -> None:
     probabilities = np.stack([1 - scores, scores], axis=1)
     expected = roc_auc_score(targets, scores)
     assert class_auroc(probabilities, targets, number=1) == pytest.approx(expected)
+
+
+def drawn_findings(films: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores and findings of which a third is unknown; the last is known to be nowhere."""
+    random = np.random.default_rng(0)
+    findings = random.choice([0, 1, np.nan], (films, 3))
+    findings[:, 2] = np.where(findings[:, 2] == 1, 0, findings[:, 2])
+    return 0.3 * np.nan_to_num(findings, nan=5) + random.random((films, 3)), findings
+
+
+def test_aurocs_of_findings_are_those_of_the_films_where_they_are_known() -> None:
+    scores, findings = drawn_findings()
+    expected = []
+    for number in (0, 1):
+        known = ~np.isnan(findings[:, number])
+        expected.append(roc_auc_score(findings[known, number], scores[known, number]))
+        assert finding_auroc(scores, findings, number=number) == pytest.approx(expected[-1])
+    assert macro_finding_auroc(scores, findings) == pytest.approx(np.mean(expected))
+
+
+def test_without_a_finding_that_differs_there_is_no_macro_auroc() -> None:
+    scores, findings = drawn_findings()
+    with pytest.raises(ValueError, match="both 0 and 1"):
+        macro_finding_auroc(scores[:, 2:], findings[:, 2:])
+
+
+def test_resamples_without_a_rare_finding_are_left_out_of_its_interval() -> None:
+    scores, findings = drawn_findings(60)
+    findings[:, 0] = 0
+    findings[:2, 0] = 1
+    found = with_interval(
+        macro_finding_auroc,
+        scores,
+        findings,
+        groups=[str(film) for film in range(60)],
+        resamples=200,
+    )
+    assert found.low < found.estimate < found.high
 
 
 def test_balanced_accuracy_is_the_mean_recall() -> None:

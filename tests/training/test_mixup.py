@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from training.loss import CrossEntropy
 from training.mixup import Mixture, mixture
+from training.objective import Multiclass
 
 PIXELS = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.tensor([0, 1, 2, 0, 1, 2])
@@ -30,11 +30,11 @@ def test_the_loss_is_the_mix_computed_by_hand() -> None:
     films = Mixture(PIXELS[:1], torch.tensor([0]), torch.tensor([2]), share=0.25)
     normaliser = math.log(math.e + 1 + 1 / math.e)
     expected = 0.25 * (normaliser - 1) + 0.75 * (normaliser + 1)
-    assert films.total(CrossEntropy(torch.ones(3)), logits).item() == pytest.approx(expected)
+    assert films.total(Multiclass(torch.ones(3)), logits).item() == pytest.approx(expected)
 
 
 def test_parts_add_up_to_the_whole() -> None:
-    loss = CrossEntropy(torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1)
+    loss = Multiclass(torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1)
     films, logits = mixed(), torch.randn(6, 3)
     parts = zip(films.split(4), logits.split(4), strict=True)
     total = sum(part.total(loss, own) for part, own in parts)
@@ -43,7 +43,7 @@ def test_parts_add_up_to_the_whole() -> None:
 
 def test_total_by_weight_is_the_weighted_mean_of_pytorch() -> None:
     weights, logits = torch.tensor([1.0, 2.0, 0.5]), torch.randn(6, 3)
-    loss = CrossEntropy(weights, label_smoothing=0.1)
+    loss = Multiclass(weights, label_smoothing=0.1)
     expected = cross_entropy(logits, TARGETS, weight=weights, label_smoothing=0.1)
     torch.testing.assert_close(loss.total(logits, TARGETS) / loss.weight(TARGETS), expected)
 

@@ -32,6 +32,13 @@ def test_a_class_mean_is_at_distance_zero(features: np.ndarray) -> None:
     assert fitted_distance(features, TARGETS)(mean[None]).item() == pytest.approx(0, abs=1e-3)
 
 
+def test_films_with_findings_are_measured_from_the_mean_of_all(features: np.ndarray) -> None:
+    findings = np.random.default_rng(0).choice([0, 1, np.nan], (400, 2))
+    distance = fitted_distance(features, findings)
+    assert distance(torch.tensor(features.mean(axis=0))[None]).item() == pytest.approx(0, abs=1e-3)
+    assert len(distance.whitened_means) == 1
+
+
 def test_larger_is_less_alike(features: np.ndarray) -> None:
     distance = fitted_distance(features, TARGETS)
     steps = torch.tensor([[0.0, 0.0, z] for z in (0.0, 1.0, 5.0, 50.0)])

@@ -15,6 +15,7 @@ from training import backprop_report, verify_backprop
 from training.backprop_report import BackpropReport, NetworkReport, verified
 from training.gradient_proofs import is_zero_by_mathematics, parts, relative_errors
 from training.gradients import by_autograd, by_hand
+from training.objective import Multiclass
 
 SIZE = (32, 48)
 
@@ -46,6 +47,13 @@ def test_all_is_well_with_every_network(name: str) -> None:
     assert report.largest_error < 1e-9
     assert report.loss_difference < 1e-9
     assert len(report.losses_by_hand) == len(report.losses_by_autograd) == 10
+
+
+def test_all_is_well_with_the_loss_of_findings() -> None:
+    network = small_network("chest_cnn").float()
+    report = verified("findings", network, image_size=SIZE, task="multilabel", rounds=1)
+    assert report.faults == ()
+    assert report.losses_by_hand != report_on("chest_cnn").losses_by_hand
 
 
 def test_every_parameter_is_counted_and_every_layer_named() -> None:
@@ -159,8 +167,9 @@ def test_every_gradient_at_full_size_equals_autograd(
     torch.manual_seed(7)
     network = verify_backprop.drawn_at_random(verify_backprop.NETWORKS[name](5)).double()
     film = torch.rand(1, 1, 224, 224, dtype=torch.float64)
+    objective = Multiclass(torch.ones(5))
     seen, expected = (
-        parts(gradients_of(network, film, torch.tensor([3])).gradients)
+        parts(gradients_of(network, film, torch.tensor([3]), objective=objective).gradients)
         for gradients_of in (by_hand, by_autograd)
     )
     assert max(relative_errors(seen, expected).values()) < 1e-9

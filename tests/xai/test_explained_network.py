@@ -47,6 +47,14 @@ def test_probabilities_use_the_temperature(network: ExplainedNetwork) -> None:
     assert torch.allclose(explanation.probabilities, expected)
 
 
+def test_probabilities_of_findings_are_sigmoids(network: ExplainedNetwork) -> None:
+    findings = ExplainedNetwork(
+        network.network, network.distance, temperature=2.0, task="multilabel"
+    )
+    explanation = findings.double()(PIXELS)
+    assert torch.allclose(explanation.probabilities, torch.sigmoid(explanation.logits / 2.0))
+
+
 def test_distance_is_that_of_the_nearest_class(network: ExplainedNetwork) -> None:
     pooled = network.network.features(PIXELS).mean(dim=(2, 3))
     assert torch.allclose(network(PIXELS).distance, pooled.norm(dim=1))
