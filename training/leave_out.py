@@ -39,8 +39,7 @@ Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
 
 WITHOUT: Mapping[str, Mapping[str, Mapping[str, object]]] = {
-    "central crop": {"network": {"crop_pct": 1.0}},
-    "local contrast": {"network": {"local_contrast": None}},
+    "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
         "augmentation": dict.fromkeys(AugmentationConfig.model_fields, 0),
         "training": {"cache_copies": 1},

@@ -192,9 +192,8 @@ class TrainingRun:
 
     def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""
-        enabled = self.config.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            return predicted_logits(self._from_entry(self.averaged_network), films)
+        network = self._from_entry(self.averaged_network)
+        return predicted_logits(network, films, autocast=self.config.precision == "bfloat16")
 
     def save(self, file: Path) -> None:
         """Write all that `restore` needs; a kill while writing leaves the former file whole."""
@@ -229,11 +228,13 @@ def _channels_last(pixels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predicted_logits(
-    network: nn.Module, films: Films, *, batch_size: int = 64
+    network: nn.Module, films: Films, *, batch_size: int = 64, autocast: bool = False
 ) -> Float[Tensor, "films classes"]:
     """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
     network.eval()
     weight = next(network.parameters())
-    return torch.cat(
-        [network(pixels.to(weight)).float().cpu() for pixels, _ in DataLoader(films, batch_size)]
-    )
+    logits = []
+    for pixels, _ in DataLoader(films, batch_size):
+        with torch.autocast(weight.device.type, torch.bfloat16, enabled=autocast):
+            logits.append(network(pixels.to(weight)).float().cpu())
+    return torch.cat(logits)

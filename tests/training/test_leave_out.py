@@ -125,16 +125,16 @@ def test_a_class_of_one_origin_drops_out_with_its_reason(manifest: Path) -> None
 def test_measures_are_added_one_by_one_until_it_is_the_recipe(manifest: Path) -> None:
     whole = recipe(manifest)
     recipes = measures_added(whole)
-    assert list(recipes) == ["plain", "+ central crop", "+ local contrast", "+ augmentation"]
+    assert list(recipes) == ["plain", "+ crop and local contrast", "+ augmentation"]
     assert recipes["plain"].network.crop_pct == 1.0
     assert set(recipes["plain"].augmentation.model_dump().values()) == {0}
-    assert recipes["+ local contrast"].network == whole.network
+    assert recipes["+ crop and local contrast"].network == whole.network
     assert recipes["+ augmentation"] == whole
 
 
 def test_a_measure_that_is_not_taken_is_passed_over(manifest: Path) -> None:
-    uncropped = without(recipe(manifest), ["central crop"])
-    assert "+ central crop" not in measures_added(uncropped)
+    as_it_is = without(recipe(manifest), ["crop and local contrast"])
+    assert list(measures_added(as_it_is)) == ["plain", "+ augmentation"]
 
 
 def test_every_augmentation_is_off_at_zero() -> None:
@@ -144,7 +144,7 @@ def test_every_augmentation_is_off_at_zero() -> None:
 def test_scores_found_in_the_folder_are_not_computed_again(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = without(recipe(manifest), ["augmentation", "local contrast", "central crop"])
+    plain = without(recipe(manifest), ["augmentation", "crop and local contrast"])
     first = left_out_recipe("plain", plain, tmp_path, device="cpu")
     monkeypatch.delattr("training.leave_out.pooled_scores")
     assert left_out_recipe("plain", plain, tmp_path, device="cpu") == first
