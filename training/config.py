@@ -151,6 +151,8 @@ class TrainingConfig(Record):
         label_smoothing: Share of the target spread over all classes.
         class_weights: `balanced` weighs a class by the inverse of its number of films.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
+        gradient_flow_every: Steps from one sample of the gradient flow to the next (see
+            `training.gradient_flow`); 0 takes none, as must be where gradients are `manual`.
         precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
             for comparisons.
         seed: Draws the weights, the order and the augmentation.
@@ -167,11 +169,22 @@ class TrainingConfig(Record):
     label_smoothing: Fraction = 0.0
     class_weights: Literal["balanced", "none"] = "balanced"
     model_ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    gradient_flow_every: Annotated[int, Field(ge=0)] = 25
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     seed: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _manual_gradients_are_not_sampled(cls, fields: dict[str, object]) -> dict[str, object]:
+        return ({"gradient_flow_every": 0} if fields.get("gradients") == "manual" else {}) | fields
+
     @model_validator(mode="after")
     def _manual_gradients_are_plain(self) -> "TrainingConfig":
+        if self.gradients == "manual" and self.gradient_flow_every:
+            raise ValueError(
+                "gradient_flow_every must be 0 where gradients are manual: it listens to autograd, "
+                "which then computes nothing"
+            )
         if self.gradients == "manual" and self.precision == "bfloat16":
             raise ValueError("precision must be float32 or float64 where gradients are manual")
         if self.gradients == "autograd" and self.grad_checkpointing:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from models.seam import Network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset
+from training.gradient_flow import GradientFlow
 from training.gradients import by_hand
 from training.metrics import balanced_accuracy, macro_auroc
 from training.schedule import learning_rate_factor
@@ -54,6 +55,7 @@ class TrainingRun:
             param_groups_weight_decay(self.network, self.config.weight_decay),
             lr=self.config.learning_rate,
         )
+        self.gradient_flow = GradientFlow(self.network, every=self.config.gradient_flow_every)
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
         self.steps_per_epoch = -(-len(self.train) // self.config.batch_size)
         weights = class_weights(self.train.targets, self.config)
@@ -100,9 +102,10 @@ class TrainingRun:
         self.optimiser.zero_grad()
         pixels = pixels.to(self.dtype).contiguous(memory_format=torch.channels_last)
         is_manual = self.config.gradients == "manual"
-        loss = (self._backward_by_hand if is_manual else self._backward)(pixels, targets)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
-        self.optimiser.step()
+        with self.gradient_flow.sampled(step):
+            loss = (self._backward_by_hand if is_manual else self._backward)(pixels, targets)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
+            self.optimiser.step()
         self._average.update(self.network, step)
         return loss.item()
 
@@ -160,6 +163,7 @@ class TrainingRun:
             "averaged_network": self.averaged_network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "history": self.history,
+            "gradient_flow": self.gradient_flow.state(),
         }
         unfinished = file.with_suffix(".unfinished")
         torch.save(state, unfinished)
@@ -172,6 +176,7 @@ class TrainingRun:
         self.averaged_network.load_state_dict(state["averaged_network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.history = state["history"]
+        self.gradient_flow.restore(state["gradient_flow"])
 
 
 def epoch_order(films: int, *, seed: int, epoch: int) -> list[int]:
