@@ -215,6 +215,8 @@ class TrainingConfig(Record):
         cache_dtype: Of the numbers on disk.
         cache_folder: Where they lie; by default `features` in the run folder.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
+        gradient_flow_every: Steps from one sample of the gradient flow to the next (see
+            `training.gradient_flow`); 0 takes none, as must be where gradients are `manual`.
         precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
             for comparisons.
         torchcompile: Compile the network with `torch.compile`.
@@ -244,6 +246,7 @@ class TrainingConfig(Record):
     cache_dtype: Literal["float16", "float32"] = "float16"
     cache_folder: Path | None = None
     model_ema_decay: Rate = 0.99
+    gradient_flow_every: NonNegativeInt = 25
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     torchcompile: bool = False
     log: Log = "none"
@@ -282,8 +285,18 @@ class TrainingConfig(Record):
             raise ValueError("cache_copies must be 1 where cache_features is false")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _manual_gradients_are_not_sampled(cls, fields: dict[str, object]) -> dict[str, object]:
+        return ({"gradient_flow_every": 0} if fields.get("gradients") == "manual" else {}) | fields
+
     @model_validator(mode="after")
     def _manual_gradients_are_plain(self) -> "TrainingConfig":
+        if self.gradients == "manual" and self.gradient_flow_every:
+            raise ValueError(
+                "gradient_flow_every must be 0 where gradients are manual: it listens to autograd, "
+                "which then computes nothing"
+            )
         if self.gradients == "manual" and self.precision == "bfloat16":
             raise ValueError("precision must be float32 or float64 where gradients are manual")
         for name in ("mixup", "torchcompile", "cache_features"):

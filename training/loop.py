@@ -19,6 +19,7 @@ from training.config import TrainingConfig
 from training.dataset import FilmDataset, Sample
 from training.event_log import Scalar, unlogged
 from training.feature_cache import FeatureDataset, entry_layer
+from training.gradient_flow import GradientFlow
 from training.gradients import by_hand
 from training.mixup import Mixture, mixture
 from training.objective import objective_for
@@ -61,6 +62,7 @@ class TrainingRun:
         self.dtype = torch.float64 if self.config.precision == "float64" else torch.float32
         self.network.to(self.dtype).to(memory_format=torch.channels_last)
         self.optimiser = optimiser_of(self.network, self.config)
+        self.gradient_flow = GradientFlow(self.network, every=self.config.gradient_flow_every)
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
         forward = self._from_entry(self.network)
         self._forward = torch.compile(forward) if self.config.torchcompile else forward
@@ -136,9 +138,10 @@ class TrainingRun:
             seed=self.config.seed,
             step=step,
         )
-        loss = self._backward(films)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
-        self.optimiser.step()
+        with self.gradient_flow.sampled(step):
+            loss = self._backward(films)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
+            self.optimiser.step()
         self._average.update(self.network, step)
         return loss.item()
 
@@ -202,6 +205,7 @@ class TrainingRun:
             "averaged_network": self.averaged_network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "history": self.history,
+            "gradient_flow": self.gradient_flow.state(),
         }
         unfinished = file.with_suffix(".unfinished")
         torch.save(state, unfinished)
@@ -214,6 +218,7 @@ class TrainingRun:
         self.averaged_network.load_state_dict(state["averaged_network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.history = state["history"]
+        self.gradient_flow.restore(state["gradient_flow"])
 
 
 def _dropout_seed(seed: int, epoch: int) -> int:

@@ -22,6 +22,8 @@ from training.config import STRIDE, Config, NetworkConfig, read_config
 from training.dataset import FilmDataset, decoded_films, film_targets
 from training.event_log import event_log
 from training.feature_cache import feature_cache
+from training.gradient_flow_plot import draw_gradient_flow
+from training.gradient_sample import FlowRecord
 from training.loop import EpochRecord, TrainingRun
 from training.manifest import Film, class_names, of_split, read_manifest, task_of
 from training.plots import draw_curves
@@ -58,6 +60,16 @@ class RunFolder:
     def curves(self) -> Path:
         """The metrics as a picture."""
         return self.path / "curves.png"
+
+    @property
+    def gradient_flow(self) -> Path:
+        """One JSON object per sampled step."""
+        return self.path / "gradient_flow.jsonl"
+
+    @property
+    def gradient_flow_plot(self) -> Path:
+        """The same as a picture."""
+        return self.path / "gradient_flow.png"
 
     @property
     def best(self) -> Path:
@@ -145,6 +157,7 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     if folder.state.is_file():
         loop.restore(folder.state)
         _write_history(folder, loop.history)  # a kill may have come between the state and these
+        _write_gradient_flow(folder, loop.gradient_flow.records)
         _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
     with event_log(config.training.log, folder.events, from_step=loop.steps_done) as loop.log:
         for record in loop.epochs():
@@ -280,11 +293,22 @@ def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
         save_checkpoint(folder.best, loop.averaged_network, spec)
     loop.save(folder.state)
     _write_history(folder, loop.history)
+    _write_gradient_flow(folder, loop.gradient_flow.records)
 
 
 def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
     folder.metrics.write_text("".join(json.dumps(record) + "\n" for record in history))
     draw_curves(history, folder.curves)
+
+
+def _write_gradient_flow(folder: RunFolder, records: Sequence[FlowRecord]) -> None:
+    """Write all records and their picture, unless they stand there already."""
+    text = "".join(record.model_dump_json() + "\n" for record in records)
+    if records and not (
+        folder.gradient_flow.is_file() and folder.gradient_flow.read_text() == text
+    ):
+        draw_gradient_flow(records, folder.gradient_flow_plot)
+        folder.gradient_flow.write_text(text)
 
 
 def _sentence(record: EpochRecord) -> str:

@@ -28,6 +28,9 @@ def test_a_run_folder_holds_all_it_promises(spot_run: RunFolder) -> None:
     assert len(records(spot_run)) == 10
     assert json.loads(spot_run.config.read_text())["name"] == "spot_cnn"
     assert spot_run.curves.read_bytes().startswith(b"\x89PNG")
+    flow = spot_run.gradient_flow.read_text().splitlines()
+    assert [json.loads(line)["step"] for line in flow] == [0, 25]
+    assert spot_run.gradient_flow_plot.read_bytes().startswith(b"\x89PNG")
     _, spec = load_checkpoint(spot_run.best)
     assert spec.class_names == ("normal", "spot")
     assert spec.activation_grid == (4, 4)
@@ -152,10 +155,11 @@ def test_a_finished_run_stays_as_it_is(manifest: Path, tmp_path: Path) -> None:
 def test_a_kill_between_state_and_metrics_loses_nothing(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(config(manifest, epochs=1), folder)
-    before = folder.metrics.read_text()
+    before, flow = folder.metrics.read_text(), folder.gradient_flow.read_text()
     folder.metrics.unlink()
+    folder.gradient_flow.write_text(flow[:50])
     train(config(manifest, epochs=1), folder)
-    assert folder.metrics.read_text() == before
+    assert (folder.metrics.read_text(), folder.gradient_flow.read_text()) == (before, flow)
 
 
 def test_a_folder_with_another_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:
