@@ -60,8 +60,8 @@ def draw_gradient_flow(records: Sequence[FlowRecord], file: Path) -> None:
 
 def _layers(records: Sequence[FlowRecord], quantity: str) -> list[str]:
     """Return the layers of the step that saw most: at others some may have been frozen."""
-    seen: list[dict[str, float]] = [getattr(record, quantity) for record in records]
-    return list(max(seen, key=lambda layers: len(layers)))
+    layers: list[list[str]] = [list(getattr(record, quantity)) for record in records]
+    return max(layers, key=len)
 
 
 def _table(records: Sequence[FlowRecord], quantity: str) -> Float[np.ndarray, "steps layers"]:
