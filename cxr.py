@@ -25,6 +25,7 @@ VERBS = {
     "train": Verb("training.train", "train a network as a configuration file says"),
     "evaluate": Verb("training.evaluate", "measure an exported model on films of a manifest"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
+    "model-card": Verb("training.model_card_page", "write the card inside a model as a page"),
     "verify-backprop": Verb(
         "training.verify_backprop", "compare the gradients by hand with autograd's"
     ),

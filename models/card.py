@@ -12,6 +12,7 @@ Head = Literal["pooled", "fully_connected"]
 ReadOut = Literal["token", "average"]
 Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
+Storage = Literal["float32", "float16", "int8"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -119,6 +120,23 @@ class TrainingData(Record):
     description: str
 
 
+class WeightStorage(Record):
+    """How the file keeps its large weights, and what rounding them changed on val films.
+
+    They are float32 again as soon as the file is loaded. Thresholds, golden outputs, histograms and
+    metrics are those of the rounded weights.
+
+    Attributes:
+        kind: `int8` has one scale per output channel.
+        auroc_difference: Macro AUROC (before temperature scaling), rounded less as trained.
+        evidence_correlation: Pearson's, over all films, classes and positions.
+    """
+
+    kind: Storage
+    auroc_difference: float
+    evidence_correlation: float
+
+
 def check_variant(
     architecture: Architecture, *, head: Head | None, read_out: ReadOut | None
 ) -> None:
@@ -201,6 +219,8 @@ class ModelCard(NetworkSpec):
         code_revision: Revision of this repository that exported it.
         backprop_report_sha256: Hash of `<model>.backprop.json`, which says how far the gradients
             by hand were from autograd's for these very weights.
+        storage: How the large weights are stored; None is float32, as they were trained.
+        credits: Whom the weights that training started from, and the films, are owed to.
     """
 
     schema_version: Literal[1] = 1
@@ -219,6 +239,8 @@ class ModelCard(NetworkSpec):
     limits: tuple[str, ...]
     code_revision: str
     backprop_report_sha256: Sha256 | None = None
+    storage: WeightStorage | None = None
+    credits: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one_entry_per_class(self) -> "ModelCard":

@@ -1,5 +1,6 @@
-"""The models that are open, and the threads that work on films off the event loop."""
+"""The models that can be asked, and the threads that work on films off the event loop."""
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -8,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 
 from models.radiograph import read_radiograph
 from service.examination import Examination, examine, grey_png
-from service.problems import UnknownModel
+from service.problems import UnknownModel, UnsoundModel
 from service.settings import Settings
 from xai.explainer import Explainer, available_cpus
 
@@ -18,8 +19,11 @@ T = TypeVar("T")
 class Engine:
     """Models by name, and a bounded number of films worked on at the same time.
 
+    The default model is loaded before the server is ready, every other when it is first asked: a
+    large one takes seconds, and memory that a server nobody asks for it need not have.
+
     Attributes:
-        explainers: Open models by name.
+        explainers: Models by name, their cards read.
         default_model: Name of the one that answers when none is asked for.
         max_upload_bytes: Longest request body.
     """
@@ -52,8 +56,12 @@ class Engine:
 
         Raises:
             RadiographError: The film can't be used.
+            UnsoundModel: The model was not loaded yet, and fails its checks.
             ServiceProblem: What `said` raises.
         """
+        if not explainer.is_loaded:
+            # Not one of the films at once, or whoever asks another model would wait as well.
+            await to_thread.run_sync(_load, explainer)
         return await self._off_the_loop(lambda: said(examine(explainer, film, **self._limits)))
 
     async def picture(self, film: bytes) -> bytes:
@@ -69,19 +77,24 @@ class Engine:
 
 
 def open_engine(settings: Settings) -> Engine:
-    """Return an engine whose models are loaded, checked against their cards, and warm.
+    """Return an engine whose default model is loaded, checked against its card, and warm.
 
     Raises:
         OSError: A model can't be read.
-        ValueError: There is no model, two have one name, one fails its checks, or the default
-            model is not among them.
+        ValueError: There is no model, two have one name, one has no valid card, the default model
+            is not among them, or fails its checks.
     """
-    return Engine(open_explainers(settings), settings)
+    engine = Engine(open_explainers(settings), settings)
+    engine.explainer().load()
+    return engine
 
 
 def open_explainers(settings: Settings) -> dict[str, Explainer]:
-    """Return the models of the settings by name, in alphabetical order."""
-    opened = [Explainer(path, threads=settings.threads) for path in model_files(settings.models)]
+    """Return the models of the settings by name, in alphabetical order; none is loaded yet."""
+    opened = [
+        Explainer(path, threads=settings.threads, lazy=True)
+        for path in model_files(settings.models)
+    ]
     explainers = {explainer.card.name: explainer for explainer in opened}
     if len(explainers) < len(opened):
         names = sorted(explainer.card.name for explainer in opened)
@@ -102,6 +115,16 @@ def model_files(models: Path) -> list[Path]:
             "`cxr export` writes one"
         )
     return files
+
+
+def _load(explainer: Explainer) -> None:
+    try:
+        explainer.load()
+    except (ValueError, OSError) as error:
+        logging.getLogger(__name__).error("%s", error)
+        raise UnsoundModel(
+            f"The model {explainer.card.name} fails its checks here; the server's log says how."
+        ) from error
 
 
 def _default_model(explainers: Mapping[str, Explainer], settings: Settings) -> str:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from models.film_errors import RadiographError
-from service.engine import open_engine
+from service.engine import open_engine, open_explainers
 from service.examination import examine
 from service.problems import ProblemDocument, film_problem
 from service.settings import Settings
@@ -23,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
     """Add `--model`, which the verbs that examine a film share."""
-    parser.add_argument("--model", type=Path, help="an exported model (default: our own)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FILE",
+        help="one of our own by name, or an exported model (default: our own default)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,10 +52,17 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
 
     Raises:
         OSError: It can't be read.
-        ValueError: It is no exported model, or not a sound one.
+        ValueError: It is neither a file nor one of our own, or not a sound model.
     """
-    settings = Settings() if arguments.model is None else Settings(models=arguments.model)
-    return open_engine(settings).explainer()
+    asked = arguments.model
+    if asked is None:
+        return open_engine(Settings()).explainer()
+    if Path(asked).exists():
+        return open_engine(Settings(models=asked)).explainer()
+    own = open_explainers(Settings())
+    if asked not in own:
+        raise ValueError(f"--model must be a file or one of {', '.join(own)}, not {asked!r}")
+    return own[asked]
 
 
 def file_error(error: RadiographError | OSError) -> ProblemDocument:

@@ -18,6 +18,7 @@ ServiceProblem
     ├── UnknownModel          404
     ├── UnknownClass          422
     ├── NotAcceptable         406  an answer in none of the media types asked for
+    ├── UnsoundModel          500  it fails the checks that come before its first answer
     └── NotReady              503  the models are not loaded
 
 What no class here names (an unknown path, a wrong method, a fault of ours) has type `about:blank`.
@@ -182,6 +183,10 @@ class NotAcceptable(ModelProblem):
 
     status = 406
     headers = VARY
+
+
+class UnsoundModel(ModelProblem):
+    """The model, loaded when it was first asked, fails its checks; no answer is better than its."""
 
 
 class NotReady(ModelProblem):

@@ -22,6 +22,7 @@ from service.problems import (
     UnknownClass,
     UnknownModel,
     UnreadableFilm,
+    UnsoundModel,
     UnsupportedFilm,
     UnsupportedMediaType,
     UploadTooLarge,
@@ -109,7 +110,7 @@ PICTURE_PROBLEMS = (
     UnsupportedFilm,
     NotReady,
 )
-FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel)
+FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
 EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
 EXPLAIN_CONTENT = {JSON: {"example": EXAMPLE}} | PNG_CONTENT
@@ -193,15 +194,17 @@ def _png(overlay: Overlay) -> Response:
 
 @router.get("/v1/models", tags=["models"], responses=openapi_problems(NotReady))
 async def models(engine: OpenEngine) -> ModelList:
-    """List the models that can be asked."""
+    """List the models that can be asked with `?model=`."""
     return ModelList(
         models=[
             ModelSummary(
                 name=name,
                 version=explainer.card.version,
                 sha256=explainer.sha256,
+                architecture=explainer.card.architecture,
                 class_names=explainer.card.class_names,
                 is_default=name == engine.default_model,
+                is_loaded=explainer.is_loaded,
             )
             for name, explainer in engine.explainers.items()
         ]
@@ -231,5 +234,5 @@ async def live() -> Health:
 
 @router.get("/health/ready", tags=["health"], responses=openapi_problems(NotReady))
 async def ready(_engine: OpenEngine) -> Health:
-    """Say that the models are loaded, checked against their cards, and warm."""
+    """Say that the default model is loaded, checked against its card, and warm."""
     return Health(status="ready")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.card import ModelCard
+from models.card import Architecture, ModelCard
 from models.radiograph import FilmFormat
 from xai.heatmap import Status
 
@@ -101,8 +101,10 @@ class ModelSummary(Answer):
     name: str
     version: str
     sha256: str
+    architecture: Architecture
     class_names: tuple[str, ...]
-    is_default: bool
+    is_default: bool = Field(description="Answers when no model is asked for.")
+    is_loaded: bool = Field(description="Answers at once; another loads when it is first asked.")
 
 
 class ModelList(Answer):

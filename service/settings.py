@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
 
 DEFAULT_MODELS = Path(__file__).with_name("default_model")
-"""The ONNX file that comes with the package lies here."""
+"""The ONNX files that come with the package lie here; `chest_cnn` is the first by name."""
 
 
 class Settings(BaseSettings):

@@ -43,6 +43,16 @@ def test_predict_prints_a_line_per_film(film: str, model: str, capsys):
     assert first["predicted_class"] == "normal"
 
 
+def test_a_model_of_the_servers_can_be_asked_by_name(film: str, tmp_path, monkeypatch, capsys):
+    write_model(tmp_path, name="first")
+    write_model(tmp_path, name="second")
+    monkeypatch.setenv("CXR_MODELS", str(tmp_path))
+    assert cxr.main(["predict", film, "--model", "second"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["name"] == "second"
+    assert cxr.main(["predict", film, "--model", "third"]) == 1
+    assert "--model must be a file or one of first, second, not 'third'" in capsys.readouterr().err
+
+
 def test_predict_goes_on_after_a_file_that_cannot_be_used(film: str, model: str, tmp_path, capsys):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no film")

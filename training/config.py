@@ -315,6 +315,7 @@ class Config(Record):
         version: Version of the weights.
         intended_use: For the card.
         limits: For the card: what the model cannot do.
+        credits: For the card: whom pretrained weights and films are owed to.
         data: Which films.
         network: Which network.
         augmentation: How training films are changed.
@@ -325,6 +326,7 @@ class Config(Record):
     version: str
     intended_use: str
     limits: tuple[str, ...]
+    credits: tuple[str, ...] = ()
     data: DataConfig
     network: NetworkConfig = NetworkConfig()
     augmentation: AugmentationConfig = AugmentationConfig()

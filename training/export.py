@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from models.card import NetworkSpec, TrainingData
+from models.card import NetworkSpec, Storage, Task, TrainingData, WeightStorage
 from models.checkpoint import load_checkpoint
 from models.seam import Network
 from training.backprop_report import backprop_report, verified
@@ -24,12 +25,14 @@ from training.dataset import FilmDataset, decoded_films, film_targets
 from training.evaluation import evaluated
 from training.manifest import Film, Split, of_split, read_manifest
 from training.model_card import golden_answer, model_card
+from training.model_card_page import write_page
 from training.objective import objective_for
 from training.onnx_file import write_checked
 from training.outliers import fitted_distance
 from training.split import split_sha256
+from training.storage import sentence, storage_loss, with_rounded_weights
 from training.train import RunFolder
-from xai.explained_network import ExplainedNetwork, Explanation
+from xai.explained_network import Distance, ExplainedNetwork, Explanation
 from xai.explainer import Explainer
 
 
@@ -41,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test", action="store_true", help="put the figures on the test split into the card"
     )
+    parser.add_argument(
+        "--storage",
+        choices=get_args(Storage),
+        default="float32",
+        help="how large weights are stored; they are float32 again once the file is loaded",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.output,
         manifest=arguments.manifest,
         with_test=arguments.test,
+        storage=arguments.storage,
     )
     sys.stdout.write(report + "\n")
     return 0
@@ -77,13 +87,19 @@ class FilmSet:
 
 
 def export(
-    folder: RunFolder, output: Path, *, manifest: Path | None = None, with_test: bool = False
+    folder: RunFolder,
+    output: Path,
+    *,
+    manifest: Path | None = None,
+    with_test: bool = False,
+    storage: Storage = "float32",
 ) -> str:
     """Write the ONNX file of the run's best weights and return a sentence on its exactness.
 
-    Beside it goes `<model>.backprop.json`: how far the gradients by hand were from autograd's for
-    these very weights; the card holds its hash.
+    Beside it go `<model>.backprop.json`, which says how far the gradients by hand were from
+    autograd's for these very weights (the card holds its hash), and `<model>.MODEL_CARD.md`.
 
+    Weights are rounded for their storage first: everything below is the rounded network's.
     Temperature, decision thresholds, evidence scale and distance threshold are chosen on val.
 
     Args:
@@ -91,19 +107,22 @@ def export(
         output: The file to write; it appears only when all checks have passed.
         manifest: Where the films are now, if not where the run found them.
         with_test: Look at the test split and put its figures into the card.
+        storage: How large weights are stored.
 
     Raises:
-        ValueError: The run or its data is unfit, the gradients by hand are wrong, or ONNX Runtime's
-            answers differ from PyTorch's.
+        ValueError: The run or its data is unfit, the gradients by hand are wrong, storing the
+            weights costs too much, or ONNX Runtime's answers differ from PyTorch's.
     """
-    config, network, spec = _trained(folder)
+    config, trained, spec = _trained(folder)
     films, data = _films(folder, manifest or config.data.manifest)
     learnt = film_targets(of_split(films, "train"), spec.class_names)
-    network.head = objective_for(learnt, config.training).exported_head(network.head)
+    trained.head = objective_for(learnt, config.training).exported_head(trained.head)
+    network = with_rounded_weights(trained, storage)
     proof = _proof(config, network, spec)
     train, val = (_film_set(films, split, spec) for split in ("train", "val"))
     distance = fitted_distance(pooled_features(network, train), train.targets)
     answers = explained(ExplainedNetwork(network, distance, temperature=1.0, task=spec.task), val)
+    loss = _storage_loss(storage, trained, distance, val, answers, task=spec.task)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
     exported = ExplainedNetwork(network, distance, temperature=temperature, task=spec.task).eval()
     card = model_card(
@@ -115,6 +134,7 @@ def export(
         golden=golden_answer(exported, spec.image_size),
         data=data,
         backprop_report_sha256=hashlib.sha256(proof.encode()).hexdigest(),
+        storage=loss,
     )
     pixels = torch.stack([val.dataset[index][0] for index in range(min(16, len(val.films)))])
     report = write_checked(exported, card, output, pixels=pixels)
@@ -124,7 +144,8 @@ def export(
         report = write_checked(exported, card, output, pixels=pixels)
     folder.card.write_text(card.model_dump_json(indent=2))
     output.with_suffix(".backprop.json").write_text(proof)
-    return report
+    write_page(card, output)
+    return f"{report}; {sentence(loss)}" if loss else report
 
 
 def _trained(folder: RunFolder) -> tuple[Config, Network, NetworkSpec]:
@@ -143,6 +164,22 @@ def _proof(config: Config, network: Network, spec: NetworkSpec) -> str:
             f"the gradients by hand are off, nothing was written: {'; '.join(report.faults)}"
         )
     return backprop_report(report).model_dump_json(indent=2)
+
+
+def _storage_loss(
+    storage: Storage,
+    trained: Network,
+    distance: Distance,
+    val: FilmSet,
+    answers: Explanation,
+    *,
+    task: Task,
+) -> WeightStorage | None:
+    """Return how far the answers for val are from those of the weights as they were trained."""
+    if storage == "float32":
+        return None
+    exact = explained(ExplainedNetwork(trained, distance, temperature=1.0, task=task), val)
+    return storage_loss(storage, exact, answers, val.targets)
 
 
 def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], TrainingData]:

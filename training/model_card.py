@@ -11,7 +11,15 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from models.card import Golden, Grid, Histogram, ModelCard, NetworkSpec, TrainingData
+from models.card import (
+    Golden,
+    Grid,
+    Histogram,
+    ModelCard,
+    NetworkSpec,
+    TrainingData,
+    WeightStorage,
+)
 from training.calibration import calibrated, youden_threshold
 from training.config import Config
 from training.phantom import draw_film
@@ -34,6 +42,7 @@ def model_card(
     golden: Golden,
     data: TrainingData,
     backprop_report_sha256: str,
+    storage: WeightStorage | None = None,
 ) -> ModelCard:
     """Return the card of a trained network, still without figures.
 
@@ -46,6 +55,7 @@ def model_card(
         golden: An input with its outputs.
         data: Which films taught it.
         backprop_report_sha256: Hash of the report on its gradients by hand.
+        storage: How its weights are stored, if not in float32.
     """
     probabilities = calibrated(answers.logits.numpy(), temperature, task=spec.task)
     distance = answers.distance.numpy()
@@ -68,6 +78,8 @@ def model_card(
         limits=config.limits,
         code_revision=code_revision(),
         backprop_report_sha256=backprop_report_sha256,
+        storage=storage,
+        credits=config.credits,
     )
 
 

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.card import CARD_KEY, ModelCard
+from training.storage import large_weights
+from training.stored_graph import store_small
 from xai.explained_network import ExplainedNetwork, Explanation
 from xai.explainer import Answers, Explainer
 
@@ -61,16 +63,19 @@ def write_checked(
     """Write the ONNX file with its card and return a sentence on how exact it is.
 
     Args:
-        network: The network with its explanation.
+        network: The network with its explanation; its weights are rounded as the card says.
         card: What the server needs to know.
         output: Written only if the answers agree.
         pixels: Films on which they are compared.
 
     Raises:
         ValueError: Probabilities differ by more than 1e-4, or logits, evidence or distance by more
-            than 1e-3 of their largest value.
+            than 1e-3 of their largest value; or the graph can't be stored as the card says.
     """
     model = onnx_model(network, pixels[:2], Explanation._fields)
+    if card.storage:
+        rounded_values = sum(weight.numel() for weight in large_weights(network.network))
+        store_small(model, rounded_values=rounded_values)
     onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,12 @@ def test_the_default_model_has_at_most_12_megabytes() -> None:
     assert (DEFAULT_MODELS / "chest_cnn.onnx").stat().st_size <= 12e6
 
 
+def test_the_models_in_the_box_are_no_heavier_than_promised() -> None:
+    sizes = [file.stat().st_size for file in DEFAULT_MODELS.glob("*.onnx")]
+    assert max(sizes) <= 95e6
+    assert sum(sizes) <= 130e6
+
+
 def test_the_python_example_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -17,7 +18,7 @@ from service.app import create_app
 from service.engine import Engine, open_engine
 from service.settings import Settings
 from tests.running_server import serving
-from tests.tiny_model import FILM, card, write_model
+from tests.tiny_model import FILM, card, golden, write_model
 from xai.explainer import Explainer
 
 
@@ -57,23 +58,75 @@ def test_a_server_without_its_models_is_live_but_not_ready(model_file: Path):
     assert anyio.run(statuses, create_app(Settings(models=model_file))) == [200, 503, 503]
 
 
-def test_two_models_answer_under_their_names(tmp_path: Path):
-    write_model(tmp_path, name="second", version="2")
-    write_model(tmp_path, name="first", version="1")
+BOX = ("vit_b16", "chest_cnn", "vgg16")
 
-    async def versions() -> list[str]:
-        app = create_app(Settings(models=tmp_path))
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url="http://server"
-            ) as client,
-        ):
-            paths = ("/v1/predict", "/v1/predict?model=second")
-            answers = [await client.post(path, content=FILM) for path in paths]
-            return [answer.json()["model"]["version"] for answer in answers]
 
-    assert anyio.run(versions) == ["1", "2"]
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three models, as the one that comes with the package."""
+    folder = tmp_path_factory.mktemp("box")
+    for name in BOX:
+        write_model(folder, name=name, version=f"of {name}")
+    return folder
+
+
+def test_each_of_three_models_answers_under_its_name(box: Path):
+    with serving(create_app(Settings(models=box))) as client:
+        for verb in ("predict", "explain"):
+            for name in BOX:
+                model = client.post(f"/v1/{verb}?model={name}", content=FILM).json()["model"]
+                assert (model["name"], model["version"]) == (name, f"of {name}")
+            default = client.post(f"/v1/{verb}", content=FILM).json()["model"]["name"]
+            assert default == "chest_cnn"
+
+
+def test_an_overlay_is_of_the_model_that_was_asked(tmp_path: Path):
+    write_model(tmp_path, name="first")
+    write_model(tmp_path, name="second", evidence_scale=12.0)
+    with serving(create_app(Settings(models=tmp_path))) as client:
+        pictures = [
+            client.post(
+                f"/v1/explain?class=pneumonia&model={name}",
+                content=FILM,
+                headers={"accept": "image/png"},
+            ).content
+            for name in ("first", "second")
+        ]
+    assert pictures[0] != pictures[1]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_only_the_default_model_is_loaded_until_another_is_asked(box: Path):
+    def loaded(client: httpx.Client) -> set[str]:
+        models = client.get("/v1/models").json()["models"]
+        assert [model["name"] for model in models if model["is_default"]] == ["chest_cnn"]
+        return {model["name"] for model in models if model["is_loaded"]}
+
+    with serving(create_app(Settings(models=box))) as client:
+        assert loaded(client) == {"chest_cnn"}
+        client.post("/v1/predict?model=vit_b16", content=FILM)
+        assert loaded(client) == {"chest_cnn", "vit_b16"}
+
+
+def test_a_problem_names_the_models_there_are(box: Path):
+    with serving(create_app(Settings(models=box))) as client:
+        for verb in ("predict", "explain"):
+            problem = client.post(f"/v1/{verb}?model=resnet", content=FILM)
+            assert problem.status_code == 404
+            assert problem.json()["detail"] == "The models here are chest_cnn, vgg16, vit_b16."
+
+
+def test_a_model_that_fails_its_checks_when_it_is_asked_leaves_the_others_be(
+    tmp_path: Path, caplog
+):
+    wrong = golden().model_copy(update={"distance": 1.0})
+    write_model(tmp_path, name="good")
+    write_model(tmp_path, name="wrong", golden=wrong)
+    with serving(create_app(Settings(models=tmp_path))) as client:
+        problem = client.post("/v1/predict?model=wrong", content=FILM)
+        assert (problem.status_code, problem.json()["title"]) == (500, "Unsound model")
+        assert "wrong.onnx: golden distance not reproduced" in caplog.text
+        assert client.post("/v1/predict", content=FILM).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -110,7 +163,7 @@ def test_an_engine_that_is_handed_in_is_not_opened_again(model_file: Path, monke
 def test_serving_opens_each_model_once(model_file: Path, monkeypatch):
     opened: list[Path] = []
 
-    def counted(path: Path, **options: int | None) -> Explainer:
+    def counted(path: Path, **options: Any) -> Explainer:
         opened.append(path)
         return Explainer(path, **options)
 

@@ -2,6 +2,7 @@ import base64
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,37 @@ def test_card_and_hash_are_read_from_the_file(tmp_path: Path):
     assert explainer.card.version == "7"
     assert explainer.card.class_names == CLASS_NAMES
     assert len(explainer.sha256) == 64
+
+
+def test_a_lazy_explainer_reads_the_card_and_loads_when_it_is_called(tmp_path: Path):
+    eager = Explainer(write_model(tmp_path))
+    lazy = Explainer(tmp_path / "tiny.onnx", lazy=True)
+    assert (lazy.card, lazy.sha256, lazy.is_loaded) == (eager.card, eager.sha256, False)
+    pixels = PIXELS[None, None].astype(np.float32) / 255
+    np.testing.assert_array_equal(lazy(pixels).evidence, eager(pixels).evidence)
+    assert lazy.is_loaded
+
+
+def test_a_lazy_explainer_is_loaded_once_however_many_ask(tmp_path: Path, monkeypatch):
+    lazy = Explainer(write_model(tmp_path), lazy=True)
+    loaded: list[Path] = []
+    session = module._session
+
+    def counted(model: Path, threads: int, **options: bool):
+        loaded.append(model)
+        return session(model, threads, **options)
+
+    monkeypatch.setattr(module, "_session", counted)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: lazy.load(), range(8)))
+    assert len(loaded) == 1
+
+
+def test_a_file_that_changed_after_its_card_was_read_is_refused(tmp_path: Path):
+    lazy = Explainer(write_model(tmp_path), lazy=True)
+    write_model(tmp_path, version="9")
+    with pytest.raises(ValueError, match=r"tiny.onnx: the file has changed since its card was"):
+        lazy.load()
 
 
 def test_pixels_of_another_size_are_refused(tmp_path: Path):
