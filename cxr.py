@@ -28,6 +28,7 @@ VERBS = {
     "verify-backprop": Verb(
         "training.verify_backprop", "compare the gradients by hand with autograd's"
     ),
+    "prepare": Verb("training.prepare", "make a manifest from somebody's films, or check one"),
     "phantom": Verb("training.phantom", "draw films to train and test on"),
 }
 OURS = {"models", "xai", "training", "service"}
