@@ -27,7 +27,7 @@ def splits_of(films, groups, *, val=0.1, test=0.2, seed=0) -> list[Split]:
     return split_films(films, groups, val_fraction=val, test_fraction=test, seed=seed)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.integers(40, 80))
 def test_a_group_never_appears_on_both_sides(seed: int, count: int) -> None:
     films, groups = patients(count)
