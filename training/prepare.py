@@ -218,7 +218,7 @@ def _copies_in_words(prepared: PreparedFilms) -> Iterator[str]:
     strangers = sum(first.patient_id != second.patient_id for first, second in pairs)
     yield (
         f"copies: {len(pairs)} pairs of films look the same, {strangers} of them under two "
-        "patient ids; each is in one group"
+        "patient ids; whoever looks the same is in one group"
     )
     differing = [pair for pair in pairs if pair[0].targets != pair[1].targets]
     if differing:
