@@ -29,6 +29,7 @@ VERBS = {
     "verify-backprop": Verb(
         "training.verify_backprop", "compare the gradients by hand with autograd's"
     ),
+    "prepare": Verb("training.prepare", "make a manifest from somebody's films, or check one"),
     "leave-out": Verb("training.leave_out", "measure a recipe on origins that it never saw"),
     "phantom": Verb("training.phantom", "draw films to train and test on"),
 }

@@ -12,6 +12,7 @@ import cxr
 from docs.insert_results import EVALUATION, with_table
 from service.app import create_app
 from service.settings import DEFAULT_MODELS, Settings
+from tests import published
 from tests.running_server import serving
 from xai.explainer import Explainer
 
@@ -73,6 +74,20 @@ def test_the_command_line_examples_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "service").symlink_to(ROOT / "service")
     assert cxr.main(shlex.split(line)[1:]) == 0
+
+
+@pytest.mark.parametrize("line", commands("cxr prepare"))
+def test_the_examples_with_own_films_run(
+    line: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, _, layout, folder, *_ = words = shlex.split(line)
+    if layout == "manifest":
+        published.image_folder(tmp_path)
+        assert cxr.main(["prepare", "image-folder", ".", "-o", folder]) == 0
+    else:
+        getattr(published, layout.replace("-", "_"))(tmp_path / folder)
+    assert cxr.main(words[1:]) == 0
 
 
 @pytest.mark.parametrize("line", [line for line in commands("cxr") if "serve" not in line])

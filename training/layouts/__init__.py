@@ -1,0 +1,1 @@
+"""Whose films: one module per layout in which collections of chest radiographs are published."""
