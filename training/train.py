@@ -23,6 +23,7 @@ from training.loop import EpochRecord, TrainingRun
 from training.manifest import Film, class_names, of_split, read_manifest
 from training.plots import draw_curves
 from training.split import check_classes, check_split, training_data
+from training.styles import Styles
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,9 @@ def _data(
     train_set = FilmDataset(
         train_pixels,
         class_numbers(train_films, names),
-        augmentation=FilmAugmentation(config.augmentation),
+        augmentation=FilmAugmentation(
+            config.augmentation, Styles(train_pixels, [film.source for film in train_films])
+        ),
         seed=config.training.seed,
     )
     return train_set, FilmDataset(val_pixels, class_numbers(val_films, names)), names
