@@ -24,6 +24,7 @@ VERBS = {
     "explain": Verb("service.explain", "write a film with the evidence painted over it"),
     "train": Verb("training.train", "train a network as a configuration file says"),
     "evaluate": Verb("training.evaluate", "measure an exported model on films of a manifest"),
+    "audit": Verb("training.audit", "look for shortcuts that an exported model has learnt"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
     "model-card": Verb("training.model_card_page", "write the card inside a model as a page"),
     "verify-backprop": Verb(

@@ -157,7 +157,16 @@ class AugmentationConfig(Record):
         brightness: Largest shift of the grey level, in [0, 1].
         blur: Share of films blurred.
         downsampling: Share of films reduced and enlarged again.
+        smallest_size: How far they are reduced at most, as a share of the side.
         jpeg: Share of films compressed once more.
+        sharpness: Share of films sharpened.
+        noise: Share of films with grain added.
+        tone_curve: Share of films through a random rising curve of grey levels.
+        clahe: Share of films whose contrast is equalised locally.
+        histogram_matching: Share of films with the grey levels of another training film.
+        style_mixing: Share of films with slow grey level changes mixed with another film's.
+        letters: Share of films with random letters in corners.
+        corner_masking: Share of films with some corners and borders covered.
     """
 
     rotation: NonNegativeFloat = 8.0
@@ -168,7 +177,22 @@ class AugmentationConfig(Record):
     brightness: Fraction = 0.1
     blur: Fraction = 0.2
     downsampling: Fraction = 0.25
+    smallest_size: Annotated[float, Field(gt=0, le=0.9)] = 0.4
     jpeg: Fraction = 0.25
+    sharpness: Fraction = 0.0
+    noise: Fraction = 0.0
+    tone_curve: Fraction = 0.0
+    clahe: Fraction = 0.0
+    histogram_matching: Fraction = 0.0
+    style_mixing: Fraction = 0.0
+    letters: Fraction = 0.0
+    corner_masking: Fraction = 0.0
+
+    @classmethod
+    def off(cls, *, smallest_size: float = 0.4) -> "AugmentationConfig":
+        """Return what changes no film."""
+        none = dict.fromkeys(cls.model_fields, 0.0)
+        return cls.model_validate(none | {"smallest_size": smallest_size})
 
 
 class Unfreezing(NamedTuple):

@@ -41,7 +41,7 @@ Scores = Float[np.ndarray, "films classes"]
 WITHOUT: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
-        "augmentation": dict.fromkeys(AugmentationConfig.model_fields, 0),
+        "augmentation": AugmentationConfig.off().model_dump(),
         "training": {"cache_copies": 1},
     },
 }
@@ -105,8 +105,14 @@ def left_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> 
         device: Where it is trained.
 
     Raises:
-        ValueError: There is only one origin, or the data is unfit.
+        ValueError: There is only one origin, the data is unfit, or the augmentation shows films of
+            the origin left out.
     """
+    if config.augmentation.histogram_matching or config.augmentation.style_mixing:
+        raise ValueError(
+            "histogram_matching and style_mixing must be 0: they would take styles from films of "
+            "the origin that is left out"
+        )
     films = checked_films(config)
     origins = [config.data.origin(film.source) for film in of_split(films, "train")]
     if len(set(origins)) < 2:

@@ -28,6 +28,7 @@ from training.loop import EpochRecord, TrainingRun
 from training.manifest import Film, class_names, of_split, read_manifest, task_of
 from training.plots import draw_curves
 from training.split import check_classes, check_split, training_data
+from training.styles import Styles
 
 
 @dataclass(frozen=True)
@@ -201,11 +202,12 @@ def datasets(
         )
         for chosen in (train_films, val_films)
     )
+    sources = [film.source for film in train_films]
     train_set = FilmDataset(
         train_pixels,
         film_targets(train_films, names),
-        sources=[film.source for film in train_films],
-        augmentation=augmentation(config.augmentation),
+        sources=sources,
+        augmentation=augmentation(config.augmentation, Styles(train_pixels, sources)),
         seed=config.training.seed,
     )
     return train_set, FilmDataset(val_pixels, film_targets(val_films, names)), names

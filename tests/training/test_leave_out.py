@@ -127,7 +127,7 @@ def test_measures_are_added_one_by_one_until_it_is_the_recipe(manifest: Path) ->
     recipes = measures_added(whole)
     assert list(recipes) == ["plain", "+ crop and local contrast", "+ augmentation"]
     assert recipes["plain"].network.crop_pct == 1.0
-    assert set(recipes["plain"].augmentation.model_dump().values()) == {0}
+    assert recipes["plain"].augmentation == AugmentationConfig.off()
     assert recipes["+ crop and local contrast"].network == whole.network
     assert recipes["+ augmentation"] == whole
 
@@ -137,8 +137,11 @@ def test_a_measure_that_is_not_taken_is_passed_over(manifest: Path) -> None:
     assert list(measures_added(as_it_is)) == ["plain", "+ augmentation"]
 
 
-def test_every_augmentation_is_off_at_zero() -> None:
-    assert AugmentationConfig.model_validate(dict.fromkeys(AugmentationConfig.model_fields, 0))
+def test_styles_of_the_origin_left_out_are_not_shown(manifest: Path, tmp_path: Path) -> None:
+    fields = recipe(manifest).model_dump()
+    fields["augmentation"]["style_mixing"] = 0.5
+    with pytest.raises(ValueError, match="style_mixing must be 0"):
+        left_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
 
 
 def test_scores_found_in_the_folder_are_not_computed_again(

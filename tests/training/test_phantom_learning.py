@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from models.radiograph import NetworkPixels, Radiograph, network_pixels
+from training.audit import audited
 from training.config import Config, read_config
 from training.export import export
+from training.manifest import of_split, read_manifest
 from training.phantom import PhantomFilm, draw_film, write_phantom_set
 from training.train import RunFolder, train
 from xai.explainer import Explainer
@@ -20,15 +22,15 @@ CONFIG = Path(__file__).parents[2] / "training/configs/phantom.toml"
 UNSEEN = range(90_000, 90_020)
 
 
-def learnt(folder: Path, *, patients: int, marker_class: str | None = None) -> Explainer:
-    """Return the exported network that tells opacity from normal."""
+def learnt(folder: Path, *, patients: int, marker_class: str | None = None) -> Path:
+    """Return the exported network that tells opacity from normal, in the folder of `films/`."""
     manifest = write_phantom_set(folder / "films", patients=patients, marker_class=marker_class)
     rows = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(row for row in rows if not re.search(",(effusion|nodule),", row)))
     run, model = RunFolder(folder / "run"), folder / "model.onnx"
     train(small(read_config(CONFIG), manifest), run)
     export(run, model)
-    return Explainer(model)
+    return model
 
 
 def small(config: Config, manifest: Path) -> Config:
@@ -41,13 +43,23 @@ def small(config: Config, manifest: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+def honest_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return learnt(tmp_path_factory.mktemp("honest"), patients=240)
 
 
 @pytest.fixture(scope="module")
-def misled(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+def misled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return learnt(tmp_path_factory.mktemp("misled"), patients=80, marker_class="opacity")
+
+
+@pytest.fixture(scope="module")
+def honest(honest_model: Path) -> Explainer:
+    return Explainer(honest_model)
+
+
+@pytest.fixture(scope="module")
+def misled(misled_model: Path) -> Explainer:
+    return Explainer(misled_model)
 
 
 def seen(explainer: Explainer, film: PhantomFilm) -> NetworkPixels:
@@ -85,3 +97,20 @@ def test_a_planted_marker_is_found_out_by_drawing_it_on_normal_films(misled: Exp
 def test_without_a_planted_marker_the_marker_changes_little(honest: Explainer) -> None:
     changed = opacity_rate(honest, marker=True) - opacity_rate(honest, marker=False)
     assert abs(changed) < 0.3
+
+
+def failed_rows(model: Path) -> set[str]:
+    films = of_split(read_manifest(model.parent / "films" / "manifest.csv"), "val")
+    return {row.question for row in audited(model, films, {}).rows if row.verdict == "fails"}
+
+
+def test_an_audit_finds_no_shortcut_where_none_was_planted(honest_model: Path) -> None:
+    assert failed_rows(honest_model) == set()
+
+
+def test_an_audit_finds_that_the_planted_marker_was_learnt(misled_model: Path) -> None:
+    assert {
+        "AUROC of opacity with the lungs blanked",
+        "change of probability when a corner is covered",
+        "AUROC of a class from the corners alone, no network",
+    } <= failed_rows(misled_model)
