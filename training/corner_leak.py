@@ -10,6 +10,7 @@ from PIL import Image
 from training.audit_rows import AuditRow, row_at_most, row_without_answer
 from training.blanking import CORNER
 from training.lung_regions import SeenFilms
+from training.manifest import labels
 from training.metrics import class_auroc, with_interval
 from training.source_leak import FOLDS, told_apart
 
@@ -31,13 +32,12 @@ def corner_row(seen: SeenFilms) -> AuditRow:
         before shortcut learning.
     """
     question = "AUROC of a class from the corners alone, no network"
-    names = sorted({film.label for film in seen.films})
+    names = sorted(set(labels(seen.films)))
     groups = Counter(name for name, _ in {(film.label, film.group_id) for film in seen.films})
     if len(names) < 2 or min(groups.values()) < FOLDS:
         because = f"fewer than two classes, or one with fewer than {FOLDS} groups of films"
         return row_without_answer(question, because=because)
-    labels = [film.label for film in seen.films]
-    probabilities, numbers = told_apart(corners(seen.pixels), labels, seen.groups)
+    probabilities, numbers = told_apart(corners(seen.pixels), labels(seen.films), seen.groups)
     worst = max(range(len(names)), key=lambda k: class_auroc(probabilities, numbers, number=k))
     return row_at_most(
         LARGEST_AUROC,

@@ -132,6 +132,18 @@ def task_of(films: Iterable[Film]) -> Task:
     return "multilabel" if any(film.findings for film in films) else "multiclass"
 
 
+def labels(films: Sequence[Film]) -> list[str]:
+    """Return the films' classes.
+
+    Raises:
+        ValueError: A film has findings instead of a class.
+    """
+    own = [film.label for film in films if film.label is not None]
+    if len(own) != len(films):
+        raise ValueError("films must have one label each, not findings")
+    return own
+
+
 def class_names(films: Iterable[Film]) -> tuple[str, ...]:
     """Return the names of the logits, in their order.
 

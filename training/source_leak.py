@@ -24,7 +24,7 @@ from tqdm import tqdm
 from training.audit_rows import AuditRow, row_at_most, row_without_answer
 from training.baselines import file_statistics
 from training.lung_regions import SeenFilms
-from training.manifest import Film
+from training.manifest import Film, labels
 from training.metrics import Estimate, macro_auroc, with_interval
 
 FOLDS = 5
@@ -110,7 +110,7 @@ def source_rows(features: Features, seen: SeenFilms) -> Iterator[AuditRow]:
         [file_statistics(film) for film in tqdm(films, "file statistics", leave=False)]
     )
     yield _overall_row(features, statistics, films)
-    for label in sorted({film.label for film in films}):
+    for label in sorted(set(labels(films))):
         rows = np.array([film.label == label for film in films])
         yield _row(
             f"which source, among films of {label}",
