@@ -192,7 +192,7 @@ def _session(model: Path, threads: int, *, optimised: bool = True) -> onnxruntim
 def _return_freed_memory() -> None:
     """Hand back to Linux what folding small weights into float32 took.
 
-    For vit_b16 stored as int8 that is 360 MB, which the C library would keep.
+    For vit_b16 stored as int8 that is some 350 MB, which the C library would keep.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
