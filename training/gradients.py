@@ -10,7 +10,7 @@ from torch import Tensor
 from models.backprop.network import forward_with_tape, parameter_gradients
 from models.backprop.tape import Step
 from models.seam import Network
-from training.objective import Objective
+from training.objective import CROSS_ENTROPY, Objective
 
 Tensors = dict[str, Tensor]
 
@@ -35,7 +35,7 @@ def by_hand(
     pixels: Float[Tensor, "batch 1 rows columns"],
     targets: Tensor,
     *,
-    objective: Objective,
+    objective: Objective = CROSS_ENTROPY,
     checkpointing: bool = False,
     spoiled: Callable[[str, Step], Step] | None = None,
 ) -> LossAndGradients:
@@ -62,7 +62,7 @@ def by_autograd(
     pixels: Float[Tensor, "batch 1 rows columns"],
     targets: Tensor,
     *,
-    objective: Objective,
+    objective: Objective = CROSS_ENTROPY,
 ) -> LossAndGradients:
     """Return the loss and all gradients, computed by PyTorch's automatic differentiation."""
     trained = {name: p for name, p in network.named_parameters() if p.requires_grad}

@@ -78,11 +78,11 @@ class Multiclass(Objective):
     """One class per film: cross-entropy of the softmax.
 
     Attributes:
-        class_weights: What an error on each class costs.
+        class_weights: What an error on each class costs; 1 each where None.
         label_smoothing: Share of the target that is spread over all classes.
     """
 
-    class_weights: Float[Tensor, " classes"]
+    class_weights: Float[Tensor, " classes"] | None = None
     label_smoothing: float = 0.0
 
     def total(
@@ -92,13 +92,15 @@ class Multiclass(Objective):
         return cross_entropy(
             logits,
             targets,
-            self.class_weights.to(logits),
+            self._weights_like(logits),
             label_smoothing=self.label_smoothing,
             reduction="sum",
         )
 
     def weight(self, targets: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Return the sum of the films' class weights."""
+        if self.class_weights is None:
+            return torch.tensor(float(len(targets)), device=targets.device)
         return self.class_weights.to(targets.device)[targets].sum()
 
     def loss_by_hand(
@@ -108,10 +110,13 @@ class Multiclass(Objective):
         loss = cross_entropy_forward(
             logits,
             targets,
-            class_weights=self.class_weights.to(logits),
+            class_weights=self._weights_like(logits),
             label_smoothing=self.label_smoothing,
         )
         return LossAndError(loss.loss, cross_entropy_backward(loss.predicted, loss.true))
+
+    def _weights_like(self, logits: Tensor) -> Tensor | None:
+        return None if self.class_weights is None else self.class_weights.to(logits)
 
     def validation(
         self, logits: Float[Tensor, "films classes"], targets: Targets
@@ -128,6 +133,10 @@ class Multiclass(Objective):
     def exported_head(self, head: nn.Linear) -> nn.Linear:
         """Return the head, centred over classes."""
         return centred_head(head)
+
+
+CROSS_ENTROPY = Multiclass()
+"""Every class counts alike, and nothing is smoothed."""
 
 
 @dataclass(frozen=True)
