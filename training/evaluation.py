@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,22 +10,25 @@ from tqdm import tqdm
 
 from models.card import Metric, ModelCard
 from models.radiograph import network_pixels
+from training.bootstrap import Resamples, Statistic
 from training.calibration import calibrated
 from training.dataset import class_numbers, film_radiograph
 from training.manifest import Film
 from training.metrics import (
-    Statistic,
-    balanced_accuracy,
+    IsClass,
+    Probabilities,
+    auroc,
+    average_precision,
+    brier_score,
     calibration_error_by_chance,
-    class_auroc,
     confusion,
     expected_calibration_error,
-    macro_auroc,
-    with_interval,
+    mean_auroc,
+    mean_average_precision,
+    mean_recall,
+    one_hot,
 )
 from xai.explainer import Answers, Explainer
-
-Probabilities = Float[np.ndarray, "films classes"]
 
 
 def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
@@ -43,21 +46,13 @@ def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Ans
 def figure(
     name: str,
     statistic: Statistic,
-    probabilities: Probabilities,
-    *,
     films: Sequence[Film],
-    class_names: Sequence[str],
+    *,
     class_name: str | None = None,
     bias_corrected: bool = False,
 ) -> Metric:
-    """Return one statistic of the films' probabilities, its interval bootstrapped by group."""
-    found = with_interval(
-        statistic,
-        probabilities,
-        np.array(class_numbers(films, class_names)),
-        groups=[film.group_id for film in films],
-        bias_corrected=bias_corrected,
-    )
+    """Return one statistic of the films, its interval bootstrapped by group."""
+    found = resamples_of(films).estimate(statistic, bias_corrected=bias_corrected)
     return Metric(
         name=name,
         split=films[0].split,
@@ -68,13 +63,22 @@ def figure(
     )
 
 
+def resamples_of(films: Sequence[Film]) -> Resamples:
+    """Return the draws that all figures of these films share."""
+    return _resamples(tuple(film.group_id for film in films))
+
+
+_resamples = lru_cache(maxsize=4)(Resamples)
+
+
 def discrimination(
     probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
 ) -> tuple[Metric, ...]:
     """Return macro AUROC and balanced accuracy."""
-    over_all = {"macro_auroc": macro_auroc, "balanced_accuracy": balanced_accuracy}
+    is_class = true_classes(films, class_names)
+    over_all = {"macro_auroc": mean_auroc, "balanced_accuracy": mean_recall}
     return tuple(
-        figure(name, statistic, probabilities, films=films, class_names=class_names)
+        figure(name, partial(statistic, probabilities, is_class), films)
         for name, statistic in over_all.items()
     )
 
@@ -82,18 +86,24 @@ def discrimination(
 def class_discrimination(
     probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
 ) -> tuple[Metric, ...]:
-    """Return each class's AUROC against all others."""
+    """Return each class's AUROC and average precision against all others."""
+    is_class = true_classes(films, class_names)
+    of_class = {"auroc": auroc, "average_precision": average_precision}
     return tuple(
         figure(
-            "auroc",
-            partial(class_auroc, number=number),
-            probabilities,
-            films=films,
-            class_names=class_names,
+            metric,
+            partial(statistic, probabilities[:, number], is_class[:, number]),
+            films,
             class_name=name,
         )
+        for metric, statistic in of_class.items()
         for number, name in enumerate(class_names)
     )
+
+
+def true_classes(films: Sequence[Film], class_names: Sequence[str]) -> IsClass:
+    """Return for each film and class whether it is the film's."""
+    return one_hot(np.array(class_numbers(films, class_names)), len(class_names))
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,7 @@ class Evaluation:
 
     Attributes:
         card: The model's.
+        model_sha256: Hash of its file.
         films: In the order of the rows below.
         logits: As the network gives them.
         probabilities: As the file gives them, calibrated.
@@ -109,36 +120,55 @@ class Evaluation:
     """
 
     card: ModelCard
+    model_sha256: str
     films: tuple[Film, ...]
     logits: Float[np.ndarray, "films classes"]
     probabilities: Probabilities
     distance: Float[np.ndarray, " films"]
 
     @property
+    def model(self) -> str:
+        """Name and version."""
+        return f"{self.card.name} {self.card.version}"
+
+    @cached_property
     def targets(self) -> Int[np.ndarray, " films"]:
         """The true class numbers."""
         return np.array(class_numbers(self.films, self.card.class_names))
 
     @cached_property
+    def is_class(self) -> IsClass:
+        """For each film and class, whether it is the film's."""
+        return true_classes(self.films, self.card.class_names)
+
+    @cached_property
+    def unscaled_probabilities(self) -> Probabilities:
+        """The probabilities before temperature scaling."""
+        return calibrated(self.logits, 1.0)
+
+    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """Discrimination, and the calibration error before and after temperature scaling."""
-        names = self.card.class_names
-        before, after = (
-            figure(
-                f"expected_calibration_error_{when}",
-                expected_calibration_error,
-                probabilities,
-                films=self.films,
-                class_names=names,
-                bias_corrected=True,
-            )
-            for when, probabilities in (
-                ("unscaled", calibrated(self.logits, 1.0)),
-                ("scaled", self.probabilities),
-            )
+        """Discrimination, and calibration before and after temperature scaling."""
+        asked = (self.probabilities, self.films, self.card.class_names)
+        precision = partial(mean_average_precision, self.probabilities, self.is_class)
+        return (
+            *discrimination(*asked),
+            figure("macro_average_precision", precision, self.films),
+            *class_discrimination(*asked),
+            *self._calibration("unscaled", self.unscaled_probabilities),
+            *self._calibration("scaled", self.probabilities),
         )
-        asked = (self.probabilities, self.films, names)
-        return (*discrimination(*asked), *class_discrimination(*asked), before, after)
+
+    def _calibration(self, when: str, probabilities: Probabilities) -> Iterator[Metric]:
+        error = partial(expected_calibration_error, probabilities, self.targets)
+        name = f"expected_calibration_error_{when}"
+        yield figure(name, error, self.films, bias_corrected=True)
+        score = partial(brier_score, probabilities, self.is_class)
+        yield figure(f"brier_score_{when}", score, self.films)
+        for number, class_name in enumerate(self.card.class_names):
+            columns = probabilities[:, [number]], self.is_class[:, [number]]
+            score = partial(brier_score, *columns)
+            yield figure(f"brier_score_{when}", score, self.films, class_name=class_name)
 
     @cached_property
     def calibration_error_by_chance(self) -> float:
@@ -171,6 +201,7 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
     answers = list(explained_films(explainer, films))
     return Evaluation(
         card=explainer.card,
+        model_sha256=explainer.sha256,
         films=tuple(films),
         logits=np.concatenate([answer.logits for answer in answers]),
         probabilities=np.concatenate([answer.probabilities for answer in answers]),

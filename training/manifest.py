@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 Split = Literal["train", "val", "test"]
 REQUIRED_COLUMNS = ("path", "label", "patient_id", "split")
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,9 @@ class Film:
         group_id: Films that must stay together (patient, near-duplicates, series).
         source: Where the film comes from.
         split: Which part of the work it serves.
+        view: How the film was taken (PA, AP, ...).
+        sex: The patient's.
+        age_group: The patient's, as the manifest has it.
     """
 
     path: Path
@@ -30,13 +34,17 @@ class Film:
     group_id: str
     source: str
     split: Split
+    view: str = UNKNOWN
+    sex: str = UNKNOWN
+    age_group: str = UNKNOWN
 
 
 def read_manifest(manifest: Path) -> tuple[Film, ...]:
     """Return the films of a manifest.
 
     Columns `path` (below the manifest's folder), `label`, `patient_id` and `split` are required;
-    `group_id` defaults to the patient, `source` to "unknown"; others are ignored.
+    `group_id` defaults to the patient, `source`, `view`, `sex` and `age_group` to "unknown"; others
+    are ignored.
 
     Raises:
         ValueError: The file is absent, a column is missing, a cell is empty, a split has another
@@ -66,8 +74,11 @@ def _film(row: dict[str, str], manifest: Path, line: int) -> Film:
         label=row["label"],
         patient_id=row["patient_id"],
         group_id=row.get("group_id") or row["patient_id"],
-        source=row.get("source") or "unknown",
+        source=row.get("source") or UNKNOWN,
         split=row["split"],  # type: ignore[arg-type]  # checked above
+        view=row.get("view") or UNKNOWN,
+        sex=row.get("sex") or UNKNOWN,
+        age_group=row.get("age_group") or UNKNOWN,
     )
 
 

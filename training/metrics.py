@@ -1,72 +1,139 @@
-"""Figures about probabilities, each with an interval bootstrapped by group."""
+"""Figures about probabilities, for many resamples of the films at once.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+A film that stands in a resample twice has the weight 2; one whose label is unknown, the weight 0.
+`macro_auroc` and `balanced_accuracy` take each film once.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.stats import rankdata
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
+from training.bootstrap import Weights
+
 Probabilities = Float[np.ndarray, "films classes"]
+Scores = Float[np.ndarray, " films"]
 Targets = Int[np.ndarray, " films"]
-Statistic = Callable[[Probabilities, Targets], float]
+IsPositive = Bool[np.ndarray, " films"]
+IsClass = Bool[np.ndarray, "films classes"]
+Values = Float[np.ndarray, " resamples"]
+BINS = 15
+"""Of the calibration error; each holds equally many films."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval."""
+class Counts(NamedTuple):
+    """Films at or above each threshold as it falls through the scores; first above them all."""
 
-    estimate: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
+    positives: Int[np.ndarray, "resamples thresholds"]
+    negatives: Int[np.ndarray, "resamples thresholds"]
 
 
-def class_auroc(probabilities: Probabilities, targets: Targets, *, number: int) -> float:
-    """Return the area under the ROC curve of one class against all others.
+def counts(scores: Scores, is_positive: IsPositive, weights: Weights) -> Counts:
+    """Return how many positive and negative films have at least each score; ties come together."""
+    order = np.argsort(-scores, kind="stable")
+    is_last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    sorted_weights = weights[:, order]
 
-    By ranks, which is ten times as fast as drawing the curve; a test holds both equal.
+    def cumulated(is_counted: IsPositive) -> Int[np.ndarray, "resamples thresholds"]:
+        sums = np.cumsum(sorted_weights * is_counted[order], axis=1)[:, is_last_of_ties]
+        return np.pad(sums, ((0, 0), (1, 0)))
+
+    return Counts(cumulated(is_positive), cumulated(~is_positive))
+
+
+def auroc(scores: Scores, is_positive: IsPositive, weights: Weights) -> Values:
+    """Return the area under the ROC curve: the share of pairs in the right order, ties half.
 
     Source:
-        Hanley and McNeil 1982, Radiology 143(1), the Wilcoxon statistic.
+        Hanley and McNeil 1982, Radiology 143(1).
     """
-    is_class = targets == number
-    positives = int(is_class.sum())
-    negatives = len(targets) - positives
-    ranks = rankdata(probabilities[:, number])[is_class].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+    above = counts(scores, is_positive, weights)
+    heights = above.positives[:, 1:] + above.positives[:, :-1]
+    area = (np.diff(above.negatives) * heights).sum(axis=1) / 2
+    return ratio(area, above.positives[:, -1] * above.negatives[:, -1])
 
 
-def macro_auroc(probabilities: Probabilities, targets: Targets) -> float:
-    """Return the mean over classes of the one-vs-rest area under the ROC curve."""
-    classes = range(probabilities.shape[1])
-    return float(np.mean([class_auroc(probabilities, targets, number=k) for k in classes]))
+def average_precision(scores: Scores, is_positive: IsPositive, weights: Weights) -> Values:
+    """Return the mean precision over the recall gained at each threshold, not interpolated."""
+    above = counts(scores, is_positive, weights)
+    precision = above.positives / np.maximum(above.positives + above.negatives, 1)
+    gained = np.diff(above.positives)
+    return ratio((gained * precision[:, 1:]).sum(axis=1), above.positives[:, -1])
 
 
-def balanced_accuracy(probabilities: Probabilities, targets: Targets) -> float:
-    """Return the mean over classes of the share of films whose largest probability is right."""
-    is_right = probabilities.argmax(axis=1) == targets
-    return float(np.mean([is_right[targets == number].mean() for number in np.unique(targets)]))
+def sensitivity_at(
+    scores: Scores, is_positive: IsPositive, weights: Weights, *, specificity: float
+) -> Values:
+    """Return the largest sensitivity whose specificity is at least the one given.
+
+    The threshold is read off these very films' ROC curve, which is optimistic.
+    """
+    above = counts(scores, is_positive, weights)
+    false_positive_rate = ratio(above.negatives, above.negatives[:, -1:])
+    sensitivity = ratio(above.positives, above.positives[:, -1:])
+    return _largest(sensitivity, among=false_positive_rate <= 1 - specificity + 1e-9)
+
+
+def specificity_at(
+    scores: Scores, is_positive: IsPositive, weights: Weights, *, sensitivity: float
+) -> Values:
+    """Return the largest specificity whose sensitivity is at least the one given, read likewise."""
+    return sensitivity_at(-scores, ~is_positive, weights, specificity=sensitivity)
+
+
+def _largest(values: Float[np.ndarray, "resamples thresholds"], among: NDArray[np.bool_]) -> Values:
+    return np.where(among | np.isnan(values), values, 0).max(axis=1)
+
+
+def area_under_risk_coverage(scores: Scores, is_wrong: IsPositive, weights: Weights) -> Values:
+    """Return the error rate among accepted films, averaged over the share that is accepted.
+
+    Films with the smallest score are accepted first; refusing at random gives the error rate.
+
+    Source:
+        Geifman and El-Yaniv 2017, arXiv:1705.08500, for the curve; Geifman et al. 2019,
+        arXiv:1805.08206, for the area.
+    """
+    accepted_wrong, accepted_right = counts(-scores, is_wrong, weights)
+    accepted = accepted_wrong + accepted_right
+    risk = accepted_wrong / np.maximum(accepted, 1)
+    return ratio((np.diff(accepted) * risk[:, 1:]).sum(axis=1), accepted[:, -1])
+
+
+def share(is_counted: IsPositive, among: IsPositive, weights: Weights) -> Values:
+    """Return which share of some films is counted: sensitivity, specificity, recall, accuracy."""
+    return ratio(weights @ (is_counted & among), weights @ among.astype(np.int64))
+
+
+def brier_score(probabilities: Probabilities, is_class: IsClass, weights: Weights) -> Values:
+    """Return the mean squared error of the probabilities, summed over the classes given.
+
+    Source:
+        Brier 1950, Monthly Weather Review 78(1), equation 2.
+    """
+    errors = ((probabilities - is_class) ** 2).sum(axis=1)
+    return ratio(weights @ errors, weights.sum(axis=1))
 
 
 def expected_calibration_error(
-    probabilities: Probabilities, targets: Targets, *, bins: int = 15
-) -> float:
+    probabilities: Probabilities, targets: Targets, weights: Weights
+) -> Values:
     """Return the mean gap between the largest probability and how often it is right.
-
-    Bins hold equally many films.
 
     Source:
         Guo et al. 2017, arXiv:1706.04599, equation 3; equal-mass bins as in Nixon et al. 2019,
         arXiv:1904.01685.
     """
-    confidence = probabilities.max(axis=1)
-    gap = (probabilities.argmax(axis=1) == targets) - confidence
-    by_confidence = np.array_split(gap[np.argsort(confidence, kind="stable")], bins)
-    return float(sum(abs(part.sum()) for part in by_confidence) / len(targets))
+    order = np.argsort(probabilities.max(axis=1), kind="stable")
+    gap = ((probabilities.argmax(axis=1) == targets) - probabilities.max(axis=1))[order]
+    drawn = (np.repeat(gap, times) for times in weights[:, order])
+    return np.array([_mean_gap(films) for films in drawn])
+
+
+def _mean_gap(gap: Scores) -> float:
+    return float(sum(abs(films.sum()) for films in np.array_split(gap, BINS)) / len(gap))
 
 
 def calibration_error_by_chance(
@@ -83,7 +150,49 @@ def calibration_error_by_chance(
     cumulated = probabilities.cumsum(axis=1)
     draws = random.random((resamples, len(probabilities), 1))
     targets = (draws > cumulated[None, :, :-1]).sum(axis=2)
-    return float(np.mean([expected_calibration_error(probabilities, drawn) for drawn in targets]))
+    once = _once(len(probabilities))
+    return float(
+        np.mean([expected_calibration_error(probabilities, drawn, once) for drawn in targets])
+    )
+
+
+def mean_auroc(probabilities: Probabilities, is_class: IsClass, weights: Weights) -> Values:
+    """Return the mean over classes of the one-vs-rest area under the ROC curve."""
+    classes = range(is_class.shape[1])
+    return np.mean([auroc(probabilities[:, k], is_class[:, k], weights) for k in classes], axis=0)
+
+
+def mean_average_precision(
+    probabilities: Probabilities, is_class: IsClass, weights: Weights
+) -> Values:
+    """Return the mean over classes of the average precision."""
+    of_class = [
+        average_precision(probabilities[:, number], is_class[:, number], weights)
+        for number in range(is_class.shape[1])
+    ]
+    return np.mean(of_class, axis=0)
+
+
+def mean_recall(probabilities: Probabilities, is_class: IsClass, weights: Weights) -> Values:
+    """Return the mean, over classes that occur, of the share with the right largest probability.
+
+    Source:
+        Brodersen et al. 2010, ICPR, equation 5 (balanced accuracy), for more than two classes.
+    """
+    predicted = probabilities.argmax(axis=1)
+    occurring = np.flatnonzero(is_class.any(axis=0))
+    of_class = [share(predicted == number, is_class[:, number], weights) for number in occurring]
+    return np.mean(of_class, axis=0)
+
+
+def macro_auroc(probabilities: Probabilities, targets: Targets) -> float:
+    """Return `mean_auroc` of the films as they are."""
+    return float(mean_auroc(*_of_films(probabilities, targets))[0])
+
+
+def balanced_accuracy(probabilities: Probabilities, targets: Targets) -> float:
+    """Return `mean_recall` of the films as they are."""
+    return float(mean_recall(*_of_films(probabilities, targets))[0])
 
 
 def confusion(probabilities: Probabilities, targets: Targets) -> Int[np.ndarray, "classes classes"]:
@@ -92,47 +201,22 @@ def confusion(probabilities: Probabilities, targets: Targets) -> Int[np.ndarray,
     return np.asarray(confusion_matrix(targets, probabilities.argmax(axis=1), labels=classes))
 
 
-def with_interval(
-    statistic: Statistic,
-    probabilities: Probabilities,
-    targets: Targets,
-    *,
-    groups: Sequence[str],
-    bias_corrected: bool = False,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Estimate:
-    """Return the statistic with its 95 % percentile interval, resampling whole groups.
+def one_hot(targets: Targets, classes: int) -> IsClass:
+    """Return for each film and class whether it is the film's."""
+    return targets[:, None] == np.arange(classes)
 
-    Resamples in which a class is absent are left out.
 
-    Args:
-        statistic: The figure.
-        probabilities: One row per film.
-        targets: The true class numbers.
-        groups: Which films are drawn together.
-        bias_corrected: Shift the interval by how much resampling itself raises the statistic: for
-            the calibration error, which films drawn twice enlarge.
-        resamples: How many times films are drawn.
-        seed: Of the draws.
+def ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> NDArray[np.floating]:
+    """Return the quotient; nan where the denominator is 0."""
+    shape = np.broadcast_shapes(numerator.shape, denominator.shape)
+    return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator != 0)
 
-    Source:
-        Efron and Tibshirani 1993, chapters 10 (bias) and 13; the cluster bootstrap of Field and
-        Welsh 2007.
-    """
-    random = np.random.default_rng(seed)
-    _, members = np.unique(np.asarray(groups), return_inverse=True)
-    films_of = [np.flatnonzero(members == group) for group in range(members.max() + 1)]
-    classes = len(np.unique(targets))
-    values = []
-    for _ in range(resamples):
-        drawn = random.integers(len(films_of), size=len(films_of))
-        films = np.concatenate([films_of[group] for group in drawn])
-        if len(np.unique(targets[films])) == classes:
-            values.append(statistic(probabilities[films], targets[films]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    estimate = statistic(probabilities, targets)
-    if bias_corrected:
-        bias = np.mean(values) - estimate
-        low, high = max(0.0, low - bias), max(0.0, high - bias)
-    return Estimate(estimate, float(low), float(high))
+
+def _of_films(
+    probabilities: Probabilities, targets: Targets
+) -> tuple[Probabilities, IsClass, Weights]:
+    return probabilities, one_hot(targets, probabilities.shape[1]), _once(len(targets))
+
+
+def _once(films: int) -> Weights:
+    return np.ones((1, films), np.int64)

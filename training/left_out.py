@@ -1,0 +1,46 @@
+"""What recipes reach on films of origins that they never saw: the file of `cxr leave-out`."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from models.card import Metric, Record
+
+
+class LeftOutRecipe(Record):
+    """One recipe, trained once per origin without that origin; all its films' scores pooled.
+
+    Attributes:
+        name: Of the recipe, in a few words.
+        kept_classes: Those that stay trainable whichever origin is left out.
+        dropped_classes: The others, each with the reason.
+        aurocs: Of each kept class against the other kept ones.
+        macro_auroc: Their mean.
+        films_by_origin: How many films of each origin were scored.
+    """
+
+    name: str
+    kept_classes: tuple[str, ...]
+    dropped_classes: dict[str, str]
+    aurocs: tuple[Metric, ...]
+    macro_auroc: Metric
+    films_by_origin: dict[str, int]
+
+
+class LeftOut(Record):
+    """Recipes side by side, plain fine-tuning first."""
+
+    recipes: tuple[LeftOutRecipe, ...]
+
+
+def read_left_out(path: Path) -> LeftOut:
+    """Return the recipes' figures.
+
+    Raises:
+        ValueError: The file is not one that `cxr leave-out` wrote.
+        OSError: It can't be read.
+    """
+    try:
+        return LeftOut.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise ValueError(f"left-out file {path} is not valid: {error}") from error
