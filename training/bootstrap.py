@@ -61,7 +61,9 @@ class Resamples:
         _, self._group_of_film = np.unique(np.asarray(groups), return_inverse=True)
         number = int(self._group_of_film.max()) + 1
         draws = np.random.default_rng(seed).integers(number, size=(resamples, number))
-        self._counts = np.stack([np.bincount(drawn, minlength=number) for drawn in draws])
+        self._counts = np.stack(
+            [np.bincount(drawn, minlength=number).astype(np.int32) for drawn in draws]
+        )
 
     def values(self, statistic: Statistic) -> NDArray[np.floating]:
         """Return the statistic of each resample."""

@@ -7,8 +7,8 @@ from itertools import combinations
 from models.card import Metric, Record
 from training.bootstrap import Statistic, Weights
 from training.delong import delong_difference
-from training.evaluation import Evaluation, figure
-from training.metrics import Values, auroc, mean_auroc, mean_recall
+from training.evaluation import Evaluation, figure, numbered
+from training.metrics import IsPositive, Scores, Values, auroc, mean_auroc, mean_recall
 
 
 class DeLongTest(Record):
@@ -26,7 +26,7 @@ class Comparison(Record):
         first: Name and version.
         second: Likewise.
         difference: First minus second, with the paired bootstrap by group.
-        delong: Of a class's AUROC; None for other figures.
+        delong: Of a class's AUROC; None for other figures, and with a single film of a kind.
     """
 
     first: str
@@ -55,17 +55,23 @@ def _over_all(first: Evaluation, second: Evaluation) -> Iterator[Comparison]:
 
 
 def _by_class(first: Evaluation, second: Evaluation) -> Iterator[Comparison]:
-    for number, class_name in enumerate(first.card.class_names):
+    for number, class_name in numbered(first.is_class, first.card.class_names):
         is_class = first.is_class[:, number]
         scores, others = first.probabilities[:, number], second.probabilities[:, number]
         statistic = minus(partial(auroc, scores, is_class), partial(auroc, others, is_class))
-        found = delong_difference(scores, others, is_class)
         yield Comparison(
             first=first.model,
             second=second.model,
             difference=figure("auroc", statistic, first.films, class_name=class_name),
-            delong=DeLongTest(low=found.low, high=found.high, p_value=found.p_value),
+            delong=_delong(scores, others, is_class),
         )
+
+
+def _delong(scores: Scores, others: Scores, is_class: IsPositive) -> DeLongTest | None:
+    if min(is_class.sum(), (~is_class).sum()) < 2:
+        return None
+    found = delong_difference(scores, others, is_class)
+    return DeLongTest(low=found.low, high=found.high, p_value=found.p_value)
 
 
 def minus(first: Statistic, second: Statistic) -> Statistic:

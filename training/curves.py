@@ -9,7 +9,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from models.card import Record
 from training.bootstrap import Band, Weights
-from training.evaluation import Evaluation, resamples_of
+from training.evaluation import Evaluation, numbered, resamples_of
 from training.metrics import BINS, IsPositive, Probabilities, Scores, counts, ratio
 
 PROBABILITY_THRESHOLDS = np.arange(1, 100) / 100
@@ -47,7 +47,7 @@ class Curves(Record):
 
 def curves(evaluation: Evaluation) -> Iterator[Curve]:
     """Yield all curves of one model."""
-    for number, name in enumerate(evaluation.card.class_names):
+    for number, name in numbered(evaluation.is_class, evaluation.card.class_names):
         yield from _class_curves(evaluation, number, name)
     for when, probabilities in (
         ("unscaled", evaluation.unscaled_probabilities),

@@ -41,7 +41,7 @@ def delong(
         ValueError: There are fewer than two positive or two negative films.
 
     Source:
-        DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44(3), equations 3 to 6; by ranks as in
+        DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44(3); by ranks as in
         Sun and Xu 2014, IEEE Signal Processing Letters 21(11), algorithm 2.
     """
     positives, negatives = int(is_positive.sum()), int((~is_positive).sum())

@@ -26,6 +26,7 @@ from training.metrics import (
     mean_auroc,
     mean_average_precision,
     mean_recall,
+    occurring,
     one_hot,
 )
 from xai.explainer import Answers, Explainer
@@ -97,8 +98,13 @@ def class_discrimination(
             class_name=name,
         )
         for metric, statistic in of_class.items()
-        for number, name in enumerate(class_names)
+        for number, name in numbered(is_class, class_names)
     )
+
+
+def numbered(is_class: IsClass, class_names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield number and name of each class that can be told from others on these films."""
+    return ((number, class_names[number]) for number in occurring(is_class))
 
 
 def true_classes(films: Sequence[Film], class_names: Sequence[str]) -> IsClass:
@@ -195,9 +201,11 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
     """Return the model's answers for the films.
 
     Raises:
-        ValueError: A film's label is none of the model's classes.
+        ValueError: A film's label is none of the model's classes, or all films have one class.
     """
-    class_numbers(films, explainer.card.class_names)
+    numbers = class_numbers(films, explainer.card.class_names)
+    if len(set(numbers)) < 2:
+        raise ValueError(f"films must be of two classes or more, not all {films[0].label}")
     answers = list(explained_films(explainer, films))
     return Evaluation(
         card=explainer.card,

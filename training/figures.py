@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from tqdm import tqdm
 
 from models.card import Metric, Record, Sha256
 from training.baselines import baseline_probabilities
@@ -13,7 +14,7 @@ from training.comparison import Comparison, comparisons
 from training.curves import refusal_scores
 from training.evaluation import Evaluation, class_discrimination, discrimination, figure
 from training.left_out import LeftOut
-from training.manifest import Film, Split, manifest_sha256, of_split
+from training.manifest import Film, Split, manifest_sha256
 from training.metrics import area_under_risk_coverage, share
 from training.operating_points import OperatingPoint, operating_points, read_off_the_curve
 from training.split import split_sha256
@@ -128,7 +129,7 @@ class Figures(Record):
 
 def figures(
     evaluations: Sequence[Evaluation],
-    vals: Sequence[Evaluation],
+    vals: Sequence[Evaluation | None],
     *,
     manifest: Path,
     films: Sequence[Film],
@@ -139,10 +140,10 @@ def figures(
 
     Args:
         evaluations: One per model, all on the same films.
-        vals: The same models on val, which chooses thresholds.
+        vals: The same models on val, which chooses thresholds; None where there are no such films.
         manifest: The file.
         films: All it names.
-        baselines: Whether to fit and measure them.
+        baselines: Whether to fit and measure them, where there are training films.
         left_out: What `cxr leave-out` measured.
 
     Raises:
@@ -150,7 +151,7 @@ def figures(
     """
     check_comparable(evaluations)
     first = evaluations[0]
-    train = of_split(films, "train")
+    train = [film for film in films if film.split == "train"]
     return Figures(
         split=first.films[0].split,
         films=len(first.films),
@@ -161,9 +162,11 @@ def figures(
         case_mix=tuple(case_mix(films)),
         models=tuple(
             model_figures(evaluation, val, split_sha256(films))
-            for evaluation, val in zip(evaluations, vals, strict=True)
+            for evaluation, val in tqdm(
+                list(zip(evaluations, vals, strict=True)), "measuring", unit="model", leave=False
+            )
         ),
-        baselines=baseline_figures(train, first) if baselines else {},
+        baselines=baseline_figures(train, first) if baselines and train else {},
         comparisons=tuple(comparisons(evaluations)),
         subgroups=tuple(subgroup_figures(evaluations)),
         contrasts=tuple(contrasts(evaluations, train)),
@@ -181,7 +184,7 @@ def check_comparable(evaluations: Sequence[Evaluation]) -> None:
         raise ValueError(f"models must differ in name or version: {names}")
 
 
-def model_figures(evaluation: Evaluation, val: Evaluation, splits: str) -> ModelFigures:
+def model_figures(evaluation: Evaluation, val: Evaluation | None, splits: str) -> ModelFigures:
     """Return one model's figures; thresholds are chosen on `val`."""
     card = evaluation.card
     return ModelFigures(

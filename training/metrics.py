@@ -111,7 +111,7 @@ def brier_score(probabilities: Probabilities, is_class: IsClass, weights: Weight
     """Return the mean squared error of the probabilities, summed over the classes given.
 
     Source:
-        Brier 1950, Monthly Weather Review 78(1), equation 2.
+        Brier 1950, Monthly Weather Review 78(1).
     """
     errors = ((probabilities - is_class) ** 2).sum(axis=1)
     return ratio(weights @ errors, weights.sum(axis=1))
@@ -157,18 +157,18 @@ def calibration_error_by_chance(
 
 
 def mean_auroc(probabilities: Probabilities, is_class: IsClass, weights: Weights) -> Values:
-    """Return the mean over classes of the one-vs-rest area under the ROC curve."""
-    classes = range(is_class.shape[1])
+    """Return the mean, over classes that occur, of the one-vs-rest area under the ROC curve."""
+    classes = occurring(is_class)
     return np.mean([auroc(probabilities[:, k], is_class[:, k], weights) for k in classes], axis=0)
 
 
 def mean_average_precision(
     probabilities: Probabilities, is_class: IsClass, weights: Weights
 ) -> Values:
-    """Return the mean over classes of the average precision."""
+    """Return the mean, over classes that occur, of the average precision."""
     of_class = [
         average_precision(probabilities[:, number], is_class[:, number], weights)
-        for number in range(is_class.shape[1])
+        for number in occurring(is_class)
     ]
     return np.mean(of_class, axis=0)
 
@@ -177,11 +177,12 @@ def mean_recall(probabilities: Probabilities, is_class: IsClass, weights: Weight
     """Return the mean, over classes that occur, of the share with the right largest probability.
 
     Source:
-        Brodersen et al. 2010, ICPR, equation 5 (balanced accuracy), for more than two classes.
+        Balanced accuracy of Brodersen et al. 2010, ICPR, for more than two classes.
     """
     predicted = probabilities.argmax(axis=1)
-    occurring = np.flatnonzero(is_class.any(axis=0))
-    of_class = [share(predicted == number, is_class[:, number], weights) for number in occurring]
+    of_class = [
+        share(predicted == number, is_class[:, number], weights) for number in occurring(is_class)
+    ]
     return np.mean(of_class, axis=0)
 
 
@@ -199,6 +200,11 @@ def confusion(probabilities: Probabilities, targets: Targets) -> Int[np.ndarray,
     """Return counts by true class (rows) and class of the largest probability (columns)."""
     classes = range(probabilities.shape[1])
     return np.asarray(confusion_matrix(targets, probabilities.argmax(axis=1), labels=classes))
+
+
+def occurring(is_class: IsClass) -> list[int]:
+    """Return the numbers of the classes that some films have and others have not."""
+    return np.flatnonzero(is_class.any(axis=0) & ~is_class.all(axis=0)).tolist()
 
 
 def one_hot(targets: Targets, classes: int) -> IsClass:

@@ -5,8 +5,8 @@ from functools import partial
 
 from models.card import DecisionThreshold, Metric, Record
 from training.calibration import threshold_at_sensitivity, threshold_at_specificity
-from training.evaluation import Evaluation, figure
-from training.metrics import sensitivity_at, share, specificity_at
+from training.evaluation import Evaluation, figure, numbered
+from training.metrics import occurring, sensitivity_at, share, specificity_at
 
 LEVEL = 0.9
 """The specificity at which sensitivity is reported, and the other way round."""
@@ -32,16 +32,22 @@ class OperatingPoint(Record):
     specificity: Metric
 
 
-def operating_points(evaluation: Evaluation, val: Evaluation) -> Iterator[OperatingPoint]:
-    """Yield, for each class, the points of 90 % specificity and sensitivity, and the served one."""
-    for number, name in enumerate(evaluation.card.class_names):
-        chosen_on = val.probabilities[:, number], val.is_class[:, number]
-        for threshold in (
-            threshold_at_specificity(*chosen_on, LEVEL),
-            threshold_at_sensitivity(*chosen_on, LEVEL),
-            evaluation.card.decision_thresholds[number],
-        ):
+def operating_points(evaluation: Evaluation, val: Evaluation | None) -> Iterator[OperatingPoint]:
+    """Yield, for each class, the points of 90 % specificity and sensitivity, and the served one.
+
+    Without val films there is the served one only.
+    """
+    for number, name in numbered(evaluation.is_class, evaluation.card.class_names):
+        for threshold in _thresholds(val, number) if val else ():
             yield _point(evaluation, number, name, threshold)
+        yield _point(evaluation, number, name, evaluation.card.decision_thresholds[number])
+
+
+def _thresholds(val: Evaluation, number: int) -> Iterator[DecisionThreshold]:
+    chosen_on = val.probabilities[:, number], val.is_class[:, number]
+    if number in occurring(val.is_class):
+        yield threshold_at_specificity(*chosen_on, LEVEL)
+        yield threshold_at_sensitivity(*chosen_on, LEVEL)
 
 
 def _point(
@@ -70,7 +76,7 @@ def read_off_the_curve(evaluation: Evaluation) -> Iterator[Metric]:
 
     No threshold fixed beforehand reaches these but by luck.
     """
-    for number, name in enumerate(evaluation.card.class_names):
+    for number, name in numbered(evaluation.is_class, evaluation.card.class_names):
         columns = evaluation.probabilities[:, number], evaluation.is_class[:, number]
         yield figure(
             "sensitivity_at_90_specificity",

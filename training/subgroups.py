@@ -71,7 +71,7 @@ class Contrast(Record):
         negative: The other.
         films: Of each, in this order.
         view_alone: AUROC of the share of `positive` among the source's training films of the same
-            view; None where a class has fewer than 10 films.
+            view; None without such films, or where a class has fewer than 10 films here.
         auroc: Of the difference of the two logits, by model; empty likewise.
     """
 
@@ -170,7 +170,10 @@ def _contrast(
             evaluation.model: evaluation.logits[rows, positive] - evaluation.logits[rows, negative]
             for evaluation in evaluations
         }
-        scores[VIEW_ALONE] = view_scores(train, films, names[negative], names[positive])
+        alike = [film for film in train if film.source == films[0].source]
+        if alike:
+            pair = (names[negative], names[positive])
+            scores[VIEW_ALONE] = view_scores(alike, films, pair)
         statistics = {
             model: among(rows, partial(auroc, score, of_pair[rows, 1]))
             for model, score in scores.items()
@@ -189,16 +192,10 @@ def _contrast(
 VIEW_ALONE = "view alone"
 
 
-def view_scores(
-    train: Sequence[Film], films: Sequence[Film], negative: str, positive: str
-) -> Values:
-    """Return the share of `positive` among training films of the film's source and view."""
-    alike = [
-        film
-        for film in train
-        if film.source == films[0].source and film.label in (negative, positive)
-    ]
-    return class_shares(alike, films, (negative, positive), attribute="view")[:, 1]
+def view_scores(train: Sequence[Film], films: Sequence[Film], pair: tuple[str, str]) -> Values:
+    """Return the share of the second class among training films of the same view."""
+    of_pair = [film for film in train if film.label in pair]
+    return class_shares(of_pair, films, pair, attribute="view")[:, 1]
 
 
 def among(rows: Rows, statistic: Statistic) -> Statistic:
