@@ -74,7 +74,6 @@ BEFORE = (
     Item(
         "31", "-", "Explainability", True, "heat maps of the service; verified in *.backprop.json"
     ),
-    Item("32", "12a", "Evaluation on internal data", True, "this report"),
 )
 
 AFTER = (
@@ -101,15 +100,15 @@ def _depending_on(figures: Figures) -> Iterator[Item]:
         True,
         "Within a source, Subgroups" + (", Left-out origins" if has_left_out else ""),
     )
+    is_internal = all(model.is_trained_on_these_splits for model in figures.models)
     yield Item(
-        "33",
-        "-",
-        "Testing on external data",
-        False,
-        "origins left out of training stand in for it"
-        if has_left_out
-        else "nor were origins left out of training: see `cxr leave-out`",
+        "32",
+        "12a",
+        "Evaluation on internal data",
+        is_internal,
+        "this report" if is_internal else "these are not the models' own films or splits",
     )
+    yield Item("33", "-", "Testing on external data", False, _external(is_internal, has_left_out))
     has_baselines = bool(figures.baselines)
     yield Item(
         "-",
@@ -118,3 +117,11 @@ def _depending_on(figures: Figures) -> Iterator[Item]:
         has_baselines,
         "Discrimination: baselines" if has_baselines else "left out by --no-baselines",
     )
+
+
+def _external(is_internal: bool, has_left_out: bool) -> str:
+    if not is_internal:
+        return "whether these films are from elsewhere, the manifest does not say"
+    if has_left_out:
+        return "origins left out of training stand in for it"
+    return "nor were origins left out of training: see `cxr leave-out`"

@@ -28,8 +28,8 @@ from training.subgroups import (
 )
 
 WARNING = (
-    "Research use only. Films of the sources that the model was trained on; class and source may "
-    "be confounded, so that these figures say little about films from elsewhere."
+    "Research use only. Class and source may be confounded; figures on films of the sources that a "
+    "model was trained on say little about films from elsewhere."
 )
 FAILURES = 12
 """How many wrong answers a report names."""

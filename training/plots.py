@@ -112,7 +112,7 @@ def draw_risk_coverage(curves: Sequence[Curve]) -> str:
         colour = COLOURS[models.index(curve.model) % len(COLOURS)]
         panels[0].plot(curve.x, curve.y, color=colour, linestyle=styles[curve.kind], label=label)
         largest = max(largest, curve.y[-1])
-    _dress(panels[0], replace(COVERAGE, y_limits=(0, 2 * largest + 0.01)), title="all classes")
+    _dress(panels[0], replace(COVERAGE, y_limits=(0.0, 2 * largest + 0.01)), title="all classes")
     panels[0].legend(fontsize=7)
     return _data_url(figure)
 
