@@ -1,5 +1,7 @@
 """Subgroups say their size, and nothing more where they are too small."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -66,6 +68,14 @@ def test_view_alone_is_fitted_on_train_and_measured_here(asked, pairs) -> None:
     expected = roc_auc_score([film.label == "pneumonia" for film in of_pair], is_ap)
     assert expected > 0.8
     assert pairs["clinic", "pneumonia", "normal"].view_alone.estimate == pytest.approx(expected)
+
+
+def test_where_train_has_the_views_the_other_way_round_view_alone_is_wrong(asked, pairs) -> None:
+    other = {"AP": "PA", "PA": "AP"}
+    mirrored = [replace(film, view=other[film.view]) for film in films(90, "train")]
+    found = next(c for c in contrasts([asked], mirrored) if c.source == "clinic")
+    as_it_is = pairs["clinic", found.positive, found.negative]
+    assert found.view_alone.estimate == pytest.approx(1 - as_it_is.view_alone.estimate)
 
 
 def test_without_training_films_there_is_no_view_alone(asked) -> None:
