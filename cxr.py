@@ -23,7 +23,7 @@ VERBS = {
     "predict": Verb("service.predict", "print the findings of films, a line of JSON each"),
     "explain": Verb("service.explain", "write a film with the evidence painted over it"),
     "train": Verb("training.train", "train a network as a configuration file says"),
-    "evaluate": Verb("training.evaluate", "measure an exported model on films of a manifest"),
+    "evaluate": Verb("training.evaluate", "measure exported models on films of a manifest"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
     "verify-backprop": Verb(
         "training.verify_backprop", "compare the gradients by hand with autograd's"
