@@ -23,7 +23,7 @@ VERBS = {
     "predict": Verb("service.predict", "print the findings of films, a line of JSON each"),
     "explain": Verb("service.explain", "write a film with the evidence painted over it"),
     "train": Verb("training.train", "train a network as a configuration file says"),
-    "evaluate": Verb("training.evaluate", "measure an exported model on films of a manifest"),
+    "evaluate": Verb("training.evaluate", "measure exported models on films of a manifest"),
     "audit": Verb("training.audit", "look for shortcuts that an exported model has learnt"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
     "model-card": Verb("training.model_card_page", "write the card inside a model as a page"),

@@ -1,4 +1,4 @@
-"""Write the results table of README.md from the JSON that `cxr evaluate --report` wrote.
+"""Write the results tables of README.md from the JSON that `cxr evaluate --report` wrote.
 
 python docs/insert_results.py        # rewrites README.md in place
 """
@@ -10,61 +10,122 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-EVALUATION = ROOT / "docs/results/chest_cnn/evaluation.json"
+EVALUATION = ROOT / "docs/results/evaluation.json"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
+
+Record = dict[str, Any]
 
 
 def main() -> int:
     """Rewrite README.md."""
-    README.write_text(with_table(README.read_text(), json.loads(EVALUATION.read_text())))
+    README.write_text(with_tables(README.read_text(), json.loads(EVALUATION.read_text())))
     return 0
 
 
-def with_table(readme: str, evaluation: dict[str, Any]) -> str:
-    """Return the README with the table of this evaluation between its marks."""
+def with_tables(readme: str, evaluation: Record) -> str:
+    """Return the README with the tables of this evaluation between its marks."""
     before, _, rest = readme.partition(START)
     _, _, after = rest.partition(END)
-    return before + START + "\n".join(table(evaluation)) + "\n" + END + after
+    return before + START + "\n".join(tables(evaluation)) + "\n" + END + after
 
 
-def table(evaluation: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines of the table: the model, then the baselines."""
-    model = evaluation["model"]
+def tables(evaluation: Record) -> Iterator[str]:
+    """Yield the lines of all tables."""
     yield (
         f"{evaluation['films']} films of the public {evaluation['split']} split; "
         "95 % intervals bootstrapped by group.\n"
     )
-    yield "| | macro AUROC | balanced accuracy |"
-    yield "| --- | --- | --- |"
-    yield row(f"**{model['name']} {model['version']}**", evaluation["metrics"])
-    for baseline, metrics in evaluation["baselines"].items():
-        yield row(f"baseline: {baseline}", metrics)
-    yield "\n| class | AUROC against all others |"
-    yield "| --- | --- |"
-    for metric in evaluation["metrics"]:
-        if metric["name"] == "auroc":
-            yield f"| {metric['class_name']} | {interval(metric)} |"
-    errors = {m["name"]: m for m in evaluation["metrics"] if "calibration" in m["name"]}
-    yield (
-        "\nExpected calibration error: "
-        f"{interval(errors['expected_calibration_error_unscaled'])} before temperature scaling, "
-        f"{interval(errors['expected_calibration_error_scaled'])} after; "
-        f"{evaluation['calibration_error_by_chance']:.3f} is what so few films give a perfectly "
-        "calibrated model. "
-        f"Refused as unlike the training films: {evaluation['refused_share']:.1%} of these films."
+    yield from over_all(evaluation)
+    if evaluation["left_out"]:
+        yield from left_out(evaluation["left_out"])
+    yield from by_class(evaluation)
+    yield from within_sources(evaluation)
+    yield from calibration(evaluation["models"])
+
+
+def over_all(evaluation: Record) -> Iterator[str]:
+    """Yield macro AUROC and balanced accuracy of the models, then of the baselines."""
+    yield from head("", "macro AUROC", "balanced accuracy")
+    rows = {f"**{label(model)}**": model["metrics"] for model in evaluation["models"]}
+    baselines = evaluation["baselines"].items()
+    rows |= {f"baseline: {name}": metrics for name, metrics in baselines}
+    for name, metrics in rows.items():
+        yield row(name, *(of_name(metrics, m) for m in ("macro_auroc", "balanced_accuracy")))
+
+
+def left_out(measured: Record) -> Iterator[str]:
+    """Yield each recipe's macro AUROC on origins that the network never saw."""
+    yield "\nOn films of origins never seen in training:\n"
+    yield from head("recipe", "macro AUROC", "classes", "dropped")
+    for recipe in measured["recipes"]:
+        kept, dropped = recipe["kept_classes"], recipe["dropped_classes"]
+        yield row(
+            recipe["name"],
+            interval(recipe["macro_auroc"]),
+            ", ".join(kept),
+            "; ".join(f"{name}: {reason}" for name, reason in dropped.items()) or "none",
+        )
+
+
+def by_class(evaluation: Record) -> Iterator[str]:
+    """Yield each class's AUROC."""
+    yield ""
+    yield from head("AUROC of a class against all others", *map(label, evaluation["models"]))
+    for name in evaluation["class_names"]:
+        yield row(name, *(of_name(m["metrics"], "auroc", name) for m in evaluation["models"]))
+
+
+def within_sources(evaluation: Record) -> Iterator[str]:
+    """Yield the AUROC of one class against another within each source."""
+    labels = [label(model) for model in evaluation["models"]]
+    yield ""
+    yield from head("AUROC within one source", "films", "view (AP, PA) alone", *labels)
+    for contrast in evaluation["contrasts"]:
+        found = [contrast["view_alone"], *(contrast["auroc"].get(name) for name in labels)]
+        yield row(
+            f"{contrast['source']}: {contrast['positive']} against {contrast['negative']}",
+            "{} / {}".format(*contrast["films"]),
+            *(interval(metric) if metric else "too few" for metric in found),
+        )
+
+
+def calibration(models: list[Record]) -> Iterator[str]:
+    """Yield the calibration errors and the share of films refused."""
+    yield ""
+    yield from head(
+        "", "calibration error unscaled", "temperature-scaled", "by chance alone", "refused"
     )
+    for model in models:
+        errors = (
+            of_name(model["metrics"], f"expected_calibration_error_{when}")
+            for when in ("unscaled", "scaled")
+        )
+        chance = f"{model['calibration_error_by_chance']:.3f}"
+        yield row(label(model), *errors, chance, f"{model['refused_share']:.1%}")
 
 
-def row(name: str, metrics: list[dict[str, Any]]) -> str:
-    """Return one line: macro AUROC and balanced accuracy."""
-    figures = {metric["name"]: metric for metric in metrics}
-    return (
-        f"| {name} | {interval(figures['macro_auroc'])} "
-        f"| {interval(figures['balanced_accuracy'])} |"
-    )
+def label(model: Record) -> str:
+    """Return name and version."""
+    return f"{model['name']} {model['version']}"
 
 
-def interval(metric: dict[str, Any]) -> str:
+def head(*cells: str) -> tuple[str, str]:
+    """Return a table's first two lines."""
+    return row(*cells), row(*("---" for _ in cells))
+
+
+def row(*cells: str) -> str:
+    """Return one line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def of_name(metrics: list[Record], name: str, class_name: str | None = None) -> str:
+    """Return the figure of that name with its interval; a dash where there is none."""
+    found = [m for m in metrics if (m["name"], m["class_name"]) == (name, class_name)]
+    return interval(found[0]) if found else "-"
+
+
+def interval(metric: Record) -> str:
     """Return the estimate with its interval."""
     return f"{metric['estimate']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 

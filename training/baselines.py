@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -42,15 +43,20 @@ def thumbnail(film: Film) -> NDArray[np.floating]:
     return np.asarray(Image.fromarray(film_radiograph(film).pixels).resize((32, 32))).ravel()
 
 
-def source_majority(
-    train: Sequence[Film], films: Sequence[Film], class_names: Sequence[str]
+def class_shares(
+    train: Sequence[Film],
+    films: Sequence[Film],
+    class_names: Sequence[str],
+    *,
+    attribute: Literal["source", "view"],
 ) -> Probabilities:
-    """Return the share of each class among the training films of the film's source."""
+    """Return the share of each class among the training films that are alike in one attribute."""
     counts: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
     for film in train:
-        counts[film.source][film.label] += 1
+        counts[getattr(film, attribute)][film.label] += 1
     shares = np.array(
-        [[counts[film.source][name] for name in class_names] for film in films], np.float64
+        [[counts[getattr(film, attribute)][name] for name in class_names] for film in films],
+        np.float64,
     )
     return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1)
 
@@ -60,7 +66,10 @@ def baseline_probabilities(
 ) -> dict[str, Probabilities]:
     """Return what each baseline, fitted on `train`, says of `films`, by the baseline's name."""
     targets = class_numbers(train, class_names)
-    answers = {"source only": source_majority(train, films, class_names)}
+    answers = {
+        "source only": class_shares(train, films, class_names, attribute="source"),
+        "view only": class_shares(train, films, class_names, attribute="view"),
+    }
     for name, features in (("nine file statistics", file_statistics), ("32x32 pixels", thumbnail)):
         forest = RandomForestClassifier(500, class_weight="balanced", random_state=0, n_jobs=-1)
         forest.fit(np.stack([features(film) for film in train]), targets)

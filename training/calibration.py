@@ -1,17 +1,19 @@
 """Probabilities that mean what they say, and the thresholds that decide; both fixed on val."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.metrics import roc_curve
 
 from models.card import DecisionThreshold, Task
-from training.metrics import Findings, Targets
+from training.metrics import Findings, IsPositive, Scores, Targets
 
 Logits = Float[np.ndarray, "films classes"]
+ROUNDING = 1e-9
 
 
 def calibrated(
@@ -47,24 +49,59 @@ def negative_log_likelihood(logits: Logits, targets: Targets | Findings) -> floa
     return float(-log_expit(signed).mean())
 
 
-def youden_threshold(
-    probabilities: Float[np.ndarray, " films"], is_class: Bool[np.ndarray, " films"]
-) -> DecisionThreshold:
+def youden_threshold(probabilities: Scores, is_class: IsPositive) -> DecisionThreshold:
     """Return the threshold with the largest sensitivity + specificity - 1.
-
-    It lies half-way between the lowest probability called positive and the next below it, so that
-    a film just like the one that set it is not decided by rounding.
 
     Source:
         Youden 1950, Cancer 3(1):32-35.
     """
+    curve = _curve(probabilities, is_class)
+    best = 1 + int(np.argmax((curve.sensitivity + curve.specificity)[1:]))  # not: nobody positive
+    return curve.threshold(best, "largest Youden index on val")
+
+
+def threshold_at_specificity(
+    probabilities: Scores, is_class: IsPositive, specificity: float
+) -> DecisionThreshold:
+    """Return the lowest threshold with at least this specificity."""
+    curve = _curve(probabilities, is_class)
+    best = int(np.flatnonzero(curve.specificity >= specificity - ROUNDING)[-1])
+    return curve.threshold(best, f"specificity {specificity:.0%} on val")
+
+
+def threshold_at_sensitivity(
+    probabilities: Scores, is_class: IsPositive, sensitivity: float
+) -> DecisionThreshold:
+    """Return the highest threshold with at least this sensitivity."""
+    curve = _curve(probabilities, is_class)
+    best = int(np.flatnonzero(curve.sensitivity >= sensitivity - ROUNDING)[0])
+    return curve.threshold(best, f"sensitivity {sensitivity:.0%} on val")
+
+
+class _Curve(NamedTuple):
+    """A ROC curve; its first threshold calls nobody positive."""
+
+    sensitivity: Float[np.ndarray, " thresholds"]
+    specificity: Float[np.ndarray, " thresholds"]
+    probabilities: Float[np.ndarray, " thresholds"]
+
+    def threshold(self, number: int, criterion: str) -> DecisionThreshold:
+        """Return a threshold half-way between the lowest probability called positive and the next.
+
+        So a film just like the one that set it is not decided by rounding.
+        """
+        lowest = min(self.probabilities[number], 1.0)  # the first one is infinite
+        below = self.probabilities[number + 1 : number + 2].max(initial=0.0)
+        return DecisionThreshold(
+            value=float((lowest + below) / 2),
+            sensitivity=float(self.sensitivity[number]),
+            specificity=float(self.specificity[number]),
+            criterion=criterion,
+        )
+
+
+def _curve(probabilities: Scores, is_class: IsPositive) -> _Curve:
     false_positive_rate, sensitivity, thresholds = roc_curve(
         is_class, probabilities, drop_intermediate=False
     )
-    best = 1 + int(np.argmax((sensitivity - false_positive_rate)[1:]))  # the first calls nobody
-    below = probabilities[probabilities < thresholds[best]]
-    return DecisionThreshold(
-        value=float((thresholds[best] + below.max(initial=0.0)) / 2),
-        sensitivity=float(sensitivity[best]),
-        specificity=float(1 - false_positive_rate[best]),
-    )
+    return _Curve(sensitivity, 1 - false_positive_rate, thresholds)

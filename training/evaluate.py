@@ -1,32 +1,32 @@
-"""`cxr evaluate`: an exported model on the films of one split, beside trivial baselines."""
+"""`cxr evaluate`: exported models on the films of one split, beside trivial baselines."""
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from models.card import Metric
-from training.baselines import baseline_probabilities
-from training.evaluation import Evaluation, discrimination, evaluated
-from training.manifest import Film, of_split, read_manifest
-from training.plots import draw_confusion
-from training.split import check_split, split_sha256
+from training.curves import Curves, curves
+from training.evaluation import Evaluation, evaluated
+from training.figures import Figures, ModelFigures, figures
+from training.left_out import read_left_out
+from training.manifest import Film, Split, of_split, read_manifest
+from training.report import report_html
+from training.split import check_split
 from xai.explainer import Explainer
-
-WARNING = (
-    "Research use only. Films of the sources that the model was trained on; class and source may "
-    "be confounded, so that these figures say little about films from elsewhere."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `cxr evaluate`."""
-    parser.add_argument("model", type=Path, help="ONNX file that `cxr export` wrote")
+    parser.add_argument("models", type=Path, nargs="+", help="ONNX files that `cxr export` wrote")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
-    parser.add_argument("--report", type=Path, help="folder for evaluation.json and confusion.png")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        help="folder for evaluation.json and, of classes, report.html and curves.json",
+    )
+    parser.add_argument("--left-out", type=Path, help="JSON file of `cxr leave-out`, to be shown")
     parser.add_argument(
         "--no-baselines", action="store_true", help="leave out the baselines of classes"
     )
@@ -36,54 +36,83 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures of one split; exit code 0."""
     films = read_manifest(arguments.manifest)
     check_split(films)
-    explainer = Explainer(arguments.model)
-    if split_sha256(films) != explainer.card.training_data.split_sha256:
-        _write("Mind: these are not the films, or not the splits, of the model's training.\n")
-    evaluation = evaluated(explainer, of_split(films, arguments.split))
-    _write("\n".join(sentences(evaluation)))
-    without = arguments.no_baselines or evaluation.is_multilabel
-    baselines = {} if without else baseline_figures(films, evaluation)
-    _write("\n".join(baseline_sentences(baselines)))
-    _write(f"\n{WARNING}")
+    left_out = read_left_out(arguments.left_out) if arguments.left_out else None
+    asked, vals = _evaluations(arguments.models, films, arguments.split)
+    found = figures(
+        asked,
+        vals,
+        manifest=arguments.manifest,
+        films=films,
+        baselines=not arguments.no_baselines,
+        left_out=left_out,
+    )
+    _write("\n".join(sentences(found)))
     if arguments.report:
-        write_report(arguments.report, evaluation, baselines, model_sha256=explainer.sha256)
-        _write(f"\nwritten: {arguments.report}")
+        files = write_report(arguments.report, found, asked)
+        _write(f"\nwritten: {', '.join(map(str, files))}")
     return 0
 
 
-def baseline_figures(
-    films: Sequence[Film], evaluation: Evaluation
-) -> dict[str, tuple[Metric, ...]]:
-    """Return the discrimination of each trivial baseline, fitted on the train split."""
-    names = evaluation.card.class_names
-    answers = baseline_probabilities(of_split(films, "train"), evaluation.films, names)
-    return {
-        baseline: discrimination(probabilities, evaluation.films, names)
-        for baseline, probabilities in answers.items()
-    }
+def _evaluations(
+    models: Sequence[Path], films: Sequence[Film], split: Split
+) -> tuple[list[Evaluation], list[Evaluation | None]]:
+    """Return each model's answers for the films asked for and for val, each film asked once."""
+    chosen = of_split(films, split)
+    val = [film for film in films if film.split == "val"]
+    asked: list[Evaluation] = []
+    vals: list[Evaluation | None] = []
+    for explainer in map(Explainer, models):
+        asked.append(evaluated(explainer, chosen))
+        if split == "val":
+            vals.append(asked[-1])
+        else:
+            has_use = val and not asked[-1].is_multilabel
+            vals.append(evaluated(explainer, val) if has_use else None)
+    return asked, vals
 
 
-def sentences(evaluation: Evaluation) -> Iterator[str]:
-    """Yield the model's figures and confusion matrices as lines for a person."""
-    card = evaluation.card
-    yield f"{card.name} {card.version}, {evaluation.films[0].split}: {len(evaluation.films)} films"
-    yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
-    yield from (_line(_label(metric), metric) for metric in evaluation.metrics)
-    by_chance = evaluation.calibration_error_by_chance
-    if by_chance is not None:
-        yield f"{'calibration error by chance alone':40} {by_chance:.3f}"
-    yield f"{'refused as unlike the training films':40} {evaluation.refused_share:.3f}"
-    for source, matrix in evaluation.confusion_by_source().items():
+def sentences(found: Figures) -> Iterator[str]:
+    """Yield the main figures as lines for a person; the report has the others."""
+    yield f"{found.split}: {found.films} films in {found.groups} groups"
+    yield "95 % intervals bootstrapped by group_id (1,000 resamples)"
+    for model in found.models:
+        yield from _model_sentences(model, found.class_names)
+    for baseline, metrics in found.baselines.items():
+        yield f"\nbaseline: {baseline}"
+        yield from _lines(metrics)
+    yield from _contrast_sentences(found)
+    for comparison in found.comparisons:
+        difference = f"{comparison.first} - {comparison.second}, {_label(comparison.difference)}"
+        yield _line(difference, comparison.difference)
+    yield f"\n{found.note}"
+
+
+def _model_sentences(model: ModelFigures, class_names: Sequence[str]) -> Iterator[str]:
+    yield f"\n{model.label}"
+    if not model.is_trained_on_these_splits:
+        yield "Mind: these are not the films, or not the splits, of the model's training."
+    yield from _lines(model.metrics)
+    if model.calibration_error_by_chance is not None:
+        yield f"{'calibration error by chance alone':48} {model.calibration_error_by_chance:.3f}"
+    yield f"{'refused as unlike the training films':48} {model.refused_share:.3f}"
+    for source, matrix in model.confusion_by_source.items():
         yield f"\nconfusion, {source} (row: true class; column: largest probability)"
-        for name, row in zip(card.class_names, matrix, strict=True):
+        for name, row in zip(class_names, matrix, strict=True):
             yield f"{name:18}" + "".join(f"{count:6}" for count in row)
 
 
-def baseline_sentences(baselines: dict[str, tuple[Metric, ...]]) -> Iterator[str]:
-    """Yield the baselines' figures as lines for a person."""
-    for baseline, metrics in baselines.items():
-        yield f"\nbaseline: {baseline}"
-        yield from (_line(_label(metric), metric) for metric in metrics)
+def _contrast_sentences(found: Figures) -> Iterator[str]:
+    for contrast in found.contrasts:
+        pair = f"{contrast.positive} against {contrast.negative}"
+        yield f"\nwithin {contrast.source}: auroc of {pair}"
+        for model, metric in contrast.auroc.items():
+            yield _line(model, metric)
+        if contrast.view_alone:
+            yield _line("view alone", contrast.view_alone)
+
+
+def _lines(metrics: Iterable[Metric]) -> Iterator[str]:
+    return (_line(_label(metric), metric) for metric in metrics)
 
 
 def _label(metric: Metric) -> str:
@@ -91,41 +120,24 @@ def _label(metric: Metric) -> str:
 
 
 def _line(label: str, metric: Metric) -> str:
-    return f"{label:40} {metric.estimate:.3f} ({metric.low:.3f} to {metric.high:.3f})"
+    return f"{label:48} {metric.estimate:.3f} ({metric.low:.3f} to {metric.high:.3f})"
 
 
-def write_report(
-    folder: Path,
-    evaluation: Evaluation,
-    baselines: dict[str, tuple[Metric, ...]],
-    *,
-    model_sha256: str,
-) -> None:
-    """Write the figures as JSON, and the confusion matrices, if there are any, as a picture."""
+def write_report(folder: Path, found: Figures, evaluations: Sequence[Evaluation]) -> list[Path]:
+    """Write the figures as JSON and, of classes, the curves' points and the page that shows both.
+
+    Returns:
+        The files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {
-        "model": {
-            "name": evaluation.card.name,
-            "version": evaluation.card.version,
-            "sha256": model_sha256,
-        },
-        "split": evaluation.films[0].split,
-        "films": len(evaluation.films),
-        "metrics": [metric.model_dump() for metric in evaluation.metrics],
-        "calibration_error_by_chance": evaluation.calibration_error_by_chance,
-        "refused_share": evaluation.refused_share,
-        "baselines": {
-            baseline: [metric.model_dump() for metric in metrics]
-            for baseline, metrics in baselines.items()
-        },
-        "class_names": evaluation.card.class_names,
-        "confusion_by_source": evaluation.confusion_by_source(),
-        "note": WARNING,
-    }
-    (folder / "evaluation.json").write_text(json.dumps(report, indent=2) + "\n")
-    matrices = evaluation.confusion_by_source()
-    if matrices:
-        draw_confusion(matrices, evaluation.card.class_names, folder / "confusion.png")
+    texts = {"evaluation.json": found.model_dump_json(indent=2) + "\n"}
+    if not any(evaluation.is_multilabel for evaluation in evaluations):
+        points = Curves(curves=tuple(curve for each in evaluations for curve in curves(each)))
+        texts["curves.json"] = points.model_dump_json() + "\n"
+        texts["report.html"] = report_html(found, points)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in texts]
 
 
 def _write(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from jaxtyping import Float
@@ -11,24 +11,28 @@ from tqdm import tqdm
 
 from models.card import Metric, ModelCard
 from models.radiograph import network_pixels
+from training.bootstrap import Resamples, Statistic
 from training.calibration import calibrated
-from training.dataset import film_radiograph, film_targets
+from training.dataset import class_numbers, film_radiograph, film_targets
 from training.manifest import Film, task_of
 from training.metrics import (
-    Statistic,
-    balanced_accuracy,
+    IsClass,
+    Probabilities,
+    auroc,
+    average_precision,
+    brier_score,
     calibration_error_by_chance,
-    class_auroc,
     confusion,
     expected_calibration_error,
     finding_auroc,
-    macro_auroc,
-    macro_finding_auroc,
-    with_interval,
+    mean_auroc,
+    mean_average_precision,
+    mean_finding_auroc,
+    mean_recall,
+    occurring,
+    one_hot,
 )
 from xai.explainer import Answers, Explainer
-
-Probabilities = Float[np.ndarray, "films classes"]
 
 
 def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
@@ -47,21 +51,13 @@ def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Ans
 def figure(
     name: str,
     statistic: Statistic,
-    probabilities: Probabilities,
-    *,
     films: Sequence[Film],
-    class_names: Sequence[str],
+    *,
     class_name: str | None = None,
     bias_corrected: bool = False,
 ) -> Metric:
-    """Return one statistic of the films' probabilities, its interval bootstrapped by group."""
-    found = with_interval(
-        statistic,
-        probabilities,
-        np.asarray(film_targets(films, class_names)),
-        groups=[film.group_id for film in films],
-        bias_corrected=bias_corrected,
-    )
+    """Return one statistic of the films, its interval bootstrapped by group."""
+    found = resamples_of(films).estimate(statistic, bias_corrected=bias_corrected)
     return Metric(
         name=name,
         split=films[0].split,
@@ -72,13 +68,22 @@ def figure(
     )
 
 
+def resamples_of(films: Sequence[Film]) -> Resamples:
+    """Return the draws that all figures of these films share."""
+    return _resamples(tuple(film.group_id for film in films))
+
+
+_resamples = lru_cache(maxsize=4)(Resamples)
+
+
 def discrimination(
     probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
 ) -> tuple[Metric, ...]:
     """Return macro AUROC and balanced accuracy."""
-    over_all = {"macro_auroc": macro_auroc, "balanced_accuracy": balanced_accuracy}
+    is_class = true_classes(films, class_names)
+    over_all = {"macro_auroc": mean_auroc, "balanced_accuracy": mean_recall}
     return tuple(
-        figure(name, statistic, probabilities, films=films, class_names=class_names)
+        figure(name, partial(statistic, probabilities, is_class), films)
         for name, statistic in over_all.items()
     )
 
@@ -86,17 +91,18 @@ def discrimination(
 def class_discrimination(
     probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
 ) -> tuple[Metric, ...]:
-    """Return each class's AUROC against all others."""
+    """Return each class's AUROC and average precision against all others."""
+    is_class = true_classes(films, class_names)
+    of_class = {"auroc": auroc, "average_precision": average_precision}
     return tuple(
         figure(
-            "auroc",
-            partial(class_auroc, number=number),
-            probabilities,
-            films=films,
-            class_names=class_names,
+            metric,
+            partial(statistic, probabilities[:, number], is_class[:, number]),
+            films,
             class_name=name,
         )
-        for number, name in enumerate(class_names)
+        for metric, statistic in of_class.items()
+        for number, name in numbered(is_class, class_names)
     )
 
 
@@ -107,17 +113,29 @@ def finding_discrimination(
 
     A finding that is there on none or on all of them has no AUROC and is left out.
     """
-    truth = np.asarray(film_targets(films, class_names))
-    both = (truth == 0).any(axis=0) & (truth == 1).any(axis=0)
-    measured = partial(figure, films=films, class_names=class_names)
+    findings = np.asarray(film_targets(films, class_names))
     return (
-        measured("macro_auroc", macro_finding_auroc, probabilities),
+        figure("macro_auroc", partial(mean_finding_auroc, probabilities, findings), films),
         *(
-            measured("auroc", partial(finding_auroc, number=k), probabilities, class_name=name)
-            for k, name in enumerate(class_names)
-            if both[k]
+            figure(
+                "auroc",
+                partial(finding_auroc, probabilities[:, number], findings[:, number]),
+                films,
+                class_name=class_names[number],
+            )
+            for number in occurring(findings)
         ),
     )
+
+
+def numbered(is_class: IsClass, class_names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield number and name of each class that can be told from others on these films."""
+    return ((number, class_names[number]) for number in occurring(is_class))
+
+
+def true_classes(films: Sequence[Film], class_names: Sequence[str]) -> IsClass:
+    """Return for each film and class whether it is the film's."""
+    return one_hot(np.array(class_numbers(films, class_names)), len(class_names))
 
 
 @dataclass(frozen=True)
@@ -126,6 +144,7 @@ class Evaluation:
 
     Attributes:
         card: The model's.
+        model_sha256: Hash of its file.
         films: In the order of the rows below.
         logits: As the network gives them.
         probabilities: As the file gives them, calibrated.
@@ -133,12 +152,18 @@ class Evaluation:
     """
 
     card: ModelCard
+    model_sha256: str
     films: tuple[Film, ...]
     logits: Float[np.ndarray, "films classes"]
     probabilities: Probabilities
     distance: Float[np.ndarray, " films"]
 
     @property
+    def model(self) -> str:
+        """Name and version."""
+        return f"{self.card.name} {self.card.version}"
+
+    @cached_property
     def targets(self) -> NDArray[np.generic]:
         """The true class numbers, or the findings."""
         return np.asarray(film_targets(self.films, self.card.class_names))
@@ -149,27 +174,40 @@ class Evaluation:
         return self.card.task == "multilabel"
 
     @cached_property
+    def is_class(self) -> IsClass:
+        """For each film and class, whether it is the film's."""
+        return true_classes(self.films, self.card.class_names)
+
+    @cached_property
+    def unscaled_probabilities(self) -> Probabilities:
+        """The probabilities before temperature scaling."""
+        return calibrated(self.logits, 1.0, task=self.card.task)
+
+    @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """Discrimination; of classes also the calibration error before and after scaling."""
-        names = self.card.class_names
+        """Discrimination; of classes also calibration before and after temperature scaling."""
+        asked = (self.probabilities, self.films, self.card.class_names)
         if self.is_multilabel:
-            return finding_discrimination(self.probabilities, self.films, names)
-        before, after = (
-            figure(
-                f"expected_calibration_error_{when}",
-                expected_calibration_error,
-                probabilities,
-                films=self.films,
-                class_names=names,
-                bias_corrected=True,
-            )
-            for when, probabilities in (
-                ("unscaled", calibrated(self.logits, 1.0)),
-                ("scaled", self.probabilities),
-            )
+            return finding_discrimination(*asked)
+        precision = partial(mean_average_precision, self.probabilities, self.is_class)
+        return (
+            *discrimination(*asked),
+            figure("macro_average_precision", precision, self.films),
+            *class_discrimination(*asked),
+            *self._calibration("unscaled", self.unscaled_probabilities),
+            *self._calibration("scaled", self.probabilities),
         )
-        asked = (self.probabilities, self.films, names)
-        return (*discrimination(*asked), *class_discrimination(*asked), before, after)
+
+    def _calibration(self, when: str, probabilities: Probabilities) -> Iterator[Metric]:
+        error = partial(expected_calibration_error, probabilities, self.targets)
+        name = f"expected_calibration_error_{when}"
+        yield figure(name, error, self.films, bias_corrected=True)
+        score = partial(brier_score, probabilities, self.is_class)
+        yield figure(f"brier_score_{when}", score, self.films)
+        for number, class_name in enumerate(self.card.class_names):
+            columns = probabilities[:, [number]], self.is_class[:, [number]]
+            score = partial(brier_score, *columns)
+            yield figure(f"brier_score_{when}", score, self.films, class_name=class_name)
 
     @cached_property
     def calibration_error_by_chance(self) -> float | None:
@@ -204,16 +242,19 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
     """Return the model's answers for the films.
 
     Raises:
-        ValueError: A film's label is none of the model's classes, the films say nothing of one of
-            the model's findings, or have labels where the model has findings, or findings where it
-            has classes.
+        ValueError: A film's label is none of the model's classes, all films have one class, the
+            films say nothing of one of the model's findings, or have labels where the model has
+            findings, or findings where it has classes.
     """
     if task_of(films) != explainer.card.task:
         raise ValueError(f"films must be {explainer.card.task}, as the model, not {task_of(films)}")
-    film_targets(films, explainer.card.class_names)
+    targets = np.asarray(film_targets(films, explainer.card.class_names))
+    if targets.ndim == 1 and len(np.unique(targets)) < 2:
+        raise ValueError(f"films must be of two classes or more, not all {films[0].label}")
     answers = list(explained_films(explainer, films))
     return Evaluation(
         card=explainer.card,
+        model_sha256=explainer.sha256,
         films=tuple(films),
         logits=np.concatenate([answer.logits for answer in answers]),
         probabilities=np.concatenate([answer.probabilities for answer in answers]),

@@ -25,8 +25,8 @@ from training.feature_cache import feature_cache
 from training.left_out import LeftOut, LeftOutRecipe
 from training.loop import Films, TrainingRun
 from training.manifest import Film, of_split
-from training.metrics import Estimate
 from training.part import Part
+from training.report import interval
 from training.train import (
     add_start_arguments,
     checked_films,
@@ -63,8 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipes = []
     for name, recipe in measures_added(config).items():
         recipes.append(left_out_recipe(name, recipe, arguments.folder, device=arguments.device))
-        figure = recipes[-1].macro_auroc
-        sys.stdout.write(f"{name}: {Estimate(figure.estimate, figure.low, figure.high)}\n")
+        sys.stdout.write(f"{name}: {interval(recipes[-1].macro_auroc)}\n")
         sys.stdout.flush()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     left_out = LeftOut(recipes=tuple(recipes))

@@ -18,6 +18,7 @@ REQUIRED_COLUMNS = ("path", "patient_id", "split")
 FINDING = "finding:"
 """What the names of the columns of findings begin with."""
 VALUES: dict[str | None, bool | None] = {"1": True, "0": False, "": None}
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class Film:
         group_id: Films that must stay together (patient, near-duplicates, series).
         source: Where the film comes from.
         split: Which part of the work it serves.
+        view: How the film was taken (PA, AP, ...).
+        sex: The patient's.
+        age_group: The patient's, as the manifest has it.
         findings: Name of each finding, in the manifest's order, and whether it is there; None where
             nobody knows. Empty where the film has a class.
     """
@@ -41,6 +45,9 @@ class Film:
     group_id: str
     source: str
     split: Split
+    view: str = UNKNOWN
+    sex: str = UNKNOWN
+    age_group: str = UNKNOWN
     findings: tuple[tuple[str, bool | None], ...] = ()
 
 
@@ -48,8 +55,8 @@ def read_manifest(manifest: Path) -> tuple[Film, ...]:
     """Return the films of a manifest.
 
     Columns `path` (below the manifest's folder), `patient_id` and `split` are required, and either
-    `label` or one `finding:<Name>` or more; `group_id` defaults to the patient, `source` to
-    "unknown"; others are ignored.
+    `label` or one `finding:<Name>` or more; `group_id` defaults to the patient, `source`, `view`,
+    `sex` and `age_group` to "unknown"; others are ignored.
 
     Raises:
         ValueError: The file is absent, a column is missing, there are both labels and findings, a
@@ -97,8 +104,11 @@ def _film(row: dict[str, str], truth: tuple[str, ...], where: str, folder: Path)
         label=row["label"] if has_label else None,
         patient_id=row["patient_id"],
         group_id=row.get("group_id") or row["patient_id"],
-        source=row.get("source") or "unknown",
+        source=row.get("source") or UNKNOWN,
         split=row["split"],  # type: ignore[arg-type]  # checked above
+        view=row.get("view") or UNKNOWN,
+        sex=row.get("sex") or UNKNOWN,
+        age_group=row.get("age_group") or UNKNOWN,
         findings=() if has_label else tuple(_finding(row, column, where) for column in truth),
     )
 

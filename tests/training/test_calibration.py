@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from training.calibration import calibrated, fitted_temperature, youden_threshold
+from training.calibration import (
+    calibrated,
+    fitted_temperature,
+    threshold_at_sensitivity,
+    threshold_at_specificity,
+    youden_threshold,
+)
 
 
 def test_the_temperature_that_was_put_in_is_found() -> None:
@@ -54,3 +60,33 @@ def test_the_threshold_counts_as_the_server_does() -> None:
 def test_the_threshold_is_finite_even_where_scores_are_upside_down() -> None:
     threshold = youden_threshold(np.array([0.9, 0.8, 0.1]), np.array([False, False, True]))
     assert 0 <= threshold.value <= 1
+
+
+def overlapping(films: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    is_class = random.random(films) < 0.5
+    return np.clip(0.3 * is_class + random.uniform(0, 0.7, films), 0, 1), is_class
+
+
+def test_the_threshold_of_a_specificity_reaches_it_and_no_lower_one_does() -> None:
+    scores, is_class = overlapping()
+    threshold = threshold_at_specificity(scores, is_class, 0.9)
+    assert (scores < threshold.value)[~is_class].mean() == pytest.approx(threshold.specificity)
+    assert 0.9 <= threshold.specificity < 0.91
+    next_lower = scores[scores < threshold.value].max()
+    assert (scores < next_lower)[~is_class].mean() < 0.9
+
+
+def test_the_threshold_of_a_sensitivity_reaches_it_and_no_higher_one_does() -> None:
+    scores, is_class = overlapping()
+    threshold = threshold_at_sensitivity(scores, is_class, 0.9)
+    assert (scores >= threshold.value)[is_class].mean() == pytest.approx(threshold.sensitivity)
+    assert 0.9 <= threshold.sensitivity < 0.91
+    lowest = scores[scores >= threshold.value].min()
+    assert (scores > lowest)[is_class].mean() < 0.9
+
+
+def test_a_specificity_that_only_calling_nobody_reaches_has_a_threshold_still() -> None:
+    threshold = threshold_at_specificity(np.array([0.9, 0.1]), np.array([False, True]), 0.9)
+    assert threshold.value > 0.9
+    assert (threshold.sensitivity, threshold.specificity) == (0, 1)

@@ -7,8 +7,8 @@ import pytest
 
 import cxr
 from tests.bright_spot import write_set
-from training.evaluate import baseline_figures, sentences, write_report
 from training.evaluation import Evaluation, evaluated
+from training.figures import Figures, baseline_figures
 from training.manifest import of_split, read_manifest
 from xai.explainer import Explainer
 
@@ -26,9 +26,7 @@ def test_what_was_learnt_shows_in_the_figures(evaluation: Evaluation) -> None:
 
 
 def test_the_card_and_the_evaluation_agree(evaluation: Evaluation) -> None:
-    from_card = {metric.name: metric.estimate for metric in evaluation.card.metrics}
-    measured = {metric.name: metric.estimate for metric in evaluation.metrics}
-    assert measured == from_card
+    assert evaluation.metrics == evaluation.card.metrics
 
 
 def test_confusion_is_counted_over_all_and_per_source(evaluation: Evaluation) -> None:
@@ -40,22 +38,10 @@ def test_confusion_is_counted_over_all_and_per_source(evaluation: Evaluation) ->
 def test_baselines_that_see_nothing_are_at_chance(
     evaluation: Evaluation, spot_manifest: Path
 ) -> None:
-    figures = baseline_figures(read_manifest(spot_manifest), evaluation)
-    assert set(figures) == {"source only", "nine file statistics", "32x32 pixels"}
-    assert figures["source only"][0].estimate == 0.5
-
-
-def test_the_text_names_every_class(evaluation: Evaluation) -> None:
-    text = "\n".join(sentences(evaluation))
-    assert "auroc, spot" in text
-    assert "expected calibration error unscaled" in text
-
-
-def test_the_report_holds_json_and_picture(evaluation: Evaluation, tmp_path: Path) -> None:
-    write_report(tmp_path / "report", evaluation, {}, model_sha256="0")
-    report = json.loads((tmp_path / "report/evaluation.json").read_text())
-    assert report["films"] == 24
-    assert (tmp_path / "report/confusion.png").read_bytes().startswith(b"\x89PNG")
+    train = of_split(read_manifest(spot_manifest), "train")
+    figures = baseline_figures(train, evaluation)
+    assert set(figures) == {"source only", "view only", "nine file statistics", "32x32 pixels"}
+    assert figures["source only"][0].estimate == figures["view only"][0].estimate == 0.5
 
 
 def test_the_verb_prints_figures_baselines_and_a_warning(
@@ -64,16 +50,37 @@ def test_the_verb_prints_figures_baselines_and_a_warning(
     assert cxr.main(["evaluate", str(spot_model), "--manifest", str(spot_manifest)]) == 0
     printed = capsys.readouterr().out
     assert "baseline: nine file statistics" in printed
+    assert "auroc, spot" in printed
+    assert "within drawn: auroc of spot against normal" in printed
     assert "Research use only" in printed
     assert "Mind:" not in printed
 
 
-def test_other_splits_than_the_models_are_pointed_out(
+def test_the_report_is_a_page_with_its_figures_beside_it(
+    spot_model: Path, spot_manifest: Path, tmp_path: Path
+) -> None:
+    words = ["--manifest", str(spot_manifest), "--no-baselines", "--report", str(tmp_path)]
+    assert cxr.main(["evaluate", str(spot_model), *words]) == 0
+    figures = Figures.model_validate_json((tmp_path / "evaluation.json").read_text())
+    assert (figures.films, figures.groups, len(figures.models)) == (24, 24, 1)
+    assert "spot_cnn 0.1.0" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "curves.json").read_text())["curves"]
+
+
+def test_films_from_elsewhere_need_neither_train_nor_val(
     spot_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = write_set(tmp_path, films=40)
-    cxr.main(["evaluate", str(spot_model), "--manifest", str(manifest), "--no-baselines"])
+    lines = [line for line in manifest.read_text().splitlines() if ",train," not in line]
+    manifest.write_text("\n".join(line.replace(",val,", ",test,") for line in lines))
+    words = ["--manifest", str(manifest), "--report", str(tmp_path / "report")]
+    assert cxr.main(["evaluate", str(spot_model), *words]) == 0
     assert "Mind: these are not the films" in capsys.readouterr().out
+    figures = Figures.model_validate_json((tmp_path / "report/evaluation.json").read_text())
+    assert figures.baselines == {}
+    assert {p.criterion for p in figures.models[0].operating_points} == {
+        "largest Youden index on val"
+    }
 
 
 def test_films_of_another_task_are_refused(evaluation: Evaluation, spot_model: Path) -> None:
@@ -81,3 +88,9 @@ def test_films_of_another_task_are_refused(evaluation: Evaluation, spot_model: P
     other = type(film)(**{**vars(film), "label": "gout"})
     with pytest.raises(ValueError, match="gout"):
         evaluated(Explainer(spot_model), [other])
+
+
+def test_films_of_one_class_tell_nothing_apart(evaluation: Evaluation, spot_model: Path) -> None:
+    alike = [film for film in evaluation.films if film.label == "spot"]
+    with pytest.raises(ValueError, match="not all spot"):
+        evaluated(Explainer(spot_model), alike)

@@ -150,3 +150,12 @@ def test_the_public_set_is_split_by_patient(shared: Path) -> None:
     films = read_manifest(shared / "data/cxr/manifest.csv")
     check_split(films)
     assert len(films) == 4342
+
+
+def test_view_sex_and_age_group_are_optional(tmp_path: Path) -> None:
+    header = "path,label,patient_id,split,view,sex,age_group"
+    manifest = written(
+        tmp_path, "a.png,normal,p,val,PA,,child", "b.png,normal,p,val", header=header
+    )
+    films = [(film.view, film.sex, film.age_group) for film in read_manifest(manifest)]
+    assert films == [("PA", "unknown", "child"), ("unknown", "unknown", "unknown")]
