@@ -167,7 +167,8 @@ def sentences(report: AuditReport) -> Iterator[str]:
         )
         yield f"{row.verdict:12} {figure:25} {row.question}"
         yield f"{'':38} {row.rule}"
-        yield from (f"{'':38} {line}" for line in (row.note,) if line)
+        if row.note:
+            yield f"{'':38} {row.note}"
     yield f"\n{report.verdict}: {_counted(report)}\n{report.note}"
 
 

@@ -109,7 +109,10 @@ def source_rows(features: Features, seen: SeenFilms) -> Iterator[AuditRow]:
     statistics = np.stack(
         [file_statistics(film) for film in tqdm(films, "file statistics", leave=False)]
     )
-    yield _overall_row(features, statistics, films)
+    over_all = _overall_row(features, statistics, films)
+    yield over_all
+    if over_all.figure is None:
+        return
     for label in sorted({film.label for film in films}):
         rows = np.array([film.label == label for film in films])
         yield _row(
