@@ -135,7 +135,13 @@ def audited(model: Path, films: Sequence[Film], masks: dict[Path, Path]) -> Audi
     explainer = Explainer(model)
     card = explainer.card
     targets = np.array(class_numbers(films, card.class_names))
-    seen = seen_films(films, masks, image_size=card.image_size, resize_mode=card.resize_mode)
+    seen = seen_films(
+        films,
+        masks,
+        image_size=card.image_size,
+        resize_mode=card.resize_mode,
+        crop_pct=card.crop_pct,
+    )
     answers = answered(explainer, seen.pixels, "whole films")
     changes = edge_changes(explainer, seen, answers.probabilities, targets)
     rows = (
@@ -167,7 +173,8 @@ def sentences(report: AuditReport) -> Iterator[str]:
         )
         yield f"{row.verdict:12} {figure:25} {row.question}"
         yield f"{'':38} {row.rule}"
-        yield from (f"{'':38} {line}" for line in (row.note,) if line)
+        if row.note:
+            yield f"{'':38} {row.note}"
     yield f"\n{report.verdict}: {_counted(report)}\n{report.note}"
 
 

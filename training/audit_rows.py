@@ -1,14 +1,15 @@
 """One row of an audit: a question, a figure with its interval, a limit, and what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from models.card import Record
-from training.metrics import Estimate, Statistic, with_interval
+from training.bootstrap import Estimate, Resamples, Weights
 
+Columns = Float[np.ndarray, "films columns"]
 Verdict = Literal["passes", "fails", "cannot tell"]
 
 
@@ -70,7 +71,11 @@ def worst(rows: Sequence[AuditRow]) -> Verdict:
 
 
 def over_films(
-    statistic: Statistic, values: Float[np.ndarray, "films columns"], groups: Sequence[str]
+    statistic: Callable[[Columns], float], values: Columns, groups: Sequence[str]
 ) -> Estimate:
-    """Return a statistic that needs no class numbers, with its interval bootstrapped by group."""
-    return with_interval(statistic, values, np.zeros(len(values), int), groups=groups)
+    """Return a statistic of films, with its interval bootstrapped by group."""
+
+    def of_resamples(weights: Weights) -> Float[np.ndarray, " resamples"]:
+        return np.array([statistic(np.repeat(values, row, axis=0)) for row in weights])
+
+    return Resamples(groups).estimate(of_resamples)

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Float32, Int
 from tqdm import tqdm
 
 from training.audit_rows import AuditRow, over_films, row_at_most, row_without_answer
+from training.bootstrap import Estimate, Resamples
 from training.lung_regions import SeenFilms
-from training.metrics import Estimate, class_auroc, with_interval
+from training.metrics import auroc
 from xai.explainer import Answers, Explainer
 
 Pixels = Float32[np.ndarray, "films 1 rows columns"]
@@ -51,11 +52,6 @@ def covered(
     return np.where(region[:, None], greys[:, None, None, None], pixels).astype(np.float32)
 
 
-def film_medians(pixels: Pixels) -> Float[np.ndarray, " films"]:
-    """Return the median grey of each film."""
-    return np.median(pixels, axis=(1, 2, 3))
-
-
 def region_medians(
     pixels: Pixels, region: Bool[np.ndarray, "films rows columns"]
 ) -> Float[np.ndarray, " films"]:
@@ -67,8 +63,9 @@ def region_medians(
 def lung_rows(
     explainer: Explainer, seen: SeenFilms, whole: Probabilities, targets: Targets
 ) -> Iterator[AuditRow]:
-    """Yield for each class what the network can do with the lungs at the film's median grey.
+    """Yield for each class what the network can do with the lungs at the rest's median grey.
 
+    The rest's, because a bright lung raises the median of the whole film, and so would still show.
     Without lungs there is no lung disease to see: what discrimination is left comes from elsewhere,
     and must lie below half of what whole films give beyond chance. Class by class, because the mean
     over classes hides the one that has a shortcut.
@@ -77,36 +74,51 @@ def lung_rows(
         Maguolo and Nanni 2021, Information Fusion 76: COVID-19 told with the lungs blacked out as
         well as with them.
     """
-    lungs, greys = seen.lungs.for_blanking(), film_medians(seen.pixels)
-    without = answered(explainer, covered(seen.pixels, lungs, greys), "lungs blanked").probabilities
-    alone = answered(explainer, covered(seen.pixels, ~lungs, greys), "lungs alone").probabilities
+    lungs = seen.lungs.for_blanking()
+    without, alone = (
+        answered(explainer, pixels, what).probabilities
+        for pixels, what in (
+            (covered(seen.pixels, lungs, region_medians(seen.pixels, ~lungs)), "lungs blanked"),
+            (covered(seen.pixels, ~lungs, region_medians(seen.pixels, lungs)), "lungs alone"),
+        )
+    )
     for number, name in enumerate(explainer.card.class_names):
-        question = f"AUROC of {name} with the lungs blanked"
-        if not 0 < (targets == number).sum() < len(targets):
-            yield row_without_answer(question, because="one class alone, or no film of this one")
-            continue
-        on_whole = _class_auroc(whole, targets, number, seen.groups)
-        if on_whole.low <= 0.5:
-            because = f"on whole films it is {on_whole}: nothing that could be lost"
-            yield row_without_answer(question, because=because)
-            continue
-        yield row_at_most(
-            (0.5 + on_whole.estimate) / 2,
-            question,
-            _class_auroc(without, targets, number, seen.groups),
-            why="half of what whole films give beyond chance",
-            note=f"whole films {on_whole}; all but the lungs blanked "
-            f"{class_auroc(alone, targets, number=number):.3f}; "
-            f"lungs: {seen.lungs.blanking_origin}",
+        yield _lung_row(
+            name, targets == number, whole[:, number], without[:, number], alone[:, number], seen
         )
 
 
-def _class_auroc(
-    probabilities: Probabilities, targets: Targets, number: int, groups: list[str]
+def _lung_row(
+    name: str,
+    is_class: Bool[np.ndarray, " films"],
+    whole: Float[np.ndarray, " films"],
+    without: Float[np.ndarray, " films"],
+    alone: Float[np.ndarray, " films"],
+    seen: SeenFilms,
+) -> AuditRow:
+    question = f"AUROC of {name} with the lungs blanked"
+    if is_class.all() or not is_class.any():
+        return row_without_answer(question, because="no film of the class, or of any other")
+    on_whole, left, on_alone = (
+        _auroc(scores, is_class, seen.groups) for scores in (whole, without, alone)
+    )
+    if on_whole.low <= 0.5:
+        because = f"on whole films it is {on_whole}: nothing that could be lost"
+        return row_without_answer(question, because=because)
+    return row_at_most(
+        (0.5 + on_whole.estimate) / 2,
+        question,
+        left,
+        why="half of what whole films give beyond chance",
+        note=f"whole films {on_whole}; all but the lungs blanked {on_alone}; "
+        f"lungs: {seen.lungs.blanking_origin}",
+    )
+
+
+def _auroc(
+    scores: Float[np.ndarray, " films"], is_class: Bool[np.ndarray, " films"], groups: list[str]
 ) -> Estimate:
-    statistic = partial(class_auroc, number=1)
-    columns = np.stack([1 - probabilities[:, number], probabilities[:, number]], axis=1)
-    return with_interval(statistic, columns, (targets == number).astype(int), groups=groups)
+    return Resamples(groups).estimate(partial(auroc, scores, is_class))
 
 
 @dataclass(frozen=True)
@@ -184,7 +196,7 @@ def edge_rows(
             LARGEST_CHANGE,
             f"change of probability when a {kind} is covered",
             over_films(
-                lambda values, _: float(values.mean()),
+                lambda values: float(values.mean()),
                 np.abs(changes.by_region[region])[of_class, None],
                 [seen.groups[film] for film in of_class],
             ),

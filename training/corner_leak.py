@@ -9,9 +9,10 @@ from PIL import Image
 
 from training.audit_rows import AuditRow, row_at_most, row_without_answer
 from training.blanking import CORNER
+from training.bootstrap import Resamples
 from training.lung_regions import SeenFilms
 from training.manifest import labels
-from training.metrics import class_auroc, with_interval
+from training.metrics import auroc, one_hot
 from training.source_leak import FOLDS, told_apart
 
 LARGEST_AUROC = 0.75
@@ -38,13 +39,17 @@ def corner_row(seen: SeenFilms) -> AuditRow:
         because = f"fewer than two classes, or one with fewer than {FOLDS} groups of films"
         return row_without_answer(question, because=because)
     probabilities, numbers = told_apart(corners(seen.pixels), labels(seen.films), seen.groups)
-    worst = max(range(len(names)), key=lambda k: class_auroc(probabilities, numbers, number=k))
+    is_class = one_hot(numbers, len(names))
+    resamples = Resamples(seen.groups)
+    found = [
+        resamples.estimate(partial(auroc, probabilities[:, k], is_class[:, k]))
+        for k in range(len(names))
+    ]
+    worst = max(range(len(names)), key=lambda k: found[k].estimate)
     return row_at_most(
         LARGEST_AUROC,
         question,
-        with_interval(
-            partial(class_auroc, number=worst), probabilities, numbers, groups=seen.groups
-        ),
+        found[worst],
         why="half way from chance to certainty",
         note=f"largest of all classes: {names[worst]}; about the films, not the network",
     )

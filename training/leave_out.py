@@ -18,6 +18,7 @@ from jaxtyping import Float
 from scipy.special import softmax
 from tqdm import tqdm
 
+from training.bootstrap import Estimate
 from training.config import AugmentationConfig, Config, read_config
 from training.dataset import FilmDataset
 from training.evaluation import class_discrimination, discrimination
@@ -26,7 +27,6 @@ from training.left_out import LeftOut, LeftOutRecipe
 from training.loop import Films, TrainingRun
 from training.manifest import Film, of_split
 from training.part import Part
-from training.report import interval
 from training.train import (
     add_start_arguments,
     checked_films,
@@ -63,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     recipes = []
     for name, recipe in measures_added(config).items():
         recipes.append(left_out_recipe(name, recipe, arguments.folder, device=arguments.device))
-        sys.stdout.write(f"{name}: {interval(recipes[-1].macro_auroc)}\n")
+        found = recipes[-1].macro_auroc
+        sys.stdout.write(f"{name}: {Estimate(found.estimate, found.low, found.high)}\n")
         sys.stdout.flush()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     left_out = LeftOut(recipes=tuple(recipes))

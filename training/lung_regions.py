@@ -88,6 +88,7 @@ def seen_films(
     *,
     image_size: Grid,
     resize_mode: ResizeMode,
+    crop_pct: float = 1.0,
 ) -> SeenFilms:
     """Return films as network pixels, and their lung masks moved along.
 
@@ -96,11 +97,14 @@ def seen_films(
         masks: Mask file by film file, white in the lungs and of the film's framing, any size.
         image_size: Rows and columns of the network's input.
         resize_mode: As the network's card says.
+        crop_pct: Likewise.
     """
     pixels, own = [], []
     for film in tqdm(films, "decoding", unit="film", leave=False):
         radiograph = film_radiograph(film)
-        view = network_pixels(radiograph, image_size=image_size, resize_mode=resize_mode)
+        view = network_pixels(
+            radiograph, image_size=image_size, resize_mode=resize_mode, crop_pct=crop_pct
+        )
         pixels.append(view.pixels[None])
         file = masks.get(film.path)
         size = (radiograph.columns, radiograph.rows)

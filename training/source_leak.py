@@ -9,6 +9,7 @@ Source:
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,10 @@ from tqdm import tqdm
 
 from training.audit_rows import AuditRow, row_at_most, row_without_answer
 from training.baselines import file_statistics
+from training.bootstrap import Estimate, Resamples
 from training.lung_regions import SeenFilms
 from training.manifest import Film, labels
-from training.metrics import Estimate, macro_auroc, with_interval
+from training.metrics import macro_auroc, mean_auroc, one_hot
 
 FOLDS = 5
 """A source counts from as many groups on."""
@@ -93,7 +95,9 @@ def told_apart(
 
 def source_auroc(features: Features, sources: Sequence[str], groups: Sequence[str]) -> Estimate:
     """Return how well the source is told: macro one-vs-rest AUROC."""
-    return with_interval(macro_auroc, *told_apart(features, sources, groups), groups=groups)
+    probabilities, numbers = told_apart(features, sources, groups)
+    is_source = one_hot(numbers, probabilities.shape[1])
+    return Resamples(groups).estimate(partial(mean_auroc, probabilities, is_source))
 
 
 def source_rows(features: Features, seen: SeenFilms) -> Iterator[AuditRow]:
@@ -109,7 +113,10 @@ def source_rows(features: Features, seen: SeenFilms) -> Iterator[AuditRow]:
     statistics = np.stack(
         [file_statistics(film) for film in tqdm(films, "file statistics", leave=False)]
     )
-    yield _overall_row(features, statistics, films)
+    over_all = _overall_row(features, statistics, films)
+    yield over_all
+    if over_all.figure is None:
+        return
     for label in sorted(set(labels(films))):
         rows = np.array([film.label == label for film in films])
         yield _row(

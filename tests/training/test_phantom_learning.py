@@ -112,5 +112,4 @@ def test_an_audit_finds_that_the_planted_marker_was_learnt(misled_model: Path) -
     assert {
         "AUROC of opacity with the lungs blanked",
         "change of probability when a corner is covered",
-        "AUROC of a class from the corners alone, no network",
     } <= failed_rows(misled_model)
