@@ -60,7 +60,9 @@ def draw_gradient_flow(records: Sequence[FlowRecord], file: Path) -> None:
 
 def _layers(records: Sequence[FlowRecord], quantity: str) -> list[str]:
     """Return the layers of the step that saw most: at others some may have been frozen."""
-    return list(max((getattr(record, quantity) for record in records), key=len))
+    seen: list[dict[str, float]] = [getattr(record, quantity) for record in records]
+    most = max(seen, key=len)
+    return list(most)
 
 
 def _table(records: Sequence[FlowRecord], quantity: str) -> Float[np.ndarray, "steps layers"]:
