@@ -14,6 +14,7 @@ from models.vit_b16 import ViTB16
 from tests.small_networks import SETTINGS, SmallChestCNN, SmallVGG16, noise, small_network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset
+from training.gradient_alarms import alarms
 from training.gradient_flow import GradientFlow
 from training.gradient_flow_plot import draw_gradient_flow
 from training.gradient_sample import FlowRecord, error_size, live_channels
@@ -130,6 +131,19 @@ def test_nothing_is_said_of_the_three_networks(name: str) -> None:
         cross_entropy(network(pixels), targets).backward()
     assert said == []
     assert len(flow.records[0].error_signal) > 5
+
+
+def recorded(**errors: float) -> FlowRecord:
+    return FlowRecord(step=0, error_signal=errors, update_ratio={}, dead_share={})
+
+
+def test_a_weak_branch_that_the_error_goes_past_does_not_vanish() -> None:
+    assert alarms(recorded(stem=0.9, branch=1e-5, norm=1.0, head=9.0)) == {}
+    assert list(alarms(recorded(stem=1e-5, branch=0.9, norm=1.0, head=9.0))) == ["vanishing"]
+
+
+def test_a_head_alone_is_compared_with_nothing() -> None:
+    assert alarms(recorded(head=9.0)) == {}
 
 
 def test_each_kind_of_trouble_is_said_once() -> None:
