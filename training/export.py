@@ -19,8 +19,9 @@ from models.seam import Network
 from training.backprop_report import backprop_report, verified
 from training.calibration import fitted_temperature
 from training.config import Config
-from training.dataset import FilmDataset, class_numbers, decoded_films
+from training.dataset import FilmDataset, class_numbers
 from training.evaluation import evaluated
+from training.film_memory import FilmMemory
 from training.manifest import Film, Split, of_split, read_manifest
 from training.model_card import golden_answer, model_card
 from training.onnx_file import write_checked
@@ -94,7 +95,8 @@ def export(
     config, network, spec = _trained(folder)
     films, data = _films(folder, manifest or config.data.manifest)
     proof = _proof(config, network, spec)
-    train, val = (_film_set(films, split, spec) for split in ("train", "val"))
+    memory = FilmMemory(config.data.cache, spec.image_size, spec.resize_mode, spec.crop_pct)
+    train, val = (_film_set(films, split, spec, memory) for split in ("train", "val"))
     distance = fitted_distance(pooled_features(network, train), train.targets)
     answers = explained(ExplainedNetwork(network, distance, temperature=1.0), val)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
@@ -150,15 +152,12 @@ def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], Trainin
     return films, data
 
 
-def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet:
+def _film_set(
+    films: Sequence[Film], split: Split, spec: NetworkSpec, memory: FilmMemory
+) -> FilmSet:
     chosen = of_split(films, split)
-    pixels = decoded_films(
-        chosen,
-        image_size=spec.image_size,
-        resize_mode=spec.resize_mode,
-        crop_pct=spec.crop_pct,
-    )
-    return FilmSet(chosen, FilmDataset(pixels, class_numbers(chosen, spec.class_names)))
+    targets = class_numbers(chosen, spec.class_names)
+    return FilmSet(chosen, FilmDataset(memory.pixels(chosen), targets))
 
 
 @torch.inference_mode()
