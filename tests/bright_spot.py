@@ -51,6 +51,7 @@ limits = ["knows spots only"]
 
 [data]
 manifest = "{manifest}"
+cache = "{cache}"
 description = "bright spots"
 
 [network]
@@ -74,7 +75,9 @@ model_ema_decay = 0.5
 def write_config(manifest: Path, *, epochs: int = 10) -> Path:
     """Write a run that learns the spot in seconds beside its manifest, and return its path."""
     path = manifest.with_name("config.toml")
-    path.write_text(CONFIG.format(manifest=manifest, epochs=epochs))
+    path.write_text(
+        CONFIG.format(manifest=manifest, cache=manifest.with_name("decoded"), epochs=epochs)
+    )
     return path
 
 

@@ -37,12 +37,14 @@ class DataConfig(Record):
     Attributes:
         manifest: CSV with one film per row (see `training.manifest`); relative to where `cxr` runs.
         description: Where the films come from, in a sentence; goes into the card.
+        cache: Folder of decoded films, shared by all runs; may be removed when none is under way.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
             name; any other source is an origin of its own.
     """
 
     manifest: Path
     description: str
+    cache: Path = Path("artifacts/films")
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def origin(self, source: str) -> str:
@@ -213,9 +215,12 @@ class TrainingConfig(Record):
 
     Attributes:
         epochs: Passes over the training films.
-        batch_size: Films per forward pass.
+        batch_size: Films per forward pass, at most.
         grad_accum_steps: Forward passes per step of the optimiser, as one large batch but for
-            batch normalisation.
+            batch normalisation. Several processes share the passes of a step, and divide them
+            where these are fewer: its films stay the same.
+        workers: Processes that augment films, beside each process that trains; 0 does it there.
+        fsdp: Divide weights and optimiser among the processes that torchrun starts.
         opt: `adamw`, or `sgd` with Nesterov's momentum.
         momentum: Of `sgd`.
         learning_rate: Peak of the schedule.
@@ -251,6 +256,8 @@ class TrainingConfig(Record):
     epochs: PositiveInt
     batch_size: PositiveInt = 32
     grad_accum_steps: PositiveInt = 1
+    workers: NonNegativeInt = 0
+    fsdp: bool = False
     opt: Literal["adamw", "sgd"] = "adamw"
     momentum: Rate = 0.9
     learning_rate: PositiveFloat = 1e-3
@@ -313,6 +320,15 @@ class TrainingConfig(Record):
     @classmethod
     def _manual_gradients_are_not_sampled(cls, fields: dict[str, object]) -> dict[str, object]:
         return ({"gradient_flow_every": 0} if fields.get("gradients") == "manual" else {}) | fields
+
+    @model_validator(mode="after")
+    def _divides_a_whole_network(self) -> "TrainingConfig":
+        for name in ("cache_features", "torchcompile"):
+            if self.fsdp and getattr(self, name):
+                raise ValueError(f"{name} must be off where fsdp is on")
+        if self.fsdp and self.gradients == "manual":
+            raise ValueError("gradients must be autograd where fsdp is on")
+        return self
 
     @model_validator(mode="after")
     def _manual_gradients_are_plain(self) -> "TrainingConfig":

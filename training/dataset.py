@@ -1,7 +1,6 @@
-"""Films as network pixels, decoded once by the same code as the server's and kept as bytes."""
+"""Films as network pixels, decoded by the same code as the server's, augmented when asked for."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -9,11 +8,9 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
-from models.card import Grid, ResizeMode
 from models.film_errors import RadiographError
-from models.radiograph import Radiograph, network_pixels, read_radiograph
+from models.radiograph import Radiograph, read_radiograph
 from training.manifest import Film, task_of
 
 Targets = Sequence[int] | Float[np.ndarray, "films findings"]
@@ -34,27 +31,6 @@ def film_radiograph(film: Film) -> Radiograph:
         return read_radiograph(film.path.read_bytes())
     except RadiographError as error:
         raise ValueError(f"{film.path}: {error}") from error
-
-
-def decoded_films(
-    films: Sequence[Film], *, image_size: Grid, resize_mode: ResizeMode, crop_pct: float = 1.0
-) -> UInt8[np.ndarray, "films rows columns"]:
-    """Return every film as network pixels of 0 to 255.
-
-    Raises:
-        ValueError: A film cannot be read; the message names its file.
-    """
-
-    def decoded(film: Film) -> NDArray[np.uint8]:
-        radiograph = film_radiograph(film)
-        seen = network_pixels(
-            radiograph, image_size=image_size, resize_mode=resize_mode, crop_pct=crop_pct
-        )
-        return np.rint(seen.pixels * 255).astype(np.uint8)
-
-    with ThreadPoolExecutor() as pool:
-        progress = tqdm(pool.map(decoded, films), "decoding", len(films), unit="film", leave=False)
-        return np.stack(list(progress))
 
 
 class FilmDataset(Dataset[Sample]):
@@ -93,7 +69,7 @@ class FilmDataset(Dataset[Sample]):
     ) -> tuple[Float[Tensor, "1 rows columns"], int | NDArray[np.float32]]:
         """Return pixels in [0, 1] and the class number, or the findings."""
         film = index % len(self)
-        pixels = torch.from_numpy(self.pixels[film])[None]
+        pixels = torch.from_numpy(np.array(self.pixels[film]))[None]  # a copy may be written to
         if self.augmentation is not None:
             random = np.random.default_rng((self.seed, self.epoch, index))
             pixels = self.augmentation(pixels, random)

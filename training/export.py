@@ -21,8 +21,9 @@ from models.seam import Network
 from training.backprop_report import backprop_report, verified
 from training.calibration import fitted_temperature
 from training.config import Config
-from training.dataset import FilmDataset, decoded_films, film_targets
+from training.dataset import FilmDataset, film_targets
 from training.evaluation import evaluated
+from training.film_memory import FilmMemory
 from training.manifest import Film, Split, of_split, read_manifest
 from training.model_card import golden_answer, model_card
 from training.model_card_page import write_page
@@ -119,7 +120,8 @@ def export(
     trained.head = objective_for(learnt, config.training).exported_head(trained.head)
     network = with_rounded_weights(trained, storage)
     proof = _proof(config, network, spec)
-    train, val = (_film_set(films, split, spec) for split in ("train", "val"))
+    memory = FilmMemory(config.data.cache, spec.image_size, spec.resize_mode, spec.crop_pct)
+    train, val = (_film_set(films, split, spec, memory) for split in ("train", "val"))
     distance = fitted_distance(pooled_features(network, train), train.targets)
     answers = explained(ExplainedNetwork(network, distance, temperature=1.0, task=spec.task), val)
     loss = _storage_loss(storage, trained, distance, val, answers, task=spec.task)
@@ -193,15 +195,12 @@ def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], Trainin
     return films, data
 
 
-def _film_set(films: Sequence[Film], split: Split, spec: NetworkSpec) -> FilmSet:
+def _film_set(
+    films: Sequence[Film], split: Split, spec: NetworkSpec, memory: FilmMemory
+) -> FilmSet:
     chosen = of_split(films, split)
-    pixels = decoded_films(
-        chosen,
-        image_size=spec.image_size,
-        resize_mode=spec.resize_mode,
-        crop_pct=spec.crop_pct,
-    )
-    return FilmSet(chosen, FilmDataset(pixels, film_targets(chosen, spec.class_names)))
+    targets = film_targets(chosen, spec.class_names)
+    return FilmSet(chosen, FilmDataset(memory.pixels(chosen), targets))
 
 
 @torch.inference_mode()

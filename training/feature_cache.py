@@ -20,6 +20,7 @@ from models.seam import Network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset, Sample, Targets
 from training.schedule import first_trained
+from training.whole_file import whole_file
 
 
 class FeatureDataset(Dataset[Sample]):
@@ -70,15 +71,10 @@ class FeatureCache:
         return FeatureDataset(arrays, films.targets, films.sources)
 
     def _file(self, films: FilmDataset, copy: int) -> Path:
-        """Return the file of one copy, which is whole: a kill while writing leaves none."""
+        """Return the file of one copy."""
         films.epoch = copy
         file = self.folder / f"{self._key(films)}.npy"
-        if not file.is_file():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            unfinished = file.with_suffix(".unfinished")
-            self._write(unfinished, films)
-            unfinished.replace(file)
-        return file
+        return whole_file(file, lambda path: self._write(path, films))
 
     def _key(self, films: FilmDataset) -> str:
         change = films.augmentation and (films.augmentation, films.seed, films.epoch)

@@ -1,6 +1,8 @@
 """The training loop: epochs of steps, the best weights kept, resumable after any epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,14 @@ import torch
 from jaxtyping import Float
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from models.division import divided
 from models.seam import Network
 from training.config import TrainingConfig
 from training.dataset import FilmDataset, Sample
+from training.distributed import Processes
 from training.event_log import Scalar, unlogged
 from training.feature_cache import FeatureDataset, entry_layer
 from training.gradient_flow import GradientFlow
@@ -27,6 +30,7 @@ from training.optimiser import optimiser_of
 from training.part import Part
 from training.sampling import epoch_order
 from training.schedule import check_unfreeze, first_trained, learning_rate_factor, train_from
+from training.sharding import load_whole, load_whole_optimiser, shard, whole
 
 EpochRecord = dict[str, float | int]
 Films = FilmDataset | FeatureDataset | Part
@@ -47,6 +51,7 @@ class TrainingRun:
         val: Films it is chosen on, as they are; likewise.
         history: One record per epoch done.
         log: Told the loss of every step and all figures of every epoch.
+        processes: That train together; each has this run's twin.
     """
 
     network: Network
@@ -55,23 +60,44 @@ class TrainingRun:
     val: Films
     history: list[EpochRecord] = field(default_factory=list)
     log: Scalar = unlogged
+    processes: Processes = field(default_factory=Processes.current)
 
     def __post_init__(self) -> None:
         check_unfreeze(self.network, self.config.unfreeze)
         self.device = next(self.network.parameters()).device
         self.dtype = torch.float64 if self.config.precision == "float64" else torch.float32
         self.network.to(self.dtype).to(memory_format=torch.channels_last)
-        self.optimiser = optimiser_of(self.network, self.config)
-        self.gradient_flow = GradientFlow(self.network, every=self.config.gradient_flow_every)
+        if self.device.type == "cuda" and self.processes.count > 1 and not self._is_manual:
+            nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        forward = self._from_entry(self.network)
-        self._forward = torch.compile(forward) if self.config.torchcompile else forward
+        if self.config.fsdp:
+            self._divide()
+        self.optimiser = optimiser_of(self.network, self.config)
+        say = tqdm.write if self.processes.is_first else _nothing
+        self.gradient_flow = GradientFlow(
+            self.network, every=self.config.gradient_flow_every, say=say
+        )
+        self._forward: Callable[..., Any] = _unjoined
+        self._joined_from: str | None = None
         self._films_per_step = self.config.batch_size * self.config.grad_accum_steps
         self.steps_per_epoch = -(-len(self.train) // self._films_per_step)
         self.objective = objective_for(self.train.targets, self.config)
 
+    @property
+    def _is_manual(self) -> bool:
+        return self.config.gradients == "manual"
+
+    def _divide(self) -> None:
+        if self.processes.count == 1:
+            raise ValueError("fsdp needs several processes: torchrun -m training starts them")
+        self._whole = deepcopy(self.averaged_network).cpu()
+        networks = (self.network, self.averaged_network)
+        self._divided = {network: shard(network, self.processes.count) for network in networks}
+
     def _from_entry(self, network: Network) -> nn.Module:
         """Return the part of a network that `train` and `val` enter."""
+        if self.config.fsdp:
+            return self._divided[network]
         return (
             divided(network, entry_layer(self.config))[1] if self.config.cache_features else network
         )
@@ -105,16 +131,36 @@ class TrainingRun:
             yield record
 
     def _train_epoch(self, epoch: int) -> float:
-        train_from(self.network, first_trained(self.config.unfreeze, epoch))
-        torch.manual_seed(_dropout_seed(self.config.seed, epoch))
+        self._unfreeze(epoch)
+        torch.manual_seed(_dropout_seed(self.config.seed, epoch, self.processes.rank))
         losses = []
-        films = self._batches(epoch)
-        progress = tqdm(films, f"epoch {epoch + 1}/{self.config.epochs}", leave=False, unit="step")
+        progress = tqdm(
+            self._batches(epoch),
+            f"epoch {epoch + 1}/{self.config.epochs}",
+            leave=False,
+            unit="step",
+            disable=not self.processes.is_first,
+        )
         for step, (pixels, targets) in enumerate(progress, start=epoch * self.steps_per_epoch):
             losses.append(self._step(step, pixels.to(self.device), targets.to(self.device)))
             self.log("step/loss", losses[-1], step)
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
+        self.processes.average_statistics(self.network, self.averaged_network)
         return float(np.mean(losses))
+
+    def _unfreeze(self, epoch: int) -> None:
+        """Put the layers that train in this epoch into training."""
+        first = first_trained(self.config.unfreeze, epoch)
+        train_from(self.network, first)
+        if self._forward is _unjoined or first != self._joined_from:
+            self._forward = _unjoined  # the former one must let go of the parameters first
+            self._forward, self._joined_from = self._joined(), first
+
+    def _joined(self) -> Callable[..., Any]:
+        forward = self._from_entry(self.network)
+        if not self.config.fsdp and not self._is_manual:
+            forward = self.processes.joined(forward)
+        return torch.compile(forward) if self.config.torchcompile else forward
 
     def _batches(self, epoch: int) -> DataLoader[Sample]:
         """Return what the steps of an epoch see, in their order."""
@@ -126,7 +172,24 @@ class TrainingRun:
             seed=self.config.seed,
             epoch=epoch,
         )
-        return DataLoader(self.train, self._films_per_step, sampler=order)
+        size = self._films_per_step
+        steps = [order[start : start + size] for start in range(0, len(order), size)]
+        return DataLoader(
+            self.train,
+            batch_sampler=[[films[place] for place in self._shown(len(films))] for films in steps],
+            num_workers=self.config.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def _passes(self, films: int) -> list[range]:
+        return self.processes.passes(films, self.config.grad_accum_steps)
+
+    def _shown(self, films: int) -> range:
+        """Return which of a step's films this process reads; a partner of its own may be any."""
+        if self.config.mixup:
+            return range(films)
+        first, last = (self._passes(films)[place] for place in (0, -1))
+        return range(first.start, max(last.stop, first.start + 1))
 
     def _step(self, step: int, pixels: Tensor, targets: Tensor) -> float:
         self._set_learning_rate(step)
@@ -139,7 +202,7 @@ class TrainingRun:
             step=step,
         )
         with self.gradient_flow.sampled(step):
-            loss = self._backward(films)
+            loss = self._backward(self._own_parts(step, films))
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
             self.optimiser.step()
         self._average.update(self.network, step)
@@ -154,24 +217,52 @@ class TrainingRun:
         for group in self.optimiser.param_groups:
             group["lr"] = factor * group["lr_scale"] * self.config.learning_rate
 
-    def _backward(self, films: Mixture) -> Tensor:
+    def _own_parts(self, step: int, shown: Mixture) -> list[Mixture]:
+        """Return what goes through this process's network, pass by pass."""
+        before = step % self.steps_per_epoch * self._films_per_step
+        films = min(self._films_per_step, len(self.train) - before)
+        start = self._shown(films).start
+        passes = self._passes(films)
+        return [shown.part(range(own.start - start, own.stop - start)) for own in passes]
+
+    def _backward(self, parts: list[Mixture]) -> Tensor:
         """Leave every trainable parameter's gradient where the optimiser reads it.
 
         Returns:
-            The loss of the whole batch, which goes through the network in parts.
+            The loss of the whole step, of all processes.
         """
-        part_of_loss = self._by_hand if self.config.gradients == "manual" else self._by_autograd
-        weight = self.objective.weight(films.targets)
-        parts = films.split(self.config.batch_size)
-        return torch.stack([part_of_loss(part, weight) for part in parts]).sum()
+        weights = torch.stack([self.objective.weight(part.targets) for part in parts])
+        weight = self.processes.sum(weights.sum())
+        backward = self._all_by_hand if self._is_manual else self._all_by_autograd
+        return self.processes.sum(backward(parts, weight))
+
+    def _all_by_autograd(self, parts: list[Mixture], weight: Tensor) -> Tensor:
+        losses = []
+        for number, part in enumerate(parts, start=1):
+            with self._communication(is_last=number == len(parts)):
+                losses.append(self._by_autograd(part, weight))
+        return torch.stack(losses).sum()
+
+    def _communication(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Return what keeps gradients to this process until its last pass."""
+        return nullcontext() if is_last else getattr(self._forward, "no_sync", nullcontext)()
 
     def _by_autograd(self, films: Mixture, weight: Tensor) -> Tensor:
         enabled = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            logits = self._forward(_channels_last(films.pixels))
+            logits = self._forward(_channels_last(films.pixels))[: len(films.targets)]
         loss = films.total(self.objective, logits.to(self.dtype)) / weight
-        loss.backward()  # type: ignore[no-untyped-call]
+        summed = loss * self.processes.count  # processes leave the mean of their gradients
+        summed.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+    def _all_by_hand(self, parts: list[Mixture], weight: Tensor) -> Tensor:
+        losses = [self._by_hand(part, weight) for part in parts if len(part.targets)]
+        for parameter in self.network.parameters():
+            if parameter.requires_grad and self.processes.count > 1:
+                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = self.processes.sum(own)
+        return sum(losses, start=torch.zeros_like(weight))
 
     def _by_hand(self, films: Mixture, weight: Tensor) -> Tensor:
         """Do the same with `models.backprop`."""
@@ -196,33 +287,54 @@ class TrainingRun:
     def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""
         network = self._from_entry(self.averaged_network)
-        return predicted_logits(network, films, autocast=self.config.precision == "bfloat16")
+        own = Subset(films, self.processes.share(len(films)))
+        logits = predicted_logits(network, own, autocast=self.config.precision == "bfloat16")
+        return self.processes.gathered(logits.to(self.device))[: len(films)].cpu()
 
-    def save(self, file: Path) -> None:
-        """Write all that `restore` needs; a kill while writing leaves the former file whole."""
-        state = {
-            "network": self.network.state_dict(),
-            "averaged_network": self.averaged_network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+    def whole_average(self) -> Network:
+        """Return the averaged network, whole; all processes must ask."""
+        if not self.config.fsdp:
+            return self.averaged_network
+        self._whole.load_state_dict(whole(self.averaged_network.state_dict()))
+        return self._whole
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs, for any number of processes; all must ask."""
+        return {
+            "network": whole(self.network.state_dict()),
+            "averaged_network": whole(self.averaged_network.state_dict()),
+            "optimiser": whole(self.optimiser.state_dict()),
             "history": self.history,
             "gradient_flow": self.gradient_flow.state(),
         }
-        unfinished = file.with_suffix(".unfinished")
-        torch.save(state, unfinished)
-        unfinished.replace(file)
 
     def restore(self, file: Path) -> None:
-        """Go on from a file that `save` wrote."""
+        """Go on from a state that `save` wrote."""
         state: dict[str, Any] = torch.load(file, self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged_network.load_state_dict(state["averaged_network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_whole(self.network, state["network"])
+        load_whole(self.averaged_network, state["averaged_network"])
+        load_whole_optimiser(self.optimiser, state["optimiser"])
         self.history = state["history"]
         self.gradient_flow.restore(state["gradient_flow"])
 
 
-def _dropout_seed(seed: int, epoch: int) -> int:
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
+def _nothing(sentence: str) -> None:
+    """Say nothing: the first process speaks for all."""
+
+
+def _unjoined(pixels: Tensor) -> Tensor:
+    raise RuntimeError("the network is joined with its other processes when an epoch begins")
+
+
+def save(state: dict[str, Any], file: Path) -> None:
+    """Write the state of a run; a kill while writing leaves the former file whole."""
+    unfinished = file.with_suffix(".unfinished")
+    torch.save(state, unfinished)
+    unfinished.replace(file)
+
+
+def _dropout_seed(seed: int, epoch: int, rank: int) -> int:
+    return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1)[0])
 
 
 def _channels_last(pixels: Tensor) -> Tensor:
@@ -233,7 +345,7 @@ def _channels_last(pixels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predicted_logits(
-    network: nn.Module, films: Films, *, batch_size: int = 64, autocast: bool = False
+    network: nn.Module, films: Dataset[Sample], *, batch_size: int = 64, autocast: bool = False
 ) -> Float[Tensor, "films classes"]:
     """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
     network.eval()
@@ -241,5 +353,5 @@ def predicted_logits(
     logits = []
     for pixels, _ in DataLoader(films, batch_size):
         with torch.autocast(weight.device.type, torch.bfloat16, enabled=autocast):
-            logits.append(network(pixels.to(weight)).float().cpu())
+            logits.append(network(pixels.to(weight.device, weight.dtype)).float().cpu())
     return torch.cat(logits)

@@ -1,6 +1,5 @@
 """Mixup: two films as one, and the loss of both."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +25,15 @@ class Mixture(NamedTuple):
     partner_targets: Tensor
     share: float = 1.0
 
-    def split(self, size: int) -> Iterator["Mixture"]:
-        """Yield the batch in parts of at most `size` films."""
-        for start in range(0, len(self.pixels), size):
-            pixels, targets, partner_targets = (tensor[start : start + size] for tensor in self[:3])
-            yield Mixture(pixels, targets, partner_targets, self.share)
+    def part(self, places: range) -> "Mixture":
+        """Return some neighbours of the batch; of none, a film that bears no target.
+
+        A process without films must take part in what the others do: it shows its network that
+        film and gets a loss of 0.
+        """
+        films = slice(places.start, places.stop)
+        pixels = self.pixels[films] if places else self.pixels[:1]
+        return Mixture(pixels, self.targets[films], self.partner_targets[films], self.share)
 
     def total(self, objective: Objective, logits: Tensor) -> Tensor:
         """Return the sum of the loss over films, mixed as their pixels are."""

@@ -19,12 +19,14 @@ from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from models.seam import Network
 from training.augmentation import augmentation
 from training.config import STRIDE, Config, NetworkConfig, read_config
-from training.dataset import FilmDataset, decoded_films, film_targets
+from training.dataset import FilmDataset, film_targets
+from training.distributed import Processes, process_group
 from training.event_log import event_log
 from training.feature_cache import feature_cache
+from training.film_memory import FilmMemory
 from training.gradient_flow_plot import draw_gradient_flow
 from training.gradient_sample import FlowRecord
-from training.loop import EpochRecord, TrainingRun
+from training.loop import EpochRecord, TrainingRun, save
 from training.manifest import Film, class_names, of_split, read_manifest, task_of
 from training.plots import draw_curves
 from training.split import check_classes, check_split, training_data
@@ -125,8 +127,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, and say where the result lies; exit code 0."""
     config = with_arguments(read_config(arguments.config), arguments)
     folder = RunFolder(arguments.run or Path("artifacts") / f"{config.name}-{config.version}")
-    train(config, folder, device=arguments.device)
-    _say(f"best weights: {folder.best}; next: cxr export {folder.path}")
+    with process_group(arguments.device) as device:
+        train(config, folder, device=device)
+        _say(f"best weights: {folder.best}; next: cxr export {folder.path}")
     return 0
 
 
@@ -151,16 +154,20 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
         ValueError: The folder holds a run of another config, or the data is unfit.
     """
     films = checked_films(config)
-    _claim(folder, config, training_data(films, config))
+    processes = Processes.current()
+    if processes.is_first:
+        _claim(folder, config, training_data(films, config))
     train_films, val_films, names = datasets(config, films)
     network, spec = starting_network(config, train_films, names, task=task_of(films))
     loop = training_run(config, folder, network.to(device), train_films, val_films)
     if folder.state.is_file():
         loop.restore(folder.state)
-        _write_history(folder, loop.history)  # a kill may have come between the state and these
-        _write_gradient_flow(folder, loop.gradient_flow.records)
+        if processes.is_first:  # a kill may have come between the state and these
+            _write_history(folder, loop.history)
+            _write_gradient_flow(folder, loop.gradient_flow.records)
         _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
-    with event_log(config.training.log, folder.events, from_step=loop.steps_done) as loop.log:
+    log = config.training.log if processes.is_first else "none"
+    with event_log(log, folder.events, from_step=loop.steps_done) as loop.log:
         for record in loop.epochs():
             _save(folder, loop, spec)
             _say(_sentence(record))
@@ -193,15 +200,8 @@ def datasets(
     names = class_names(films)
     train_films, val_films = of_split(films, "train"), of_split(films, "val")
     wanted = config.network
-    train_pixels, val_pixels = (
-        decoded_films(
-            chosen,
-            image_size=wanted.image_size,
-            resize_mode=wanted.resize_mode,
-            crop_pct=wanted.crop_pct,
-        )
-        for chosen in (train_films, val_films)
-    )
+    memory = FilmMemory(config.data.cache, wanted.image_size, wanted.resize_mode, wanted.crop_pct)
+    train_pixels = memory.pixels(train_films)
     sources = [film.source for film in train_films]
     train_set = FilmDataset(
         train_pixels,
@@ -210,7 +210,8 @@ def datasets(
         augmentation=augmentation(config.augmentation, Styles(train_pixels, sources)),
         seed=config.training.seed,
     )
-    return train_set, FilmDataset(val_pixels, film_targets(val_films, names)), names
+    val_set = FilmDataset(memory.pixels(val_films), film_targets(val_films, names))
+    return train_set, val_set, names
 
 
 def starting_network(
@@ -291,9 +292,13 @@ def mean_and_std(pixels: UInt8[np.ndarray, "films rows columns"]) -> tuple[float
 
 
 def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
-    if loop.is_best:
-        save_checkpoint(folder.best, loop.averaged_network, spec)
-    loop.save(folder.state)
+    """Write what the epoch left; all processes come here, because each may hold a share of it."""
+    best, state = loop.whole_average() if loop.is_best else None, loop.state()
+    if not loop.processes.is_first:
+        return
+    if best is not None:
+        save_checkpoint(folder.best, best, spec)
+    save(state, folder.state)
     _write_history(folder, loop.history)
     _write_gradient_flow(folder, loop.gradient_flow.records)
 
@@ -324,5 +329,6 @@ def _sentence(record: EpochRecord) -> str:
 
 
 def _say(sentence: str) -> None:
-    sys.stdout.write(sentence + "\n")
-    sys.stdout.flush()
+    if Processes.current().is_first:
+        sys.stdout.write(sentence + "\n")
+        sys.stdout.flush()

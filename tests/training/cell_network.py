@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 
 from models.card import CARD_KEY, Golden
 from tests import tiny_model
-from training.dataset import class_numbers, decoded_films
+from training.dataset import class_numbers
+from training.film_memory import FilmMemory
 from training.manifest import Film
 
 SIDE, CELLS = 48, 12
@@ -35,7 +36,8 @@ def write_cell_network(
     films: Sequence[Film], names: tuple[str, str], model: Path, *, looks_at: np.ndarray
 ) -> Path:
     """Learn to tell two classes by some cells, write the ONNX file, and return its path."""
-    pixels = decoded_films(films, image_size=(SIDE, SIDE), resize_mode="stretch")
+    memory = FilmMemory(model.parent / "films", (SIDE, SIDE), "stretch")
+    pixels = memory.pixels(films)
     features, targets = cells(pixels) * looks_at.ravel(), np.array(class_numbers(films, names))
     mean = features.mean(axis=0)
     fit = LogisticRegression(C=3.0, max_iter=1000).fit(features - mean, targets)

@@ -36,8 +36,8 @@ def test_the_loss_is_the_mix_computed_by_hand() -> None:
 def test_parts_add_up_to_the_whole() -> None:
     loss = Multiclass(torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1)
     films, logits = mixed(), torch.randn(6, 3)
-    parts = zip(films.split(4), logits.split(4), strict=True)
-    total = sum(part.total(loss, own) for part, own in parts)
+    places = (range(4), range(4, 4), range(4, 6))
+    total = sum(films.part(own).total(loss, logits[own.start : own.stop]) for own in places)
     torch.testing.assert_close(total, films.total(loss, logits))
 
 

@@ -1,0 +1,21 @@
+"""`torchrun --nproc-per-node N -m training CONFIG`: `cxr train` in several processes."""
+
+import argparse
+import sys
+
+from training.train import add_arguments, run
+
+
+def main() -> int:
+    """Train and return the exit status: 0 well, 1 failed, 2 wrongly called."""
+    parser = argparse.ArgumentParser(prog="python -m training", description="Train a network.")
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except (ValueError, OSError) as error:  # what a user gave is at fault; the message says how
+        sys.stderr.write(f"python -m training: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Several processes that train one network, as torchrun starts them.
+
+A step's films are the same however many processes there are. They are divided into passes, and each
+process takes as many of these as the others; gradients and losses are sums over all.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train together, as one of them sees them.
+
+    Attributes:
+        count: How many.
+        rank: Which of them this is, from 0.
+    """
+
+    count: int = 1
+    rank: int = 0
+
+    @classmethod
+    def current(cls) -> "Processes":
+        """Return those of the process group; without one, this process alone."""
+        if not distributed.is_initialized():
+            return cls()
+        return cls(distributed.get_world_size(), distributed.get_rank())
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def passes(self, films: int, wanted: int) -> list[range]:
+        """Return the films of each of this process's passes through the network.
+
+        All processes have the same number of passes, which communicate. With fewer films than
+        processes some passes have no film.
+
+        Args:
+            films: Of the step.
+            wanted: Passes of all processes together; they are rounded up to a multiple of `count`.
+
+        Returns:
+            Places in the step; those of all processes follow one another.
+        """
+        own = min(-(-wanted // self.count), -(-films // self.count))
+        bounds = [films * number // (own * self.count) for number in range(own * self.count + 1)]
+        numbers = range(own * self.rank, own * (self.rank + 1))
+        return [range(bounds[number], bounds[number + 1]) for number in numbers]
+
+    def share(self, films: int) -> list[int]:
+        """Return the places of films that this process looks at, as many as the others do.
+
+        What the processes made of theirs, put together by `gathered`, is in order; behind it the
+        last film may be repeated.
+        """
+        size = -(-films // self.count)
+        return [min(place, films - 1) for place in range(size * self.rank, size * (self.rank + 1))]
+
+    def gathered(self, rows: Float[Tensor, "own *rest"]) -> Float[Tensor, "all *rest"]:
+        """Return the rows of all processes, in their order."""
+        if self.count == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.count)]
+        distributed.all_gather(parts, rows)
+        return torch.cat(parts)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over the processes; `values` is overwritten."""
+        if self.count > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        """Return the network with backward passes that leave the mean gradient of all processes.
+
+        What is frozen now must stay so; join again after a change.
+        """
+        if self.count == 1:
+            return network
+        return DistributedDataParallel(network, forward_sync_buffers=False)
+
+    def average_statistics(self, trained: nn.Module, average: nn.Module) -> None:
+        """Give every process the mean of the running statistics that each has followed.
+
+        Args:
+            trained: Its batch normalisation in training mode is meant.
+            average: The moving average of its weights and statistics.
+        """
+        for layer, twin in zip(trained.modules(), average.modules(), strict=True):
+            if isinstance(layer, _BatchNorm) and layer.training:
+                for name in ("running_mean", "running_var"):
+                    for statistics in (layer.get_buffer(name), twin.get_buffer(name)):
+                        self.sum(statistics).div_(self.count)
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[str]:
+    """Join the processes that torchrun started, if it did; give this process's device.
+
+    Args:
+        device: `cpu`, whose processes talk over gloo, or `cuda`, over nccl: one GPU each.
+
+    Raises:
+        ValueError: There are fewer GPUs than processes.
+    """
+    if not distributed.is_torchelastic_launched():
+        yield device
+        return
+    own = _own_device(device)
+    distributed.init_process_group("nccl" if own.startswith("cuda") else "gloo")
+    try:
+        yield own
+    finally:
+        distributed.destroy_process_group()
+
+
+def _own_device(device: str) -> str:
+    if device == "cpu":
+        return device
+    number, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if number >= gpus:
+        processes = os.environ["LOCAL_WORLD_SIZE"]
+        raise ValueError(f"--nproc-per-node must be at most the {gpus} GPUs, not {processes}")
+    torch.cuda.set_device(number)
+    return f"cuda:{number}"
