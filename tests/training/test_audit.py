@@ -14,10 +14,10 @@ from tests.tiny_model import write_model
 from tests.training.cell_network import CELLS, SIDE, cells, write_cell_network
 from training.audit import Audit, audited
 from training.audit_rows import AuditRow, row_at_most, worst
+from training.bootstrap import Estimate
 from training.evidence_place import outside_row, peak_row
 from training.lung_regions import lung_ellipses, read_lung_masks, seen_films
 from training.manifest import Film, of_split, read_manifest
-from training.metrics import Estimate
 from training.phantom import write_phantom_set
 from training.source_leak import auroc_of_the_class_alone, pooled_features, source_rows
 
