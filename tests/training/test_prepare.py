@@ -11,7 +11,7 @@ from PIL import ImageEnhance
 
 from cxr import main
 from tests import published
-from training.manifest import read_manifest
+from training.manifest import read_manifest, task_of
 from training.split import check_classes, check_split
 
 TREES: dict[str, Callable[[Path], Path]] = {
@@ -71,6 +71,17 @@ def test_a_manifest_of_classes_can_be_trained_on(tmp_path: Path, layout: str) ->
     films = read_manifest(tmp_path / "set/m.csv")
     check_split(films)
     check_classes(films)
+
+
+@pytest.mark.parametrize("layout", ["chestxray14", "chexpert"])
+def test_a_manifest_of_findings_is_read_as_multi_label(tmp_path: Path, layout: str) -> None:
+    rows = prepared(TREES[layout](tmp_path / "set"), layout)
+    films = read_manifest(tmp_path / "set/m.csv")
+    check_split(films)
+    assert task_of(films) == "multilabel"
+    cells = {"1": True, "0": False, "": None}
+    for film, row in zip(films, rows, strict=True):
+        assert all(cells[row[f"finding:{name}"]] is value for name, value in film.findings)
 
 
 @pytest.mark.parametrize("layout", ["chestxray14", "chexpert"])

@@ -12,11 +12,12 @@ from tests.models.backprop.errors import Tensors, relative_error
 from tests.small_networks import SmallChestCNN, noise, with_random_shifts
 from training import gradients
 from training.gradients import GradientsOf
+from training.objective import Multiclass
 
 CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 1.5], dtype=torch.float64)
-LOSS = {"class_weights": CLASS_WEIGHTS, "label_smoothing": 0.1}
-by_hand: GradientsOf = partial(gradients.by_hand, **LOSS)
-by_autograd: GradientsOf = partial(gradients.by_autograd, **LOSS)
+OBJECTIVE = Multiclass(CLASS_WEIGHTS, label_smoothing=0.1)
+by_hand: GradientsOf = partial(gradients.by_hand, objective=OBJECTIVE)
+by_autograd: GradientsOf = partial(gradients.by_autograd, objective=OBJECTIVE)
 
 
 def network_in_float64(kind: type[ChestCNN] = SmallChestCNN, *, training: bool = True) -> ChestCNN:
