@@ -93,7 +93,7 @@ def _paces(run: TrainingRun, steps: int, rounds: int) -> tuple[Pace, Pace]:
 def _films(run: TrainingRun, epoch: int) -> Iterator[Batch]:
     """Yield batches from an epoch on, without end; the first one is not timed: workers start."""
     while True:
-        yield from run._batches(epoch)
+        yield from run._batches(epoch)  # collated: targets are a tensor
         epoch += 1
 
 
