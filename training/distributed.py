@@ -72,12 +72,13 @@ class Processes:
         if self.count == 1:
             return rows
         parts = [torch.empty_like(rows) for _ in range(self.count)]
-        distributed.all_gather(parts, rows)
+        distributed.all_gather(parts, rows.contiguous())
         return torch.cat(parts)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Return the sum over the processes; `values` is overwritten."""
+        """Return the sum over the processes; `values` may be overwritten."""
         if self.count > 1:
+            values = values.contiguous()  # processes add memory, whatever its layout
             distributed.all_reduce(values)
         return values
 
@@ -101,7 +102,7 @@ class Processes:
             if isinstance(layer, _BatchNorm) and layer.training:
                 for name in ("running_mean", "running_var"):
                     for statistics in (layer.get_buffer(name), twin.get_buffer(name)):
-                        self.sum(statistics).div_(self.count)
+                        statistics.copy_(self.sum(statistics) / self.count)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def torchrun(*command: str | Path) -> subprocess.Popen[str]:
     """Start a module in two processes, one thread each."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.Popen(
-        [*start, "-m", *map(str, command)],
+        [*start, "-m", "--", *map(str, command)],
         cwd=CHECKOUT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(CHECKOUT)},
         stdout=subprocess.PIPE,
@@ -69,11 +69,12 @@ def test_two_processes_train_as_one(name: str, together: dict[str, dict[str, Any
     alone = finished(started(training, **training.alone))
     assert found["losses"] == pytest.approx(alone["losses"], rel=1e-6)
     for kept in ("network", "average"):
-        weights = {n: v for n, v in alone[kept].items() if "running" not in n}
+        weights = {n: v for n, v in alone[kept].items() if n.endswith(("weight", "bias"))}
         torch.testing.assert_close(
             {n: found[kept][n] for n in weights}, weights, rtol=1e-5, atol=1e-7
         )
-    assert alone["losses"][0] != pytest.approx(alone["losses"][-1], rel=1e-3)
+    start = started(training, **training.alone).network.head.weight
+    assert (found["network"]["head.weight"] - start).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("name", [name for name in TRAININGS if "live" not in name])
@@ -127,6 +128,7 @@ def test_one_process_speaks_for_all(whole_run: tuple[Path, str]) -> None:
     assert whole_run[1].count("next: cxr export") == 1
 
 
+@pytest.mark.slow
 def test_torchrun_killed_and_started_again_ends_with_the_same_metrics(
     config_file: Path, whole_run: tuple[Path, str], tmp_path: Path
 ) -> None:

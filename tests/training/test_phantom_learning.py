@@ -35,7 +35,9 @@ def learnt(folder: Path, *, patients: int, marker_class: str | None = None) -> P
 
 def small(config: Config, manifest: Path) -> Config:
     changes = {
-        "data": config.data.model_copy(update={"manifest": manifest}),
+        "data": config.data.model_copy(
+            update={"manifest": manifest, "cache": manifest.with_name("decoded")}
+        ),
         "network": config.network.model_copy(update={"image_size": (96, 96)}),
         "training": config.training.model_copy(update={"epochs": 16}),
     }
