@@ -245,7 +245,8 @@ class TrainingConfig(Record):
         cache_folder: Where they lie; by default `features` in the run folder.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
         gradient_flow_every: Steps from one sample of the gradient flow to the next (see
-            `training.gradient_flow`); 0 takes none, as must be where gradients are `manual`.
+            `training.gradient_flow`); 0 takes none, as must be where gradients are `manual`
+            or under `fsdp`.
         precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
             for comparisons.
         torchcompile: Compile the network with `torch.compile`.
@@ -318,14 +319,19 @@ class TrainingConfig(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _manual_gradients_are_not_sampled(cls, fields: dict[str, object]) -> dict[str, object]:
-        return ({"gradient_flow_every": 0} if fields.get("gradients") == "manual" else {}) | fields
+    def _samples_what_hooks_can_see(cls, fields: dict[str, object]) -> dict[str, object]:
+        hidden = fields.get("gradients") == "manual" or bool(fields.get("fsdp"))
+        return ({"gradient_flow_every": 0} if hidden else {}) | fields
 
     @model_validator(mode="after")
     def _divides_a_whole_network(self) -> "TrainingConfig":
         for name in ("cache_features", "torchcompile"):
             if self.fsdp and getattr(self, name):
                 raise ValueError(f"{name} must be off where fsdp is on")
+        if self.fsdp and self.gradient_flow_every:
+            raise ValueError(
+                "gradient_flow_every must be 0 where fsdp is on: processes hold shares of layers"
+            )
         if self.fsdp and self.gradients == "manual":
             raise ValueError("gradients must be autograd where fsdp is on")
         return self
