@@ -58,6 +58,7 @@ def write_set(folder: Path, *, films: int = 128) -> Path:
 def write_config(manifest: Path, *, epochs: int = 14) -> Path:
     """Write a run that learns the findings in seconds beside their manifest; return its path."""
     path = manifest.with_name("config.toml")
-    text = CONFIG.format(manifest=manifest, epochs=epochs)
+    cache = manifest.with_name("decoded")
+    text = CONFIG.format(manifest=manifest, cache=cache, epochs=epochs)
     path.write_text(text.replace("spot_cnn", "shapes_cnn").replace("2e-3", "4e-3"))
     return path

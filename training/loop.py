@@ -232,7 +232,7 @@ class TrainingRun:
             The loss of the whole step, of all processes.
         """
         weights = torch.stack([self.objective.weight(part.targets) for part in parts])
-        weight = self.processes.sum(weights.sum())
+        weight = self.processes.sum(weights.sum().to(self.dtype))
         backward = self._all_by_hand if self._is_manual else self._all_by_autograd
         return self.processes.sum(backward(parts, weight))
 

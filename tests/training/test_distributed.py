@@ -96,9 +96,13 @@ def test_one_process_goes_on_where_divided_ones_stopped(
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A config without augmentation; 20 films make a step of 12 and one of 8."""
+    """A config without augmentation; 20 films make a step of 12 and one of 8.
+
+    In float64: AdamW divides by the gradient's size, and so enlarges the rounding of small ones.
+    """
     file = write_config(write_set(tmp_path_factory.mktemp("films"), films=40), epochs=3)
     text = file.read_text().replace("jpeg = 0.2", f"jpeg = 0{UNCHANGED}")
+    text = text.replace("[training]", '[training]\nprecision = "float64"')
     file.write_text(text)
     return file
 
@@ -119,7 +123,7 @@ def test_torchrun_gives_the_loss_curve_of_two_passes_normalised_apart(
     train(read_config(file), RunFolder(tmp_path / "alone"))
     losses = [record["train_loss"] for record in records(tmp_path / "alone")]
     assert [record["train_loss"] for record in records(whole_run[0])] == pytest.approx(
-        losses, rel=1e-3
+        losses, rel=1e-6
     )
 
 

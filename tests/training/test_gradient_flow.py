@@ -18,7 +18,7 @@ from training.gradient_alarms import alarms
 from training.gradient_flow import GradientFlow
 from training.gradient_flow_plot import draw_gradient_flow
 from training.gradient_sample import FlowRecord, error_size, live_channels
-from training.loop import TrainingRun
+from training.loop import TrainingRun, save
 
 HE = (2 / 32) ** 0.5
 
@@ -342,7 +342,7 @@ def test_a_killed_training_goes_on_with_each_sample_once(tmp_path: Path) -> None
     killed, resumed = training(), training()
     epochs = killed.epochs()
     next(epochs)
-    killed.save(tmp_path / "last.pt")
+    save(killed.state(), tmp_path / "last.pt")
     next(epochs)  # samples that were never saved
     resumed.restore(tmp_path / "last.pt")
     assert [record.step for record in resumed.gradient_flow.records] == [0, 1]
