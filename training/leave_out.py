@@ -6,7 +6,7 @@ neither val nor test films are scored. (Films of val, less the origin's, choose 
 """
 
 import argparse
-import re
+import hashlib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from training.evaluation import class_discrimination, discrimination
 from training.feature_cache import feature_cache
 from training.left_out import LeftOut, LeftOutRecipe
 from training.loop import Films, TrainingRun
-from training.manifest import Film, of_split
+from training.manifest import Film, class_names, manifest_sha256, of_split
 from training.part import Part
 from training.train import (
     add_start_arguments,
@@ -34,6 +34,7 @@ from training.train import (
     starting_network,
     with_arguments,
 )
+from training.whole_file import whole_file
 
 Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
@@ -117,18 +118,24 @@ def left_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> 
     origins = [config.data.origin(film.source) for film in of_split(films, "train")]
     if len(set(origins)) < 2:
         raise ValueError(f"films must be of two origins or more, not only of {set(origins)}")
-    file = folder / f"{re.sub('[^a-z0-9]+', '_', f'{config.name} {name}')}.npz"
-    if not file.is_file():
-        split = Split.read(config, films, folder / "features", device=device)
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez(file, scores=pooled_scores(split, origins), names=np.array(split.class_names))
-    with np.load(file) as found:
-        scores, names = found["scores"], found["names"].tolist()
-    return figures(name, scores, names, of_split(films, "train"), origins)
+
+    def write(path: Path) -> None:
+        recipe_films = RecipeFilms.read(config, films, folder / "features", device=device)
+        with path.open("wb") as file:
+            np.save(file, pooled_scores(recipe_films, origins))
+
+    scores = np.load(whole_file(folder / f"{_key(config)}.npy", write))
+    return figures(name, scores, class_names(films), of_split(films, "train"), origins)
+
+
+def _key(config: Config) -> str:
+    """Return a hash of all that the scores follow from, so that a file is never out of date."""
+    text = config.model_dump_json() + manifest_sha256(config.data.manifest)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
-class Split:
+class RecipeFilms:
     """The films of a recipe: decoded, and past the layers that never train, once for all origins.
 
     Attributes:
@@ -152,7 +159,9 @@ class Split:
     device: str
 
     @classmethod
-    def read(cls, config: Config, films: tuple[Film, ...], folder: Path, *, device: str) -> "Split":
+    def read(
+        cls, config: Config, films: tuple[Film, ...], folder: Path, *, device: str
+    ) -> "RecipeFilms":
         """Return the films of the manifest; `folder` is for cached features."""
         train, val, names = datasets(config, films)
         scored = FilmDataset(train.pixels, train.targets, sources=train.sources)
@@ -173,37 +182,37 @@ class Split:
         )
 
 
-def pooled_scores(split: Split, origins: Sequence[str]) -> Scores:
+def pooled_scores(recipe_films: RecipeFilms, origins: Sequence[str]) -> Scores:
     """Return each train film's probabilities, from a model that never saw its origin."""
-    scores = np.full((len(origins), len(split.class_names)), np.nan)
+    scores = np.full((len(origins), len(recipe_films.class_names)), np.nan)
     for origin in tqdm(sorted(set(origins)), "left out", unit="origin", leave=False):
         films = [film for film, own in enumerate(origins) if own == origin]
-        classes, logits = fold(split, origins, origin)
+        classes, logits = fold(recipe_films, origins, origin)
         scores[np.ix_(films, classes)] = softmax(logits, axis=1)
     return scores
 
 
 def fold(
-    split: Split, origins: Sequence[str], origin: str
+    recipe_films: RecipeFilms, origins: Sequence[str], origin: str
 ) -> tuple[list[int], Float[np.ndarray, "films classes"]]:
     """Return which classes a model without an origin knows, and its logits for that origin."""
     learnt = [film for film, own in enumerate(origins) if own != origin]
     out = [film for film, own in enumerate(origins) if own == origin]
-    classes = sorted({split.train.targets[film] for film in learnt})
+    classes = sorted({recipe_films.train.targets[film] for film in learnt})
     chosen_on = [
         film
-        for film, own in enumerate(split.val_origins)
-        if own != origin and split.val.targets[film] in classes
+        for film, own in enumerate(recipe_films.val_origins)
+        if own != origin and recipe_films.val.targets[film] in classes
     ]
-    names = tuple(split.class_names[number] for number in classes)
-    network, _ = starting_network(split.config, split.films, names)
+    names = tuple(recipe_films.class_names[number] for number in classes)
+    network, _ = starting_network(recipe_films.config, recipe_films.films, names)
     training = TrainingRun(
-        network.to(split.device),
-        split.config.training,
-        part(split.train, learnt, classes),
-        part(split.val, chosen_on, classes),
+        network.to(recipe_films.device),
+        recipe_films.config.training,
+        part(recipe_films.train, learnt, classes),
+        part(recipe_films.val, chosen_on, classes),
     )
-    scored = Part(split.scored, out, [0] * len(out))
+    scored = Part(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():
         if training.is_best:
             logits = training.predicted_logits(scored).numpy()

@@ -7,7 +7,7 @@ import pytest
 from tests.bright_spot import config, write_set
 from training.config import AugmentationConfig, Config
 from training.leave_out import (
-    Split,
+    RecipeFilms,
     figures,
     fold,
     left_out_recipe,
@@ -49,8 +49,10 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def split(manifest: Path) -> Split:
-    return Split.read(recipe(manifest), read_manifest(manifest), manifest.parent, device="cpu")
+def split(manifest: Path) -> RecipeFilms:
+    return RecipeFilms.read(
+        recipe(manifest), read_manifest(manifest), manifest.parent, device="cpu"
+    )
 
 
 def train_films(manifest: Path) -> tuple[Film, ...]:
@@ -67,7 +69,7 @@ def test_sources_of_one_origin_are_left_out_together(manifest: Path) -> None:
 
 
 def test_a_model_knows_no_class_that_only_the_origin_left_out_has(
-    split: Split, manifest: Path
+    split: RecipeFilms, manifest: Path
 ) -> None:
     classes, logits = fold(split, origins(manifest), "eastern")
     assert [split.class_names[number] for number in classes] == ["normal", "spot"]
@@ -75,11 +77,11 @@ def test_a_model_knows_no_class_that_only_the_origin_left_out_has(
 
 
 def test_every_film_is_scored_and_only_by_a_model_without_its_origin(
-    split: Split, manifest: Path, monkeypatch: pytest.MonkeyPatch
+    split: RecipeFilms, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = {}
 
-    def noted(split: Split, own: list[str], origin: str) -> tuple[list[int], np.ndarray]:
+    def noted(split: RecipeFilms, own: list[str], origin: str) -> tuple[list[int], np.ndarray]:
         out = [film for film, name in enumerate(own) if name == origin]
         seen[origin] = out
         return [0, 1], np.full((len(out), 2), len(seen))
@@ -92,7 +94,7 @@ def test_every_film_is_scored_and_only_by_a_model_without_its_origin(
 
 
 def test_the_training_part_holds_no_film_of_the_origin(
-    split: Split, manifest: Path, monkeypatch: pytest.MonkeyPatch
+    split: RecipeFilms, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = []
 
@@ -151,11 +153,13 @@ def test_scores_found_in_the_folder_are_not_computed_again(
     first = left_out_recipe("plain", plain, tmp_path, device="cpu")
     monkeypatch.delattr("training.leave_out.pooled_scores")
     assert left_out_recipe("plain", plain, tmp_path, device="cpu") == first
+    with pytest.raises(NameError, match="pooled_scores"):  # those of another recipe are
+        left_out_recipe("plain", recipe(manifest), tmp_path, device="cpu")
 
 
 def test_cached_features_serve_all_origins(manifest: Path, tmp_path: Path) -> None:
     cached = recipe(manifest, unfreeze=((0, "stages.3"),), cache_features=True, cache_copies=2)
-    split = Split.read(cached, read_manifest(manifest), tmp_path, device="cpu")
+    split = RecipeFilms.read(cached, read_manifest(manifest), tmp_path, device="cpu")
     files = set(tmp_path.iterdir())
     fold(split, origins(manifest), "west")
     assert len(files) == 4  # two copies to learn from; the films as they are; val
@@ -169,7 +173,7 @@ def test_one_origin_alone_is_refused(manifest: Path, tmp_path: Path) -> None:
         left_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
 
 
-def test_a_copy_of_a_film_in_a_part_is_a_copy_of_it_in_the_whole(split: Split) -> None:
+def test_a_copy_of_a_film_in_a_part_is_a_copy_of_it_in_the_whole(split: RecipeFilms) -> None:
     some = Part(split.train, [3, 5], [0, 1])
     some.epoch = 0
     for index, whole in ((0, 3), (1, 5), (2, len(split.train) + 3)):
