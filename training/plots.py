@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def draw_by_class(curves: Sequence[Curve], kind: str, axis: Axis) -> str:
     figure, panels = _panels(len(names))
     for panel, name in zip(panels, names, strict=True):
         of_class = [curve for curve in chosen if curve.class_name == name]
-        for curve, colour in zip(of_class, COLOURS, strict=False):
+        for curve, colour in zip(of_class, cycle(COLOURS), strict=False):
             _draw(panel, curve, colour, label=curve.model)
         if kind == "roc":
             panel.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
@@ -75,7 +76,7 @@ def draw_net_benefit(curves: Sequence[Curve]) -> str:
         of_class = [curve for curve in chosen if curve.class_name == name]
         treat_all = next(curve for curve in of_class if curve.kind == "net_benefit_treat_all")
         models = [curve for curve in of_class if curve.kind == "net_benefit"]
-        for curve, colour in zip(models, COLOURS, strict=False):
+        for curve, colour in zip(models, cycle(COLOURS), strict=False):
             _draw(panel, curve, colour, label=curve.model)
         panel.plot(treat_all.x, treat_all.y, color="0.4", linestyle="--", label="treat all")
         panel.axhline(0, color="0.4", linewidth=0.8, label="treat none")

@@ -2,9 +2,18 @@
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from tests.drawn_answers import evaluation, films
-from training.curves import PROBABILITY_THRESHOLDS, curves, net_benefit, reliability, risk_coverage
+from training import plots
+from training.curves import (
+    PROBABILITY_THRESHOLDS,
+    Curve,
+    curves,
+    net_benefit,
+    reliability,
+    risk_coverage,
+)
 from training.metrics import area_under_risk_coverage
 
 SCORES = np.array([0.9, 0.6, 0.3, 0.1])
@@ -59,3 +68,21 @@ def test_every_class_and_score_has_its_curves() -> None:
     assert ("roc", "normal") in found
     assert ("risk_by_distance", None) in found
     assert len(found) == 3 * 4 + 4
+
+
+def test_no_model_is_left_out_of_a_picture_for_want_of_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[str] = []
+    draw = plots._draw
+
+    def noted(panel: Axes, curve: Curve, colour: str, label: str) -> None:
+        drawn.append(label)
+        draw(panel, curve, colour, label)
+
+    monkeypatch.setattr(plots, "_draw", noted)
+    names = [f"model {number}" for number in range(len(plots.COLOURS) + 1)]
+    corners = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+    lines = [Curve(model=name, kind="roc", class_name="opacity", **corners) for name in names]
+    plots.draw_by_class(lines, "roc", plots.RATES)
+    assert drawn == names
