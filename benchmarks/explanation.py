@@ -51,9 +51,9 @@ def explained_network(name: str) -> ExplainedNetwork:
     torch.manual_seed(0)
     network = NETWORKS[name](CLASSES)
     with torch.inference_mode():
-        activations = network.on_grid(network.features(torch.zeros(1, 1, *IMAGE_SIZE)))
-    channels = activations.shape[1]
-    distance = Distance(torch.eye(channels), torch.zeros(CLASSES, channels))
+        layout = network.layout(network.halfway(torch.zeros(1, 1, *IMAGE_SIZE)))
+    features = layout.shape[1]
+    distance = Distance(torch.eye(features), torch.zeros(CLASSES, features))
     return ExplainedNetwork(network, distance, temperature=1.5).eval()
 
 

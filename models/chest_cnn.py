@@ -103,9 +103,15 @@ class ChestCNN(Network):
         """The last stage."""
         return f"stages.{len(self.stages) - 1}"
 
-    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+    def halfway(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
+        """Return the output of the last stage but one."""
+        return cast(Tensor, self.stages[:-1](self.stem(self.normalise(pixels))))
+
+    def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
         """Return the last stage's output; nothing passes it by."""
-        return Seam(self.stages(self.stem(self.normalise(pixels))))
+        return Seam(self.stages[-1](halfway))
 
     def classify(
         self,

@@ -1,8 +1,9 @@
-"""What every network offers: it can be cut in two at its target layer."""
+"""What every network offers: it can be cut at its target layer, and looked into half-way there."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,8 +42,12 @@ class Network(nn.Module, ABC):
         """Name of the layer whose output is the seam's activations."""
 
     @abstractmethod
-    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
-        """Return what crosses the cut, for pixels in [0, 1]."""
+    def halfway(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
+        """Return the output of a layer half-way to the target layer, for pixels in [0, 1]."""
+
+    @abstractmethod
+    def seam_after(self, halfway: Tensor) -> Seam:
+        """Return what crosses the cut, for what came out half-way."""
 
     @abstractmethod
     def classify(
@@ -55,6 +60,18 @@ class Network(nn.Module, ABC):
     ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
         """Return the activations that have a place on the film, there."""
         return activations
+
+    def layout(self, halfway: Tensor) -> Float[Tensor, "batch features"]:
+        """Return the half-way activations averaged over the upper, and over the lower half.
+
+        In one average over all positions a film and the same film upside down look much alike.
+        """
+        upper, lower = self.on_grid(halfway).tensor_split(2, dim=2)
+        return torch.cat([upper.mean(dim=(2, 3)), lower.mean(dim=(2, 3))], dim=1)
+
+    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+        """Return what crosses the cut, for pixels in [0, 1]."""
+        return self.seam_after(self.halfway(pixels))
 
     def features(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
         """Return the target layer's output for pixels in [0, 1], as a hook on it sees it."""

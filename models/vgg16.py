@@ -9,6 +9,7 @@ Source:
     Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
 """
 
+from itertools import islice
 from typing import cast
 
 from jaxtyping import Float
@@ -94,9 +95,15 @@ class VGG16(Network):
         """The last ReLU, timm's `features.29`."""
         return f"trunk.{len(self.trunk) - 1}"
 
-    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+    def halfway(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
+        """Return the output of the third stage, timm's `features.15`."""
+        return cast(Tensor, self.trunk[: self._third_pooling](self.normalise(pixels)))
+
+    def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
         """Return the last ReLU's output; nothing passes it by."""
-        return Seam(self.trunk(self.normalise(pixels)))
+        return Seam(self.trunk[self._third_pooling :](halfway))
 
     def classify(
         self,
@@ -106,6 +113,11 @@ class VGG16(Network):
         """Return the logits for activations of the target layer."""
         vectors = self.pool(activations) if self.is_pooled else self.hidden(activations)
         return cast(Tensor, self.head(vectors))
+
+    @property
+    def _third_pooling(self) -> int:
+        poolings = (n for n, layer in enumerate(self.trunk) if isinstance(layer, nn.MaxPool2d))
+        return next(islice(poolings, 2, None))
 
     @property
     def channels(self) -> int:

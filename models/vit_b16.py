@@ -165,12 +165,26 @@ class ViTB16(Network):
         last = f"blocks.{len(self.blocks) - 1}"
         return f"{last}.norm1" if self.reads_token else last
 
-    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+    def halfway(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """Return all tokens after half of the blocks."""
+        return cast(
+            Tensor, self.blocks[: len(self.blocks) // 2](self.embed(self.normalise(pixels)))
+        )
+
+    def layout(
+        self, halfway: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch features"]:
+        """Return the mean of the patch tokens: they know their positions themselves."""
+        return halfway[:, 1:].mean(dim=1)
+
+    def seam_after(self, halfway: Float[Tensor, "batch tokens width"]) -> Seam:
         """Return all tokens at the target layer, and for the class token what passes it by."""
-        tokens = self.embed(self.normalise(pixels))
+        later = self.blocks[len(self.blocks) // 2 :]
         if not self.reads_token:
-            return Seam(self.blocks(tokens))
-        stream = self.blocks[:-1](tokens)
+            return Seam(later(halfway))
+        stream = later[:-1](halfway)
         return Seam(self.blocks[-1].norm1(stream), stream)
 
     def classify(

@@ -9,6 +9,7 @@ from models.chest_cnn import ChestCNN
 from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
+from xai.explained_network import Distance
 
 N = TypeVar("N", bound=Network)
 
@@ -61,6 +62,12 @@ def small_network(
         if isinstance(layer, nn.Linear):
             nn.init.normal_(layer.weight)
     return network.train(training)
+
+
+def plain_distance(network: Network, pixels: Tensor) -> Distance:
+    """Return the distance of a network's layouts from 0."""
+    features = network.layout(network.halfway(pixels)).shape[1]
+    return Distance(torch.eye(features), torch.zeros(1, features))
 
 
 def with_random_shifts(network: N) -> N:

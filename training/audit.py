@@ -18,7 +18,7 @@ from training.dataset import class_numbers
 from training.evidence_place import evidence_rows
 from training.lung_regions import SeenFilms, read_lung_masks, seen_films
 from training.manifest import Film, Split, of_split, read_manifest
-from training.source_leak import pooled_features, source_rows
+from training.source_leak import last_features, source_rows
 from training.split import check_split
 from xai.explainer import Answers, Explainer
 
@@ -156,7 +156,7 @@ def audited(model: Path, films: Sequence[Film], masks: dict[Path, Path]) -> Audi
 
 def _source_rows(model: Path, seen: SeenFilms) -> Iterator[AuditRow]:
     try:
-        features: Float[np.ndarray, "films features"] = pooled_features(model, seen.pixels)
+        features: Float[np.ndarray, "films features"] = last_features(model, seen.pixels)
     except ValueError as error:
         yield row_without_answer("which source", because=str(error))
         return

@@ -122,7 +122,7 @@ def export(
     proof = _proof(config, network, spec)
     memory = FilmMemory(config.data.cache, spec.image_size, spec.resize_mode, spec.crop_pct)
     train, val = (_film_set(films, split, spec, memory) for split in ("train", "val"))
-    distance = fitted_distance(pooled_features(network, train), train.targets)
+    distance = fitted_distance(layouts(network, train), train.targets)
     answers = explained(ExplainedNetwork(network, distance, temperature=1.0, task=spec.task), val)
     loss = _storage_loss(storage, trained, distance, val, answers, task=spec.task)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
@@ -204,11 +204,10 @@ def _film_set(
 
 
 @torch.inference_mode()
-def pooled_features(network: Network, films: FilmSet) -> Float[np.ndarray, "films channels"]:
-    """Return the activations of the target layer, averaged over positions."""
-    batches = tqdm(films.batches(), "features", unit="batch", leave=False)
-    features = (network.on_grid(network.features(pixels)) for pixels, _ in batches)
-    return torch.cat([activations.mean(dim=(2, 3)) for activations in features]).numpy()
+def layouts(network: Network, films: FilmSet) -> Float[np.ndarray, "films features"]:
+    """Return what the distance from the training films is measured on."""
+    batches = tqdm(films.batches(), "layouts", unit="batch", leave=False)
+    return torch.cat([network.layout(network.halfway(pixels)) for pixels, _ in batches]).numpy()
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ def fitted_distance(
     features: Float[np.ndarray, "films features"],
     targets: Int[np.ndarray, " films"] | Float[np.ndarray, "films findings"],
 ) -> Distance:
-    """Return the Mahalanobis distance whose class means and covariance fit pooled features.
+    """Return the Mahalanobis distance whose class means and covariance fit films' layouts.
 
     Findings come in any combination, some unknown, and make no classes: such films share one mean.
 

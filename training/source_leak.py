@@ -1,4 +1,4 @@
-"""Which source is it? Asked of a network's pooled features, and of nine numbers of a film's file.
+"""Which source is it? Asked of a network's last features, and of nine numbers of a film's file.
 
 A network that sorts films by hospital or scanner has what it needs for a shortcut.
 
@@ -39,13 +39,13 @@ Features = Float[np.ndarray, "films features"]
 Statistics = Float[np.ndarray, "films statistics"]
 
 
-def pooled_features(model: Path, pixels: Float[np.ndarray, "films 1 rows columns"]) -> Features:
-    """Return the target layer's activations averaged over positions, out of an exported file.
+def last_features(model: Path, pixels: Float[np.ndarray, "films 1 rows columns"]) -> Features:
+    """Return the features that the network's last linear layer reads, out of an exported file.
 
     The file does not give them out, so the tensor is made an output in memory.
 
     Raises:
-        ValueError: The graph's `distance` is not made from a product of features and a matrix.
+        ValueError: The graph's `logits` are not made from a product of features and a matrix.
     """
     graph = onnx.load(model)
     name = _features_name(graph.graph)
@@ -61,9 +61,9 @@ def pooled_features(model: Path, pixels: Float[np.ndarray, "films 1 rows columns
 
 
 def _features_name(graph: onnx.GraphProto) -> str:
-    """Return the tensor that the distance's whitening multiplies: the nearest product upstream."""
+    """Return the tensor that the head multiplies: the nearest product upstream of the logits."""
     made_by = {output: node for node in graph.node for output in node.output}
-    waiting = deque(["distance"])
+    waiting = deque(["logits"])
     while waiting:
         node = made_by.get(waiting.popleft())
         if node is None:
@@ -71,7 +71,9 @@ def _features_name(graph: onnx.GraphProto) -> str:
         if node.op_type in ("MatMul", "Gemm"):
             return str(node.input[0])
         waiting.extend(node.input)
-    raise ValueError("the graph's distance must come from a product of pooled features; none found")
+    raise ValueError(
+        "the graph's logits must come from a product of features and weights; none found"
+    )
 
 
 def told_apart(

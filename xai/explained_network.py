@@ -31,10 +31,11 @@ class Explanation(NamedTuple):
 
 
 class Distance(nn.Module):
-    """Distance of pooled features from the nearest class of training films.
+    """Distance of a film's layout (`Network.layout`) from the nearest class of training films.
 
     Square root of the smallest class-conditional Mahalanobis distance with one shared covariance.
-    Films with findings have no class: one mean stands for all of them.
+    Films with findings have no class: one mean stands for all of them. Half-way features, because
+    the last ones keep what tells the classes apart and little of what makes a film a film.
 
     Attributes:
         whitening: Matrix W with W^T W = inverse of the covariance.
@@ -96,7 +97,8 @@ class ExplainedNetwork(nn.Module):
 
     def forward(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Explanation:
         """Return the explanation of pixels in [0, 1]."""
-        seam = self.network.seam(pixels)
+        halfway = self.network.halfway(pixels)
+        seam = self.network.seam_after(halfway)
         logits, channel_weights = self.grad_cam(seam)
         activations = self.network.on_grid(seam.activations)
         scaled = logits / self.temperature
@@ -104,7 +106,7 @@ class ExplainedNetwork(nn.Module):
             logits=logits,
             probabilities=scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(dim=1),
             evidence=class_evidence(activations, channel_weights),
-            distance=self.distance(activations.mean(dim=(2, 3))),
+            distance=self.distance(self.network.layout(halfway)),
         )
 
 

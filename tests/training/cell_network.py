@@ -1,7 +1,7 @@
 """A network of one layer that looks at chosen cells of drawn films: their mean greys to logits.
 
 Evidence is weight times (mean grey of a cell - its mean over the training films); logits are its
-sum; the distance multiplies the cells by a matrix, as the real networks do with pooled features.
+sum, written as the real networks' are: features times a matrix.
 """
 
 import base64
@@ -45,8 +45,6 @@ def write_cell_network(
         "mean": mean.reshape(1, 1, CELLS, CELLS),
         "weights": np.stack([-fit.coef_[0], fit.coef_[0]]).reshape(1, 2, CELLS, CELLS) / 2,
         "bias": np.array([-fit.intercept_[0], fit.intercept_[0]]) / 2,
-        "whitening": np.eye(CELLS * CELLS),
-        "flat": np.array([-1, CELLS * CELLS]),
     }
     write(constants, _golden(constants, pixels[0]), names, model)
     return model
@@ -84,15 +82,15 @@ def write(constants: dict[str, np.ndarray], golden: Golden, names: Any, model: P
         helper.make_node("AveragePool", ["pixels"], ["cells"], kernel_shape=side, strides=side),
         helper.make_node("Sub", ["cells", "mean"], ["centred"]),
         helper.make_node("Mul", ["centred", "weights"], ["evidence"]),
-        helper.make_node("ReduceMean", ["evidence"], ["mean_evidence"], axes=[2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean_evidence", "count"], ["summed"]),
-        helper.make_node("Add", ["summed", "bias"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"]),
         helper.make_node("Reshape", ["cells", "flat"], ["features"]),
-        helper.make_node("MatMul", ["features", "whitening"], ["whitened"]),
-        helper.make_node("ReduceL2", ["whitened"], ["distance"], axes=[1], keepdims=0),
+        helper.make_node("Gemm", ["features", "head", "head_bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        helper.make_node("ReduceL2", ["features"], ["distance"], axes=[1], keepdims=0),
     ]
-    constants = constants | {"count": np.array(float(CELLS * CELLS))}
+    head = constants["weights"].reshape(2, -1).T
+    head_bias = constants["bias"] - constants["mean"].ravel() @ head
+    used = {"mean": constants["mean"], "weights": constants["weights"], "head": head}
+    constants = used | {"head_bias": head_bias, "flat": np.array([-1, CELLS * CELLS])}
     graph = helper.make_graph(
         nodes,
         "cells",

@@ -19,7 +19,7 @@ from training.evidence_place import outside_row, peak_row
 from training.lung_regions import lung_ellipses, read_lung_masks, seen_films
 from training.manifest import Film, of_split, read_manifest
 from training.phantom import write_phantom_set
-from training.source_leak import auroc_of_the_class_alone, pooled_features, source_rows
+from training.source_leak import auroc_of_the_class_alone, last_features, source_rows
 
 NAMES = ("effusion", "normal")
 LUNG_CELLS = cells(255 * lung_ellipses((SIDE, SIDE))[None].astype(int)).reshape(CELLS, CELLS) == 1
@@ -89,15 +89,15 @@ def model_of(audit: Audit) -> Path:
     return audit.seen.films[0].path.parents[2] / "cells.onnx"
 
 
-def test_features_are_those_that_the_graph_pools(honest: Audit) -> None:
+def test_features_are_those_that_the_head_multiplies(honest: Audit) -> None:
     pixels = honest.seen.pixels[:5]
-    found = pooled_features(model_of(honest), pixels)
+    found = last_features(model_of(honest), pixels)
     assert found == pytest.approx(cells(255 * pixels[:, 0]), abs=1e-5)
 
 
 def test_a_file_whose_features_cannot_be_found_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="distance must come from a product"):
-        pooled_features(write_model(tmp_path), np.zeros((2, 1, 32, 48), np.float32))
+    with pytest.raises(ValueError, match="logits must come from a product"):
+        last_features(write_model(tmp_path), np.zeros((2, 1, 32, 48), np.float32))
 
 
 def test_sources_that_features_tell_apart_fail_within_a_class(honest: Audit) -> None:

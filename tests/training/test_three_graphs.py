@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tests.small_networks import SMALL, noise, small_network
+from tests.small_networks import SMALL, noise, plain_distance, small_network
 from training.onnx_file import onnx_model
-from xai.explained_network import Distance, ExplainedNetwork, Explanation
+from xai.explained_network import ExplainedNetwork, Explanation
 
 NETWORKS = pytest.mark.parametrize("name", SMALL)
 FILM_BY_FILM = ("vgg16 fully connected", "vit_b16 token", "vit_b16 average")
@@ -34,9 +34,7 @@ class WithWeights(nn.Module):
 
 def explained(name: str) -> ExplainedNetwork:
     network = small_network(name).float()
-    channels = network.on_grid(network.features(films(1))).shape[1]
-    distance = Distance(torch.eye(channels), torch.zeros(4, channels))
-    return ExplainedNetwork(network, distance, temperature=2.0).eval()
+    return ExplainedNetwork(network, plain_distance(network, films(1)), temperature=2.0).eval()
 
 
 def films(batch: int) -> Tensor:

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from models.seam import Network
-from tests.small_networks import SMALL, noise, small_network
-from xai.explained_network import Distance, ExplainedNetwork, Explanation, grad_cam
+from tests.small_networks import SMALL, noise, plain_distance, small_network
+from xai.explained_network import ExplainedNetwork, Explanation, grad_cam
 
 NETWORKS = pytest.mark.parametrize("name", SMALL)
 POOLED = ("chest_cnn", "vgg16")
@@ -23,8 +23,7 @@ def derivatives(network: Network, pixels: Tensor) -> Tensor:
 
 
 def explained(network: Network, pixels: Tensor) -> Explanation:
-    channels = network.on_grid(network.features(pixels)).shape[1]
-    distance = Distance(torch.eye(channels), torch.zeros(4, channels)).double()
+    distance = plain_distance(network, pixels).double()
     with torch.no_grad():
         explanation: Explanation = ExplainedNetwork(network, distance, temperature=2.0)(pixels)
     return explanation

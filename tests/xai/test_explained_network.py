@@ -15,7 +15,7 @@ def network() -> ExplainedNetwork:
     torch.nn.init.normal_(classifier.head.weight)
     torch.nn.init.normal_(classifier.head.bias)
     classifier.head = centred_head(classifier.head)
-    distance = Distance(torch.eye(192), torch.zeros(3, 192))
+    distance = Distance(torch.eye(256), torch.zeros(3, 256))
     return ExplainedNetwork(classifier, distance, temperature=2.0).double().eval()
 
 
@@ -56,5 +56,13 @@ def test_probabilities_of_findings_are_sigmoids(network: ExplainedNetwork) -> No
 
 
 def test_distance_is_that_of_the_nearest_class(network: ExplainedNetwork) -> None:
-    pooled = network.network.features(PIXELS).mean(dim=(2, 3))
-    assert torch.allclose(network(PIXELS).distance, pooled.norm(dim=1))
+    classifier = network.network
+    layout = classifier.layout(classifier.halfway(PIXELS))
+    assert torch.allclose(network(PIXELS).distance, layout.norm(dim=1))
+
+
+def test_a_layout_knows_up_from_down(network: ExplainedNetwork) -> None:
+    activations = torch.arange(24.0).reshape(1, 2, 4, 3)
+    layout, turned = (network.network.layout(a) for a in (activations, activations.flip(2)))
+    assert layout.tolist() == [[2.5, 14.5, 8.5, 20.5]]
+    assert turned.tolist() == [[8.5, 20.5, 2.5, 14.5]]

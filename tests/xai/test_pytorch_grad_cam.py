@@ -24,7 +24,8 @@ from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
-from xai.explained_network import Distance, ExplainedNetwork
+from tests.small_networks import plain_distance
+from xai.explained_network import ExplainedNetwork
 
 SIZE = (96, 64)
 CLASSES = 3
@@ -54,9 +55,8 @@ def three_films(batch: int) -> Tensor:
 
 
 def evidence(network: Network, pixels: Tensor) -> NDArray[np.float32]:
-    channels = network.on_grid(network.features(pixels[:1])).shape[1]
-    distance = Distance(torch.eye(channels), torch.zeros(CLASSES, channels))
     with torch.inference_mode():
+        distance = plain_distance(network, pixels[:1])
         explanation = ExplainedNetwork(network, distance, temperature=1.0)(pixels)
     return explanation.evidence.numpy()
 
