@@ -9,7 +9,7 @@ from models.card import Metric
 from training.curves import Curves, curves
 from training.evaluation import Evaluation, evaluated
 from training.figures import Figures, ModelFigures, figures
-from training.left_out import read_left_out
+from training.left_out import LeftOut, read_left_out
 from training.manifest import Film, Split, of_split, read_manifest
 from training.report import report_html
 from training.split import check_split
@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="folder for evaluation.json and, of classes, report.html and curves.json",
     )
-    parser.add_argument("--left-out", type=Path, help="JSON file of `cxr leave-out`, to be shown")
+    parser.add_argument(
+        "--left-out", type=Path, nargs="+", default=(), help="JSON of `cxr leave-out`, to be shown"
+    )
     parser.add_argument(
         "--no-baselines", action="store_true", help="leave out the baselines of classes"
     )
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures of one split; exit code 0."""
     films = read_manifest(arguments.manifest)
     check_split(films)
-    left_out = read_left_out(arguments.left_out) if arguments.left_out else None
+    recipes = [recipe for file in arguments.left_out for recipe in read_left_out(file).recipes]
     asked, vals = _evaluations(arguments.models, films, arguments.split)
     found = figures(
         asked,
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         manifest=arguments.manifest,
         films=films,
         baselines=not arguments.no_baselines,
-        left_out=left_out,
+        left_out=LeftOut(recipes=tuple(recipes)) if recipes else None,
     )
     _write("\n".join(sentences(found)))
     if arguments.report:
@@ -95,6 +97,7 @@ def _model_sentences(model: ModelFigures, class_names: Sequence[str]) -> Iterato
     if model.calibration_error_by_chance is not None:
         yield f"{'calibration error by chance alone':48} {model.calibration_error_by_chance:.3f}"
     yield f"{'refused as unlike the training films':48} {model.refused_share:.3f}"
+    yield f"{'no decision, as too unsure':48} {model.unsure_share:.3f}"
     for source, matrix in model.confusion_by_source.items():
         yield f"\nconfusion, {source} (row: true class; column: largest probability)"
         for name, row in zip(class_names, matrix, strict=True):

@@ -63,9 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     config = with_arguments(read_config(arguments.config), arguments)
     recipes = []
     for name, recipe in measures_added(config).items():
-        recipes.append(left_out_recipe(name, recipe, arguments.folder, device=arguments.device))
+        of_network = f"{config.name}: {name}"
+        recipes.append(
+            left_out_recipe(of_network, recipe, arguments.folder, device=arguments.device)
+        )
         found = recipes[-1].macro_auroc
-        sys.stdout.write(f"{name}: {Estimate(found.estimate, found.low, found.high)}\n")
+        sys.stdout.write(f"{of_network}: {Estimate(found.estimate, found.low, found.high)}\n")
         sys.stdout.flush()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     left_out = LeftOut(recipes=tuple(recipes))
