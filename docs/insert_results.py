@@ -93,7 +93,12 @@ def calibration(models: list[Record]) -> Iterator[str]:
     """Yield the calibration errors and the share of films refused."""
     yield ""
     yield from head(
-        "", "calibration error unscaled", "temperature-scaled", "by chance alone", "refused"
+        "",
+        "calibration error unscaled",
+        "temperature-scaled",
+        "by chance alone",
+        "refused",
+        "unsure",
     )
     for model in models:
         errors = (
@@ -101,7 +106,12 @@ def calibration(models: list[Record]) -> Iterator[str]:
             for when in ("unscaled", "scaled")
         )
         chance = f"{model['calibration_error_by_chance']:.3f}"
-        yield row(label(model), *errors, chance, f"{model['refused_share']:.1%}")
+        yield row(
+            label(model),
+            *errors,
+            chance,
+            *(f"{model[name]:.1%}" for name in ("refused_share", "unsure_share")),
+        )
 
 
 def label(model: Record) -> str:

@@ -209,6 +209,8 @@ class ModelCard(NetworkSpec):
         evidence_scale: Evidence in logits per position that gets full colour: the 99th percentile,
             over val films, of positive evidence of the true class.
         distance_threshold: Films whose `distance` is above it are refused.
+        confidence_threshold: Films whose largest probability is below it get no decision; None is
+            no such limit, as findings have.
         golden: An input with its outputs.
         score_histograms: Calibrated probabilities of val films, one histogram per class.
         distance_histogram: Distances of val films.
@@ -230,6 +232,7 @@ class ModelCard(NetworkSpec):
     decision_thresholds: tuple[DecisionThreshold, ...]
     evidence_scale: PositiveFloat
     distance_threshold: PositiveFloat
+    confidence_threshold: Probability | None = None
     golden: Golden
     score_histograms: tuple[Histogram, ...]
     distance_histogram: Histogram

@@ -75,6 +75,12 @@ class Examination:
         return self.distance <= self.explainer.card.distance_threshold
 
     @property
+    def is_confident(self) -> bool:
+        """Whether the largest probability is large enough for a decision."""
+        threshold = self.explainer.card.confidence_threshold
+        return threshold is None or float(self.probabilities.max()) >= threshold
+
+    @property
     def predicted_class(self) -> str | None:
         """The class with the largest probability; None where findings are independent."""
         card = self.explainer.card
@@ -153,6 +159,8 @@ class Examination:
             "distance": self.distance,
             "distance_threshold": card.distance_threshold,
             "in_distribution": self.in_distribution,
+            "confidence_threshold": card.confidence_threshold,
+            "is_confident": self.is_confident,
             "predicted_class": self.predicted_class,
         }
 
@@ -160,12 +168,13 @@ class Examination:
         card = self.explainer.card
         probability = float(self.probabilities[index])
         threshold = card.decision_thresholds[index].value
+        is_decided = self.in_distribution and self.is_confident
         return Finding(
             class_name=card.class_names[index],
             logit=float(self.logits[index]),
             probability=probability,
             threshold=threshold,
-            decision=probability >= threshold if self.in_distribution else None,
+            decision=probability >= threshold if is_decided else None,
         )
 
     def _status(self, index: int, force: bool) -> Status:

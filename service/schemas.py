@@ -65,7 +65,9 @@ class Finding(Answer):
     logit: float
     probability: float = Field(description="Calibrated.")
     threshold: float = Field(description="Probability from which the class is called present.")
-    decision: bool | None = Field(description="Called present; null for a refused film.")
+    decision: bool | None = Field(
+        description="Called present; null for a film that is refused or unsure."
+    )
 
 
 class ExplainedFinding(Finding):
@@ -82,6 +84,10 @@ class Prediction(Answer):
     distance: float = Field(description="The larger, the less alike the training films.")
     distance_threshold: float = Field(description="A film above it is refused.")
     in_distribution: bool = Field(description="Whether the film is like the training films.")
+    confidence_threshold: float | None = Field(
+        description="Largest probability from which classes are decided; null is no such limit."
+    )
+    is_confident: bool = Field(description="Whether the largest probability reaches that.")
     predicted_class: str | None = Field(
         description="The class with the largest probability; null of a multi-label model, whose "
         "findings do not exclude each other and whose probabilities do not add up to 1."
@@ -140,6 +146,8 @@ EXAMPLE = {
     "distance": 7.1,
     "distance_threshold": 11.4,
     "in_distribution": True,
+    "confidence_threshold": 0.35,
+    "is_confident": True,
     "predicted_class": "pneumonia",
     "findings": [
         {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -233,9 +233,14 @@ class Evaluation:
         }
 
     @property
-    def refused_share(self) -> float:
-        """Share of films called unlike the training films."""
-        return float((self.distance > self.card.distance_threshold).mean())
+    def is_refused(self) -> Bool[np.ndarray, " films"]:
+        """Which films are called unlike the training films."""
+        return self.distance > self.card.distance_threshold
+
+    @property
+    def is_unsure(self) -> Bool[np.ndarray, " films"]:
+        """Which films have no probability large enough for a decision."""
+        return self.probabilities.max(axis=1) < (self.card.confidence_threshold or 0)
 
 
 def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:

@@ -60,6 +60,7 @@ class ModelFigures(Record):
         temperature: Fitted on val.
         metrics: Discrimination and, of classes, calibration.
         refused_share: Share of films called unlike the training films.
+        unsure_share: Share of the others without a probability large enough for a decision.
         calibration_error_by_chance: What so few films give a perfectly calibrated model. None of
             findings, of which there is nothing from here on.
         read_off_the_curve: Sensitivity at 90 % specificity and the reverse, off the ROC curve of
@@ -78,6 +79,7 @@ class ModelFigures(Record):
     temperature: float
     metrics: tuple[Metric, ...]
     refused_share: float
+    unsure_share: float = 0.0
     calibration_error_by_chance: float | None = None
     read_off_the_curve: tuple[Metric, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()
@@ -203,7 +205,8 @@ def model_figures(evaluation: Evaluation, val: Evaluation | None, splits: str) -
         is_trained_on_these_splits=card.training_data.split_sha256 == splits,
         temperature=card.temperature,
         metrics=evaluation.metrics,
-        refused_share=evaluation.refused_share,
+        refused_share=float(evaluation.is_refused.mean()),
+        unsure_share=float((evaluation.is_unsure & ~evaluation.is_refused).mean()),
     )
     if evaluation.is_multilabel:
         return measured()
@@ -239,7 +242,7 @@ def selective_metrics(evaluation: Evaluation) -> Iterator[Metric]:
     """Yield the error rate of all films and what refusing the uncertain or unlike makes of it."""
     is_wrong = evaluation.probabilities.argmax(axis=1) != evaluation.targets
     everyone = np.full(len(is_wrong), True)
-    accepted = evaluation.distance <= evaluation.card.distance_threshold
+    accepted = ~(evaluation.is_refused | evaluation.is_unsure)
     yield figure("error_rate", partial(share, is_wrong, everyone), evaluation.films)
     if accepted.any():
         statistic = partial(share, is_wrong, accepted)
@@ -262,5 +265,5 @@ def failures(evaluation: Evaluation) -> Iterator[Failure]:
             true_class=str(film.label),
             predicted_class=evaluation.card.class_names[predicted[row]],
             probability=float(confidence[row]),
-            refused=bool(evaluation.distance[row] > evaluation.card.distance_threshold),
+            refused=bool(evaluation.is_refused[row]),
         )

@@ -25,8 +25,11 @@ from training.config import Config
 from training.phantom import draw_film
 from xai.explained_network import ExplainedNetwork, Explanation
 
-DISTANCE_QUANTILE = 0.97
+DISTANCE_QUANTILE = 0.98
 """Share of val films that the distance threshold lets pass."""
+
+CONFIDENCE_QUANTILE = 0.01
+"""Share of val films whose largest probability is below the confidence threshold."""
 
 EVIDENCE_QUANTILE = 0.99
 """Share of positive evidence of the true class, on val, that does not saturate the colours."""
@@ -70,6 +73,9 @@ def model_card(
         ),
         evidence_scale=evidence_scale(answers.evidence, truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
+        confidence_threshold=None
+        if spec.task == "multilabel"
+        else float(np.quantile(probabilities.max(axis=1), CONFIDENCE_QUANTILE)),
         golden=golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
         distance_histogram=histogram(distance, (0.0, float(distance.max()))),

@@ -92,6 +92,12 @@ def _factors(card: ModelCard) -> Iterator[str]:
         "for a class without being it. The figures below are over all films of a split; "
         "`cxr evaluate --report` breaks them down. A film whose distance from the training films "
         f"is above {card.distance_threshold:.3g} is refused."
+        + (
+            f" One whose largest probability is below {card.confidence_threshold:.3f} gets no "
+            "decision."
+            if card.confidence_threshold is not None
+            else ""
+        )
     )
 
 

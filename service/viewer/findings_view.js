@@ -35,7 +35,7 @@ function findingChoice(finding, answer, { selected, onSelect }) {
     ...nameAndTag(finding, answer),
     element("span", { className: "probability", textContent: percent(finding.probability) }),
     thresholdBar(finding.probability, finding.threshold),
-    element("span", { className: "decision", textContent: decisionWords(finding) }),
+    element("span", { className: "decision", textContent: decisionWords(finding, answer) }),
   ]);
   choice.classList.toggle("called", finding.decision === true);
   return choice;
@@ -49,7 +49,8 @@ function nameAndTag(finding, answer) {
   return [name];
 }
 
-function decisionWords({ decision: called, threshold }) {
-  if (called === null) return decision.none;
+function decisionWords({ decision: called, threshold }, answer) {
+  if (!answer.in_distribution) return decision.none;
+  if (!answer.is_confident) return decision.unsure(answer.confidence_threshold);
   return called ? decision.called(threshold) : decision.notCalled(threshold);
 }

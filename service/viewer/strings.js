@@ -88,10 +88,12 @@ export const decision = {
   called: (threshold) => `Called: at or above its threshold of ${finePercent(threshold)}`,
   notCalled: (threshold) => `Not called: below its threshold of ${finePercent(threshold)}`,
   none: "No decision",
+  unsure: (limit) => `No decision: no class reaches ${finePercent(limit)}`,
   mostLikely: "most likely",
 };
 
 const UNLIKE = "Unlike the films this model knows: no decision, no map";
+const UNSURE = "No class is likely enough for a decision";
 const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
 const UNLIKE_DRAWING =
   "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
@@ -175,6 +177,7 @@ export const canvas = {
 /** Returns the sentence that a screen reader hears when an answer has come. */
 export function summary(answer) {
   if (!answer.in_distribution) return UNLIKE;
+  if (!answer.is_confident) return UNSURE;
   const called = answer.findings.filter((finding) => finding.decision);
   const names = called.map(
     (finding) => `${className(finding.class_name)} ${percent(finding.probability)}`,

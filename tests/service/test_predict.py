@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.tiny_model import FILM, REFUSED_FILM, THRESHOLDS
+from service.examination import examine
+from tests.tiny_model import FILM, REFUSED_FILM, THRESHOLDS, write_model
+from xai.explainer import Explainer
 
 PROBABILITIES = (0.471776, 0.211983, 0.316241)  # softmax of 0.4, -0.4, 0
 
@@ -23,6 +26,8 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
         "distance",
         "distance_threshold",
         "in_distribution",
+        "confidence_threshold",
+        "is_confident",
         "predicted_class",
         "findings",
     ]
@@ -51,6 +56,17 @@ def test_a_film_unlike_the_training_films_gets_no_decision(client: httpx.Client)
     assert answer["distance"] > answer["distance_threshold"] == 8
     assert [finding["decision"] for finding in answer["findings"]] == [None] * 3
     assert sum(finding["probability"] for finding in answer["findings"]) == pytest.approx(1)
+
+
+def test_a_film_that_leaves_the_model_unsure_gets_no_decision(tmp_path: Path) -> None:
+    answers = [
+        examine(Explainer(write_model(tmp_path, confidence_threshold=limit)), FILM).prediction()
+        for limit in (0.47, 0.48)
+    ]
+    assert [answer.is_confident for answer in answers] == [True, False]
+    assert [finding.decision for finding in answers[0].findings] == [False, True, True]
+    assert [finding.decision for finding in answers[1].findings] == [None] * 3
+    assert answers[1].predicted_class == "normal"
 
 
 @pytest.mark.parametrize(
