@@ -1,0 +1,244 @@
+"""`cxr refusal`: does a model keep silent before what is no film of the kind that it knows?
+
+It is asked with films of a split, as they are and spoiled on purpose, with drawings, and with the
+images of a folder, if there is one.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from models.card import Record, Sha256
+from models.film_errors import RadiographError
+from models.radiograph import Radiograph, network_pixels, read_radiograph
+from training.bootstrap import Resamples
+from training.dataset import film_radiograph
+from training.manifest import Film, Split, of_split, read_manifest
+from training.metrics import share
+from training.phantom import FINDINGS, draw_film
+from training.split import check_split
+from xai.explainer import Explainer
+
+DRAWINGS = 30
+
+Pixels = Float[np.ndarray, "rows columns"]
+Outcome = Literal["answered", "refused", "undecided", "unreadable"]
+
+
+def _detail(pixels: Pixels) -> Float[np.ndarray, "fewer_rows fewer_columns"]:
+    """Return a quarter of the film, from its middle."""
+    rows, columns = pixels.shape
+    return pixels[rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)]
+
+
+SPOILED: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "films as they are": lambda pixels: pixels,
+    "films upside down": lambda pixels: pixels[::-1, ::-1],
+    "films on their side": np.rot90,
+    "inverted films": lambda pixels: 1 - pixels,
+    "details of films": _detail,
+    "nearly black films": lambda pixels: 0.1 * pixels,
+}
+
+
+class Reaction(Record):
+    """What a model made of one image.
+
+    Attributes:
+        image: Name of its file.
+        outcome: `refused` as unlike the training films, or `undecided` as no class is likely
+            enough; `unreadable` images are refused before a model sees them.
+        distance: From the training films.
+        predicted_class: The class with the largest probability, of a multi-class model.
+    """
+
+    image: str
+    outcome: Outcome
+    distance: float | None = None
+    predicted_class: str | None = None
+
+
+class KindShare(Record):
+    """What became of images of one kind.
+
+    Attributes:
+        kind: In words.
+        images: How many.
+        silent: Share refused or undecided.
+        low: Lower end of its 95 % interval, bootstrapped by group.
+        high: Upper end.
+        refused: Share refused.
+    """
+
+    kind: str
+    images: int
+    silent: float
+    low: float
+    high: float
+    refused: float
+
+
+class RefusalReport(Record):
+    """What one model refuses.
+
+    Attributes:
+        model: Name.
+        version: Of its weights.
+        sha256: Of its file.
+        split: Of the films.
+        kinds: Films as they are, films spoiled, and drawings.
+        images: Of the folder, one by one.
+    """
+
+    model: str
+    version: str
+    sha256: Sha256
+    split: Split
+    kinds: tuple[KindShare, ...]
+    images: tuple[Reaction, ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr refusal`."""
+    parser.add_argument("model", type=Path, help="ONNX file that `cxr export` wrote")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--split", choices=("val", "test"), default="val")
+    parser.add_argument(
+        "--films", type=int, default=100, help="how many of the split, evenly spread; default 100"
+    )
+    parser.add_argument("--unlike", type=Path, help="folder of images that should be refused")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is refused; exit code 0."""
+    films = read_manifest(arguments.manifest)
+    check_split(films)
+    if arguments.films < 1:
+        raise ValueError(f"--films must be at least 1, not {arguments.films}")
+    chosen = spread(of_split(films, arguments.split), arguments.films)
+    unlike = sorted(arguments.unlike.iterdir()) if arguments.unlike else []
+    report = refusal_report(Explainer(arguments.model), chosen, unlike)
+    sys.stdout.write("\n".join(sentences(report)) + "\n")
+    if arguments.output:
+        arguments.output.write_text(report.model_dump_json(indent=2) + "\n")
+    return 0
+
+
+def spread(films: Sequence[Film], number: int) -> list[Film]:
+    """Return at most so many films, evenly spread over all."""
+    places = np.linspace(0, len(films) - 1, min(number, len(films))).round().astype(int)
+    return [films[place] for place in places]
+
+
+def refusal_report(
+    explainer: Explainer, films: Sequence[Film], unlike: Sequence[Path]
+) -> RefusalReport:
+    """Return what a model refuses.
+
+    Args:
+        explainer: The model.
+        films: Of one split.
+        unlike: Files that should be refused; what is no image by its name is passed over.
+    """
+    suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
+    images = [file for file in unlike if file.suffix.lower() in suffixes]
+    return RefusalReport(
+        model=explainer.card.name,
+        version=explainer.card.version,
+        sha256=explainer.sha256,
+        split=films[0].split,
+        kinds=(*_film_kinds(explainer, films), _drawings(explainer)),
+        images=tuple(_file_reaction(explainer, file) for file in tqdm(images, leave=False)),
+    )
+
+
+def _film_kinds(explainer: Explainer, films: Sequence[Film]) -> Iterator[KindShare]:
+    found: dict[str, list[Reaction]] = {kind: [] for kind in SPOILED}
+    for film in tqdm(films, "films", unit="film", leave=False):
+        radiograph = film_radiograph(film)
+        for kind, spoil in SPOILED.items():
+            pixels = np.ascontiguousarray(spoil(radiograph.pixels), np.float32)
+            found[kind].append(reaction(explainer, replace(radiograph, pixels=pixels), kind))
+    groups = [film.group_id for film in films]
+    for kind, reactions in found.items():
+        yield kind_share(kind, reactions, groups)
+
+
+def _drawings(explainer: Explainer) -> KindShare:
+    drawn = (
+        draw_film(FINDINGS[seed % len(FINDINGS)], seed=seed).pixels for seed in range(DRAWINGS)
+    )
+    reactions = [
+        reaction(explainer, Radiograph((pixels / 255).astype(np.float32), "png"), "drawing")
+        for pixels in tqdm(drawn, "drawings", total=DRAWINGS, leave=False)
+    ]
+    return kind_share("drawings", reactions, list(map(str, range(DRAWINGS))))
+
+
+def kind_share(kind: str, reactions: Sequence[Reaction], groups: Sequence[str]) -> KindShare:
+    """Return the share of images of a kind that got no decision."""
+    is_silent = np.array([found.outcome != "answered" for found in reactions])
+    everyone = np.full(len(is_silent), True)
+    silent = Resamples(groups).estimate(lambda weights: share(is_silent, everyone, weights))
+    return KindShare(
+        kind=kind,
+        images=len(reactions),
+        silent=silent.estimate,
+        low=silent.low,
+        high=silent.high,
+        refused=float(np.mean([found.outcome == "refused" for found in reactions])),
+    )
+
+
+def _file_reaction(explainer: Explainer, file: Path) -> Reaction:
+    try:
+        radiograph = read_radiograph(file.read_bytes())
+    except RadiographError:
+        return Reaction(image=file.name, outcome="unreadable")
+    return reaction(explainer, radiograph, file.name)
+
+
+def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reaction:
+    """Return what a model makes of one image."""
+    card = explainer.card
+    seen = network_pixels(
+        radiograph, image_size=card.image_size, resize_mode=card.resize_mode, crop_pct=card.crop_pct
+    )
+    answers = explainer(seen.pixels[None, None])
+    distance, probabilities = float(answers.distance[0]), answers.probabilities[0]
+    outcome: Outcome = "answered"
+    if distance > card.distance_threshold:
+        outcome = "refused"
+    elif probabilities.max() < (card.confidence_threshold or 0):
+        outcome = "undecided"
+    return Reaction(
+        image=image,
+        outcome=outcome,
+        distance=distance,
+        predicted_class=None
+        if card.task == "multilabel"
+        else card.class_names[int(probabilities.argmax())],
+    )
+
+
+def sentences(report: RefusalReport) -> Iterator[str]:
+    """Yield the report as lines for a person."""
+    yield f"{report.model} {report.version}, {report.split}: share refused or undecided"
+    yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
+    for kind in report.kinds:
+        figure = f"{kind.silent:.3f} ({kind.low:.3f} to {kind.high:.3f})"
+        yield f"{kind.kind:22} {figure} of {kind.images}; refused {kind.refused:.3f}"
+    if report.images:
+        silent = sum(found.outcome != "answered" for found in report.images)
+        yield f"\n{silent} of {len(report.images)} images refused or undecided"
+        for found in report.images:
+            distance = "" if found.distance is None else f"{found.distance:8.2f}"
+            yield f"{found.outcome:10} {distance:8} {found.image} {found.predicted_class or ''}"
