@@ -1,4 +1,4 @@
-"""Write the results tables of README.md from the JSON that `cxr evaluate --report` wrote.
+"""Write the results tables of README.md from the JSON of `cxr evaluate` and `cxr refusal`.
 
 python docs/insert_results.py        # rewrites README.md in place
 """
@@ -10,7 +10,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-EVALUATION = ROOT / "docs/results/evaluation.json"
+RESULTS = ROOT / "docs/results"
+EVALUATION = RESULTS / "evaluation.json"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
 Record = dict[str, Any]
@@ -18,18 +19,24 @@ Record = dict[str, Any]
 
 def main() -> int:
     """Rewrite README.md."""
-    README.write_text(with_tables(README.read_text(), json.loads(EVALUATION.read_text())))
+    evaluation = json.loads(EVALUATION.read_text())
+    README.write_text(with_tables(README.read_text(), evaluation, refusals()))
     return 0
 
 
-def with_tables(readme: str, evaluation: Record) -> str:
+def refusals() -> list[Record]:
+    """Return what `cxr refusal` wrote, a model each."""
+    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("refusal_*.json"))]
+
+
+def with_tables(readme: str, evaluation: Record, refused: list[Record]) -> str:
     """Return the README with the tables of this evaluation between its marks."""
     before, _, rest = readme.partition(START)
     _, _, after = rest.partition(END)
-    return before + START + "\n".join(tables(evaluation)) + "\n" + END + after
+    return before + START + "\n".join(tables(evaluation, refused)) + "\n" + END + after
 
 
-def tables(evaluation: Record) -> Iterator[str]:
+def tables(evaluation: Record, refused: list[Record]) -> Iterator[str]:
     """Yield the lines of all tables."""
     yield (
         f"{evaluation['films']} films of the public {evaluation['split']} split; "
@@ -41,6 +48,8 @@ def tables(evaluation: Record) -> Iterator[str]:
     yield from by_class(evaluation)
     yield from within_sources(evaluation)
     yield from calibration(evaluation["models"])
+    if refused:
+        yield from silence(refused)
 
 
 def over_all(evaluation: Record) -> Iterator[str]:
@@ -112,6 +121,20 @@ def calibration(models: list[Record]) -> Iterator[str]:
             chance,
             *(f"{model[name]:.1%}" for name in ("refused_share", "unsure_share")),
         )
+
+
+def silence(refused: list[Record]) -> Iterator[str]:
+    """Yield the share of images of each kind that each model refuses or leaves undecided."""
+    yield ""
+    yield from head(
+        "refused or undecided", *(f"{one['model']} {one['version']}" for one in refused)
+    )
+    for kinds in zip(*(one["kinds"] for one in refused), strict=True):
+        shares = (f"{k['silent']:.0%} ({k['low']:.0%} to {k['high']:.0%})" for k in kinds)
+        yield row(kinds[0]["kind"], *shares)
+    silent = ([image["outcome"] != "answered" for image in one["images"]] for one in refused)
+    counts = (f"{sum(outcomes)} of {len(outcomes)}" for outcomes in silent)
+    yield row("other images (CT, MR, photographs, spoiled films)", *counts)
 
 
 def label(model: Record) -> str:

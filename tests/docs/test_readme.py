@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import cxr
-from docs.insert_results import EVALUATION, with_tables
+from docs.insert_results import EVALUATION, refusals, with_tables
 from service.app import create_app
 from service.settings import DEFAULT_MODELS, Settings
 from tests import published
@@ -29,7 +29,7 @@ def commands(start: str) -> list[str]:
 
 
 def test_the_results_tables_are_what_the_evaluation_wrote() -> None:
-    assert with_tables(README, json.loads(EVALUATION.read_text())) == README
+    assert with_tables(README, json.loads(EVALUATION.read_text()), refusals()) == README
 
 
 def test_the_evaluation_is_of_the_models_in_the_box() -> None:

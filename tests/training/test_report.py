@@ -199,12 +199,17 @@ def test_models_of_one_name_and_version_are_refused(tmp_path: Path) -> None:
 
 
 def test_readmes_tables_hold_all_models_and_left_out_origins(found: Figures) -> None:
-    written = "\n".join(tables(found.model_dump(mode="json")))
+    kind = {"kind": "drawings", "silent": 0.5, "low": 0.25, "high": 0.75}
+    outcomes = [{"outcome": outcome} for outcome in ("answered", "refused", "undecided")]
+    refused = {"model": "tiny", "version": "1", "kinds": [kind], "images": outcomes}
+    written = "\n".join(tables(found.model_dump(mode="json"), [refused]))
     assert "| **tiny 1.2.3** |" in written
     assert "| tinier 1.2.3 |" in written
     assert "| plain <fine-tuning> | 0.615 (0.100 to 0.900) |" in written
     assert "effusion: one origin only" in written
     assert "clinic: pneumonia against normal | 15 / 30 |" in written
+    assert "| drawings | 50% (25% to 75%) |" in written
+    assert "spoiled films) | 2 of 3 |" in written
 
 
 def test_a_left_out_file_is_read_or_refused(tmp_path: Path) -> None:
