@@ -134,7 +134,7 @@ def silence(refused: list[Record]) -> Iterator[str]:
         yield row(kinds[0]["kind"], *shares)
     silent = ([image["outcome"] != "answered" for image in one["images"]] for one in refused)
     counts = (f"{sum(outcomes)} of {len(outcomes)}" for outcomes in silent)
-    yield row("other images (CT, MR, photographs, spoiled films)", *counts)
+    yield row("other images, all to be refused", *counts)
 
 
 def label(model: Record) -> str:

@@ -245,6 +245,14 @@ class ModelCard(NetworkSpec):
     storage: WeightStorage | None = None
     credits: tuple[str, ...] = ()
 
+    def is_alike(self, distance: float) -> bool:
+        """Return whether a film at this distance is like the training films."""
+        return distance <= self.distance_threshold
+
+    def is_confident(self, probability: float) -> bool:
+        """Return whether a film's largest probability is large enough for a decision."""
+        return self.confidence_threshold is None or probability >= self.confidence_threshold
+
     @model_validator(mode="after")
     def _one_entry_per_class(self) -> "ModelCard":
         for field in ("decision_thresholds", "score_histograms"):

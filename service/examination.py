@@ -72,13 +72,12 @@ class Examination:
     @property
     def in_distribution(self) -> bool:
         """Whether the film is like the training films."""
-        return self.distance <= self.explainer.card.distance_threshold
+        return self.explainer.card.is_alike(self.distance)
 
     @property
     def is_confident(self) -> bool:
         """Whether the largest probability is large enough for a decision."""
-        threshold = self.explainer.card.confidence_threshold
-        return threshold is None or float(self.probabilities.max()) >= threshold
+        return self.explainer.card.is_confident(float(self.probabilities.max()))
 
     @property
     def predicted_class(self) -> str | None:

@@ -235,12 +235,13 @@ class Evaluation:
     @property
     def is_refused(self) -> Bool[np.ndarray, " films"]:
         """Which films are called unlike the training films."""
-        return self.distance > self.card.distance_threshold
+        return np.array([not self.card.is_alike(distance) for distance in self.distance.tolist()])
 
     @property
     def is_unsure(self) -> Bool[np.ndarray, " films"]:
         """Which films have no probability large enough for a decision."""
-        return self.probabilities.max(axis=1) < (self.card.confidence_threshold or 0)
+        largest = self.probabilities.max(axis=1).tolist()
+        return np.array([not self.card.is_confident(probability) for probability in largest])
 
 
 def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:

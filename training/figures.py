@@ -79,7 +79,7 @@ class ModelFigures(Record):
     temperature: float
     metrics: tuple[Metric, ...]
     refused_share: float
-    unsure_share: float = 0.0
+    unsure_share: float
     calibration_error_by_chance: float | None = None
     read_off_the_curve: tuple[Metric, ...] = ()
     operating_points: tuple[OperatingPoint, ...] = ()

@@ -27,6 +27,7 @@ from training.split import check_split
 from xai.explainer import Explainer
 
 DRAWINGS = 30
+"""How many, of all the kinds that `cxr phantom` draws in turn."""
 
 Pixels = Float[np.ndarray, "rows columns"]
 Outcome = Literal["answered", "refused", "undecided", "unreadable"]
@@ -35,7 +36,7 @@ Outcome = Literal["answered", "refused", "undecided", "unreadable"]
 def _detail(pixels: Pixels) -> Float[np.ndarray, "fewer_rows fewer_columns"]:
     """Return a quarter of the film, from its middle."""
     rows, columns = pixels.shape
-    return pixels[rows // 4 : -(rows // 4), columns // 4 : -(columns // 4)]
+    return pixels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
 
 
 SPOILED: Mapping[str, Callable[[Pixels], Pixels]] = {
@@ -215,9 +216,9 @@ def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reacti
     answers = explainer(seen.pixels[None, None])
     distance, probabilities = float(answers.distance[0]), answers.probabilities[0]
     outcome: Outcome = "answered"
-    if distance > card.distance_threshold:
+    if not card.is_alike(distance):
         outcome = "refused"
-    elif probabilities.max() < (card.confidence_threshold or 0):
+    elif not card.is_confident(float(probabilities.max())):
         outcome = "undecided"
     return Reaction(
         image=image,

@@ -1,5 +1,7 @@
 """Films come in, and answers or sentences come out."""
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Route, expect
 
@@ -30,6 +32,15 @@ def test_decisions_are_said_in_words(reader: Reader) -> None:
     expect(reader.finding(PNEUMONIA)).to_contain_text("Called: at or above its threshold of 10")
     expect(reader.finding(NORMAL)).to_contain_text("Not called: below its threshold of 90")
     expect(reader.finding(NORMAL)).to_contain_text("most likely")
+
+
+def test_a_film_that_leaves_the_model_unsure_gets_no_decision_in_words(
+    reader_of: Callable[..., Reader],
+) -> None:
+    reader = reader_of(confidence_threshold=0.99)
+    reader.opens(bright_square())
+    expect(reader.finding(PNEUMONIA)).to_contain_text("No decision: no class reaches 99")
+    expect(reader.page.locator("#summary")).to_have_text("No class is likely enough for a decision")
 
 
 def test_the_page_says_what_film_and_model_the_answer_is_about(reader: Reader) -> None:

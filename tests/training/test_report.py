@@ -209,7 +209,7 @@ def test_readmes_tables_hold_all_models_and_left_out_origins(found: Figures) -> 
     assert "effusion: one origin only" in written
     assert "clinic: pneumonia against normal | 15 / 30 |" in written
     assert "| drawings | 50% (25% to 75%) |" in written
-    assert "spoiled films) | 2 of 3 |" in written
+    assert "to be refused | 2 of 3 |" in written
 
 
 def test_a_left_out_file_is_read_or_refused(tmp_path: Path) -> None:
