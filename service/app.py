@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from service.engine import Engine, open_engine
 from service.headers import SafeAnswers
 from service.problems import add_handlers
-from service.routes import router
+from service.routes import health_router, router
 from service.settings import Settings
 
 VIEWER = Path(__file__).with_name("viewer")
@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     )
     app.add_middleware(SafeAnswers)
     add_handlers(app)
+    app.include_router(health_router)
     app.include_router(router)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.

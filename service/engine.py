@@ -10,8 +10,8 @@ from anyio import CapacityLimiter, to_thread
 from models.radiograph import read_radiograph
 from service.examination import Examination, examine, grey_png
 from service.problems import UnknownModel, UnsoundModel
-from service.settings import Settings
-from xai.explainer import Explainer, available_cpus
+from service.settings import OWN_MODELS, Settings
+from xai.explainer import Answers, Explainer, Floats, available_cpus
 
 T = TypeVar("T")
 
@@ -64,6 +64,16 @@ class Engine:
             await to_thread.run_sync(_load, explainer)
         return await self._off_the_loop(lambda: said(examine(explainer, film, **self._limits)))
 
+    async def infer(self, explainer: Explainer, pixels: Floats) -> Answers:
+        """Return the answers of a model for network pixels [batch, 1, rows, columns].
+
+        Raises:
+            UnsoundModel: The model was not loaded yet, and fails its checks.
+        """
+        if not explainer.is_loaded:
+            await to_thread.run_sync(_load, explainer)
+        return await self._off_the_loop(lambda: explainer(pixels))
+
     async def picture(self, film: bytes) -> bytes:
         """Return the film's own pixels as a grey PNG.
 
@@ -90,11 +100,15 @@ def open_engine(settings: Settings) -> Engine:
 
 
 def open_explainers(settings: Settings) -> dict[str, Explainer]:
-    """Return the models of the settings by name, in alphabetical order; none is loaded yet."""
-    opened = [
-        Explainer(path, threads=settings.threads, lazy=True)
-        for path in model_files(settings.models)
-    ]
+    """Return the models of the settings by name, theirs before ours; none is loaded yet."""
+    theirs = _opened(settings.models, settings) if settings.models else {}
+    ours = _opened(OWN_MODELS, settings) if settings.own_models else {}
+    return theirs | {name: ours[name] for name in ours if name not in theirs}
+
+
+def _opened(models: Path, settings: Settings) -> dict[str, Explainer]:
+    """Return the models at a path by name, in alphabetical order."""
+    opened = [Explainer(path, threads=settings.threads, lazy=True) for path in model_files(models)]
     explainers = {explainer.card.name: explainer for explainer in opened}
     if len(explainers) < len(opened):
         names = sorted(explainer.card.name for explainer in opened)

@@ -58,7 +58,7 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
     if asked is None:
         return open_engine(Settings()).explainer()
     if Path(asked).exists():
-        return open_engine(Settings(models=asked)).explainer()
+        return open_engine(Settings(models=asked, own_models=False)).explainer()
     own = open_explainers(Settings())
     if asked not in own:
         raise ValueError(f"--model must be a file or one of {', '.join(own)}, not {asked!r}")

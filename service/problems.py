@@ -6,20 +6,36 @@ ServiceProblem
 │   ├── UnsupportedMediaType  415  neither a form nor an image content type
 │   ├── MalformedForm         400  multipart that can't be parsed
 │   ├── UploadInterrupted     400  the client went away
+│   ├── SlowUpload            408  not complete in the time allowed
 │   ├── MissingFile           422  a form without the field `file`
-│   └── EmptyUpload           422  no bytes
+│   ├── EmptyUpload           422  no bytes
+│   ├── BadArchive            422  a zip that is corrupt, encrypted, or holds no film
+│   └── ArchiveTooLarge       413  more members, or more bytes once unpacked, than allowed
 ├── FilmProblem
 │   ├── NotAnImage            415  neither PNG, JPEG, TIFF nor DICOM
 │   ├── FilmTooLarge          413  more pixels than allowed
 │   ├── UnreadableFilm        422  truncated, corrupt, not decodable
 │   ├── UnsupportedFilm       422  readable, but not one grey film
 │   └── FilmRefused           409  unlike the training films, so it has no overlay
-└── ModelProblem
-    ├── UnknownModel          404
-    ├── UnknownClass          422
-    ├── NotAcceptable         406  an answer in none of the media types asked for
-    ├── UnsoundModel          500  it fails the checks that come before its first answer
-    └── NotReady              503  the models are not loaded
+├── ModelProblem
+│   ├── UnknownModel          404
+│   ├── UnknownClass          422
+│   ├── NotAcceptable         406  an answer in none of the media types asked for
+│   ├── MalformedTensor       400  a v2 request whose tensors the model does not take
+│   ├── UnsoundModel          500  it fails the checks that come before its first answer
+│   └── ReloadRefused         409  the file now on disk is no sound model; the old one stays
+├── Unavailable               503  with Retry-After
+│   ├── NotReady                   the models are not loaded
+│   ├── Overloaded                 as many films as allowed are waiting already
+│   ├── TooSlow                    no answer within the time allowed
+│   ├── ShuttingDown               the server finishes what it has and takes no more
+│   └── AuditUnavailable           the answer can't be written down, so it is not given
+└── AccessProblem
+    ├── MissingKey            401
+    ├── UnknownKey            401
+    ├── NotAllowed            403  a key that is no admin's
+    ├── TooManyRequests       429  with Retry-After
+    └── AuditOff              404  there is no audit trail to ask
 
 What no class here names (an unknown path, a wrong method, a fault of ours) has type `about:blank`.
 """
@@ -64,11 +80,12 @@ class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clien
     """A request that gets no answer; `detail` tells the client what to do about it."""
 
     status: ClassVar[int] = 500
-    headers: ClassVar[Mapping[str, str]] = {}
+    usual_headers: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.headers = {**self.usual_headers, **(headers or {})}
 
     @classmethod
     def title(cls) -> str:
@@ -113,6 +130,24 @@ class UploadInterrupted(UploadProblem):
     """The client went away; nobody reads the answer, but the log stays quiet."""
 
     status = 400
+
+
+class SlowUpload(UploadProblem):
+    """The body was not complete in the time allowed."""
+
+    status = 408
+
+
+class BadArchive(UploadProblem):
+    """A zip file that is corrupt, encrypted, or holds no film."""
+
+    status = 422
+
+
+class ArchiveTooLarge(UploadProblem):
+    """More members, or more bytes once unpacked, than allowed."""
+
+    status = 413
 
 
 class MissingFile(UploadProblem):
@@ -182,18 +217,89 @@ class NotAcceptable(ModelProblem):
     """The answer exists in none of the media types asked for."""
 
     status = 406
-    headers = VARY
+    usual_headers = VARY
 
 
 class UnsoundModel(ModelProblem):
     """The model, loaded when it was first asked, fails its checks; no answer is better than its."""
 
 
-class NotReady(ModelProblem):
-    """The models are not loaded."""
+class MalformedTensor(ModelProblem):
+    """The tensors of a v2 request are not those that the model takes."""
+
+    status = 400
+
+
+class ReloadRefused(ModelProblem):
+    """The file on disk fails its checks; the model that was loaded before goes on answering."""
+
+    status = 409
+
+
+class Unavailable(ServiceProblem):
+    """Not now; the same request may succeed later."""
 
     status = 503
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class NotReady(Unavailable):
+    """The models are not loaded."""
+
+
+class Overloaded(Unavailable):
+    """As many films as allowed are waiting already; this one was not read."""
+
+
+class TooSlow(Unavailable):
+    """The film was not answered within the time allowed."""
+
+
+class ShuttingDown(Unavailable):
+    """The server finishes what it has accepted and takes no more."""
+
+
+class AuditUnavailable(Unavailable):
+    """The answer can't be written to the audit trail, so it is not given."""
+
+    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "10"}
+
+
+class AccessProblem(ServiceProblem):
+    """Who asks may not."""
+
+
+class MissingKey(AccessProblem):
+    """No API key was sent."""
+
+    status = 401
+    usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class UnknownKey(AccessProblem):
+    """The API key that was sent is not in the server's file."""
+
+    status = 401
+    usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class NotAllowed(AccessProblem):
+    """The key is not an admin's."""
+
+    status = 403
+
+
+class TooManyRequests(AccessProblem):
+    """The key has used up its requests for the moment."""
+
+    status = 429
+    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
+class AuditOff(AccessProblem):
+    """The server keeps no audit trail."""
+
+    status = 404
 
 
 FILM_PROBLEMS: dict[type[RadiographError], type[FilmProblem]] = {

@@ -46,6 +46,8 @@ JSON = "application/json"
 PNG = "image/png"
 
 router = APIRouter()
+health_router = APIRouter(prefix="/health", tags=["health"])
+"""Asked by whoever watches the server: needs no key."""
 
 
 async def open_engine(request: Request) -> Engine:
@@ -226,13 +228,13 @@ async def colour_map() -> ColourMap:
     return ColourMap.model_validate(json.loads(COLOUR_TABLE.read_text(encoding="utf-8")))
 
 
-@router.get("/health/live", tags=["health"])
+@health_router.get("/live")
 async def live() -> Health:
     """Say that the process answers."""
     return Health(status="live")
 
 
-@router.get("/health/ready", tags=["health"], responses=openapi_problems(NotReady))
+@health_router.get("/ready", responses=openapi_problems(NotReady))
 async def ready(_engine: OpenEngine) -> Health:
     """Say that the default model is loaded, checked against its card, and warm."""
     return Health(status="ready")

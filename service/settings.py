@@ -1,14 +1,19 @@
 """What the person who runs the server may choose; nothing about a model is among it."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
+from service.logs import LogFormat
+from xai.explainer import Precision, Provider
 
-DEFAULT_MODELS = Path(__file__).with_name("default_model")
+OWN_MODELS = Path(__file__).with_name("default_model")
 """The ONNX files that come with the package lie here; `chest_cnn` is the first by name."""
+
+MEBIBYTE = 2**20
 
 
 class Settings(BaseSettings):
@@ -17,22 +22,78 @@ class Settings(BaseSettings):
     Attributes:
         host: Address to listen on.
         port: Port to listen on.
-        models: One exported model, or a folder of them; each `*.onnx` in it is offered.
-        default_model: Name of the model that answers when none is asked for; None is the first
-            name in alphabetical order.
-        max_upload_bytes: Longest request body, form and all.
+        models: One exported model, or a folder of them, offered beside our own.
+        own_models: Whether to offer the models that come with the package. One in `models` under
+            the same name takes the place of ours.
+        default_model: Name of the model that answers when none is asked for; None is the first by
+            name in `models`, or else of our own.
+        preload: Names of models to load before the server is ready, besides the default one; `all`
+            is every model. Separated by commas in the environment.
+        model_memory_bytes: Memory that loaded models may take together, estimated; the one asked
+            longest ago makes room. The default and preloaded ones stay. None is no limit.
+        provider: What runs the models.
+        precision: In what it computes; `bfloat16` is OpenVINO's alone.
+        threads: CPU threads of one run of a model; None is one per CPU.
+        concurrency: Films decoded, and batches run, at the same time; None is one per CPU.
+        max_batch_size: Most films that wait for one model and run together.
+        max_batch_delay_seconds: How long a batch waits to be full; 0 takes what is there.
+        queue_size: Most films of one model that are read, waiting or examined at the same time;
+            one more is answered with 503 unread.
+        max_held_bytes: Most bytes of request bodies in memory at the same time.
+        upload_seconds: Longest time for a request's body to arrive.
+        request_seconds: Longest time from a film's arrival to its answer.
+        grace_seconds: How long a server that is told to stop finishes what it has accepted.
+        max_upload_bytes: Longest request body with one film, form and all.
         max_film_pixels: Most pixels of one film, checked before they are decoded.
-        concurrency: Films worked on at the same time; None is one per CPU.
-        threads: CPU threads of one run of the model; None is one per CPU.
+        max_batch_bytes: Longest body of `/v1/batch`, and most bytes that its zip may unpack to.
+        max_batch_films: Most films in one request of `/v1/batch`.
+        max_zip_ratio: Most bytes that a byte of a zip member may unpack to.
+        auth: Whether an API key is needed; None is yes wherever the server listens to more than
+            this machine.
+        api_keys_file: TOML file of hashed keys, which `cxr key` writes.
+        log_format: `json` is one object a line.
+        audit_url: SQLAlchemy URL of the audit trail; None keeps none.
+        audit_days: Age at which its rows are deleted; None is never.
     """
 
     model_config = SettingsConfigDict(env_prefix="CXR_", frozen=True)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
-    models: Path = DEFAULT_MODELS
+
+    models: Path | None = None
+    own_models: bool = True
     default_model: str | None = None
+    preload: Annotated[tuple[str, ...], NoDecode] = ()
+    model_memory_bytes: int | None = Field(default=None, gt=0)
+    provider: Provider = "cpu"
+    precision: Precision = "float32"
+
+    threads: int | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, gt=0)
+    max_batch_size: int = Field(default=8, gt=0)
+    max_batch_delay_seconds: float = Field(default=0, ge=0, le=10)
+    queue_size: int = Field(default=64, gt=0)
+    max_held_bytes: int = Field(default=512 * MEBIBYTE, gt=0)
+    upload_seconds: float = Field(default=60, gt=0)
+    request_seconds: float = Field(default=30, gt=0)
+    grace_seconds: int = Field(default=25, gt=0)
+
     max_upload_bytes: int = Field(default=MAX_FILM_BYTES, gt=0)
     max_film_pixels: int = Field(default=MAX_FILM_PIXELS, gt=0)
-    concurrency: int | None = Field(default=None, gt=0)
-    threads: int | None = Field(default=None, gt=0)
+    max_batch_bytes: int = Field(default=256 * MEBIBYTE, gt=0)
+    max_batch_films: int = Field(default=1000, gt=0)
+    max_zip_ratio: int = Field(default=200, gt=0)
+
+    auth: bool | None = None
+    api_keys_file: Path | None = None
+    log_format: LogFormat = "text"
+    audit_url: SecretStr | None = None
+    audit_days: int | None = Field(default=None, gt=0)
+
+    @field_validator("preload", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value

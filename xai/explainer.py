@@ -14,6 +14,7 @@ import sys
 import threading
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -25,6 +26,8 @@ from pydantic import ValidationError
 from models.card import CARD_KEY, Golden, ModelCard
 
 Floats = NDArray[np.float32]
+Provider = Literal["cpu", "openvino", "cuda"]
+Precision = Literal["float32", "bfloat16"]
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much CPU time a container may use: "quota period" or "max period"."""

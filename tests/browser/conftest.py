@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a server with the tiny model listens."""
     model = write_model(tmp_path_factory.mktemp("models"))
-    with serving(create_app(Settings(models=model))) as client:
+    with serving(create_app(Settings(models=model, own_models=False))) as client:
         yield str(client.base_url).rstrip("/")
 
 
@@ -68,7 +68,7 @@ def reader_of(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Reader
     with ExitStack() as stack:
 
         def reader_of(**changes: Any) -> Reader:
-            app = create_app(Settings(models=write_model(tmp_path, **changes)))
+            app = create_app(Settings(models=write_model(tmp_path, **changes), own_models=False))
             client = stack.enter_context(serving(app))
             return stack.enter_context(reading(browser, str(client.base_url).rstrip("/")))
 

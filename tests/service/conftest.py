@@ -20,7 +20,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app(model_file: Path) -> FastAPI:
-    return create_app(Settings(models=model_file, max_upload_bytes=32 * 2**20))
+    return create_app(Settings(models=model_file, own_models=False, max_upload_bytes=32 * 2**20))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def findings_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def findings_client(findings_model: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(models=findings_model))) as client:
+    with TestClient(create_app(Settings(models=findings_model, own_models=False))) as client:
         yield client
 
 

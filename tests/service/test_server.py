@@ -55,7 +55,7 @@ def test_a_server_without_its_models_is_live_but_not_ready(model_file: Path):
             paths = ("/health/live", "/health/ready", "/v1/models")
             return [(await client.get(path)).status_code for path in paths]
 
-    assert anyio.run(statuses, create_app(Settings(models=model_file))) == [200, 503, 503]
+    assert anyio.run(statuses, create_app(Settings(models=model_file, own_models=False))) == [200, 503, 503]
 
 
 BOX = ("vit_b16", "chest_cnn", "vgg16")
@@ -71,7 +71,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_of_three_models_answers_under_its_name(box: Path):
-    with serving(create_app(Settings(models=box))) as client:
+    with serving(create_app(Settings(models=box, own_models=False))) as client:
         for verb in ("predict", "explain"):
             for name in BOX:
                 model = client.post(f"/v1/{verb}?model={name}", content=FILM).json()["model"]
@@ -83,7 +83,7 @@ def test_each_of_three_models_answers_under_its_name(box: Path):
 def test_an_overlay_is_of_the_model_that_was_asked(tmp_path: Path):
     write_model(tmp_path, name="first")
     write_model(tmp_path, name="second", evidence_scale=12.0)
-    with serving(create_app(Settings(models=tmp_path))) as client:
+    with serving(create_app(Settings(models=tmp_path, own_models=False))) as client:
         pictures = [
             client.post(
                 f"/v1/explain?class=pneumonia&model={name}",
@@ -102,14 +102,14 @@ def test_only_the_default_model_is_loaded_until_another_is_asked(box: Path):
         assert [model["name"] for model in models if model["is_default"]] == ["chest_cnn"]
         return {model["name"] for model in models if model["is_loaded"]}
 
-    with serving(create_app(Settings(models=box))) as client:
+    with serving(create_app(Settings(models=box, own_models=False))) as client:
         assert loaded(client) == {"chest_cnn"}
         client.post("/v1/predict?model=vit_b16", content=FILM)
         assert loaded(client) == {"chest_cnn", "vit_b16"}
 
 
 def test_a_problem_names_the_models_there_are(box: Path):
-    with serving(create_app(Settings(models=box))) as client:
+    with serving(create_app(Settings(models=box, own_models=False))) as client:
         for verb in ("predict", "explain"):
             problem = client.post(f"/v1/{verb}?model=resnet", content=FILM)
             assert problem.status_code == 404
@@ -122,7 +122,7 @@ def test_a_model_that_fails_its_checks_when_it_is_asked_leaves_the_others_be(
     wrong = golden().model_copy(update={"distance": 1.0})
     write_model(tmp_path, name="good")
     write_model(tmp_path, name="wrong", golden=wrong)
-    with serving(create_app(Settings(models=tmp_path))) as client:
+    with serving(create_app(Settings(models=tmp_path, own_models=False))) as client:
         problem = client.post("/v1/predict?model=wrong", content=FILM)
         assert (problem.status_code, problem.json()["title"]) == (500, "Unsound model")
         assert "wrong.onnx: golden distance not reproduced" in caplog.text
@@ -137,7 +137,7 @@ def test_a_model_that_fails_its_checks_when_it_is_asked_leaves_the_others_be(
     ],
 )
 def test_a_server_with_wrong_settings_does_not_start(model_file: Path, settings, fault):
-    app = create_app(Settings(**{"models": model_file} | settings))
+    app = create_app(Settings(**{"models": model_file, "own_models": False} | settings))
 
     async def start() -> None:
         async with app.router.lifespan_context(app):
@@ -148,7 +148,7 @@ def test_a_server_with_wrong_settings_does_not_start(model_file: Path, settings,
 
 
 def test_an_engine_that_is_handed_in_is_not_opened_again(model_file: Path, monkeypatch):
-    settings = Settings(models=model_file)
+    settings = Settings(models=model_file, own_models=False)
     engine = open_engine(settings)
     monkeypatch.setattr("service.app.open_engine", lambda _: pytest.fail("opened twice"))
     app = create_app(settings, engine=engine)
@@ -319,7 +319,7 @@ def test_no_more_films_than_allowed_are_worked_on_at_once(model_file: Path, monk
     monkeypatch.setattr("service.engine.examine", counted)
 
     async def work() -> None:
-        app = create_app(Settings(models=model_file, concurrency=2))
+        app = create_app(Settings(models=model_file, own_models=False, concurrency=2))
         async with app.router.lifespan_context(app):
             engine = app.state.engine
             await asyncio.gather(

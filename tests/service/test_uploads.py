@@ -17,7 +17,7 @@ LIMIT = 100_000
 @pytest.fixture(scope="module")
 def small(model_file: Path) -> FastAPI:
     """An application that takes no more than LIMIT bytes."""
-    return create_app(Settings(models=model_file, max_upload_bytes=LIMIT))
+    return create_app(Settings(models=model_file, own_models=False, max_upload_bytes=LIMIT))
 
 
 class Body:

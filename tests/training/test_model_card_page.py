@@ -6,7 +6,7 @@ import pytest
 
 import cxr
 from models.card import Metric, ModelCard, WeightStorage
-from service.settings import DEFAULT_MODELS
+from service.settings import OWN_MODELS
 from tests.tiny_model import card, write_model
 from training.model_card_page import model_card_page
 from xai.explainer import Explainer
@@ -26,7 +26,7 @@ SECTIONS = [  # Mitchell et al. 2019, figure 1
 ]
 
 
-@pytest.mark.parametrize("model", sorted(DEFAULT_MODELS.glob("*.onnx")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("model", sorted(OWN_MODELS.glob("*.onnx")), ids=lambda path: path.stem)
 def test_the_page_beside_a_model_is_what_its_card_says(model: Path) -> None:
     written = model.with_suffix(".MODEL_CARD.md").read_text(encoding="utf-8")
     assert written == model_card_page(Explainer(model, lazy=True).card)
