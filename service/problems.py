@@ -194,7 +194,7 @@ class FilmRefused(FilmProblem):
     """Unlike the training films: there is an answer as JSON, but no overlay."""
 
     status = 409
-    headers = VARY
+    usual_headers = VARY
 
 
 class ModelProblem(ServiceProblem):

@@ -54,7 +54,9 @@ def explainer(folder: Path) -> Explainer:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(models=folder / "shapes_cnn.onnx", own_models=False))) as client:
+    with TestClient(
+        create_app(Settings(models=folder / "shapes_cnn.onnx", own_models=False))
+    ) as client:
         yield client
 
 

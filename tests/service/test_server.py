@@ -55,7 +55,11 @@ def test_a_server_without_its_models_is_live_but_not_ready(model_file: Path):
             paths = ("/health/live", "/health/ready", "/v1/models")
             return [(await client.get(path)).status_code for path in paths]
 
-    assert anyio.run(statuses, create_app(Settings(models=model_file, own_models=False))) == [200, 503, 503]
+    assert anyio.run(statuses, create_app(Settings(models=model_file, own_models=False))) == [
+        200,
+        503,
+        503,
+    ]
 
 
 BOX = ("vit_b16", "chest_cnn", "vgg16")
