@@ -27,6 +27,7 @@ __all__ = [
     "RadiographError",
     "UnreadableFilmError",
     "UnsupportedFilmError",
+    "is_dicom",
     "network_pixels",
     "read_radiograph",
 ]
@@ -134,9 +135,13 @@ def read_radiograph(
     return Radiograph(pixels, film_format)
 
 
+def is_dicom(film: bytes) -> bool:
+    """Return whether the bytes are those of a DICOM file; its preamble may look like a TIFF."""
+    return film.startswith(b"DICM", DICOM_PREAMBLE_BYTES)
+
+
 def _format_of(film: bytes) -> FilmFormat:
-    """Return the format by the first bytes; a DICOM preamble may look like a TIFF."""
-    if film[DICOM_PREAMBLE_BYTES:].startswith(b"DICM"):
+    if is_dicom(film):
         return "dicom"
     for start, film_format in SIGNATURES:
         if film.startswith(start):

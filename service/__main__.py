@@ -7,7 +7,7 @@ from pathlib import Path
 import uvicorn
 
 from service.app import create_app
-from service.engine import open_engine
+from service.registry import Registry
 from service.settings import Settings
 
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
     parser.add_argument(
-        "--models", type=Path, help="an exported model or a folder of them (default: our own)"
+        "--models", type=Path, help="an exported model or a folder of them (beside our own)"
     )
 
 
@@ -34,8 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     }
     settings = Settings(**given)
     # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
-    app = create_app(settings, engine=open_engine(settings))
-    uvicorn.run(app, host=settings.host, port=settings.port, server_header=False)
+    app = create_app(settings, registry=Registry(settings))
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        server_header=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
     return 0
 
 

@@ -1,7 +1,10 @@
 """The application: settings in, a server that opens its models and closes them again out."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,9 +12,11 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from service.engine import Engine, open_engine
+from service.engine import Engine
 from service.headers import SafeAnswers
+from service.metrics import Metrics
 from service.problems import add_handlers
+from service.registry import Registry
 from service.routes import health_router, router
 from service.settings import Settings
 
@@ -25,21 +30,23 @@ Everything that is not a success is a problem document (RFC 9457).
 """
 
 
-def create_app(settings: Settings | None = None, *, engine: Engine | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, registry: Registry | None = None) -> FastAPI:
     """Return the application.
 
     Args:
         settings: None reads them from the environment.
-        engine: Open models; None opens those of the settings when the server starts.
+        registry: Open models; None opens those of the settings when the server starts.
     """
+    settings = settings or Settings()
     app = FastAPI(
         title="Chest X-ray explainer",
         description=DESCRIPTION,
         version=version("chest-xray-explainer"),
-        lifespan=_lifespan(settings or Settings(), engine),
+        lifespan=_lifespan(settings, registry),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
     )
+    app.state.metrics = Metrics()
     app.add_middleware(SafeAnswers)
     add_handlers(app)
     app.include_router(health_router)
@@ -51,15 +58,30 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
 
 
 def _lifespan(
-    settings: Settings, engine: Engine | None
+    settings: Settings, registry: Registry | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.engine = engine or open_engine(settings)
-        yield
+        engine = Engine(registry or Registry(settings), settings, app.state.metrics)
+        app.state.engine = engine
+        with _reloading_on_hangup(engine.registry):
+            yield
         app.state.engine = None
+        engine.close()
 
     return lifespan
+
+
+@contextmanager
+def _reloading_on_hangup(registry: Registry) -> Iterator[None]:
+    """Take up changed model files when the process gets SIGHUP, where that exists."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, registry.refresh)
+    yield
+    loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _add_documentation(app: FastAPI) -> None:

@@ -1,78 +1,89 @@
-"""The models that can be asked, and the threads that work on films off the event loop."""
+"""From a film's bytes to a model's answer, off the event loop and within bounds."""
 
-import logging
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
-from models.radiograph import read_radiograph
-from service.examination import Examination, examine, grey_png
-from service.problems import UnknownModel, UnsoundModel
-from service.settings import OWN_MODELS, Settings
+from models.film_errors import UnreadableFilmError
+from models.radiograph import is_dicom
+from service.admission import Admission
+from service.batching import Batcher
+from service.examination import Examination
+from service.metrics import Metrics
+from service.reading import Limits, Paint, View, grey_png, painted_png, seen_film
+from service.registry import Registry
+from service.settings import Settings
 from xai.explainer import Answers, Explainer, Floats, available_cpus
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Engine:
-    """Models by name, and a bounded number of films worked on at the same time.
+    """Models, their queues, and the bounded number of films worked on at the same time.
 
-    The default model is loaded before the server is ready, every other when it is first asked: a
-    large one takes seconds, and memory that a server nobody asks for it need not have.
+    A film is decoded in a thread, or in another process if it is a DICOM file: the decoders of
+    those hold Python's lock while they work, and some are old C++ that may crash on a malformed
+    one. Then it waits in its model's queue, of which batches are run in threads.
 
     Attributes:
-        explainers: Models by name, their cards read.
-        default_model: Name of the one that answers when none is asked for.
-        max_upload_bytes: Longest request body.
+        registry: The models by name.
+        settings: What the operator chose.
+        metrics: What is counted.
+        admission: Who may come in.
     """
 
-    def __init__(self, explainers: Mapping[str, Explainer], settings: Settings) -> None:
-        self.explainers = explainers
-        self.default_model = _default_model(explainers, settings)
-        self.max_upload_bytes = settings.max_upload_bytes
-        self._limits = {
-            "max_bytes": settings.max_upload_bytes,
-            "max_pixels": settings.max_film_pixels,
-        }
-        self._films_at_once = CapacityLimiter(settings.concurrency or available_cpus())
+    def __init__(self, registry: Registry, settings: Settings, metrics: Metrics) -> None:
+        self.registry, self.settings, self.metrics = registry, settings, metrics
+        self.admission = Admission(
+            places=settings.queue_size, max_held_bytes=settings.max_held_bytes
+        )
+        self._limits = Limits(settings.max_upload_bytes, settings.max_film_pixels)
+        self._at_once = settings.concurrency or available_cpus()
+        self._readers = ThreadPoolExecutor(self._at_once, "reader")
+        self._runners = ThreadPoolExecutor(self._at_once, "runner")
+        self._processes = CapacityLimiter(self._at_once)
+        self._batchers: dict[Explainer, Batcher] = {}
 
-    def explainer(self, name: str | None = None) -> Explainer:
-        """Return a model by name, or the default one.
+    def close(self) -> None:
+        """Start nothing more; what runs is not waited for."""
+        for executor in (self._readers, self._runners):
+            executor.shutdown(wait=False, cancel_futures=True)
 
-        Raises:
-            UnknownModel: There is none of that name.
-        """
-        name = self.default_model if name is None else name
-        if name not in self.explainers:
-            raise UnknownModel(f"The models here are {', '.join(self.explainers)}.")
-        return self.explainers[name]
-
-    async def answer(
-        self, explainer: Explainer, film: bytes, said: Callable[[Examination], T]
-    ) -> T:
-        """Return what is `said` of the examined film; both happen off the event loop.
+    async def examine(self, explainer: Explainer, film: bytes) -> Examination:
+        """Return what a model says about a film.
 
         Raises:
             RadiographError: The film can't be used.
             UnsoundModel: The model was not loaded yet, and fails its checks.
-            ServiceProblem: What `said` raises.
         """
-        if not explainer.is_loaded:
-            # Not one of the films at once, or whoever asks another model would wait as well.
-            await to_thread.run_sync(_load, explainer)
-        return await self._off_the_loop(lambda: said(examine(explainer, film, **self._limits)))
+        name = explainer.card.name
+        with self.metrics.stage("decode", name):
+            seen = await self._read(seen_film, film, View.of(explainer.card), self._limits)
+        answers = await self.infer(explainer, seen.seen.pixels[None, None])
+        examination = Examination(explainer, seen, answers)
+        self.metrics.examined(examination)
+        return examination
 
     async def infer(self, explainer: Explainer, pixels: Floats) -> Answers:
-        """Return the answers of a model for network pixels [batch, 1, rows, columns].
+        """Return a model's answers for network pixels [batch, 1, rows, columns] in [0, 1].
 
         Raises:
             UnsoundModel: The model was not loaded yet, and fails its checks.
         """
         if not explainer.is_loaded:
-            await to_thread.run_sync(_load, explainer)
-        return await self._off_the_loop(lambda: explainer(pixels))
+            # Not among the runs, or whoever asks another model would wait as well.
+            await asyncio.to_thread(self.registry.load, explainer)
+        batcher = self._batcher(explainer)
+        return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
+
+    async def encode(self, work: Callable[[], T]) -> T:
+        """Return what making an answer of an examination returns."""
+        with self.metrics.stage("encode", ""):
+            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     async def picture(self, film: bytes) -> bytes:
         """Return the film's own pixels as a grey PNG.
@@ -80,69 +91,41 @@ class Engine:
         Raises:
             RadiographError: The film can't be used.
         """
-        return await self._off_the_loop(lambda: grey_png(read_radiograph(film, **self._limits)))
+        return await self._read(grey_png, film, self._limits)
 
-    async def _off_the_loop(self, work: Callable[[], T]) -> T:
-        return await to_thread.run_sync(work, limiter=self._films_at_once)
+    async def painted(self, film: bytes, paint: Paint) -> bytes:
+        """Return the film with heat painted over it, as a PNG.
 
+        Raises:
+            RadiographError: The film can't be used.
+        """
+        return await self._read(painted_png, film, paint, self._limits)
 
-def open_engine(settings: Settings) -> Engine:
-    """Return an engine whose default model is loaded, checked against its card, and warm.
+    async def _read(
+        self, work: Callable[Concatenate[bytes, P], T], film: bytes, *args: P.args, **_: P.kwargs
+    ) -> T:
+        if not is_dicom(film):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers, work, film, *args)
+        for _attempt in range(2):  # a process may have been killed for another's sake
+            try:
+                return await to_process.run_sync(
+                    work, film, *args, cancellable=True, limiter=self._processes
+                )
+            except BrokenWorkerProcess:
+                continue
+        raise UnreadableFilmError("The DICOM file's decoder crashed on it.")
 
-    Raises:
-        OSError: A model can't be read.
-        ValueError: There is no model, two have one name, one has no valid card, the default model
-            is not among them, or fails its checks.
-    """
-    engine = Engine(open_explainers(settings), settings)
-    engine.explainer().load()
-    return engine
-
-
-def open_explainers(settings: Settings) -> dict[str, Explainer]:
-    """Return the models of the settings by name, theirs before ours; none is loaded yet."""
-    theirs = _opened(settings.models, settings) if settings.models else {}
-    ours = _opened(OWN_MODELS, settings) if settings.own_models else {}
-    return theirs | {name: ours[name] for name in ours if name not in theirs}
-
-
-def _opened(models: Path, settings: Settings) -> dict[str, Explainer]:
-    """Return the models at a path by name, in alphabetical order."""
-    opened = [Explainer(path, threads=settings.threads, lazy=True) for path in model_files(models)]
-    explainers = {explainer.card.name: explainer for explainer in opened}
-    if len(explainers) < len(opened):
-        names = sorted(explainer.card.name for explainer in opened)
-        raise ValueError(f"models must have different names in their cards, not {names}")
-    return dict(sorted(explainers.items()))
-
-
-def model_files(models: Path) -> list[Path]:
-    """Return the exported models at a path: the file itself, or each `*.onnx` in the folder.
-
-    Raises:
-        ValueError: There is none.
-    """
-    files = sorted(models.glob("*.onnx")) if models.is_dir() else [models]
-    if not files or not files[0].exists():
-        raise ValueError(
-            f"models must be an ONNX file or a folder with one, not {models}; "
-            "`cxr export` writes one"
-        )
-    return files
-
-
-def _load(explainer: Explainer) -> None:
-    try:
-        explainer.load()
-    except (ValueError, OSError) as error:
-        logging.getLogger(__name__).error("%s", error)
-        raise UnsoundModel(
-            f"The model {explainer.card.name} fails its checks here; the server's log says how."
-        ) from error
-
-
-def _default_model(explainers: Mapping[str, Explainer], settings: Settings) -> str:
-    name = settings.default_model or next(iter(explainers))
-    if name not in explainers:
-        raise ValueError(f"default_model must be one of {list(explainers)}, not {name!r}")
-    return name
+    def _batcher(self, explainer: Explainer) -> Batcher:
+        if explainer not in self._batchers:
+            offered = set(self.registry.values())
+            self._batchers = {one: b for one, b in self._batchers.items() if one in offered}
+            self._batchers[explainer] = Batcher(
+                explainer,
+                executor=self._runners,
+                runs=self._at_once,
+                metrics=self.metrics,
+                max_size=self.settings.max_batch_size,
+                delay_seconds=self.settings.max_batch_delay_seconds,
+            )
+        return self._batchers[explainer]

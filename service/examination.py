@@ -1,22 +1,12 @@
-"""One film before one model: the story from bytes to answer that server and command line share."""
+"""What a model says about one film, in the words of the interface; server and commands share it."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from models.radiograph import (
-    MAX_FILM_BYTES,
-    MAX_FILM_PIXELS,
-    NetworkPixels,
-    Radiograph,
-    network_pixels,
-    read_radiograph,
-)
 from service.problems import FilmRefused, UnknownClass
+from service.reading import Limits, Paint, SeenFilm, View, seen_film
 from service.schemas import (
     ExplainedFinding,
     ExplainedPrediction,
@@ -26,23 +16,23 @@ from service.schemas import (
     ModelIdentity,
     Prediction,
 )
-from xai.explainer import Explainer, Floats
-from xai.heatmap import Status, explanation_status, film_heat, heat, overlay
+from xai.explainer import Answers, Explainer
+from xai.heatmap import Status, explanation_status, heat
 
-BAND_PIXELS = 2**20
+USUAL_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """The evidence for one class, painted over the film.
+    """The evidence for one class, to be painted over the film.
 
     Attributes:
-        png: Of the film's own size.
+        paint: The heat and its place.
         class_name: The class.
         status: Only `ok` is coloured.
     """
 
-    png: bytes
+    paint: Paint
     class_name: str
     status: Status
 
@@ -53,21 +43,24 @@ class Examination:
 
     Attributes:
         explainer: The model.
-        radiograph: The film.
-        seen: What the network saw of it.
-        logits: One per class.
-        probabilities: One per class, calibrated.
-        evidence: Classes x grid rows x grid columns.
-        distance: From the training films.
+        film: The film's size, and what the network saw of it.
+        answers: The model's, of a batch of one.
     """
 
     explainer: Explainer
-    radiograph: Radiograph
-    seen: NetworkPixels
-    logits: Floats
-    probabilities: Floats
-    evidence: Floats
-    distance: float
+    film: SeenFilm
+    answers: Answers
+
+    @property
+    def distance(self) -> float:
+        """Distance from the training films."""
+        return float(self.answers.distance[0])
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Calibrated probability of each class."""
+        values = self.answers.probabilities[0].tolist()
+        return dict(zip(self.explainer.card.class_names, values, strict=True))
 
     @property
     def in_distribution(self) -> bool:
@@ -77,7 +70,7 @@ class Examination:
     @property
     def is_confident(self) -> bool:
         """Whether the largest probability is large enough for a decision."""
-        return self.explainer.card.is_confident(float(self.probabilities.max()))
+        return self.explainer.card.is_confident(max(self.probabilities.values()))
 
     @property
     def predicted_class(self) -> str | None:
@@ -85,7 +78,7 @@ class Examination:
         card = self.explainer.card
         if card.task == "multilabel":
             return None
-        return card.class_names[int(np.argmax(self.probabilities))]
+        return card.class_names[int(np.argmax(self.answers.probabilities[0]))]
 
     @property
     def foremost_class(self) -> str:
@@ -118,7 +111,7 @@ class Examination:
         )
 
     def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
-        """Return the film with the evidence for one class painted over it.
+        """Return the evidence for one class, to be painted over the film.
 
         A class that is not called present, or for which nothing argues, leaves the film grey.
 
@@ -139,14 +132,14 @@ class Examination:
                 f"Its distance is {self.distance:.3g}, the model's limit is "
                 f"{self.explainer.card.distance_threshold:.3g}. Ask for JSON, or add ?force=true."
             )
-        return Overlay(self._painted(index, coloured=status is Status.OK), class_name, status)
+        return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
 
     @property
     def _classes(self) -> range:
         return range(len(self.explainer.card.class_names))
 
     def _about_the_film(self) -> dict[str, Any]:
-        card, film = self.explainer.card, self.radiograph
+        card, film = self.explainer.card, self.film
         return {
             "model": ModelIdentity(
                 name=card.name,
@@ -165,12 +158,12 @@ class Examination:
 
     def _finding(self, index: int) -> Finding:
         card = self.explainer.card
-        probability = float(self.probabilities[index])
+        probability = float(self.answers.probabilities[0, index])
         threshold = card.decision_thresholds[index].value
         is_decided = self.in_distribution and self.is_confident
         return Finding(
             class_name=card.class_names[index],
-            logit=float(self.logits[index]),
+            logit=float(self.answers.logits[0, index]),
             probability=probability,
             threshold=threshold,
             decision=probability >= threshold if is_decided else None,
@@ -178,8 +171,8 @@ class Examination:
 
     def _status(self, index: int, force: bool) -> Status:
         return explanation_status(
-            self.evidence[index],
-            probability=float(self.probabilities[index]),
+            self.answers.evidence[0, index],
+            probability=float(self.answers.probabilities[0, index]),
             threshold=self.explainer.card.decision_thresholds[index].value,
             in_distribution=self.in_distribution,
             force=force,
@@ -191,73 +184,29 @@ class Examination:
         return Explanation(
             status=status,
             target_layer=card.target_layer,
-            evidence=None if withheld else self.evidence[index].tolist(),
-            affine=self.seen.grid_affine(card.activation_grid),
+            evidence=None if withheld else self.answers.evidence[0, index].tolist(),
+            affine=self.film.seen.grid_affine(card.activation_grid),
         )
 
-    def _painted(self, index: int, *, coloured: bool) -> bytes:
-        card, film = self.explainer.card, self.radiograph
-        warm = heat(self.evidence[index], card.evidence_scale) * np.float32(coloured)
-        affine = self.seen.grid_affine(card.activation_grid)
-        warm_film = film_heat(warm, affine, film.rows, film.columns)
-        picture = np.empty((film.rows, film.columns, 3), np.uint8)
-        # Band by band: a film of 40 megapixels in float colours would need two gigabytes.
-        band = max(1, BAND_PIXELS // film.columns)
-        for first in range(0, film.rows, band):
-            rows = slice(first, first + band)
-            picture[rows] = overlay(film.pixels[rows], warm_film[rows])
-        return encoded_png(picture)
+    def _paint(self, index: int, *, coloured: bool) -> Paint:
+        card = self.explainer.card
+        warm = heat(self.answers.evidence[0, index], card.evidence_scale)
+        return Paint(warm * np.float32(coloured), self.film.seen.grid_affine(card.activation_grid))
 
 
-def examine(
-    explainer: Explainer,
-    film: bytes,
-    *,
-    max_bytes: int = MAX_FILM_BYTES,
-    max_pixels: int = MAX_FILM_PIXELS,
-) -> Examination:
+def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> Examination:
     """Return what a model says about a film.
 
     Args:
         explainer: The model.
         film: Bytes of a PNG, JPEG, TIFF or DICOM file.
-        max_bytes: Longest film.
-        max_pixels: Most pixels, checked before they are decoded.
+        limits: What it may measure.
 
     Raises:
         RadiographError: The film can't be used.
     """
-    card = explainer.card
-    radiograph = read_radiograph(film, max_bytes=max_bytes, max_pixels=max_pixels)
-    seen = network_pixels(
-        radiograph,
-        image_size=card.image_size,
-        resize_mode=card.resize_mode,
-        crop_pct=card.crop_pct,
-    )
-    answers = explainer(seen.pixels[None, None])
-    return Examination(
-        explainer=explainer,
-        radiograph=radiograph,
-        seen=seen,
-        logits=answers.logits[0],
-        probabilities=answers.probabilities[0],
-        evidence=answers.evidence[0],
-        distance=float(answers.distance[0]),
-    )
-
-
-def encoded_png(picture: NDArray[np.uint8]) -> bytes:
-    """Return a PNG of 8-bit pixels, grey [rows, columns] or RGB [rows, columns, 3]."""
-    png = io.BytesIO()
-    # Level 1 takes a fifth to a third of the usual level's time and a fifth more bytes.
-    Image.fromarray(picture).save(png, "PNG", compress_level=1)
-    return png.getvalue()
-
-
-def grey_png(radiograph: Radiograph) -> bytes:
-    """Return the film's own pixels as an 8-bit PNG: air dark, bone bright."""
-    return encoded_png(np.rint(255 * radiograph.pixels).astype(np.uint8))
+    seen = seen_film(film, View.of(explainer.card), limits)
+    return Examination(explainer, seen, explainer(seen.seen.pixels[None, None]))
 
 
 def check_class(explainer: Explainer, class_name: str | None) -> None:

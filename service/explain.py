@@ -8,6 +8,7 @@ from models.film_errors import RadiographError
 from service.examination import Overlay, check_class, examine
 from service.predict import add_model_argument, asked_explainer
 from service.problems import ServiceProblem
+from service.reading import Limits, painted_png
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,18 +33,20 @@ def run(arguments: argparse.Namespace) -> int:
         ValueError: The model is no sound one, or the film can't be used or is refused.
     """
     try:
-        overlay = _explained(arguments)
+        film = arguments.film.read_bytes()
+        overlay = _explained(arguments, film)
+        png = painted_png(film, overlay.paint, Limits())
     except (RadiographError, ServiceProblem) as error:
         raise ValueError(f"{arguments.film}: {error}") from error
-    arguments.output.write_bytes(overlay.png)
+    arguments.output.write_bytes(png)
     sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
     return 0
 
 
-def _explained(arguments: argparse.Namespace) -> Overlay:
+def _explained(arguments: argparse.Namespace, film: bytes) -> Overlay:
     explainer = asked_explainer(arguments)
     check_class(explainer, arguments.class_name)
-    examination = examine(explainer, arguments.film.read_bytes())
+    examination = examine(explainer, film)
     if arguments.json:
         answer = examination.explained_prediction(force=arguments.force)
         sys.stdout.write(answer.model_dump_json() + "\n")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from models.film_errors import RadiographError
-from service.engine import open_engine, open_explainers
 from service.examination import examine
 from service.problems import ProblemDocument, film_problem
+from service.registry import open_explainers
 from service.settings import Settings
 from xai.explainer import Explainer
 
@@ -55,14 +55,12 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
         ValueError: It is neither a file nor one of our own, or not a sound model.
     """
     asked = arguments.model
-    if asked is None:
-        return open_engine(Settings()).explainer()
-    if Path(asked).exists():
-        return open_engine(Settings(models=asked, own_models=False)).explainer()
+    if asked and Path(asked).exists():
+        return Explainer(Path(asked))
     own = open_explainers(Settings())
-    if asked not in own:
+    if asked not in (None, *own):
         raise ValueError(f"--model must be a file or one of {', '.join(own)}, not {asked!r}")
-    return own[asked]
+    return own[asked or next(iter(own))]
 
 
 def file_error(error: RadiographError | OSError) -> ProblemDocument:

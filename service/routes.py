@@ -1,14 +1,19 @@
 """What can be asked under /v1 and /health."""
 
+import asyncio
 import json
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel
 
+from service.comparison import comparison, explained_comparison
 from service.engine import Engine
 from service.examination import Examination, Overlay, check_class
 from service.negotiation import negotiated
+from service.patience import while_wanted
 from service.problems import (
     VARY,
     EmptyUpload,
@@ -19,18 +24,26 @@ from service.problems import (
     NotAcceptable,
     NotAnImage,
     NotReady,
+    Overloaded,
+    ReloadRefused,
+    SlowUpload,
+    TooSlow,
     UnknownClass,
     UnknownModel,
     UnreadableFilm,
     UnsoundModel,
     UnsupportedFilm,
     UnsupportedMediaType,
+    UploadInterrupted,
     UploadTooLarge,
     openapi_problems,
 )
+from service.registry import ALL
 from service.schemas import (
     EXAMPLE,
     ColourMap,
+    Comparison,
+    ExplainedComparison,
     ExplainedPrediction,
     Health,
     ModelDescription,
@@ -41,6 +54,8 @@ from service.schemas import (
 from service.uploads import FIELD, FILM_TYPES, FORM, film_upload
 from xai.explainer import Explainer
 from xai.heatmap import COLOUR_TABLE
+
+T = TypeVar("T")
 
 JSON = "application/json"
 PNG = "image/png"
@@ -65,15 +80,19 @@ async def open_engine(request: Request) -> Engine:
 OpenEngine = Annotated[Engine, Depends(open_engine)]
 
 
-async def asked_model(
+async def asked_models(
     engine: OpenEngine,
-    model: Annotated[str | None, Query(description="Name of a model; see /v1/models.")] = None,
-) -> Explainer:
-    """Return the model that the client asks, the default one if it names none."""
-    return engine.explainer(model)
+    model: Annotated[
+        str | None, Query(description=f"Name of a model, see /v1/models; `{ALL}` asks all of them.")
+    ] = None,
+) -> list[Explainer]:
+    """Return the models that the client asks, the default one if it names none."""
+    if model == ALL:
+        return list(engine.registry.values())
+    return [engine.registry[model or engine.registry.default_model]]
 
 
-AskedModel = Annotated[Explainer, Depends(asked_model)]
+AskedModels = Annotated[list[Explainer], Depends(asked_models)]
 Accept = Annotated[str | None, Header(include_in_schema=False)]
 Force = Annotated[
     bool, Query(description="Explain the film even if it is unlike the training films.")
@@ -110,7 +129,11 @@ PICTURE_PROBLEMS = (
     EmptyUpload,
     UnreadableFilm,
     UnsupportedFilm,
+    SlowUpload,
+    UploadInterrupted,
     NotReady,
+    Overloaded,
+    TooSlow,
 )
 FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
 EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
@@ -121,30 +144,35 @@ EXPLAIN_CONTENT = {JSON: {"example": EXAMPLE}} | PNG_CONTENT
 @router.post(
     "/v1/predict",
     tags=["films"],
-    response_model=Prediction,
+    response_model=Prediction | Comparison,
     responses=openapi_problems(*FILM_PROBLEMS),
     openapi_extra=FILM_BODY,
 )
 async def predict(
-    request: Request, engine: OpenEngine, explainer: AskedModel, accept: Accept = None
-) -> Prediction:
+    request: Request, engine: OpenEngine, explainers: AskedModels, accept: Accept = None
+) -> Response:
     """Say how probable each finding is on a film."""
     negotiated(accept, (JSON,))
-    film = await film_upload(request, max_bytes=engine.max_upload_bytes)
-    return await engine.answer(explainer, film, Examination.prediction)
+
+    async def answer(film: bytes) -> BaseModel:
+        examinations = await _examined(engine, explainers, film)
+        return examinations[0].prediction() if len(explainers) == 1 else comparison(examinations)
+
+    said = await _answered(request, engine, explainers, answer)
+    return Response(said.model_dump_json(), media_type=JSON)
 
 
 @router.post(
     "/v1/explain",
     tags=["films"],
-    response_model=ExplainedPrediction,
+    response_model=ExplainedPrediction | ExplainedComparison,
     responses=openapi_problems(*EXPLAIN_PROBLEMS) | {200: {"content": EXPLAIN_CONTENT}},
     openapi_extra=FILM_BODY,
 )
 async def explain(
     request: Request,
     engine: OpenEngine,
-    explainer: AskedModel,
+    explainers: AskedModels,
     *,
     class_name: ClassName = None,
     force: Force = False,
@@ -152,20 +180,24 @@ async def explain(
 ) -> Response:
     """Say how probable each finding is on a film, and where the evidence for it lies.
 
-    As JSON: the evidence for every class. With `Accept: image/png`: the film with the evidence for
-    one class painted over it, in the film's own pixels.
+    As JSON: the evidence for every class. With `Accept: image/png`, from one model: the film with
+    the evidence for one class painted over it, in the film's own pixels.
     """
-    media_type = negotiated(accept, (JSON, PNG))
-    check_class(explainer, class_name)
-    film = await film_upload(request, max_bytes=engine.max_upload_bytes)
-    if media_type == PNG:
-        return _png(
-            await engine.answer(explainer, film, lambda said: said.overlay(class_name, force=force))
-        )
-    answer = await engine.answer(
-        explainer, film, lambda said: said.explained_prediction(force=force).model_dump_json()
-    )
-    return Response(answer, media_type=JSON, headers=VARY)
+    media_type = negotiated(accept, (JSON, PNG) if len(explainers) == 1 else (JSON,))
+    for explainer in explainers:
+        check_class(explainer, class_name)
+
+    async def painted(film: bytes) -> Response:
+        [examination] = await _examined(engine, explainers, film)
+        overlay = examination.overlay(class_name, force=force)
+        return _picture(overlay, await engine.painted(film, overlay.paint))
+
+    async def answer(film: bytes) -> Response:
+        examinations = await _examined(engine, explainers, film)
+        text = await engine.encode(lambda: _explained(examinations, force).model_dump_json())
+        return Response(text, media_type=JSON, headers=VARY)
+
+    return await _answered(request, engine, explainers, painted if media_type == PNG else answer)
 
 
 @router.post(
@@ -182,16 +214,42 @@ async def film(request: Request, engine: OpenEngine, accept: Accept = None) -> R
     For a page that shows a film of a format that browsers don't read (DICOM, TIFF, 16 bits).
     """
     negotiated(accept, (PNG,))
-    upload = await film_upload(request, max_bytes=engine.max_upload_bytes)
-    return Response(await engine.picture(upload), media_type=PNG)
+    return Response(await _answered(request, engine, (), engine.picture), media_type=PNG)
 
 
-def _png(overlay: Overlay) -> Response:
+async def _answered(
+    request: Request,
+    engine: Engine,
+    explainers: Sequence[Explainer],
+    answer: Callable[[bytes], Coroutine[Any, Any, T]],
+) -> T:
+    """Return the answer to the film in a request, within all bounds."""
+    settings = engine.settings
+    with engine.admission.place(*(one.card.name for one in explainers)) as held:
+        film = await film_upload(
+            request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
+        )
+        return await while_wanted(request, answer(film), seconds=settings.request_seconds)
+
+
+async def _examined(
+    engine: Engine, explainers: Sequence[Explainer], film: bytes
+) -> list[Examination]:
+    return list(await asyncio.gather(*(engine.examine(one, film) for one in explainers)))
+
+
+def _explained(examinations: Sequence[Examination], force: bool) -> BaseModel:
+    if len(examinations) == 1:
+        return examinations[0].explained_prediction(force=force)
+    return explained_comparison(examinations, force=force)
+
+
+def _picture(overlay: Overlay, png: bytes) -> Response:
     headers = {
         "Explanation-Class": quote(overlay.class_name),
         "Explanation-Status": overlay.status,
     }
-    return Response(overlay.png, media_type=PNG, headers=VARY | headers)
+    return Response(png, media_type=PNG, headers=VARY | headers)
 
 
 @router.get("/v1/models", tags=["models"], responses=openapi_problems(NotReady))
@@ -205,10 +263,11 @@ async def models(engine: OpenEngine) -> ModelList:
                 sha256=explainer.sha256,
                 architecture=explainer.card.architecture,
                 class_names=explainer.card.class_names,
-                is_default=name == engine.default_model,
+                is_default=name == engine.registry.default_model,
+                provider=explainer.provider,
                 is_loaded=explainer.is_loaded,
             )
-            for name, explainer in engine.explainers.items()
+            for name, explainer in engine.registry.items()
         ]
     )
 
@@ -218,7 +277,18 @@ async def models(engine: OpenEngine) -> ModelList:
 )
 async def model(name: str, engine: OpenEngine) -> ModelDescription:
     """Show a model's card: what it is for, what it can't do, how well it does it."""
-    explainer = engine.explainer(name)
+    explainer = engine.registry[name]
+    return ModelDescription(sha256=explainer.sha256, card=explainer.card)
+
+
+@router.post(
+    "/v1/models/{name}/reload",
+    tags=["models"],
+    responses=openapi_problems(UnknownModel, ReloadRefused, NotReady),
+)
+async def reload(name: str, engine: OpenEngine) -> ModelDescription:
+    """Take up what is now in a model's file; requests that have begun end with the old one."""
+    explainer = await asyncio.to_thread(engine.registry.reload, name)
     return ModelDescription(sha256=explainer.sha256, card=explainer.card)
 
 

@@ -101,6 +101,35 @@ class ExplainedPrediction(Prediction):
     findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
 
 
+class MapAgreement(Answer):
+    """How alike two models' maps of one class are, where both of them look."""
+
+    models: tuple[str, str]
+    class_name: str
+    rank_correlation: float | None = Field(
+        description="Spearman's, from -1 to 1; null where a map is withheld or constant."
+    )
+    top_tenth_overlap: float | None = Field(
+        description="Share of the tenth of the film that argues most for the class in one map "
+        "which does so in the other; 0.1 is chance."
+    )
+
+
+class Comparison(Answer):
+    """What each model says about a film, side by side."""
+
+    models: list[Prediction]
+
+
+class ExplainedComparison(Answer):
+    """What each model says about a film and where it sees it, side by side."""
+
+    models: list[ExplainedPrediction]
+    agreement: list[MapAgreement] = Field(
+        description="Of each two models, for each class that both of them know."
+    )
+
+
 class ModelSummary(Answer):
     """One model that can be asked."""
 
@@ -110,6 +139,7 @@ class ModelSummary(Answer):
     architecture: Architecture
     class_names: tuple[str, ...]
     is_default: bool = Field(description="Answers when no model is asked for.")
+    provider: str = Field(description="ONNX Runtime's execution provider that runs it.")
     is_loaded: bool = Field(description="Answers at once; another loads when it is first asked.")
 
 

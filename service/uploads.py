@@ -1,15 +1,18 @@
 """Request bodies to film bytes: counted while they stream, kept in memory, never on disk."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from service.admission import Held
 from service.problems import (
     EmptyUpload,
     MalformedForm,
     MissingFile,
+    SlowUpload,
     UnsupportedMediaType,
     UploadInterrupted,
     UploadTooLarge,
@@ -28,24 +31,30 @@ FILM_TYPES = (
 """Content types of a raw body. Which format it really is, the bytes themselves tell."""
 
 
-async def film_upload(request: Request, *, max_bytes: int) -> bytes:
+async def film_upload(request: Request, held: Held, *, max_bytes: int, seconds: float) -> bytes:
     """Return the film in the request's body: the form field `file`, or the body itself.
 
     Args:
         request: Its body has not been read.
+        held: Counts what is kept in memory.
         max_bytes: Longest body, form and all.
+        seconds: Longest time it may take to arrive.
 
     Raises:
         UploadProblem: See `service.problems`. A body that is too long is not read to its end.
+        Overloaded: There is no memory for it at the moment.
     """
     media_type = request.headers.get("content-type", FILM_TYPES[-1]).split(";")[0].strip().lower()
     _check_headers(request.headers, media_type, max_bytes)
-    body = _counted(request.stream(), max_bytes)
+    body = _counted(request.stream(), max_bytes, held)
     try:
-        if media_type == FORM:
-            film = await _form_file(request.headers, body, max_bytes)
-        else:
-            film = b"".join([chunk async for chunk in body])
+        async with asyncio.timeout(seconds):
+            if media_type == FORM:
+                film = await _form_file(request.headers, body, max_bytes)
+            else:
+                film = b"".join([chunk async for chunk in body])
+    except TimeoutError as error:
+        raise SlowUpload(f"The film did not arrive within {seconds:g} seconds.") from error
     except ClientDisconnect as error:
         raise UploadInterrupted(
             "The connection was closed before the film was complete."
@@ -66,12 +75,15 @@ def _check_headers(headers: Headers, media_type: str, max_bytes: int) -> None:
         raise _too_large(max_bytes)
 
 
-async def _counted(stream: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _counted(
+    stream: AsyncIterator[bytes], max_bytes: int, held: Held
+) -> AsyncGenerator[bytes, None]:
     received = 0
     async for chunk in stream:
         received += len(chunk)
         if received > max_bytes:
             raise _too_large(max_bytes)
+        held.hold(len(chunk))
         yield chunk
 
 

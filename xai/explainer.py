@@ -12,6 +12,8 @@ import math
 import os
 import sys
 import threading
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -64,6 +66,19 @@ class Answers:
     evidence: Floats
     distance: Floats
 
+    @classmethod
+    def joined(cls, parts: Sequence["Answers"]) -> "Answers":
+        """Return the answers for several batches as those of one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in OUTPUTS))
+
+    def films(self) -> Iterator["Answers"]:
+        """Yield the answers of each film, as a batch of one."""
+        for place in range(len(self.distance)):
+            one = slice(place, place + 1)
+            yield Answers(*(getattr(self, name)[one] for name in OUTPUTS))
+
 
 OUTPUTS = tuple(field.name for field in fields(Answers))
 
@@ -76,10 +91,17 @@ class Explainer:
     Attributes:
         card: The record that travels in the file.
         sha256: Hash of the file, as hexadecimal digits.
+        file: Where it lies.
+        memory_bytes: What it takes of memory, estimated when it was loaded last; 0 before.
+        last_run: When it was asked last, in seconds of the monotonic clock; 0 before.
     """
 
     card: ModelCard
     sha256: str
+    file: Path
+    memory_bytes: int
+    last_run: float
+    provider: Provider = "cpu"
 
     def __init__(self, model: Path, *, threads: int | None = None, lazy: bool = False) -> None:
         """Open an exported model and let it repeat its golden answer.
@@ -94,7 +116,8 @@ class Explainer:
             ValueError: It is not an ONNX file, has no valid card, its graph is not the one that
                 the card describes, or it does not reproduce the golden outputs.
         """
-        self._model, self._threads = model, threads or available_cpus()
+        self.file, self._threads = model, threads or available_cpus()
+        self.memory_bytes, self.last_run = 0, 0.0
         self._session: onnxruntime.InferenceSession | None = None
         self._loading = threading.Lock()
         self.sha256 = _sha256(model)
@@ -119,6 +142,13 @@ class Explainer:
         """
         self._loaded_session()
 
+    def unload(self) -> None:
+        """Let go of the graph; runs under way end well, and the next one loads it again."""
+        with self._loading:
+            self._session = None
+        self.memory_bytes = 0
+        _return_freed_memory()
+
     def __call__(self, pixels: Floats) -> Answers:
         """Return the answers for network pixels.
 
@@ -133,6 +163,7 @@ class Explainer:
                 f"pixels must be [batch, 1, {self.card.image_size[0]}, {self.card.image_size[1]}], "
                 f"not {list(pixels.shape)}"
             )
+        self.last_run = time.monotonic()
         return _answers(self._session or self._loaded_session(), pixels)
 
     def _loaded_session(self) -> onnxruntime.InferenceSession:
@@ -140,14 +171,16 @@ class Explainer:
             try:
                 self._session = self._session or self._checked_session()
             except ValueError as error:
-                raise ValueError(f"model {self._model.name}: {error}") from error
+                raise ValueError(f"model {self.file.name}: {error}") from error
             return self._session
 
     def _checked_session(self) -> onnxruntime.InferenceSession:
-        if _sha256(self._model) != self.sha256:
-            raise ValueError("the file has changed since its card was read; start again")
-        session = _session(self._model, self._threads)
+        if _sha256(self.file) != self.sha256:
+            raise ValueError("the file has changed since its card was read; reload it")
+        before = _resident_bytes()
+        session = _session(self.file, self._threads)
         _return_freed_memory()
+        self.memory_bytes = max(_resident_bytes() - before, self.file.stat().st_size)
         _check_interface(session, self.card)
         _check_golden(session, self.card)
         return session
@@ -190,6 +223,15 @@ def _session(model: Path, threads: int, *, optimised: bool = True) -> onnxruntim
         raise ValueError(
             "ONNX Runtime can't load it as an ONNX file; export it again with `cxr export`"
         ) from error
+
+
+def _resident_bytes() -> int:
+    """Return how much memory this process has; 0 where Linux does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _return_freed_memory() -> None:

@@ -1,4 +1,3 @@
-import asyncio
 import logging
 import re
 import subprocess
@@ -15,8 +14,9 @@ from fastapi import FastAPI
 
 import cxr
 from service.app import create_app
-from service.engine import Engine, open_engine
-from service.settings import Settings
+from service.reading import SeenFilm, seen_film
+from service.registry import Registry
+from service.settings import OWN_MODELS, Settings
 from tests.running_server import serving
 from tests.tiny_model import FILM, card, golden, write_model
 from xai.explainer import Explainer
@@ -151,17 +151,17 @@ def test_a_server_with_wrong_settings_does_not_start(model_file: Path, settings,
         anyio.run(start)
 
 
-def test_an_engine_that_is_handed_in_is_not_opened_again(model_file: Path, monkeypatch):
+def test_models_that_are_handed_in_are_not_opened_again(model_file: Path, monkeypatch):
     settings = Settings(models=model_file, own_models=False)
-    engine = open_engine(settings)
-    monkeypatch.setattr("service.app.open_engine", lambda _: pytest.fail("opened twice"))
-    app = create_app(settings, engine=engine)
+    registry = Registry(settings)
+    monkeypatch.setattr("service.app.Registry", lambda _: pytest.fail("opened twice"))
+    app = create_app(settings, registry=registry)
 
-    async def engine_of_running_server() -> Engine:
+    async def registry_of_running_server() -> Registry:
         async with app.router.lifespan_context(app):
-            return app.state.engine
+            return app.state.engine.registry
 
-    assert anyio.run(engine_of_running_server) is engine
+    assert anyio.run(registry_of_running_server) is registry
 
 
 def test_serving_opens_each_model_once(model_file: Path, monkeypatch):
@@ -176,10 +176,10 @@ def test_serving_opens_each_model_once(model_file: Path, monkeypatch):
             assert client.get("/health/ready").status_code == 200
             assert client.post("/v1/predict", content=FILM).status_code == 200
 
-    monkeypatch.setattr("service.engine.Explainer", counted)
+    monkeypatch.setattr("service.registry.Explainer", counted)
     monkeypatch.setattr("uvicorn.run", started_and_stopped)
     assert cxr.main(["serve", "--models", str(model_file)]) == 0
-    assert opened == [model_file]
+    assert opened == [model_file, *sorted(OWN_MODELS.glob("*.onnx"))]
 
 
 @pytest.mark.parametrize("program", [["cxr", "serve"], ["service"]])
@@ -310,27 +310,21 @@ def test_many_requests_at_once_get_the_same_answer(client: httpx.Client):
     assert len(set(answers)) == 1
 
 
-def test_no_more_films_than_allowed_are_worked_on_at_once(model_file: Path, monkeypatch):
+def test_no_more_films_than_allowed_are_decoded_at_once(model_file: Path, monkeypatch):
     at_once, most = 0, 0
 
-    def counted(*_: object, **__: object) -> None:
+    def counted(*arguments: Any) -> SeenFilm:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
         time.sleep(0.02)
         at_once -= 1
+        return seen_film(*arguments)
 
-    monkeypatch.setattr("service.engine.examine", counted)
-
-    async def work() -> None:
-        app = create_app(Settings(models=model_file, own_models=False, concurrency=2))
-        async with app.router.lifespan_context(app):
-            engine = app.state.engine
-            await asyncio.gather(
-                *(engine.answer(engine.explainer(), FILM, lambda _: None) for _ in range(8))
-            )
-
-    asyncio.run(work())
+    monkeypatch.setattr("service.engine.seen_film", counted)
+    settings = Settings(models=model_file, own_models=False, concurrency=2)
+    with serving(create_app(settings)) as client, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: client.post("/v1/predict", content=FILM), range(8)))
     assert most == 2
 
 

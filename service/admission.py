@@ -1,0 +1,77 @@
+"""Who is let in: a bounded number of films, and of bytes, at the same time."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.problems import Overloaded
+
+NO_MODEL = ""
+"""The queue of films that only want to be seen."""
+
+
+class Admission:
+    """Places for films, so many for each queue, and one allowance of bytes for all of them.
+
+    Used on the event loop alone, so that nothing needs a lock.
+    """
+
+    def __init__(self, *, places: int, max_held_bytes: int) -> None:
+        """Let nobody in yet.
+
+        Args:
+            places: Films of one queue that are read, waiting or examined.
+            max_held_bytes: Bytes of request bodies in memory.
+        """
+        self._places, self._max_held_bytes = places, max_held_bytes
+        self._taken: Counter[str] = Counter()
+        self._held_bytes = 0
+
+    @contextmanager
+    def place(self, *queues: str) -> Iterator["Held"]:
+        """Give a place in each queue, and give them back with every byte held meanwhile.
+
+        Raises:
+            Overloaded: All places of one of them are taken.
+        """
+        queues = queues or (NO_MODEL,)
+        if any(self._taken[queue] >= self._places for queue in queues):
+            raise Overloaded(f"{self._places} films are waiting already; send this one later.")
+        self._taken.update(queues)
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            self._taken.subtract(queues)
+            self._held_bytes -= held.count
+
+    def hold(self, count: int) -> None:
+        """Count bytes that are now in memory.
+
+        Raises:
+            Overloaded: They would be more than allowed; they are not counted then.
+        """
+        if self._held_bytes + count > self._max_held_bytes:
+            raise Overloaded("The films that are waiting already fill the memory allowed for them.")
+        self._held_bytes += count
+
+    def taken(self, queue: str) -> int:
+        """Return how many places of a queue are taken."""
+        return self._taken[queue]
+
+
+class Held:
+    """The bytes that one request keeps in memory."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.count = 0
+
+    def hold(self, count: int) -> None:
+        """Count `count` bytes more.
+
+        Raises:
+            Overloaded: All requests together would hold more than allowed.
+        """
+        self._admission.hold(count)
+        self.count += count

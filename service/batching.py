@@ -1,0 +1,133 @@
+"""Films that wait for one model and run together."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.metrics import Metrics
+from xai.explainer import Answers, Explainer, Floats
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A film in the queue.
+
+    Attributes:
+        pixels: [1, rows, columns] in [0, 1].
+        answer: Of this film alone; cancelled when nobody wants it any more.
+        since: When it came, in seconds of the loop's clock.
+    """
+
+    pixels: Floats
+    answer: asyncio.Future[Answers]
+    since: float
+
+
+class Batcher:
+    """One model's queue, and the runs that empty it.
+
+    A batch is what waits when a run is free: nothing is held back for company unless
+    `delay_seconds` says so. Where several runs are free, they share what waits.
+    """
+
+    def __init__(
+        self,
+        explainer: Explainer,
+        *,
+        executor: Executor,
+        runs: int,
+        metrics: Metrics,
+        max_size: int,
+        delay_seconds: float = 0,
+    ) -> None:
+        """Make an empty queue.
+
+        Args:
+            explainer: The model.
+            executor: Runs batches off the event loop; shared with other models.
+            runs: Batches of this model at the same time.
+            metrics: Where queue times and batch sizes are counted.
+            max_size: Most films in a batch.
+            delay_seconds: How long a batch waits to be full.
+        """
+        self._explainer, self._executor, self._metrics = explainer, executor, metrics
+        self._runs, self._max_size, self._delay = runs, max_size, delay_seconds
+        self._queue: deque[Waiting] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_full = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Return how many films wait."""
+        return len(self._queue)
+
+    async def __call__(self, pixels: Floats) -> Answers:
+        """Return the answers for one film, as a batch of one.
+
+        Cancelling takes the film out of the queue; a batch that runs is not stopped.
+
+        Args:
+            pixels: [1, rows, columns] in [0, 1].
+        """
+        loop = asyncio.get_running_loop()
+        film = Waiting(pixels, loop.create_future(), time.perf_counter())
+        self._queue.append(film)
+        if len(self._queue) >= self._max_size:
+            self._is_full.set()
+        if len(self._running) < self._runs:
+            run = loop.create_task(self._empty_the_queue())
+            self._running.add(run)
+            run.add_done_callback(self._running.discard)
+        return await film.answer
+
+    async def _empty_the_queue(self) -> None:
+        while self._queue:
+            await self._company()
+            batch = self._taken()
+            if batch:
+                await self._answer(batch)
+
+    async def _company(self) -> None:
+        """Wait until the batch is full, or its oldest film has waited long enough."""
+        left = self._queue[0].since + self._delay - time.perf_counter()
+        if self._delay and left > 0 and len(self._queue) < self._max_size:
+            self._is_full.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_full.wait(), left)
+
+    def _taken(self) -> list[Waiting]:
+        """Take this run's share of the queue out of it, without films that nobody wants."""
+        share = math.ceil(len(self._queue) / (self._runs - len(self._running) + 1))
+        films = [self._queue.popleft() for _ in range(min(share, self._max_size))]
+        return [film for film in films if not film.answer.done()]
+
+    async def _answer(self, batch: list[Waiting]) -> None:
+        name, now = self._explainer.card.name, time.perf_counter()
+        for film in batch:
+            self._metrics.observe("queue", name, now - film.since)
+        self._metrics.batch(name, len(batch))
+        pixels = np.stack([film.pixels for film in batch])
+        loop = asyncio.get_running_loop()
+        try:
+            with self._metrics.stage("inference", name):
+                answers = await loop.run_in_executor(self._executor, self._explainer, pixels)
+        except Exception as error:  # whatever it is, each film's request answers for it
+            for film in batch:
+                _settle(film.answer, error)
+        else:
+            for film, own in zip(batch, answers.films(), strict=True):
+                _settle(film.answer, own)
+
+
+def _settle(answer: asyncio.Future[Answers], outcome: Answers | Exception) -> None:
+    if answer.done():  # nobody wants it any more
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
