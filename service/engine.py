@@ -80,11 +80,6 @@ class Engine:
         batcher = self._batcher(explainer)
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
-    async def encode(self, work: Callable[[], T]) -> T:
-        """Return what making an answer of an examination returns."""
-        with self.metrics.stage("encode", ""):
-            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
-
     async def picture(self, film: bytes) -> bytes:
         """Return the film's own pixels as a grey PNG.
 
@@ -118,7 +113,7 @@ class Engine:
 
     def _batcher(self, explainer: Explainer) -> Batcher:
         if explainer not in self._batchers:
-            offered = set(self.registry.values())
+            offered = set(self.registry.explainers.values())
             self._batchers = {one: b for one, b in self._batchers.items() if one in offered}
             self._batchers[explainer] = Batcher(
                 explainer,

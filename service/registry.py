@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from service.problems import ReloadRefused, UnknownModel, UnsoundModel
@@ -15,7 +15,7 @@ ALL = "all"
 log = logging.getLogger(__name__)
 
 
-class Registry(Mapping[str, Explainer]):
+class Registry:
     """Models by name, theirs before ours, each group in alphabetical order.
 
     The default and the preloaded models are loaded when the server starts, every other when it is
@@ -23,9 +23,11 @@ class Registry(Mapping[str, Explainer]):
     have. Where memory has a limit, whichever was asked longest ago is let go of.
 
     Attributes:
+        explainers: The models, their cards read; another mapping after each change.
         default_model: Name of the one that answers when none is asked for.
     """
 
+    explainers: Mapping[str, Explainer]
     default_model: str
 
     def __init__(self, settings: Settings) -> None:
@@ -38,30 +40,23 @@ class Registry(Mapping[str, Explainer]):
         """
         self._settings = settings
         self._changing = threading.Lock()
-        self._explainers = open_explainers(settings)
-        self.default_model = settings.default_model or next(iter(self._explainers))
+        self.explainers = open_explainers(settings)
+        self.default_model = settings.default_model or next(iter(self.explainers))
         self._check_names()
         self._kept = self._names_kept()
         for name in self._kept:
-            self._explainers[name].load()
+            self.explainers[name].load()
 
-    def __getitem__(self, name: str) -> Explainer:
-        """Return a model.
+    def explainer(self, name: str | None = None) -> Explainer:
+        """Return a model by name, or the default one.
 
         Raises:
             UnknownModel: There is none of that name.
         """
-        if name not in self._explainers:
-            raise UnknownModel(f"The models here are {', '.join(self._explainers)}.")
-        return self._explainers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names."""
-        return iter(self._explainers)
-
-    def __len__(self) -> int:
-        """Return how many models there are."""
-        return len(self._explainers)
+        name = self.default_model if name is None else name
+        if name not in self.explainers:
+            raise UnknownModel(f"The models here are {', '.join(self.explainers)}.")
+        return self.explainers[name]
 
     def load(self, explainer: Explainer) -> None:
         """Load a model and make room for it; it has been asked just now.
@@ -87,7 +82,7 @@ class Registry(Mapping[str, Explainer]):
             UnknownModel: There is none of that name.
             ReloadRefused: The file holds no sound model of that name. The old one stays.
         """
-        old = self[name]
+        old = self.explainer(name)
         try:
             new = open_model(old.file, self._settings)
             if old.is_loaded:
@@ -101,7 +96,7 @@ class Registry(Mapping[str, Explainer]):
                 "how. The one that was loaded goes on answering."
             ) from error
         with self._changing:
-            self._explainers[name] = new
+            self.explainers = {**self.explainers, name: new}
         return new
 
     def refresh(self) -> None:
@@ -114,55 +109,57 @@ class Registry(Mapping[str, Explainer]):
         except (ValueError, OSError) as error:
             log.error("no model reloaded: %s", error)
             return
+        models = {name: self._newer(name, new) for name, new in found.items()}
         for name in self._kept:
-            if name not in found:
+            if name not in models:
                 log.error("%s stays, though its file is gone: it must be ready", name)
-                found[name] = self._explainers[name]
-        for name, new in found.items():
-            old = self._explainers.get(name)
-            if old is not None and old.sha256 == new.sha256:
-                found[name] = old
-            elif name in self._kept or (old and old.is_loaded):
-                try:
-                    new.load()
-                except (ValueError, OSError) as error:
-                    log.error("%s not reloaded: %s", name, error)
-                    found[name] = old or new
+                models[name] = self.explainers[name]
         with self._changing:
-            self._explainers = found
-        log.info("models: %s", ", ".join(found))
+            self.explainers = models
+        log.info("models: %s", ", ".join(models))
+
+    def _newer(self, name: str, new: Explainer) -> Explainer:
+        """Return a file's model, loaded if need be; or what there was, if that is as good."""
+        old = self.explainers.get(name, new)
+        if old.sha256 == new.sha256:
+            return old
+        try:
+            if old.is_loaded:
+                new.load()
+        except (ValueError, OSError) as error:
+            log.error("%s not reloaded: %s", name, error)
+            return old
+        return new
 
     def _make_room(self, *, for_the_sake_of: Explainer) -> None:
         """Let go of what was asked longest ago until the rest fits."""
         limit = self._settings.model_memory_bytes
+        if limit is None:
+            return
         with self._changing:
-            loaded = [one for one in self._explainers.values() if one.is_loaded]
-            spare = [
-                one
-                for one in loaded
-                if one is not for_the_sake_of and one.card.name not in self._kept
-            ]
-            spare.sort(key=lambda one: one.last_run)
+            loaded = [one for one in self.explainers.values() if one.is_loaded]
             taken = sum(one.memory_bytes for one in loaded)
-            while limit is not None and taken > limit and spare:
-                taken -= spare[0].memory_bytes
-                log.info("%s makes room", spare[0].card.name)
-                spare.pop(0).unload()
+            for one in sorted(loaded, key=lambda one: one.last_run):
+                may_go = one is not for_the_sake_of and one.card.name not in self._kept
+                if taken > limit and may_go:
+                    taken -= one.memory_bytes
+                    log.info("%s makes room", one.card.name)
+                    one.unload()
 
     def _names_kept(self) -> tuple[str, ...]:
         preload = self._settings.preload
-        names = tuple(self._explainers) if ALL in preload else preload
+        names = tuple(self.explainers) if ALL in preload else preload
         return tuple(dict.fromkeys((self.default_model, *names)))
 
     def _check_names(self) -> None:
-        if ALL in self._explainers:
+        if ALL in self.explainers:
             raise ValueError(f"no model may be called {ALL!r}: it stands for all of them")
         wanted = {"default_model": (self.default_model,), "preload": self._settings.preload}
         for setting, names in wanted.items():
             for name in names:
-                if name != ALL and name not in self._explainers:
+                if name != ALL and name not in self.explainers:
                     raise ValueError(
-                        f"{setting} must be one of {list(self._explainers)}, not {name!r}"
+                        f"{setting} must be one of {list(self.explainers)}, not {name!r}"
                     )
 
 

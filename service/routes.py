@@ -88,8 +88,8 @@ async def asked_models(
 ) -> list[Explainer]:
     """Return the models that the client asks, the default one if it names none."""
     if model == ALL:
-        return list(engine.registry.values())
-    return [engine.registry[model or engine.registry.default_model]]
+        return list(engine.registry.explainers.values())
+    return [engine.registry.explainer(model)]
 
 
 AskedModels = Annotated[list[Explainer], Depends(asked_models)]
@@ -194,8 +194,9 @@ async def explain(
 
     async def answer(film: bytes) -> Response:
         examinations = await _examined(engine, explainers, film)
-        text = await engine.encode(lambda: _explained(examinations, force).model_dump_json())
-        return Response(text, media_type=JSON, headers=VARY)
+        return Response(
+            _explained(examinations, force).model_dump_json(), media_type=JSON, headers=VARY
+        )
 
     return await _answered(request, engine, explainers, painted if media_type == PNG else answer)
 
@@ -267,7 +268,7 @@ async def models(engine: OpenEngine) -> ModelList:
                 provider=explainer.provider,
                 is_loaded=explainer.is_loaded,
             )
-            for name, explainer in engine.registry.items()
+            for name, explainer in engine.registry.explainers.items()
         ]
     )
 
@@ -277,7 +278,7 @@ async def models(engine: OpenEngine) -> ModelList:
 )
 async def model(name: str, engine: OpenEngine) -> ModelDescription:
     """Show a model's card: what it is for, what it can't do, how well it does it."""
-    explainer = engine.registry[name]
+    explainer = engine.registry.explainer(name)
     return ModelDescription(sha256=explainer.sha256, card=explainer.card)
 
 
