@@ -7,6 +7,7 @@ from collections import deque
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -80,17 +81,19 @@ class Batcher:
         if len(self._queue) >= self._max_size:
             self._is_full.set()
         if len(self._running) < self._runs:
-            run = loop.create_task(self._empty_the_queue())
-            self._running.add(run)
-            run.add_done_callback(self._running.discard)
+            self._running.add(loop.create_task(self._empty_the_queue()))
         return await film.answer
 
     async def _empty_the_queue(self) -> None:
-        while self._queue:
-            await self._company()
-            batch = self._taken()
-            if batch:
-                await self._answer(batch)
+        try:
+            while self._queue:
+                await self._company()
+                batch = self._taken()
+                if batch:
+                    await self._answer(batch)
+        finally:
+            # Not when the task is done: a film that comes in between would find no run.
+            self._running.remove(cast(asyncio.Task[None], asyncio.current_task()))
 
     async def _company(self) -> None:
         """Wait until the batch is full, or its oldest film has waited long enough."""

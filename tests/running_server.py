@@ -1,5 +1,8 @@
-"""A real server on a free port, in a thread."""
+"""A real server on a free port, in a thread or in a process of its own."""
 
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,3 +30,21 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `python -m service` and yield the process and its address."""
+    command = [sys.executable, "-m", "service", "--port", "0", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield (
+                process,
+                next(
+                    found[0]
+                    for line in process.stderr or ()
+                    if (found := re.search(r"http://[\d.:]+", line))
+                ),
+            )
+        finally:
+            process.terminate()

@@ -1,5 +1,6 @@
 import logging
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from service.app import create_app
 from service.reading import SeenFilm, seen_film
 from service.registry import Registry
 from service.settings import OWN_MODELS, Settings
-from tests.running_server import serving
+from tests.running_server import serving, started
 from tests.tiny_model import FILM, card, golden, write_model
 from xai.explainer import Explainer
 
@@ -338,13 +339,22 @@ def test_the_server_loads_no_training_tools(module: str):
 
 
 def test_a_server_process_is_ready_within_seconds(model_file: Path):
-    command = [sys.executable, "-m", "service", "--port", "0", "--models", str(model_file)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        start = time.monotonic()
-        address = next(
-            found[0] for line in process.stderr if (found := re.search(r"http://[\d.:]+", line))
-        )
+    start = time.monotonic()
+    with started("--models", str(model_file)) as (_, address):
         assert httpx.get(f"{address}/health/ready").json() == {"status": "ready"}
         assert time.monotonic() - start < 10  # 2 s on an idle machine
+
+
+def test_a_server_that_is_told_to_stop_finishes_what_it_has_and_takes_no_more():
+    """The largest of our own models loads and answers while the server is already stopping."""
+    with started() as (process, address), ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(
+            httpx.post, f"{address}/v1/predict?model=vgg16", content=FILM, timeout=60
+        )
+        time.sleep(0.2)
         process.terminate()
+        time.sleep(0.2)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{address}/health/live")
+        assert asked.result().status_code == 200
+        assert process.wait(25) == -signal.SIGTERM

@@ -1,0 +1,72 @@
+"""The default model behind LitServe, for `throughput.py`.
+
+    python benchmarks/litserve_server.py PORT [--batch-size 8] [--batch-timeout 0.005]
+
+Same reader, same ONNX file; LitServe's own batching, as many workers as CPUs.
+"""
+
+import argparse
+import os
+
+import litserve
+import numpy as np
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+
+from service.reading import Limits, View, seen_film
+from service.settings import OWN_MODELS
+from xai.explainer import Answers, Explainer, Floats
+
+
+class ExplainedFilms(litserve.LitAPI):  # type: ignore[misc]
+    """LitServe's four steps: setup, decode, predict, encode."""
+
+    def setup(self, device: str) -> None:
+        """Load the model."""
+        self.explainer = Explainer(OWN_MODELS / "chest_cnn.onnx", threads=1)
+
+    # Annotated as LitServe wants to see them: it makes its route of these two.
+    def decode_request(self, request: Request) -> Floats:
+        """Return network pixels [1, rows, columns]."""
+        film = request["film"].file.read()
+        return seen_film(film, View.of(self.explainer.card), Limits()).seen.pixels[None]
+
+    def batch(self, inputs: list[Floats]) -> Floats:
+        """Return one batch."""
+        return np.stack(inputs)
+
+    def predict(self, pixels: Floats) -> Answers:
+        """Return the model's answers."""
+        return self.explainer(pixels)
+
+    def unbatch(self, answers: Answers) -> list[Answers]:
+        """Return the answers film by film."""
+        return list(answers.films())
+
+    def encode_response(self, answers: Answers) -> Response:
+        """Return what is sent."""
+        return JSONResponse(
+            {
+                "logits": answers.logits[0].tolist(),
+                "probabilities": answers.probabilities[0].tolist(),
+                "evidence": answers.evidence[0].tolist(),
+                "distance": float(answers.distance[0]),
+            }
+        )
+
+
+def main() -> None:
+    """Serve until ended."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("port", type=int)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-timeout", type=float, default=0.005)
+    options = parser.parse_args()
+    api = ExplainedFilms(max_batch_size=options.batch_size, batch_timeout=options.batch_timeout)
+    workers = len(os.sched_getaffinity(0))
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers)
+    server.run(host="127.0.0.1", port=options.port, generate_client_file=False, log_level="error")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Films per second over HTTP, beside a bare loop in one process and beside LitServe.
+
+    python benchmarks/throughput.py [--rounds 5] [--requests 400] [--concurrency 8]
+
+All three decode the same 512-pixel JPEG films with our reader and run the same ONNX file of the
+default model; interleaved round by round on one machine.
+
+- bare: as many threads as CPUs, one-thread sessions, decode and run; no HTTP, no answer made of it.
+- ours: `python -m service`, /v1/explain, default settings.
+- LitServe (`pip install litserve`): its own batching on, as many workers as CPUs, one-thread
+  sessions, the film as a form's file, probabilities and evidence as JSON.
+
+The client is a process on the same CPUs. What it takes is printed apart: "corrected" is the rate
+as if its CPU seconds had been the server's.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from start_up import answers, free_port
+
+HERE = Path(__file__).parent
+SAMPLES = HERE.parent / "service" / "viewer" / "samples"
+FILMS = 24
+SIDE = 512
+PATIENCE_SECONDS = 60
+CPUS = len(os.sched_getaffinity(0))
+
+
+def write_films(folder: Path) -> None:
+    """Write drawn films, each with its own grain, as JPEGs of 512 x 512."""
+    generator = np.random.default_rng(0)
+    samples = sorted(SAMPLES.glob("*.png"))
+    for number in range(FILMS):
+        with Image.open(samples[number % len(samples)]) as sample:
+            grey = np.asarray(sample.convert("L").resize((SIDE, SIDE)), np.float32)
+        grain = generator.normal(0, 4, grey.shape)
+        film = Image.fromarray((grey + grain).clip(0, 255).astype(np.uint8))
+        film.save(folder / f"{number:02}.jpg", quality=90)
+
+
+@contextmanager
+def serving(command: list[str], port: int, path: str) -> Iterator[None]:
+    """Run a server process until the block ends.
+
+    Raises:
+        ChildProcessError: It ended, or was not ready in time.
+    """
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not answers(f"http://127.0.0.1:{port}{path}"):
+            if server.poll() is not None or time.monotonic() > end:
+                server.kill()
+                raise ChildProcessError(f"{command[1]} did not start")
+            time.sleep(0.1)
+        try:
+            yield
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def rate(url: str, films: Path, options: argparse.Namespace, *more: str) -> tuple[float, float]:
+    """Return films per second, as measured and corrected for the client's CPU seconds."""
+    command = [sys.executable, str(HERE / "load.py"), url, str(films), *more]
+    command += ["--concurrency", str(options.concurrency), "--requests", str(options.requests)]
+    figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    if figures["statuses"] != {"200": options.requests}:
+        raise RuntimeError(f"{url} answered {figures['statuses']}")
+    raw = options.requests / figures["seconds"]
+    cpu_seconds = CPUS * figures["seconds"]
+    return raw, raw * cpu_seconds / (cpu_seconds - figures["cpu_seconds"])
+
+
+def bare_rate(films: Path, options: argparse.Namespace) -> tuple[float, float]:
+    """Return films per second of a fresh process that only decodes and runs."""
+    command = [sys.executable, str(HERE / "bare_loop.py"), str(films), str(options.requests)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return float(done.stdout), float(done.stdout)
+
+
+def measured(options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
+    """Return the rates of each contender, round by round."""
+    with ExitStack() as stack:
+        films = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        write_films(films)
+        ours, theirs = free_port(), free_port()
+        command = [sys.executable, "-m", "service", "--port", str(ours)]
+        stack.enter_context(serving(command, ours, "/health/ready"))
+        command = [sys.executable, str(HERE / "litserve_server.py"), str(theirs)]
+        stack.enter_context(serving(command, theirs, "/health"))
+        contenders: dict[str, Callable[[], tuple[float, float]]] = {
+            "bare": lambda: bare_rate(films, options),
+            "ours": lambda: rate(f"http://127.0.0.1:{ours}/v1/explain", films, options),
+            "LitServe": lambda: rate(
+                f"http://127.0.0.1:{theirs}/predict", films, options, "--form", "film"
+            ),
+        }
+        for measure in contenders.values():
+            measure()  # warm
+        rates: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+        for _ in range(options.rounds):
+            for name, measure in contenders.items():
+                rates[name].append(measure())
+        return rates
+
+
+def main() -> None:
+    """Print a table of medians, and the ratios of each round's."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--concurrency", type=int, default=8)
+    options = parser.parse_args()
+    rates = measured(options)
+    print("| | films/s | corrected for the client |\n| --- | --- | --- |")
+    for name, rounds in rates.items():
+        raw, corrected = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(f"| {name} | {raw:.1f} | {corrected:.1f} |")
+    for other in ("bare", "LitServe"):
+        for place, kind in enumerate(("raw", "corrected")):
+            ratios = [
+                mine[place] / its[place]
+                for mine, its in zip(rates["ours"], rates[other], strict=True)
+            ]
+            low, high = min(ratios), max(ratios)
+            print(f"ours / {other}, {kind}: {statistics.median(ratios):.2f} ({low:.2f}-{high:.2f})")
+
+
+if __name__ == "__main__":
+    main()
