@@ -7,6 +7,7 @@ from pathlib import Path
 import uvicorn
 
 from service.app import create_app
+from service.connections import BoundedProtocol
 from service.registry import Registry
 from service.settings import Settings
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         app,
         host=settings.host,
         port=settings.port,
+        http=BoundedProtocol,
         server_header=False,
         timeout_graceful_shutdown=settings.grace_seconds,
     )

@@ -13,7 +13,7 @@ from service.admission import Admission
 from service.batching import Batcher
 from service.examination import Examination
 from service.metrics import Metrics
-from service.reading import Limits, Paint, View, grey_png, painted_png, seen_film
+from service.reading import Limits, Paint, View, grey_png, in_bounded_memory, painted_png, seen_film
 from service.registry import Registry
 from service.settings import Settings
 from xai.explainer import Answers, Explainer, Floats, available_cpus
@@ -105,7 +105,12 @@ class Engine:
         for _attempt in range(2):  # a process may have been killed for another's sake
             try:
                 return await to_process.run_sync(
-                    work, film, *args, cancellable=True, limiter=self._processes
+                    in_bounded_memory,
+                    work,
+                    film,
+                    *args,
+                    cancellable=True,
+                    limiter=self._processes,
                 )
             except BrokenWorkerProcess:
                 continue

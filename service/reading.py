@@ -5,7 +5,9 @@ Each function takes bytes and gives back little, and decodes the film anew: a de
 """
 
 import io
-from typing import NamedTuple
+import sys
+from collections.abc import Callable
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,11 @@ from models.radiograph import (
 from xai.heatmap import film_heat, overlay
 
 BAND_PIXELS = 2**20
+PROCESS_BYTES = 3 * 2**30
+"""Address space of a process that decodes: ten times what the largest film allowed needs."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Limits(NamedTuple):
@@ -70,6 +77,19 @@ class Paint(NamedTuple):
 
     heat: NDArray[np.float32]
     affine: Affine
+
+
+def in_bounded_memory(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what work returns; this process, made to decode films, gets no more memory than that.
+
+    A film that needs more is a film that can't be decoded (`MemoryError`).
+    """
+    if sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (PROCESS_BYTES, hard))
+    return work(*args, **kwargs)
 
 
 def seen_film(film: bytes, view: View, limits: Limits) -> SeenFilm:

@@ -12,11 +12,13 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from service.connections import BoundedProtocol
+
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
     """Run the application in a thread and yield a client of it."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=BoundedProtocol))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
