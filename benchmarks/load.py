@@ -24,8 +24,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE_SECONDS = 120
-BACK_OFF_SECONDS = 0.05
-"""Shorter than `Retry-After` asks for, so that the server stays saturated."""
 
 
 @dataclass
@@ -141,9 +139,9 @@ async def _client(
                     tally.compare(film, body)
             elif status == 503:
                 tally.impatient += "retry-after" not in headers
+                await asyncio.sleep(float(headers.get("retry-after", 1)))
             if status == 200 or not insist:
                 break
-            await asyncio.sleep(BACK_OFF_SECONDS)
 
 
 def summary(tally: Tally, seconds: float) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def write_films(folder: Path) -> None:
 
 
 @contextmanager
-def serving(command: list[str], port: int, path: str) -> Iterator[None]:
-    """Run a server process until the block ends.
+def serving(command: list[str], port: int, path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server process until the block ends, once it answers.
 
     Raises:
         ChildProcessError: It ended, or was not ready in time.
@@ -65,7 +65,7 @@ def serving(command: list[str], port: int, path: str) -> Iterator[None]:
                 raise ChildProcessError(f"{command[1]} did not start")
             time.sleep(0.1)
         try:
-            yield
+            yield server
         finally:
             server.terminate()
             try:

@@ -7,7 +7,7 @@ Each function takes bytes and gives back little, and decodes the film anew: a de
 import io
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ BAND_PIXELS = 2**20
 PROCESS_BYTES = 3 * 2**30
 """Address space of a process that decodes: ten times what the largest film allowed needs."""
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -79,7 +78,7 @@ class Paint(NamedTuple):
     affine: Affine
 
 
-def in_bounded_memory(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
     """Return what work returns; this process, made to decode films, gets no more memory than that.
 
     A film that needs more is a film that can't be decoded (`MemoryError`).
@@ -89,7 +88,7 @@ def in_bounded_memory(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (PROCESS_BYTES, hard))
-    return work(*args, **kwargs)
+    return work(*args)
 
 
 def seen_film(film: bytes, view: View, limits: Limits) -> SeenFilm:
