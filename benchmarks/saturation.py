@@ -129,9 +129,7 @@ def main() -> int:
         figures = loaded(url, films, *concurrency, *requests)
         print("each answered:", json.dumps(figures))
         lost = options.requests - figures["answered"]
-        print(
-            f"lost {lost} of {options.requests}, answered with another film's {figures['differing']}"
-        )
+        print(f"lost {lost} of {options.requests}, mixed up {figures['differing']}")
         if lost or figures["differing"]:
             faults.append("answers were lost or mixed up")
     print("faults:", "; ".join(faults) or "none")

@@ -34,6 +34,7 @@ class Engine:
         settings: What the operator chose.
         metrics: What is counted.
         admission: Who may come in.
+        at_once: How many films are decoded, and batches run, at the same time.
     """
 
     def __init__(self, registry: Registry, settings: Settings, metrics: Metrics) -> None:
@@ -42,10 +43,10 @@ class Engine:
             places=settings.queue_size, max_held_bytes=settings.max_held_bytes
         )
         self._limits = Limits(settings.max_upload_bytes, settings.max_film_pixels)
-        self._at_once = settings.concurrency or available_cpus()
-        self._readers = ThreadPoolExecutor(self._at_once, "reader")
-        self._runners = ThreadPoolExecutor(self._at_once, "runner")
-        self._processes = CapacityLimiter(self._at_once)
+        self.at_once = settings.concurrency or available_cpus()
+        self._readers = ThreadPoolExecutor(self.at_once, "reader")
+        self._runners = ThreadPoolExecutor(self.at_once, "runner")
+        self._processes = CapacityLimiter(self.at_once)
         self._batchers: dict[Explainer, Batcher] = {}
 
     def close(self) -> None:
@@ -123,7 +124,7 @@ class Engine:
             self._batchers[explainer] = Batcher(
                 explainer,
                 executor=self._runners,
-                runs=self._at_once,
+                runs=self.at_once,
                 metrics=self.metrics,
                 max_size=self.settings.max_batch_size,
                 delay_seconds=self.settings.max_batch_delay_seconds,

@@ -24,6 +24,9 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
+FAULT = "The fault is the server's; its log says more."
+"""All that a client hears of it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -56,11 +59,15 @@ class SafeAnswers:
         except Exception as error:
             if started:
                 raise
-            log.error(
-                "%s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
-            )
-            answer = blank_problem_response(500, "The fault is the server's; its log says more.")
+            log_fault(error)
+            answer = blank_problem_response(500, FAULT)
             await answer(scope, receive, send_with_headers)
+
+
+def log_fault(error: Exception) -> None:
+    """Log where a fault of ours happened and its type, and not its message."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s at\n%s", type(error).__name__, where)
 
 
 def _add_headers(message: Message, path: str) -> None:

@@ -155,8 +155,7 @@ async def predict(
     negotiated(accept, (JSON,))
 
     async def answer(film: bytes) -> BaseModel:
-        examinations = await _examined(engine, explainers, film)
-        return examinations[0].prediction() if len(explainers) == 1 else comparison(examinations)
+        return predicted(await examined(engine, explainers, film))
 
     said = await _answered(request, engine, explainers, answer)
     return Response(said.model_dump_json(), media_type=JSON)
@@ -188,14 +187,14 @@ async def explain(
         check_class(explainer, class_name)
 
     async def painted(film: bytes) -> Response:
-        [examination] = await _examined(engine, explainers, film)
+        [examination] = await examined(engine, explainers, film)
         overlay = examination.overlay(class_name, force=force)
         return _picture(overlay, await engine.painted(film, overlay.paint))
 
     async def answer(film: bytes) -> Response:
-        examinations = await _examined(engine, explainers, film)
+        examinations = await examined(engine, explainers, film)
         return Response(
-            _explained(examinations, force).model_dump_json(), media_type=JSON, headers=VARY
+            explained(examinations, force).model_dump_json(), media_type=JSON, headers=VARY
         )
 
     return await _answered(request, engine, explainers, painted if media_type == PNG else answer)
@@ -233,13 +232,24 @@ async def _answered(
         return await while_wanted(request, answer(film), seconds=settings.request_seconds)
 
 
-async def _examined(
+async def examined(
     engine: Engine, explainers: Sequence[Explainer], film: bytes
 ) -> list[Examination]:
+    """Return what each of the models says about a film."""
     return list(await asyncio.gather(*(engine.examine(one, film) for one in explainers)))
 
 
-def _explained(examinations: Sequence[Examination], force: bool) -> BaseModel:
+def predicted(examinations: Sequence[Examination]) -> Prediction | Comparison:
+    """Return the answer of one model, or those of several side by side."""
+    if len(examinations) == 1:
+        return examinations[0].prediction()
+    return comparison(examinations)
+
+
+def explained(
+    examinations: Sequence[Examination], force: bool
+) -> ExplainedPrediction | ExplainedComparison:
+    """Return the answer of one model with its evidence, or those of several side by side."""
     if len(examinations) == 1:
         return examinations[0].explained_prediction(force=force)
     return explained_comparison(examinations, force=force)

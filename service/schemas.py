@@ -197,3 +197,10 @@ EXAMPLE = {
     ],
 }
 """An explained prediction, shortened to one class and a grid of 2 x 2, for the documentation."""
+
+BATCH_EXAMPLE = (
+    '{"index":0,"status":200,"answer":{"predicted_class":"pneumonia","findings":[]}}\n'
+    '{"index":1,"status":422,"problem":{"type":"urn:problem-type:chest-xray-explainer:'
+    'unreadable-film","title":"Unreadable film","status":422,"detail":"..."}}\n'
+)
+"""Two lines of `/v1/batch`, the answer shortened."""
