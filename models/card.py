@@ -1,5 +1,6 @@
 """The model card: the frozen record that travels inside the ONNX file and configures the server."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -252,6 +253,13 @@ class ModelCard(NetworkSpec):
     def is_confident(self, probability: float) -> bool:
         """Return whether a film's largest probability is large enough for a decision."""
         return self.confidence_threshold is None or probability >= self.confidence_threshold
+
+    def decisions(self, probabilities: Sequence[float], distance: float) -> list[bool | None]:
+        """Return for each class whether it is called present; None if the film is not decided."""
+        if not (self.is_alike(distance) and self.is_confident(max(probabilities))):
+            return [None] * len(self.class_names)
+        thresholds = [threshold.value for threshold in self.decision_thresholds]
+        return [p >= value for p, value in zip(probabilities, thresholds, strict=True)]
 
     @model_validator(mode="after")
     def _one_entry_per_class(self) -> "ModelCard":

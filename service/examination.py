@@ -158,15 +158,12 @@ class Examination:
 
     def _finding(self, index: int) -> Finding:
         card = self.explainer.card
-        probability = float(self.answers.probabilities[0, index])
-        threshold = card.decision_thresholds[index].value
-        is_decided = self.in_distribution and self.is_confident
         return Finding(
             class_name=card.class_names[index],
             logit=float(self.answers.logits[0, index]),
-            probability=probability,
-            threshold=threshold,
-            decision=probability >= threshold if is_decided else None,
+            probability=float(self.answers.probabilities[0, index]),
+            threshold=card.decision_thresholds[index].value,
+            decision=card.decisions(self.answers.probabilities[0].tolist(), self.distance)[index],
         )
 
     def _status(self, index: int, force: bool) -> Status:
