@@ -17,13 +17,14 @@ as if its CPU seconds had been the server's.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,9 @@ def serving(command: list[str], port: int, path: str) -> Iterator[subprocess.Pop
     Raises:
         ChildProcessError: It ended, or was not ready in time.
     """
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    quiet = subprocess.DEVNULL
+    # In a session of its own: LitServe leaves its workers behind when it is told to end.
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True) as server:
         end = time.monotonic() + PATIENCE_SECONDS
         while not answers(f"http://127.0.0.1:{port}{path}"):
             if server.poll() is not None or time.monotonic() > end:
@@ -68,10 +71,10 @@ def serving(command: list[str], port: int, path: str) -> Iterator[subprocess.Pop
             yield server
         finally:
             server.terminate()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def rate(url: str, films: Path, options: argparse.Namespace, *more: str) -> tuple[float, float]:
