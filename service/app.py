@@ -56,6 +56,8 @@ def create_app(
         lifespan=_lifespan(settings, registry),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
+        # FastAPI's own would tell paths, queries, and what exceptions say.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
     app.add_middleware(SafeAnswers)

@@ -83,10 +83,16 @@ def test_requests_are_counted_by_the_template_of_their_route(client: httpx.Clien
     assert value(requests, route="/v1/models/{name}", method="GET", status="404") == 1
 
 
+def test_rare_methods_are_counted_together(client: httpx.Client, value: Value):
+    for method in ("PROPFIND", "MKCOL"):
+        client.request(method, "/v1/predict")
+    requests = "cxr_request_duration_seconds_count"
+    assert value(requests, route="/v1/predict", method="other", status="405") == 2
+
+
 def test_a_client_can_make_no_label(client: httpx.Client):
     client.get("/Doe")
     client.get("/v1/models/Doe")
-    client.request("DOE", "/v1/predict")
     client.post("/v1/predict?model=Doe&Doe=1", content=FILM, headers={"X-Request-ID": "Doe"})
     client.post("/v1/predict", files={"file": ("Doe.png", b"Doe")})
     assert "doe" not in client.get("/metrics").text.lower()
