@@ -7,7 +7,6 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import BaseModel
 
 from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
