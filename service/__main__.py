@@ -8,6 +8,7 @@ import uvicorn
 
 from service.app import create_app
 from service.connections import BoundedProtocol
+from service.logs import log_config
 from service.registry import Registry
 from service.settings import Settings
 
@@ -42,6 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         port=settings.port,
         http=BoundedProtocol,
         server_header=False,
+        log_config=log_config(settings.log_format),
+        access_log=False,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     return 0

@@ -1,6 +1,7 @@
 """The application: settings in, a server that opens its models and closes them again out."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,10 +16,13 @@ from fastapi.staticfiles import StaticFiles
 from service.engine import Engine
 from service.headers import SafeAnswers
 from service.metrics import Metrics
+from service.metrics_routes import router as metrics_router
+from service.observation import Observed
 from service.problems import add_handlers
 from service.registry import Registry
 from service.routes import health_router, router
 from service.settings import Settings
+from service.tracing import Tracing, open_tracing
 
 VIEWER = Path(__file__).with_name("viewer")
 SWAGGER = Path(__file__).with_name("swagger")
@@ -30,13 +34,20 @@ Everything that is not a success is a problem document (RFC 9457).
 """
 
 
-def create_app(settings: Settings | None = None, *, registry: Registry | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    *,
+    registry: Registry | None = None,
+    tracing: Tracing | None = None,
+) -> FastAPI:
     """Return the application.
 
     Args:
         settings: None reads them from the environment.
         registry: Open models; None opens those of the settings when the server starts.
+        tracing: Records spans; None is what OpenTelemetry's variables in the environment say.
     """
+    tracing = tracing or open_tracing(os.environ)
     settings = settings or Settings()
     app = FastAPI(
         title="Chest X-ray explainer",
@@ -45,12 +56,16 @@ def create_app(settings: Settings | None = None, *, registry: Registry | None = 
         lifespan=_lifespan(settings, registry),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
+        # FastAPI's own would tell paths, queries, and what exceptions say.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.state.metrics = Metrics()
+    app.state.metrics, app.state.tracing = Metrics(tracing), tracing
     app.add_middleware(SafeAnswers)
+    app.add_middleware(Observed, metrics=app.state.metrics, tracing=tracing)
     add_handlers(app)
     app.include_router(health_router)
     app.include_router(router)
+    app.include_router(metrics_router)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.
     app.router.default = StaticFiles(directory=VIEWER, html=True, check_dir=False)
@@ -68,6 +83,8 @@ def _lifespan(
             yield
         app.state.engine = None
         engine.close()
+        if app.state.tracing:
+            await asyncio.to_thread(app.state.tracing.close)
 
     return lifespan
 

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import cast
 
@@ -23,11 +24,13 @@ class Waiting:
         pixels: [1, rows, columns] in [0, 1].
         answer: Of this film alone; cancelled when nobody wants it any more.
         since: When it came, in seconds of the loop's clock.
+        request: The context of the request that it came with.
     """
 
     pixels: Floats
     answer: asyncio.Future[Answers]
     since: float
+    request: Context
 
 
 class Batcher:
@@ -76,7 +79,7 @@ class Batcher:
             pixels: [1, rows, columns] in [0, 1].
         """
         loop = asyncio.get_running_loop()
-        film = Waiting(pixels, loop.create_future(), time.perf_counter())
+        film = Waiting(pixels, loop.create_future(), time.perf_counter(), copy_context())
         self._queue.append(film)
         if len(self._queue) >= self._max_size:
             self._is_full.set()
@@ -112,12 +115,12 @@ class Batcher:
     async def _answer(self, batch: list[Waiting]) -> None:
         name, now = self._explainer.card.name, time.perf_counter()
         for film in batch:
-            self._metrics.observe("queue", name, now - film.since)
+            self._metrics.observe("queue", name, now - film.since, [film.request])
         self._metrics.batch(name, len(batch))
         pixels = np.stack([film.pixels for film in batch])
         loop = asyncio.get_running_loop()
         try:
-            with self._metrics.stage("inference", name):
+            with self._metrics.stage("inference", name, [film.request for film in batch]):
                 answers = await loop.run_in_executor(self._executor, self._explainer, pixels)
         except Exception as error:  # whatever it is, each film's request answers for it
             for film in batch:

@@ -9,7 +9,7 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from models.film_errors import UnreadableFilmError
 from models.radiograph import is_dicom
-from service.admission import Admission
+from service.admission import NO_MODEL, Admission
 from service.batching import Batcher
 from service.examination import Examination
 from service.metrics import Metrics
@@ -42,6 +42,7 @@ class Engine:
         self.admission = Admission(
             places=settings.queue_size, max_held_bytes=settings.max_held_bytes
         )
+        metrics.watch(lambda: registry.explainers, self.admission.taken)
         self._limits = Limits(settings.max_upload_bytes, settings.max_film_pixels)
         self.at_once = settings.concurrency or available_cpus()
         self._readers = ThreadPoolExecutor(self.at_once, "reader")
@@ -87,7 +88,8 @@ class Engine:
         Raises:
             RadiographError: The film can't be used.
         """
-        return await self._read(grey_png, film, self._limits)
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(grey_png, film, self._limits)
 
     async def painted(self, film: bytes, paint: Paint) -> bytes:
         """Return the film with heat painted over it, as a PNG.
@@ -95,7 +97,8 @@ class Engine:
         Raises:
             RadiographError: The film can't be used.
         """
-        return await self._read(painted_png, film, paint, self._limits)
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(painted_png, film, paint, self._limits)
 
     async def _read(
         self, work: Callable[Concatenate[bytes, P], T], film: bytes, *args: P.args, **_: P.kwargs

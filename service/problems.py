@@ -93,9 +93,14 @@ class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clien
         return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z])", " ", cls.__name__).capitalize()
 
     @classmethod
+    def name(cls) -> str:
+        """Return the class's name as a URN has it: `UploadTooLarge` is `upload-too-large`."""
+        return cls.title().lower().replace(" ", "-")
+
+    @classmethod
     def type(cls) -> str:
         """Return the URN that names this kind of problem."""
-        return TYPE_PREFIX + cls.title().lower().replace(" ", "-")
+        return TYPE_PREFIX + cls.name()
 
     def document(self) -> ProblemDocument:
         """Return what is sent."""
@@ -353,12 +358,14 @@ def _response(document: dict[str, Any], headers: Mapping[str, str] | None) -> JS
     return JSONResponse(document, document["status"], headers, media_type=MEDIA_TYPE)
 
 
-async def _service_problem(_request: Request, error: Exception) -> JSONResponse:
-    return problem_response(cast(ServiceProblem, error))
+async def _service_problem(request: Request, error: Exception) -> JSONResponse:
+    problem = cast(ServiceProblem, error)
+    request.state.problem = problem.name()
+    return problem_response(problem)
 
 
-async def _radiograph_error(_request: Request, error: Exception) -> JSONResponse:
-    return problem_response(film_problem(cast(RadiographError, error)))
+async def _radiograph_error(request: Request, error: Exception) -> JSONResponse:
+    return await _service_problem(request, film_problem(cast(RadiographError, error)))
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:

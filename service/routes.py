@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from pydantic import BaseModel
 
+from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
 from service.engine import Engine
 from service.examination import Examination, Overlay, check_class
@@ -81,6 +81,7 @@ OpenEngine = Annotated[Engine, Depends(open_engine)]
 
 
 async def asked_models(
+    request: Request,
     engine: OpenEngine,
     model: Annotated[
         str | None, Query(description=f"Name of a model, see /v1/models; `{ALL}` asks all of them.")
@@ -88,8 +89,11 @@ async def asked_models(
 ) -> list[Explainer]:
     """Return the models that the client asks, the default one if it names none."""
     if model == ALL:
+        request.state.model = ALL
         return list(engine.registry.explainers.values())
-    return [engine.registry.explainer(model)]
+    explainer = engine.registry.explainer(model)
+    request.state.model = explainer.card.name
+    return [explainer]
 
 
 AskedModels = Annotated[list[Explainer], Depends(asked_models)]
@@ -154,11 +158,13 @@ async def predict(
     """Say how probable each finding is on a film."""
     negotiated(accept, (JSON,))
 
-    async def answer(film: bytes) -> BaseModel:
-        return predicted(await examined(engine, explainers, film))
+    async def answer(film: bytes) -> Response:
+        examinations = await examined(engine, explainers, film)
+        with engine.metrics.stage("encode", NO_MODEL):
+            text = predicted(examinations).model_dump_json()
+        return Response(text, media_type=JSON)
 
-    said = await _answered(request, engine, explainers, answer)
-    return Response(said.model_dump_json(), media_type=JSON)
+    return await _answered(request, engine, explainers, answer)
 
 
 @router.post(
@@ -193,9 +199,9 @@ async def explain(
 
     async def answer(film: bytes) -> Response:
         examinations = await examined(engine, explainers, film)
-        return Response(
-            explained(examinations, force).model_dump_json(), media_type=JSON, headers=VARY
-        )
+        with engine.metrics.stage("encode", NO_MODEL):
+            text = explained(examinations, force).model_dump_json()
+        return Response(text, media_type=JSON, headers=VARY)
 
     return await _answered(request, engine, explainers, painted if media_type == PNG else answer)
 
@@ -226,9 +232,10 @@ async def _answered(
     """Return the answer to the film in a request, within all bounds."""
     settings = engine.settings
     with engine.admission.place(*(one.card.name for one in explainers)) as held:
-        film = await film_upload(
-            request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
-        )
+        with engine.metrics.stage("upload", NO_MODEL):
+            film = await film_upload(
+                request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
+            )
         return await while_wanted(request, answer(film), seconds=settings.request_seconds)
 
 

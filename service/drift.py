@@ -1,0 +1,125 @@
+"""Whether the films of today are like those that a model's card was written about."""
+
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.card import Histogram, ModelCard
+
+LATEST_FILMS = 1000
+"""The films of today are the latest so many."""
+FEWEST_FILMS = 100
+"""Before there are so many, chance alone may look like a change."""
+SMALLEST_SHARE = 0.05
+"""Neighbouring bins are taken together until they hold this share of the card's films."""
+
+Buckets = list[tuple[str, float]]
+"""Upper edge, and how many films lie below it, as Prometheus has them."""
+
+
+def population_stability_index(expected: Sequence[int], found: Sequence[int]) -> float:
+    """Return how far two histograms of the same bins are apart.
+
+    By custom, below 0.1 is little change and above 0.25 a change to act on. By chance alone it is
+    (bins - 1) (1/n + 1/m) on average for n and m films.
+
+    Args:
+        expected: Films per bin.
+        found: Films per bin. Half a film more in each bin of both keeps the logarithm finite.
+
+    Returns:
+        0 for the same shares in each bin; there is no upper limit.
+
+    Source:
+        Siddiqi 2006, Credit Risk Scorecards, Wiley; Yurdakul and Naranjo 2020, Statistical
+        properties of the population stability index, Journal of Risk Model Validation 14 (4).
+    """
+    counts = np.array([expected, found]) + 0.5
+    before, now = counts / counts.sum(axis=1, keepdims=True)
+    return float(((now - before) * np.log(now / before)).sum())
+
+
+class Tally:
+    """The values of one figure, counted between the edges of its histogram in the card.
+
+    The outermost bins are open: what lies beyond every film of the card falls into the last.
+    """
+
+    def __init__(self, card_histogram: Histogram) -> None:
+        self._expected = card_histogram.counts
+        self._edges = card_histogram.edges[1:-1]
+        self._first_bins = _first_bins(self._expected)
+        self._counts = [0] * len(self._expected)
+        self._latest: deque[int] = deque(maxlen=LATEST_FILMS)
+        self._lock = threading.Lock()
+        self._sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count a film."""
+        place = bisect_right(self._edges, value)
+        with self._lock:
+            self._counts[place] += 1
+            self._latest.append(place)
+            self._sum += value
+
+    def films(self) -> tuple[Buckets, float]:
+        """Return all films since the first, and the sum of their values."""
+        with self._lock:
+            return self._buckets(self._counts), self._sum
+
+    def expected_films(self) -> Buckets:
+        """Return the films of the card."""
+        return self._buckets(self._expected)
+
+    def stability_index(self) -> float | None:
+        """Return the population stability index of the latest films; None while they are few."""
+        with self._lock:
+            latest = list(self._latest)
+        if len(latest) < FEWEST_FILMS:
+            return None
+        found = np.bincount(latest, minlength=len(self._expected))
+        expected, now = (
+            np.add.reduceat(counts, self._first_bins).tolist() for counts in (self._expected, found)
+        )
+        return population_stability_index(expected, now)
+
+    def _buckets(self, counts: Sequence[int]) -> Buckets:
+        upper = [str(float(f"{edge:.6g}")) for edge in self._edges]
+        return list(zip([*upper, "+Inf"], np.cumsum(counts).tolist(), strict=True))
+
+
+class Drift:
+    """What one model says of films, beside what it said of those in its card.
+
+    Attributes:
+        scores: Probability of each class.
+        distance: From the training films.
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        self.scores = {
+            class_name: Tally(histogram)
+            for class_name, histogram in zip(card.class_names, card.score_histograms, strict=True)
+        }
+        self.distance = Tally(card.distance_histogram)
+
+    def add(self, probabilities: dict[str, float], distance: float) -> None:
+        """Count a film."""
+        for class_name, probability in probabilities.items():
+            self.scores[class_name].add(probability)
+        self.distance.add(distance)
+
+
+def _first_bins(counts: Sequence[int]) -> list[int]:
+    """Return where each group of neighbouring bins begins that holds `SMALLEST_SHARE` of films."""
+    least = SMALLEST_SHARE * sum(counts)
+    first_bins, held = [0], 0
+    for place, count in enumerate(counts):
+        if held >= least and sum(counts[place:]) >= least:
+            first_bins.append(place)
+            held = 0
+        held += count
+    return first_bins
