@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from service import inference_routes
 from service.engine import Engine
 from service.headers import SafeAnswers
 from service.metrics import Metrics
@@ -51,6 +52,8 @@ def create_app(settings: Settings | None = None, *, registry: Registry | None = 
     add_handlers(app)
     app.include_router(health_router)
     app.include_router(router)
+    app.include_router(inference_routes.health_router)
+    app.include_router(inference_routes.router)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.
     app.router.default = StaticFiles(directory=VIEWER, html=True, check_dir=False)
