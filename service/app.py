@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from service import inference_routes
 from service.engine import Engine
 from service.headers import SafeAnswers
 from service.metrics import Metrics
@@ -66,6 +67,8 @@ def create_app(
     app.include_router(health_router)
     app.include_router(router)
     app.include_router(metrics_router)
+    app.include_router(inference_routes.health_router)
+    app.include_router(inference_routes.router)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.
     app.router.default = StaticFiles(directory=VIEWER, html=True, check_dir=False)

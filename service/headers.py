@@ -60,7 +60,7 @@ class SafeAnswers:
             if started:
                 raise
             log_fault(error)
-            answer = blank_problem_response(500, FAULT)
+            answer = blank_problem_response(500, FAULT, path=scope["path"])
             await answer(scope, receive, send_with_headers)
 
 
@@ -75,4 +75,5 @@ def _add_headers(message: Message, path: str) -> None:
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     # Answers about patients are not kept; pages are asked for again after each update of ours.
-    headers.setdefault("Cache-Control", "no-store" if path.startswith("/v1/") else "no-cache")
+    about_patients = path.startswith(("/v1/", "/v2/"))
+    headers.setdefault("Cache-Control", "no-store" if about_patients else "no-cache")

@@ -41,7 +41,7 @@ What no class here names (an unknown path, a wrong method, a fault of ours) has 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -74,6 +74,14 @@ class ProblemDocument(BaseModel):
     title: str
     status: int
     detail: str
+
+
+class ProtocolProblemDocument(ProblemDocument):
+    """The same with the member that clients of Open Inference Protocol v2 read."""
+
+    model_config = ConfigDict(title="ProtocolProblem")
+
+    error: str
 
 
 class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clients read
@@ -320,18 +328,23 @@ def film_problem(error: RadiographError) -> FilmProblem:
     return FILM_PROBLEMS.get(type(error), UnreadableFilm)(str(error))
 
 
-def problem_response(problem: ServiceProblem) -> JSONResponse:
-    """Return the answer for a problem."""
-    return _response(problem.document().model_dump(), problem.headers)
+def problem_response(problem: ServiceProblem, *, path: str = "") -> JSONResponse:
+    """Return the answer for a problem; under the path /v2 as its protocol wants it."""
+    return _response(problem.document().model_dump(), problem.headers, path)
 
 
 def blank_problem_response(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: object
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    path: str = "",
+    **more: object,
 ) -> JSONResponse:
     """Return a problem that says no more than its HTTP status does (type `about:blank`)."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return _response(document | more, headers)
+    return _response(document | more, headers, path)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -342,26 +355,47 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
 
 
-def openapi_problems(*problems: type[ServiceProblem]) -> dict[int | str, dict[str, Any]]:
+def openapi_problems(
+    *problems: type[ServiceProblem], path: str = ""
+) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of problems that a route may answer with, by status."""
-    titles: dict[int | str, list[str]] = {}
+    by_status: dict[int | str, list[type[ServiceProblem]]] = {}
     for problem in problems:
-        titles.setdefault(problem.status, []).append(problem.title())
-    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}
+        by_status.setdefault(problem.status, []).append(problem)
+    schema = (ProtocolProblemDocument if _is_v2(path) else ProblemDocument).model_json_schema()
     return {
-        status: {"description": "; ".join(texts), "content": content}
-        for status, texts in titles.items()
+        status: {
+            "description": "; ".join(problem.title() for problem in same),
+            "content": {MEDIA_TYPE: {"schema": schema, "examples": _examples(same, path)}},
+        }
+        for status, same in by_status.items()
     }
 
 
-def _response(document: dict[str, Any], headers: Mapping[str, str] | None) -> JSONResponse:
-    return JSONResponse(document, document["status"], headers, media_type=MEDIA_TYPE)
+def _examples(problems: Sequence[type[ServiceProblem]], path: str) -> dict[str, dict[str, Any]]:
+    examples = [problem(problem.__doc__ or "").document().model_dump() for problem in problems]
+    return {one["title"]: {"value": _under(path, one)} for one in examples}
+
+
+def _is_v2(path: str) -> bool:
+    return f"{path}/".startswith("/v2/")
+
+
+def _under(path: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Add to a problem what a client of the protocol under this path reads."""
+    return document | {"error": document["detail"]} if _is_v2(path) else document
+
+
+def _response(
+    document: dict[str, Any], headers: Mapping[str, str] | None, path: str
+) -> JSONResponse:
+    return JSONResponse(_under(path, document), document["status"], headers, media_type=MEDIA_TYPE)
 
 
 async def _service_problem(request: Request, error: Exception) -> JSONResponse:
     problem = cast(ServiceProblem, error)
     request.state.problem = problem.name()
-    return problem_response(problem)
+    return problem_response(problem, path=request.url.path)
 
 
 async def _radiograph_error(request: Request, error: Exception) -> JSONResponse:
@@ -375,15 +409,18 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
         405: f"This path does not take {request.method}; /docs lists the methods.",
     }
     return blank_problem_response(
-        error.status_code, details.get(error.status_code, error.detail), error.headers
+        error.status_code,
+        details.get(error.status_code, error.detail),
+        error.headers,
+        path=request.url.path,
     )
 
 
-async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     # What was sent is left out: it may be anything.
     faults = [
         {"parameter": str(fault["loc"][-1]), "detail": fault["msg"]}
         for fault in cast(RequestValidationError, error).errors()
     ]
     detail = "; ".join(f"{fault['parameter']}: {fault['detail']}" for fault in faults)
-    return blank_problem_response(422, detail, errors=faults)
+    return blank_problem_response(422, detail, path=request.url.path, errors=faults)
