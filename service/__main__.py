@@ -6,9 +6,10 @@ from pathlib import Path
 
 import uvicorn
 
+from service.access import access_rule
 from service.app import create_app
 from service.engine import open_engine
-from service.settings import Settings
+from service.settings import read_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         for name in ("host", "port", "models")
         if getattr(arguments, name) is not None
     }
-    settings = Settings(**given)
+    settings = read_settings(**given)
+    access_rule(settings)  # before the models are opened, which takes seconds
     # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
     app = create_app(settings, engine=open_engine(settings))
     uvicorn.run(app, host=settings.host, port=settings.port, server_header=False)

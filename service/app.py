@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from service.access import KEY_PROBLEMS, open_gate
 from service.engine import Engine, open_engine
 from service.headers import SafeAnswers
 from service.problems import add_handlers
 from service.routes import health_router, router
-from service.settings import Settings
+from service.settings import Settings, read_settings
 
 VIEWER = Path(__file__).with_name("viewer")
 SWAGGER = Path(__file__).with_name("swagger")
@@ -31,19 +32,27 @@ def create_app(settings: Settings | None = None, *, engine: Engine | None = None
     Args:
         settings: None reads them from the environment.
         engine: Open models; None opens those of the settings when the server starts.
+
+    Raises:
+        OSError: The key file can't be read.
+        ValueError: The settings or the key file have a fault, or other machines reach the server
+            and nobody said who may ask.
     """
+    settings = settings or read_settings()
+    gate = open_gate(settings)
     app = FastAPI(
         title="Chest X-ray explainer",
         description=DESCRIPTION,
         version=version("chest-xray-explainer"),
-        lifespan=_lifespan(settings or Settings(), engine),
+        lifespan=_lifespan(settings, engine),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
     )
+    app.state.gate = gate
     app.add_middleware(SafeAnswers)
     add_handlers(app)
     app.include_router(health_router)
-    app.include_router(router)
+    app.include_router(router, dependencies=gate.dependencies(), responses=KEY_PROBLEMS)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.
     app.router.default = StaticFiles(directory=VIEWER, html=True, check_dir=False)

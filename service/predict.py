@@ -9,7 +9,7 @@ from models.film_errors import RadiographError
 from service.engine import open_engine, open_explainers
 from service.examination import examine
 from service.problems import ProblemDocument, film_problem
-from service.settings import Settings
+from service.settings import read_settings
 from xai.explainer import Explainer
 
 
@@ -56,10 +56,10 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
     """
     asked = arguments.model
     if asked is None:
-        return open_engine(Settings()).explainer()
+        return open_engine(read_settings()).explainer()
     if Path(asked).exists():
-        return open_engine(Settings(models=asked, own_models=False)).explainer()
-    own = open_explainers(Settings())
+        return open_engine(read_settings(models=asked, own_models=False)).explainer()
+    own = open_explainers(read_settings())
     if asked not in own:
         raise ValueError(f"--model must be a file or one of {', '.join(own)}, not {asked!r}")
     return own[asked]
