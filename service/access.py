@@ -109,7 +109,7 @@ class Gate:
             raise UnknownKey("This server has no such API key, or has it no longer.")
         if wait := math.ceil(self._rates.wait(key)):
             raise TooManyRequests(
-                f"This key may ask {key.requests_per_minute} times a minute; "
+                f"This key's requests per minute are limited to {key.requests_per_minute}; "
                 f"ask again in {wait} s.",
                 {"Retry-After": str(wait)},
             )

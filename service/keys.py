@@ -30,8 +30,7 @@ class ApiKey(BaseModel):
         requests_per_minute: Most requests in a minute, and at once; None is no limit.
     """
 
-    # A key pasted where its hash belongs must not come back in an error.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -42,7 +41,7 @@ class ApiKey(BaseModel):
 class KeyFile(BaseModel):
     """The key file: a TOML array of tables `[[keys]]`; without any, nobody is let in."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     keys: tuple[ApiKey, ...] = ()
 
@@ -162,7 +161,8 @@ def _parsed(path: Path, content: bytes) -> KeyFile:
 
 
 def _rules(error: ValidationError) -> str:
-    """Return the rules that are broken, each as `keys.0.sha256: rule`, quoting nothing."""
+    """Return the rules that are broken, each as `keys.0.sha256: rule`."""
+    # Without what stands there: somebody may have pasted a key where its hash belongs.
     faults = error.errors(include_input=False)
     return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
 
