@@ -1,7 +1,7 @@
 # The server and its default model, without PyTorch.
 #
 #   docker build -t cxr .
-#   docker run -p 127.0.0.1:8000:8000 --read-only --cap-drop=ALL cxr
+#   docker run -p 127.0.0.1:8000:8000 -e CXR_AUTH=off --read-only --cap-drop=ALL cxr
 #
 # The two secrets are for whoever builds behind a package mirror; a secret not given is skipped.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm

@@ -20,6 +20,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "serve": Verb("service.__main__", "run the server and the viewer"),
+    "key": Verb("service.keys", "make an API key for the server"),
     "predict": Verb("service.predict", "print the findings of films, a line of JSON each"),
     "explain": Verb("service.explain", "write a film with the evidence painted over it"),
     "train": Verb("training.train", "train a network as a configuration file says"),

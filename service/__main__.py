@@ -6,11 +6,12 @@ from pathlib import Path
 
 import uvicorn
 
-from service.app import create_app
+from service.access import access_rule
+from service.app import asked_audit_trail, create_app
 from service.connections import BoundedProtocol
 from service.logs import log_config
 from service.registry import Registry
-from service.settings import Settings
+from service.settings import read_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
         for name in ("host", "port", "models")
         if getattr(arguments, name) is not None
     }
-    settings = Settings(**given)
+    settings = read_settings(**given)
+    access_rule(settings)  # before the models are opened, which takes seconds
     # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
-    app = create_app(settings, registry=Registry(settings))
+    audit = asked_audit_trail(settings)
+    app = create_app(settings, registry=Registry(settings), audit=audit)
     uvicorn.run(
         app,
         host=settings.host,

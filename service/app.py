@@ -13,16 +13,16 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from service import inference_routes
+from service import audit_routes, batch_routes, inference_routes, metrics_routes, routes
+from service.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
+from service.audit_trail import AuditTrail, open_audit_trail
 from service.engine import Engine
 from service.headers import SafeAnswers
 from service.metrics import Metrics
-from service.metrics_routes import router as metrics_router
 from service.observation import Observed
 from service.problems import add_handlers
 from service.registry import Registry
-from service.routes import health_router, router
-from service.settings import Settings
+from service.settings import Settings, read_settings
 from service.tracing import Tracing, open_tracing
 
 VIEWER = Path(__file__).with_name("viewer")
@@ -39,6 +39,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     registry: Registry | None = None,
+    audit: AuditTrail | None = None,
     tracing: Tracing | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -46,50 +47,84 @@ def create_app(
     Args:
         settings: None reads them from the environment.
         registry: Open models; None opens those of the settings when the server starts.
+        audit: An open audit trail; None opens that of the settings, if they have one.
         tracing: Records spans; None is what OpenTelemetry's variables in the environment say.
+
+    Raises:
+        OSError: The key file can't be read.
+        ValueError: The settings or the key file have a fault, or other machines reach the server
+            and nobody said who may ask.
     """
+    settings = settings or read_settings()
     tracing = tracing or open_tracing(os.environ)
-    settings = settings or Settings()
     app = FastAPI(
         title="Chest X-ray explainer",
         description=DESCRIPTION,
         version=version("chest-xray-explainer"),
-        lifespan=_lifespan(settings, registry),
+        lifespan=_lifespan(settings, registry, audit),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
         # FastAPI's own would tell paths, queries, and what exceptions say.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
     app.add_middleware(SafeAnswers)
     app.add_middleware(Observed, metrics=app.state.metrics, tracing=tracing)
     add_handlers(app)
-    app.include_router(health_router)
-    app.include_router(router)
-    app.include_router(metrics_router)
-    app.include_router(inference_routes.health_router)
-    app.include_router(inference_routes.router)
+    _add_routes(app)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.
     app.router.default = StaticFiles(directory=VIEWER, html=True, check_dir=False)
     return app
 
 
+def _add_routes(app: FastAPI) -> None:
+    """Offer what needs no key, what needs one, and what needs an admin's."""
+    for router in (routes.health_router, inference_routes.health_router):
+        app.include_router(router)
+    keyed = list(app.state.gate.dependencies())
+    for router in (
+        routes.router,
+        batch_routes.router,
+        inference_routes.router,
+        metrics_routes.router,
+    ):
+        app.include_router(router, dependencies=keyed, responses=KEY_PROBLEMS)
+    for router in (routes.admin_router, audit_routes.router):
+        app.include_router(
+            router, dependencies=[*keyed, AdminKey], responses=KEY_PROBLEMS | ADMIN_PROBLEMS
+        )
+
+
 def _lifespan(
-    settings: Settings, registry: Registry | None
+    settings: Settings, registry: Registry | None, audit: AuditTrail | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = Engine(registry or Registry(settings), settings, app.state.metrics)
-        app.state.engine = engine
+        trail = audit or asked_audit_trail(settings)
+        engine = Engine(registry or Registry(settings), settings, app.state.metrics, trail)
+        app.state.engine, app.state.audit = engine, trail
         with _reloading_on_hangup(engine.registry):
             yield
-        app.state.engine = None
-        engine.close()
-        if app.state.tracing:
-            await asyncio.to_thread(app.state.tracing.close)
+        app.state.engine = app.state.audit = None
+        await asyncio.to_thread(engine.close)
+        for opened in (trail, app.state.tracing):
+            if opened:
+                await asyncio.to_thread(opened.close)
 
     return lifespan
+
+
+def asked_audit_trail(settings: Settings) -> AuditTrail | None:
+    """Return the audit trail of the settings, open; None if they have none.
+
+    Raises:
+        OSError, ValueError: See `open_audit_trail`.
+    """
+    if settings.audit_url is None:
+        return None
+    return open_audit_trail(settings.audit_url, settings.audit_days)
 
 
 @contextmanager

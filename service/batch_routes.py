@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from models.film_errors import RadiographError
-from service.archives import archived_films, is_archive
+from service.archives import ArchiveLimits, archived_films, is_archive
 from service.engine import Engine
 from service.headers import FAULT, log_fault
 from service.problems import (
@@ -30,11 +30,13 @@ from service.routes import (
     AskedModels,
     Force,
     OpenEngine,
+    caller,
     examined,
     explained,
     predicted,
 )
 from service.schemas import BATCH_EXAMPLE
+from service.settings import Settings
 from service.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files
 
 NDJSON = "application/x-ndjson"
@@ -114,13 +116,23 @@ async def batch(
         files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
         films: Iterable[Film] = files
         if len(files) == 1 and is_archive(files[0]):
-            films = archived_films(files[0], settings)
+            films = archived_films(files[0], _archive_limits(settings))
+        who = caller(request, "batch")
 
         async def answer(film: bytes) -> str:
-            said = await examined(engine, explainers, film)
+            said = await examined(engine, explainers, film, who)
             return (explained(said, force) if explain else predicted(said)).model_dump_json()
 
         return HeldStream(_lines(engine, iter(films), answer), stack.pop_all())
+
+
+def _archive_limits(settings: Settings) -> ArchiveLimits:
+    return ArchiveLimits(
+        max_films=settings.max_batch_films,
+        max_film_bytes=settings.max_upload_bytes,
+        max_bytes=settings.max_batch_bytes,
+        max_ratio=settings.max_zip_ratio,
+    )
 
 
 async def _lines(engine: Engine, films: Iterator[Film], answer: Answering) -> AsyncIterator[str]:

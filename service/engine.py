@@ -1,15 +1,18 @@
 """From a film's bytes to a model's answer, off the event loop and within bounds."""
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from models.film_errors import UnreadableFilmError
 from models.radiograph import is_dicom
 from service.admission import NO_MODEL, Admission
+from service.audit_row import audit_row
+from service.audit_trail import AuditTrail
 from service.batching import Batcher
 from service.examination import Examination
 from service.metrics import Metrics
@@ -18,8 +21,25 @@ from service.registry import Registry
 from service.settings import Settings
 from xai.explainer import Answers, Explainer, Floats, available_cpus
 
+ROWS_AT_ONCE = 8
+"""Audit rows written at the same time, which share a flush of the disk."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Caller(NamedTuple):
+    """Who asks, as the audit trail knows it.
+
+    Attributes:
+        verb: What is asked, such as `predict`.
+        request_id: As in the log.
+        key_id: The API key's; None where none is needed.
+    """
+
+    verb: str
+    request_id: str
+    key_id: str | None
 
 
 class Engine:
@@ -34,11 +54,19 @@ class Engine:
         settings: What the operator chose.
         metrics: What is counted.
         admission: Who may come in.
+        audit: Where answers are written down; None is nowhere.
         at_once: How many films are decoded, and batches run, at the same time.
     """
 
-    def __init__(self, registry: Registry, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        metrics: Metrics,
+        audit: AuditTrail | None = None,
+    ) -> None:
         self.registry, self.settings, self.metrics = registry, settings, metrics
+        self.audit = audit
         self.admission = Admission(
             places=settings.queue_size, max_held_bytes=settings.max_held_bytes
         )
@@ -47,20 +75,22 @@ class Engine:
         self.at_once = settings.concurrency or available_cpus()
         self._readers = ThreadPoolExecutor(self.at_once, "reader")
         self._runners = ThreadPoolExecutor(self.at_once, "runner")
+        self._writers = ThreadPoolExecutor(ROWS_AT_ONCE, "writer")
         self._processes = CapacityLimiter(self.at_once)
         self._batchers: dict[Explainer, Batcher] = {}
 
     def close(self) -> None:
         """Start nothing more; what runs is not waited for."""
-        for executor in (self._readers, self._runners):
+        for executor in (self._readers, self._runners, self._writers):
             executor.shutdown(wait=False, cancel_futures=True)
 
-    async def examine(self, explainer: Explainer, film: bytes) -> Examination:
-        """Return what a model says about a film.
+    async def examine(self, explainer: Explainer, film: bytes, caller: Caller) -> Examination:
+        """Return what a model says about a film, once that is written down.
 
         Raises:
             RadiographError: The film can't be used.
             UnsoundModel: The model was not loaded yet, and fails its checks.
+            AuditUnavailable: It can't be written down.
         """
         name = explainer.card.name
         with self.metrics.stage("decode", name):
@@ -68,6 +98,7 @@ class Engine:
         answers = await self.infer(explainer, seen.seen.pixels[None, None])
         examination = Examination(explainer, seen, answers)
         self.metrics.examined(examination)
+        await self.write_down(caller, explainer, answers, [film])
         return examination
 
     async def infer(self, explainer: Explainer, pixels: Floats) -> Answers:
@@ -81,6 +112,31 @@ class Engine:
             await asyncio.to_thread(self.registry.load, explainer)
         batcher = self._batcher(explainer)
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
+
+    async def write_down(
+        self, caller: Caller, explainer: Explainer, answers: Answers, sent: Sequence[bytes]
+    ) -> None:
+        """Keep in the audit trail, if there is one, what is answered about each film.
+
+        Args:
+            caller: Who asked.
+            explainer: The model.
+            answers: Its, for all films.
+            sent: The bytes of each film, or of its tensor.
+
+        Raises:
+            AuditUnavailable: It can't be said that all rows were kept.
+        """
+        if self.audit is None:
+            return
+        loop = asyncio.get_running_loop()
+        rows = (
+            loop.run_in_executor(
+                self._writers, _write_row, self.audit, caller, explainer, answer, film
+            )
+            for answer, film in zip(answers.films(), sent, strict=True)
+        )
+        await asyncio.gather(*rows)
 
     async def picture(self, film: bytes) -> bytes:
         """Return the film's own pixels as a grey PNG.
@@ -133,3 +189,10 @@ class Engine:
                 delay_seconds=self.settings.max_batch_delay_seconds,
             )
         return self._batchers[explainer]
+
+
+def _write_row(
+    audit: AuditTrail, caller: Caller, explainer: Explainer, answer: Answers, film: bytes
+) -> None:
+    digest = hashlib.sha256(film).hexdigest()
+    audit.write(audit_row(explainer, answer, film_sha256=digest, **caller._asdict()))

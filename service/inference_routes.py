@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from service import inference_protocol as protocol
-from service.engine import Engine
+from service.engine import Caller, Engine
 from service.inference_schemas import (
     InferenceRequest,
     InferenceResponse,
@@ -36,7 +36,7 @@ from service.problems import (
     UploadTooLarge,
     openapi_problems,
 )
-from service.routes import BINARY, JSON, OpenEngine
+from service.routes import BINARY, JSON, OpenEngine, caller
 from service.uploads import ANY_TYPE, Bounds, uploaded_files
 from xai.explainer import Answers, Explainer
 
@@ -98,9 +98,11 @@ INFERENCE_BODY: dict[str, Any] = {
 }
 
 
-async def named_model(name: str, engine: OpenEngine) -> Explainer:
+async def named_model(name: str, request: Request, engine: OpenEngine) -> Explainer:
     """Return the model in the path."""
-    return engine.registry.explainer(name)
+    explainer = engine.registry.explainer(name)
+    request.state.model = explainer.card.name
+    return explainer
 
 
 NamedModel = Annotated[Explainer, Depends(named_model)]
@@ -171,12 +173,13 @@ async def infer(
     bounds = Bounds(settings.max_upload_bytes, max_files=1, seconds=settings.upload_seconds)
     with engine.admission.place(explainer.card.name) as held:
         [body] = await uploaded_files(request, held, bounds, media_types=MEDIA_TYPES)
-        answer = _answered(engine, explainer, body, json_length)
+        who = caller(request, "infer")
+        answer = _answered(engine, explainer, body, json_length, who)
         return await while_wanted(request, answer, seconds=settings.request_seconds)
 
 
 async def _answered(
-    engine: Engine, explainer: Explainer, body: bytes, json_length: str | None
+    engine: Engine, explainer: Explainer, body: bytes, json_length: str | None, who: Caller
 ) -> Response:
     card = explainer.card
     question = await asyncio.to_thread(
@@ -186,17 +189,22 @@ async def _answered(
         image_size=card.image_size,
         max_films=engine.settings.max_batch_size,
     )
-    answers = await _answers(engine, explainer, question)
+    answers = await _answers(engine, explainer, question, who)
     text, behind = protocol.encoded_response(question.request, answers, card)
     if not behind:
         return Response(text, media_type=JSON)
     return Response(text + behind, media_type=ANY_TYPE, headers={JSON_LENGTH: str(len(text))})
 
 
-async def _answers(engine: Engine, explainer: Explainer, question: protocol.Question) -> Answers:
+async def _answers(
+    engine: Engine, explainer: Explainer, question: protocol.Question, who: Caller
+) -> Answers:
     if not isinstance(question.tensor, list):
-        return await engine.infer(explainer, question.tensor)
-    films = (engine.examine(explainer, film) for film in question.tensor)
+        answers = await engine.infer(explainer, question.tensor)
+        sent = [pixels.tobytes() for pixels in question.tensor]
+        await engine.write_down(who, explainer, answers, sent)
+        return answers
+    films = (engine.examine(explainer, film, who) for film in question.tensor)
     return Answers.joined([examined.answers for examined in await asyncio.gather(*films)])
 
 

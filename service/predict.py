@@ -9,7 +9,7 @@ from models.film_errors import RadiographError
 from service.examination import examine
 from service.problems import ProblemDocument, film_problem
 from service.registry import open_explainers
-from service.settings import Settings
+from service.settings import read_settings
 from xai.explainer import Explainer
 
 
@@ -57,7 +57,7 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
     asked = arguments.model
     if asked and Path(asked).exists():
         return Explainer(Path(asked))
-    own = open_explainers(Settings())
+    own = open_explainers(read_settings())
     if asked not in (None, *own):
         raise ValueError(f"--model must be a file or one of {', '.join(own)}, not {asked!r}")
     return own[asked or next(iter(own))]

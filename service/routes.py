@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
-from service.engine import Engine
+from service.engine import Caller, Engine
 from service.examination import Examination, Overlay, check_class
 from service.negotiation import negotiated
 from service.patience import while_wanted
@@ -51,6 +51,7 @@ from service.schemas import (
     ModelSummary,
     Prediction,
 )
+from service.trace_context import current_request
 from service.uploads import FIELD, FILM_TYPES, FORM, film_upload
 from xai.explainer import Explainer
 from xai.heatmap import COLOUR_TABLE
@@ -61,6 +62,8 @@ JSON = "application/json"
 PNG = "image/png"
 
 router = APIRouter()
+admin_router = APIRouter()
+"""Needs an admin's key."""
 health_router = APIRouter(prefix="/health", tags=["health"])
 """Asked by whoever watches the server: needs no key."""
 
@@ -94,6 +97,13 @@ async def asked_models(
     explainer = engine.registry.explainer(model)
     request.state.model = explainer.card.name
     return [explainer]
+
+
+def caller(request: Request, verb: str) -> Caller:
+    """Return who asks, for the audit trail."""
+    identity = current_request.get()
+    request_id = identity.request_id if identity else ""
+    return Caller(verb, request_id, getattr(request.state, "key_id", None))
 
 
 AskedModels = Annotated[list[Explainer], Depends(asked_models)]
@@ -157,9 +167,10 @@ async def predict(
 ) -> Response:
     """Say how probable each finding is on a film."""
     negotiated(accept, (JSON,))
+    who = caller(request, "predict")
 
     async def answer(film: bytes) -> Response:
-        examinations = await examined(engine, explainers, film)
+        examinations = await examined(engine, explainers, film, who)
         with engine.metrics.stage("encode", NO_MODEL):
             text = predicted(examinations).model_dump_json()
         return Response(text, media_type=JSON)
@@ -191,14 +202,15 @@ async def explain(
     media_type = negotiated(accept, (JSON, PNG) if len(explainers) == 1 else (JSON,))
     for explainer in explainers:
         check_class(explainer, class_name)
+    who = caller(request, "explain")
 
     async def painted(film: bytes) -> Response:
-        [examination] = await examined(engine, explainers, film)
+        [examination] = await examined(engine, explainers, film, who)
         overlay = examination.overlay(class_name, force=force)
         return _picture(overlay, await engine.painted(film, overlay.paint))
 
     async def answer(film: bytes) -> Response:
-        examinations = await examined(engine, explainers, film)
+        examinations = await examined(engine, explainers, film, who)
         with engine.metrics.stage("encode", NO_MODEL):
             text = explained(examinations, force).model_dump_json()
         return Response(text, media_type=JSON, headers=VARY)
@@ -240,10 +252,10 @@ async def _answered(
 
 
 async def examined(
-    engine: Engine, explainers: Sequence[Explainer], film: bytes
+    engine: Engine, explainers: Sequence[Explainer], film: bytes, who: Caller
 ) -> list[Examination]:
     """Return what each of the models says about a film."""
-    return list(await asyncio.gather(*(engine.examine(one, film) for one in explainers)))
+    return list(await asyncio.gather(*(engine.examine(one, film, who) for one in explainers)))
 
 
 def predicted(examinations: Sequence[Examination]) -> Prediction | Comparison:
@@ -299,7 +311,7 @@ async def model(name: str, engine: OpenEngine) -> ModelDescription:
     return ModelDescription(sha256=explainer.sha256, card=explainer.card)
 
 
-@router.post(
+@admin_router.post(
     "/v1/models/{name}/reload",
     tags=["models"],
     responses=openapi_problems(UnknownModel, ReloadRefused, NotReady),

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
@@ -98,3 +99,23 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+
+def read_settings(**given: object) -> Settings:
+    """Return the settings given, and those of the environment.
+
+    Raises:
+        ValueError: One is not allowed; a sentence each says its name, the rule and the value.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ValueError("; ".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    name = str(fault["loc"][0])
+    rule = (
+        fault["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
+    )
+    return f"{name} (CXR_{name.upper()}) {rule}, not {fault['input']!r}"

@@ -1,5 +1,6 @@
 /** Asks the server: films in, answers and pictures out, and every failure as an `ApiProblem`. */
 
+import { authorization } from "./key.js";
 import { problem as words } from "./strings.js";
 
 const TIMEOUT_MILLISECONDS = 120_000;
@@ -52,10 +53,11 @@ function upload(film, accept) {
   return { method: "POST", body, headers: { Accept: accept } };
 }
 
-async function request(path, { signal, ...options } = {}) {
+async function request(path, { signal, headers, ...options } = {}) {
   const timeout = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
   const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
-  const response = await fetch(path, { ...options, signal: either }).catch(() => {
+  const asked = { ...options, headers: { ...headers, ...authorization() }, signal: either };
+  const response = await fetch(path, asked).catch(() => {
     if (signal?.aborted) throw signal.reason;
     throw new ApiProblem(timeout.aborted ? words.slow : words.unreachable);
   });

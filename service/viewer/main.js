@@ -6,6 +6,7 @@ import { showFacts } from "./facts_view.js";
 import { FilmView } from "./film_view.js";
 import { offerSamples, takeFiles } from "./film_picker.js";
 import { foremostClass, showFindings } from "./findings_view.js";
+import { KeyDialog } from "./key.js";
 import { showProblem } from "./problem_view.js";
 import { Progress } from "./progress.js";
 import * as strings from "./strings.js";
@@ -18,6 +19,7 @@ const progress = new Progress(
   { box: at("progress"), words: at("progress-words"), cancel: at("cancel") },
   { onCancel: cancel },
 );
+const keyDialog = new KeyDialog({ dialog: at("key-dialog"), words: at("key-words"), input: at("key") });
 
 /** What is on the page: how to get the film, what it is called and is, what the server said. */
 const state = {
@@ -78,10 +80,21 @@ async function read({ force = false } = {}) {
     ]);
     showAnswer(picture, answer, { force });
   } catch (error) {
-    if (!signal.aborted) fail(error); // else another film was opened, or the reader cancelled
+    // If it was aborted, another film was opened, or the reader cancelled.
+    if (!signal.aborted) await recover(error, { force, signal });
   } finally {
     if (!signal.aborted) progress.stop();
   }
+}
+
+/** Reads again once there is a key, where that was all that was missing; else says the problem. */
+async function recover(error, { force, signal }) {
+  if (error.status !== 401) return fail(error);
+  progress.stop();
+  const given = await keyDialog.ask();
+  if (signal.aborted) return;
+  if (given) await read({ force });
+  else fail(new ApiProblem({ ...strings.problem.noKey, status: 401 }));
 }
 
 /** Makes the view that needs the colour table, once; it is tried again after a problem. */

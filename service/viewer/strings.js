@@ -60,6 +60,10 @@ export const page = {
   about: "About this answer",
   cancel: "Cancel",
   interfaceLink: "Programming interface",
+  keyHeading: "This server asks for an API key",
+  keyLabel: "API key",
+  keyHint: "It stays in this page\u2019s memory, until the page is closed or loaded again.",
+  keySend: "Use this key",
 };
 
 export const samples = {
@@ -187,6 +191,14 @@ export function summary(answer) {
 
 export const oneFilm = (count) => `One film at a time: the first of ${count} was opened.`;
 
+/** What the dialog says that asks for an API key. */
+export const key = {
+  needed: "It reads films only for those who have one. Whoever runs it can give you a key.",
+  refused:
+    "It does not know the key that was sent, or knows it no longer. This page has forgotten it: " +
+    "enter another.",
+};
+
 export const problem = {
   unreachable: {
     title: "The server does not answer",
@@ -198,11 +210,18 @@ export const problem = {
     detail: "The request was given up after two minutes.",
   },
   noSample: { title: "The sample film is missing on the server", detail: "" },
+  noKey: {
+    title: "The film was not read",
+    detail: "This server asks for an API key, and none was given.",
+  },
   retry: "Try again",
   wayOut: {
+    401: "Try again and enter a key. Whoever runs this server can give you one.",
+    403: "Whoever runs this server can give you a key that may do this.",
     413: "Choose a smaller file.",
     415: "Choose a PNG, JPEG, TIFF or DICOM file.",
     422: "Choose another file, or export this one again as PNG or uncompressed DICOM.",
+    429: "Wait as long as that, then try again.",
     503: "The models are still loading: wait a moment and try again.",
   },
   wayOutElse: "Try again, or choose another film.",

@@ -246,15 +246,6 @@ def test_file_names_reach_no_log(client: httpx.Client, caplog):
     assert "Jane_Doe" not in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/health/live", "/nothing"])
-def test_every_answer_carries_the_security_headers(client: httpx.Client, path: str):
-    headers = client.get(path).headers
-    assert "default-src 'self'" in headers["content-security-policy"]
-    assert "unsafe" not in headers["content-security-policy"]
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
-
-
 def test_the_documentation_page_loads_nothing_from_elsewhere(client: httpx.Client):
     page = client.get("/docs").text
     addresses = re.findall(r'(?:href|src)="([^"]+)"', page)

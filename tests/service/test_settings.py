@@ -1,0 +1,37 @@
+import pytest
+
+import cxr
+from service.settings import read_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "99999", "port (CXR_PORT) must be less than or equal to 65535, not '99999'"),
+        ("LOG_FORMAT", "xml", "log_format (CXR_LOG_FORMAT) must be 'text' or 'json', not 'xml'"),
+        ("AUTH", "perhaps", "auth (CXR_AUTH) must be a valid boolean"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_one_sentence(monkeypatch, capsys, name, value, sentence):
+    monkeypatch.setenv(f"CXR_{name}", value)
+    for verb in (["serve"], ["predict", "film.png"]):
+        assert cxr.main(verb) == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"cxr {verb[0]}: {sentence}")
+
+
+def test_an_argument_that_is_not_allowed_is_one_sentence(capsys):
+    assert cxr.main(["serve", "--port", "99999"]) == 1
+    rule = "port (CXR_PORT) must be less than or equal to 65535, not 99999"
+    assert capsys.readouterr().err == f"cxr serve: {rule}\n"
+
+
+def test_every_setting_at_fault_is_named():
+    with pytest.raises(ValueError, match=r"port .*, not -1; queue_size .*, not 0$"):
+        read_settings(port=-1, queue_size=0)
+
+
+def test_settings_given_come_before_those_of_the_environment(monkeypatch):
+    monkeypatch.setenv("CXR_PORT", "9000")
+    assert read_settings().port == 9000
+    assert read_settings(port=9001).port == 9001
