@@ -14,6 +14,9 @@ class Admission:
     """Places for films, so many for each queue, and one allowance of bytes for all of them.
 
     Used on the event loop alone, so that nothing needs a lock.
+
+    Attributes:
+        held_bytes: How many bytes are in memory now.
     """
 
     def __init__(self, *, places: int, max_held_bytes: int) -> None:
@@ -25,7 +28,7 @@ class Admission:
         """
         self._places, self._max_held_bytes = places, max_held_bytes
         self._taken: Counter[str] = Counter()
-        self._held_bytes = 0
+        self.held_bytes = 0
 
     @contextmanager
     def place(self, *queues: str) -> Iterator["Held"]:
@@ -43,7 +46,7 @@ class Admission:
             yield held
         finally:
             self._taken.subtract(queues)
-            self._held_bytes -= held.count
+            self.held_bytes -= held.count
 
     def hold(self, count: int) -> None:
         """Count bytes that are now in memory.
@@ -51,9 +54,9 @@ class Admission:
         Raises:
             Overloaded: They would be more than allowed; they are not counted then.
         """
-        if self._held_bytes + count > self._max_held_bytes:
+        if self.held_bytes + count > self._max_held_bytes:
             raise Overloaded("The films that are waiting already fill the memory allowed for them.")
-        self._held_bytes += count
+        self.held_bytes += count
 
     def taken(self, queue: str) -> int:
         """Return how many places of a queue are taken."""

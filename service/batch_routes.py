@@ -115,7 +115,8 @@ async def batch(
         held = stack.enter_context(engine.admission.place(*names))
         files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
         films: Iterable[Film] = files
-        if len(files) == 1 and is_archive(files[0]):
+        is_form = request.headers.get("content-type", "").startswith(FORM)
+        if len(files) == 1 and (is_archive(files[0]) or not is_form):
             films = archived_films(files[0], _archive_limits(settings))
         who = caller(request, "batch")
 
