@@ -98,9 +98,11 @@ INFERENCE_BODY: dict[str, Any] = {
 }
 
 
-async def named_model(name: str, engine: OpenEngine) -> Explainer:
+async def named_model(request: Request, name: str, engine: OpenEngine) -> Explainer:
     """Return the model in the path."""
-    return engine.registry.explainer(name)
+    explainer = engine.registry.explainer(name)
+    request.state.model = explainer.card.name
+    return explainer
 
 
 NamedModel = Annotated[Explainer, Depends(named_model)]
