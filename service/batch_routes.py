@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from models.film_errors import RadiographError
+from service.admission import NO_MODEL
 from service.archives import ArchiveLimits, archived_films, is_archive
 from service.engine import Engine
 from service.headers import FAULT, log_fault
@@ -180,5 +181,6 @@ async def _line(engine: Engine, index: int, film: Film, answer: Answering) -> st
     except Exception as error:
         log_fault(error)
         problem = ServiceProblem(FAULT)
+    engine.metrics.problem(NO_MODEL, problem.name())
     document = problem.document().model_dump_json()
     return f'{{"index":{index},"status":{problem.status},"problem":{document}}}\n'

@@ -98,7 +98,7 @@ INFERENCE_BODY: dict[str, Any] = {
 }
 
 
-async def named_model(name: str, request: Request, engine: OpenEngine) -> Explainer:
+async def named_model(request: Request, name: str, engine: OpenEngine) -> Explainer:
     """Return the model in the path."""
     explainer = engine.registry.explainer(name)
     request.state.model = explainer.card.name

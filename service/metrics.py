@@ -53,35 +53,26 @@ class Metrics:
         """
         self.registry = CollectorRegistry()
         self._tracing = tracing
-        self._requests = Histogram(
-            "cxr_request_duration_seconds",
+        self._requests = self._histogram(
+            "request_duration_seconds",
             "Time from a request's first byte to the last of its answer.",
             ("route", "method", "status"),
-            buckets=SECONDS,
-            registry=self.registry,
         )
-        self._stages = Histogram(
-            "cxr_stage_duration_seconds",
-            "Time that a film is uploaded, decoded, waits in the queue, or that its answer is "
-            "written; of inference, the time of a batch.",
+        self._stages = self._histogram(
+            "stage_duration_seconds",
+            "Time of a stage of a film; of inference, the time of a batch.",
             ("stage", "model"),
-            buckets=SECONDS,
-            registry=self.registry,
         )
-        self._batches = Histogram(
-            "cxr_batch_films",
-            "Films that ran together.",
-            ("model",),
-            buckets=FILMS,
-            registry=self.registry,
+        self._batches = self._histogram(
+            "batch_films", "Films that ran together.", ("model",), buckets=FILMS
         )
         self._films = self._counter("films", "Films examined.", "outcome")
         self._findings = self._counter("findings", "Decisions on films.", "class_name", "decision")
         self._problems = self._counter("problems", "Films or requests without answer.", "type")
         self._models = _Models()
+        self.registry.register(self._models)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self.registry.register(self._models)
 
     def watch(
         self, models: Callable[[], Mapping[str, Explainer]], taken: Callable[[str], int]
@@ -155,6 +146,11 @@ class Metrics:
             seconds: From its first byte to the last of its answer.
         """
         self._requests.labels(route, method, str(status)).observe(seconds)
+
+    def _histogram(
+        self, name: str, help_text: str, labels: Sequence[str], buckets: Sequence[float] = SECONDS
+    ) -> Histogram:
+        return Histogram(f"cxr_{name}", help_text, labels, buckets=buckets, registry=self.registry)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"cxr_{name}", help_text, ("model", *labels), registry=self.registry)

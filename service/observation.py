@@ -24,7 +24,7 @@ PAGE = "/{page}"
 """The route of what no route takes: the viewer's files."""
 NOBODY_WAITS = 499
 """Status, as nginx writes it, of a request that ended without an answer."""
-QUIET = ("/health/", "/metrics")
+QUIET = ("/health/", "/v2/health/", "/metrics")
 """Routes that machines ask every few seconds; logged at DEBUG."""
 
 FIRST_FAILURE = 400
@@ -97,7 +97,9 @@ class Exchange:
     @property
     def route(self) -> str:
         """The template of the route that answered."""
-        return getattr(self._scope.get("route"), "path", PAGE)
+        # Newer FastAPI keeps the prefixes of nested routers here, and not in the route.
+        whole = self._scope.get("fastapi", {}).get("effective_route_context")
+        return getattr(whole or self._scope.get("route"), "path_format", PAGE)
 
     async def receive(self) -> Message:
         """Return the next message of the client."""

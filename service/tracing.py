@@ -5,6 +5,7 @@ Nothing of OpenTelemetry is imported unless one of its standard variables names 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 SERVICE = "chest-xray-explainer"
+CLOSING_SECONDS = 3
 FIRST_FAULT_OF_OURS = 500
 
 
@@ -78,8 +80,10 @@ class Tracing:
         span.end(end)
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, or give it up: a collector that is away must not keep us alive."""
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSING_SECONDS)
 
 
 def open_tracing(environment: Mapping[str, str]) -> Tracing | None:
@@ -105,7 +109,9 @@ def open_tracing(environment: Mapping[str, str]) -> Tracing | None:
             f"{ENDPOINTS[0]} needs OpenTelemetry; install it with `pip install '.[otel]'`"
         ) from error
     name = environment.get("OTEL_SERVICE_NAME", SERVICE)
-    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": name}), shutdown_on_exit=False
+    )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracing(provider)
 

@@ -259,7 +259,7 @@ def test_keys_that_are_switched_off_and_given_are_a_contradiction(file: Path):
 
 def test_neither_command_nor_application_starts_against_the_rule(monkeypatch, capsys):
     monkeypatch.setenv("CXR_HOST", "0.0.0.0")
-    monkeypatch.setattr("service.__main__.open_engine", lambda _: pytest.fail("opened models"))
+    monkeypatch.setattr("service.__main__.Registry", lambda _: pytest.fail("opened models"))
     assert cxr.main(["serve"]) == 1
     [sentence] = capsys.readouterr().err.splitlines()
     assert sentence.startswith("cxr serve: a server at host '0.0.0.0' can be reached")

@@ -66,6 +66,12 @@ def test_a_request_is_one_line_that_says_what_came_of_it(client: httpx.Client, o
     assert {"problem", "key_id"} & set(line) == set()
 
 
+def test_the_model_in_a_path_is_named_beside_the_template(client: httpx.Client, objects):
+    client.post("/v2/models/tiny/infer", json={})
+    [line] = objects()
+    assert (line["route"], line["model"]) == ("/v2/models/{name}/infer", "tiny")
+
+
 def test_a_problem_is_named(client: httpx.Client, objects):
     client.post("/v1/predict", content=b"no film")
     [line] = objects()
@@ -91,7 +97,7 @@ def test_nothing_that_a_client_chose_is_logged(client: httpx.Client, text: Lines
 
 
 def test_what_machines_ask_again_and_again_is_not_logged(client: httpx.Client, objects):
-    for path in ("/health/live", "/health/ready", "/metrics"):
+    for path in ("/health/live", "/health/ready", "/v2/health/live", "/metrics"):
         assert client.get(path).status_code == 200
     assert objects() == []
 

@@ -83,6 +83,22 @@ def test_requests_are_counted_by_the_template_of_their_route(client: httpx.Clien
     assert value(requests, route="/v1/models/{name}", method="GET", status="404") == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v2/models/tiny", "/v2/models/{name}"),
+        ("/v2/models/tiny/versions/1.2.3", "/v2/models/{name}/versions/{version}"),
+        ("/docs/swagger/start.js", "/{page}"),
+        ("/", "/{page}"),
+    ],
+)
+def test_a_template_has_the_prefixes_of_its_routers(
+    client: httpx.Client, value: Value, path: str, route: str
+):
+    assert client.get(path).status_code == 200
+    assert value("cxr_request_duration_seconds_count", route=route, status="200") == 1
+
+
 def test_rare_methods_are_counted_together(client: httpx.Client, value: Value):
     for method in ("PROPFIND", "MKCOL"):
         client.request(method, "/v1/predict")

@@ -1,9 +1,12 @@
 """Spans of requests and stages, where the operator has an OpenTelemetry collector."""
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -152,6 +155,18 @@ def test_spans_reach_the_collector_that_the_environment_names(model_file: Path, 
     assert b"GET /v1/models/{name}" in body
     assert b"chest-xray-explainer" in body
     assert b"Doe" not in body
+
+
+def test_a_collector_that_never_answers_does_not_keep_the_server_alive(monkeypatch):
+    monkeypatch.setattr("service.tracing.CLOSING_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        tracing = open_tracing(os.environ)
+        tracing.stage("decode", "tiny", 0.1)
+        start = time.monotonic()
+        tracing.close()
+        assert time.monotonic() - start < 2
 
 
 def test_without_a_collector_nothing_is_recorded():
