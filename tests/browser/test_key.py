@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from service.app import create_app
-from service.keys import add_key, new_key
 from service.settings import Settings
+from tests.api_keys import new_token
 from tests.browser.films import bright_square
 from tests.browser.reader import FAILED, READ, Reader, reading
 from tests.running_server import serving
@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def key(file: Path) -> str:
-    return key_in(file, "ward")
+    return new_token(file, "ward")
 
 
 @pytest.fixture
@@ -34,12 +34,6 @@ def stranger(browser: Browser, tmp_path: Path, file: Path, key: str) -> Iterator
     app = create_app(Settings(models=model, own_models=False, api_keys_file=file))
     with serving(app) as client, reading(browser, str(client.base_url).rstrip("/")) as reader:
         yield reader
-
-
-def key_in(file: Path, id: str, requests_per_minute: int | None = None) -> str:
-    token, key = new_key(id, admin=False, requests_per_minute=requests_per_minute)
-    add_key(file, key)
-    return token
 
 
 def dialog(reader: Reader) -> Locator:
@@ -153,7 +147,7 @@ def test_a_key_that_asks_too_often_is_told_in_words_when_to_go_on(
     stranger: Reader, file: Path
 ) -> None:
     stranger.picks(bright_square())
-    gives(stranger, key_in(file, "slow", requests_per_minute=1))
+    gives(stranger, new_token(file, "slow", rate=1))
     stranger.page.wait_for_selector(FAILED)
     alert = stranger.page.get_by_role("alert")
     expect(alert).to_contain_text("This key's requests per minute are limited to 1")

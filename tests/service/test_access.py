@@ -9,30 +9,25 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 
 import cxr
-from service.access import (
-    ADMIN_PROBLEMS,
-    KEY_PROBLEMS,
-    AdminKey,
-    Gate,
-    Key,
-    access_rule,
-    open_gate,
-)
+from service.access import Gate, Key, access_rule, open_gate
 from service.app import create_app
-from service.keys import KeyRing, add_key, new_key
+from service.keys import KeyRing
 from service.settings import Settings
+from tests.api_keys import key_in, new_token
 from tests.running_server import serving
 from tests.tiny_model import FILM
 
-OPEN = ("/", "/main.js", "/docs", "/openapi.json", "/health/live", "/health/ready")
-GUARDED = ("/v1/models", "/v1/models/tiny", "/v1/colour-map")
-
-
-def key_in(file: Path, id: str, *, admin: bool = False, rate: int | None = None) -> dict[str, str]:
-    """Add a key to a file and return the header that sends it."""
-    token, key = new_key(id, admin=admin, requests_per_minute=rate)
-    add_key(file, key)
-    return {"authorization": f"Bearer {token}"}
+OPEN = (
+    "/",
+    "/main.js",
+    "/docs",
+    "/openapi.json",
+    "/health/live",
+    "/health/ready",
+    "/v2/health/ready",
+)
+RELOAD = "/v1/models/tiny/reload"
+GUARDED = ("/v1/models", "/v1/models/tiny", "/v1/colour-map", "/v2", "/v2/models/tiny", "/metrics")
 
 
 @pytest.fixture
@@ -46,7 +41,7 @@ def ward(file: Path) -> dict[str, str]:
 
 
 def app_with(model_file: Path, **settings: Any) -> FastAPI:
-    """Return a server with a route that says whose key it was sent, and one for admins."""
+    """Return a server with a route that says whose key it was sent."""
     app = create_app(Settings(models=model_file, own_models=False, **settings))
     routes = APIRouter()
 
@@ -54,11 +49,7 @@ def app_with(model_file: Path, **settings: Any) -> FastAPI:
     async def whose(request: Request, key: Key) -> list[str | None]:
         return [key.id if key else None, request.state.key_id]
 
-    @routes.post("/v1/admin", dependencies=[AdminKey], responses=ADMIN_PROBLEMS)
-    async def admin() -> str:
-        return "done"
-
-    app.include_router(routes, dependencies=app.state.gate.dependencies(), responses=KEY_PROBLEMS)
+    app.include_router(routes, dependencies=app.state.gate.dependencies(), include_in_schema=False)
     return app
 
 
@@ -111,22 +102,36 @@ def test_whoever_has_no_key_hears_nothing_about_the_rest_of_the_request(guarded:
         assert guarded.request(method, path).status_code == 401
 
 
-def test_a_request_without_key_is_answered_before_its_body_is_read(guarded: httpx.Client):
+@pytest.mark.parametrize(
+    "path", ["/v1/predict", "/v1/batch", "/v2/models/tiny/infer", "/v1/models/tiny/reload"]
+)
+def test_a_request_without_key_is_answered_before_its_body_is_read(
+    guarded: httpx.Client, path: str
+):
     address = (guarded.base_url.host, guarded.base_url.port or 0)
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: server\r\nContent-Length: 1000\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: server\r\nContent-Length: 1000\r\n\r\n".encode()
     with socket.create_connection(address, timeout=5) as connection:
         connection.sendall(head)  # and never a byte of the body
         assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
-def test_only_an_admins_key_opens_what_is_for_admins(
+def test_only_an_admins_key_reloads_a_model(
     guarded: httpx.Client, file: Path, ward: dict[str, str]
 ):
     boss = key_in(file, "boss", admin=True)
-    problem = guarded.post("/v1/admin", headers=ward)
+    problem = guarded.post(RELOAD, headers=ward)
     assert (problem.status_code, problem.json()["title"]) == (403, "Not allowed")
-    assert guarded.post("/v1/admin").status_code == 401
-    assert guarded.post("/v1/admin", headers=boss).status_code == 200
+    assert guarded.post(RELOAD).status_code == 401
+    assert guarded.post(RELOAD, headers=boss).status_code == 200
+
+
+def test_only_an_admins_key_reads_the_audit_trail(
+    guarded: httpx.Client, file: Path, ward: dict[str, str]
+):
+    boss = key_in(file, "boss", admin=True)
+    assert guarded.get("/v1/audit").status_code == 401
+    assert guarded.get("/v1/audit", headers=ward).status_code == 403
+    assert guarded.get("/v1/audit", headers=boss).json()["title"] == "Audit off"
 
 
 def test_a_handler_can_tell_whose_key_it_was(guarded: httpx.Client, ward: dict[str, str]):
@@ -136,7 +141,7 @@ def test_a_handler_can_tell_whose_key_it_was(guarded: httpx.Client, ward: dict[s
 def test_where_no_key_is_asked_for_all_may_ask_and_nobody_is_named(model_file: Path):
     with serving(app_with(model_file)) as client:
         assert client.get("/v1/whose").json() == [None, None]
-        assert client.post("/v1/admin").status_code == 200
+        assert client.post(RELOAD).status_code == 200
         unknown = {"authorization": "Bearer unknown"}
         assert client.get("/v1/models", headers=unknown).status_code == 200
 
@@ -161,7 +166,7 @@ def test_a_key_too_fast_is_a_429_that_says_when_to_come_back(model_file: Path, f
 
 
 def test_what_a_key_did_not_ask_for_is_kept_no_longer_than_a_minute(file: Path):
-    token = key_in(file, "slow", rate=3)["authorization"].removeprefix("Bearer ")
+    token = new_token(file, "slow", rate=3)
     now = 0.0
     gate = Gate(KeyRing(file), clock=lambda: now)
     gate.admit(token)
@@ -174,7 +179,7 @@ def test_what_a_key_did_not_ask_for_is_kept_no_longer_than_a_minute(file: Path):
 
 def test_an_admins_request_counts_once(guarded: httpx.Client, file: Path):
     boss = key_in(file, "boss", admin=True, rate=2)
-    statuses = [guarded.post("/v1/admin", headers=boss).status_code for _ in range(3)]
+    statuses = [guarded.post(RELOAD, headers=boss).status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
 
 
@@ -277,13 +282,18 @@ def test_a_server_does_not_start_with_a_file_of_keys_that_it_cannot_read(file: P
 
 def test_the_interface_says_which_routes_need_a_key(guarded: httpx.Client):
     document = guarded.get("/openapi.json").json()
-    predict = document["paths"]["/v1/predict"]["post"]
-    assert {"401", "429", "503"} <= set(predict["responses"])
-    assert predict["responses"]["401"]["description"] == "Missing key; Unknown key"
-    assert predict["security"] == [{"API key": []}]
     assert document["components"]["securitySchemes"]["API key"]["scheme"] == "bearer"
-    assert "403" in document["paths"]["/v1/admin"]["post"]["responses"]
-    assert "security" not in document["paths"]["/health/live"]["get"]
+    routes = {
+        path: route for path, routes in document["paths"].items() for route in routes.values()
+    }
+    for path, route in routes.items():
+        if "/health/" in path:
+            assert "security" not in route, path
+        else:
+            assert route["security"] == [{"API key": []}], path
+            assert {"401", "429", "503"} <= set(route["responses"]), path
+    admins = [path for path, route in routes.items() if "403" in route["responses"]]
+    assert sorted(admins) == ["/v1/audit", "/v1/models/{name}/reload"]
 
 
 def test_the_interface_of_a_server_that_asks_for_no_key_promises_none(client: httpx.Client):
