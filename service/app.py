@@ -20,6 +20,7 @@ from service.engine import Engine
 from service.headers import SafeAnswers
 from service.metrics import Metrics
 from service.observation import Observed
+from service.openapi import DocumentedApp, operation_id
 from service.problems import add_handlers
 from service.registry import Registry
 from service.settings import Settings, read_settings
@@ -57,7 +58,7 @@ def create_app(
     """
     settings = settings or read_settings()
     tracing = tracing or open_tracing(os.environ)
-    app = FastAPI(
+    app = DocumentedApp(
         title="Chest X-ray explainer",
         description=DESCRIPTION,
         version=version("chest-xray-explainer"),
@@ -66,6 +67,7 @@ def create_app(
         redoc_url=None,
         # FastAPI's own would tell paths, queries, and what exceptions say.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        generate_unique_id_function=operation_id,
     )
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from models.film_errors import RadiographError
+from service import examples
 from service.admission import NO_MODEL
 from service.archives import ArchiveLimits, archived_films, is_archive
 from service.engine import Engine
@@ -36,7 +37,6 @@ from service.routes import (
     explained,
     predicted,
 )
-from service.schemas import BATCH_EXAMPLE
 from service.settings import Settings
 from service.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files
 
@@ -90,7 +90,7 @@ class HeldStream(StreamingResponse):
     | {
         200: {
             "description": "A line for each film.",
-            "content": {NDJSON: {"example": BATCH_EXAMPLE}},
+            "content": {NDJSON: {"example": examples.BATCH}},
         }
     },
     openapi_extra=BODY,

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -208,9 +209,9 @@ def _pixels(one: RequestInput, binary: memoryview) -> Floats:
 
 def _shares(data: Iterable[object]) -> Iterator[float]:
     for value in _flat(data):
-        if type(value) not in (int, float) or not 0 <= value <= 1:  # type: ignore[operator]
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
             raise MalformedTensor("The data of pixels must be numbers from 0 to 1.")
-        yield value  # type: ignore[misc]
+        yield value
 
 
 def _flat(data: Iterable[object]) -> Iterator[object]:
@@ -242,10 +243,10 @@ def _elements(binary: memoryview, count: int) -> Iterator[bytes]:
 
 
 def _decoded(value: object) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise MalformedTensor("In JSON, the data of film must be files as base64.") from error
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return base64.b64decode(value, validate=True)
+    raise MalformedTensor("In JSON, the data of film must be files as base64.")
 
 
 def _tensors(answers: Answers, card: ModelCard) -> Mapping[str, Tensor]:

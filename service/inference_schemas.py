@@ -9,6 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service import examples
+from service.examples import shown
+
 Scalar = str | int | float | bool
 
 
@@ -29,6 +32,8 @@ class TensorMetadata(Part):
 class ModelMetadata(Part):
     """What a model takes and gives."""
 
+    model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_METADATA))
+
     name: str
     versions: list[str]
     platform: str
@@ -45,6 +50,8 @@ class ModelMetadata(Part):
 class ServerMetadata(Part):
     """Which server this is."""
 
+    model_config = ConfigDict(json_schema_extra=shown(examples.SERVER_METADATA))
+
     name: str
     version: str
     extensions: list[str]
@@ -53,17 +60,23 @@ class ServerMetadata(Part):
 class ServerLive(Part):
     """The process answers."""
 
+    model_config = ConfigDict(json_schema_extra=shown({"live": True}))
+
     live: bool
 
 
 class ServerReady(Part):
     """The default model is loaded, checked against its card, and warm."""
 
+    model_config = ConfigDict(json_schema_extra=shown({"ready": True}))
+
     ready: bool
 
 
 class ModelReady(Part):
     """The model can be asked; one that is not loaded yet loads when it is."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"name": "chest_cnn", "ready": True}))
 
     name: str
     ready: bool
@@ -113,6 +126,8 @@ class RequestParameters(Part):
 class InferenceRequest(Part):
     """What is asked."""
 
+    model_config = ConfigDict(json_schema_extra=shown(examples.INFERENCE_REQUEST))
+
     id: str | None = Field(default=None, max_length=1000)
     parameters: RequestParameters = RequestParameters()
     inputs: list[RequestInput]
@@ -140,6 +155,8 @@ class InferenceResponse(Part):
     The tensors are as the network gives them. Nothing is withheld of a film that is unlike the
     training films, or undecided: read `in_distribution` and `is_confident` first.
     """
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.INFERENCE_RESPONSE))
 
     model_name: str
     model_version: str

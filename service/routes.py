@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from service import examples
 from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
 from service.engine import Caller, Engine
@@ -40,7 +41,6 @@ from service.problems import (
 )
 from service.registry import ALL
 from service.schemas import (
-    EXAMPLE,
     ColourMap,
     Comparison,
     ExplainedComparison,
@@ -152,7 +152,7 @@ PICTURE_PROBLEMS = (
 FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
 EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
-EXPLAIN_CONTENT = {JSON: {"example": EXAMPLE}} | PNG_CONTENT
+EXPLAIN_CONTENT = {JSON: {"example": examples.EXPLAINED_PREDICTION}} | PNG_CONTENT
 
 
 @router.post(

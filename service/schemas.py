@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.card import Architecture, ModelCard
 from models.radiograph import FilmFormat
+from service import examples
+from service.examples import shown
 from xai.heatmap import Status
 
 Affine = Annotated[
@@ -79,6 +81,8 @@ class ExplainedFinding(Finding):
 class Prediction(Answer):
     """What the model says about a film."""
 
+    model_config = ConfigDict(json_schema_extra=shown(examples.PREDICTION))
+
     model: ModelIdentity
     film: Film
     distance: float = Field(description="The larger, the less alike the training films.")
@@ -97,6 +101,8 @@ class Prediction(Answer):
 
 class ExplainedPrediction(Prediction):
     """What the model says about a film, and where it sees it."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.EXPLAINED_PREDICTION))
 
     findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
 
@@ -118,11 +124,15 @@ class MapAgreement(Answer):
 class Comparison(Answer):
     """What each model says about a film, side by side."""
 
+    model_config = ConfigDict(json_schema_extra=shown(examples.COMPARISON))
+
     models: list[Prediction]
 
 
 class ExplainedComparison(Answer):
     """What each model says about a film and where it sees it, side by side."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.EXPLAINED_COMPARISON))
 
     models: list[ExplainedPrediction]
     agreement: list[MapAgreement] = Field(
@@ -146,11 +156,15 @@ class ModelSummary(Answer):
 class ModelList(Answer):
     """The models that can be asked."""
 
+    model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_LIST))
+
     models: list[ModelSummary]
 
 
 class ModelDescription(Answer):
     """Everything known about a model."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_DESCRIPTION))
 
     sha256: str
     card: ModelCard
@@ -158,6 +172,8 @@ class ModelDescription(Answer):
 
 class ColourMap(Answer):
     """Colours of heat in [0, 1]: heat h has the colour `rgb[floor(255 h + 0.5)]`."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.COLOUR_MAP))
 
     name: str
     source: str
@@ -167,40 +183,6 @@ class ColourMap(Answer):
 class Health(Answer):
     """The server is well."""
 
+    model_config = ConfigDict(json_schema_extra=shown({"status": "live"}, {"status": "ready"}))
+
     status: Literal["live", "ready"]
-
-
-EXAMPLE = {
-    "model": {"name": "chest_cnn", "version": "1.0.0", "sha256": "9f2c…", "evidence_scale": 0.031},
-    "film": {"rows": 1955, "columns": 1841, "format": "dicom"},
-    "distance": 7.1,
-    "distance_threshold": 11.4,
-    "in_distribution": True,
-    "confidence_threshold": 0.35,
-    "is_confident": True,
-    "predicted_class": "pneumonia",
-    "findings": [
-        {
-            "class_name": "pneumonia",
-            "logit": 1.3,
-            "probability": 0.81,
-            "threshold": 0.44,
-            "decision": True,
-            "explanation": {
-                "status": "ok",
-                "method": "grad_cam",
-                "target_layer": "stages.3",
-                "evidence": [[0.0, -0.1], [0.4, 0.2]],
-                "affine": [131.5, 0.0, 0.0, 0.0, 139.6, 0.0],
-            },
-        }
-    ],
-}
-"""An explained prediction, shortened to one class and a grid of 2 x 2, for the documentation."""
-
-BATCH_EXAMPLE = (
-    '{"index":0,"status":200,"answer":{"predicted_class":"pneumonia","findings":[]}}\n'
-    '{"index":1,"status":422,"problem":{"type":"urn:problem-type:chest-xray-explainer:'
-    'unreadable-film","title":"Unreadable film","status":422,"detail":"..."}}\n'
-)
-"""Two lines of `/v1/batch`, the answer shortened."""

@@ -149,3 +149,16 @@ def test_members_that_other_servers_know_are_passed_over(client):
     request = {"inputs": [one], "parameters": {"priority": 1, "timeout": 5}, "sequence": 3}
     text = json.dumps(request).encode()
     assert infer(client, text + struct.pack("<I", len(FILM)) + FILM, len(text)).status_code == 200
+
+
+def test_no_mutation_of_a_request_is_a_fault_of_the_server(client):
+    valid, length = behind(film(data=None), struct.pack("<I", len(FILM)) + FILM)
+    random = np.random.default_rng(5)
+    for _ in range(300):
+        body = bytearray(valid)
+        for place in random.integers(len(body), size=random.integers(1, 6)):
+            body[place] = random.integers(256)
+        cut = random.integers(1, len(body) + 1)
+        headers = {"inference-header-content-length": str(length + random.integers(-1, 2))}
+        answer = client.post("/v2/models/tiny/infer", content=bytes(body[:cut]), headers=headers)
+        assert answer.status_code in (200, 400, 413, 415, 422), bytes(body[:cut])

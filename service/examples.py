@@ -1,0 +1,191 @@
+"""Answers as they may look, for the documentation; shortened to one class and a grid of 2 x 2."""
+
+import json
+
+from pydantic.config import JsonDict
+from pydantic.types import JsonValue
+
+CHEST_CNN = "882b054144807ccd8217d414b1cc4f9c4c4b7006c876e92166584046f360c9d4"
+VGG16 = "78ea469dd037e5f55ba3491f548835993d4aaab177857644338c764e10d306a5"
+FINDING: JsonDict = {
+    "class_name": "pneumonia",
+    "logit": 1.3,
+    "probability": 0.81,
+    "threshold": 0.27,
+    "decision": True,
+}
+EXPLAINED_FINDING: JsonDict = FINDING | {
+    "explanation": {
+        "status": "ok",
+        "method": "grad_cam",
+        "target_layer": "stages.3",
+        "evidence": [[0.0, -0.02], [0.08, 0.04]],
+        "affine": [773.2, 0.0, 147.3, 0.0, 821.1, 156.4],
+    }
+}
+PREDICTION: JsonDict = {
+    "model": {
+        "name": "chest_cnn",
+        "version": "2.0.0",
+        "sha256": CHEST_CNN,
+        "evidence_scale": 0.0747,
+    },
+    "film": {"rows": 1955, "columns": 1841, "format": "dicom"},
+    "distance": 12.1,
+    "distance_threshold": 19.6,
+    "in_distribution": True,
+    "confidence_threshold": 0.366,
+    "is_confident": True,
+    "predicted_class": "pneumonia",
+    "findings": [FINDING],
+}
+EXPLAINED_PREDICTION: JsonDict = PREDICTION | {"findings": [EXPLAINED_FINDING]}
+OTHER_MODEL: JsonDict = {
+    "model": {"name": "vgg16", "version": "1.0.0", "sha256": VGG16, "evidence_scale": 0.0655}
+}
+COMPARISON: JsonDict = {"models": [PREDICTION, PREDICTION | OTHER_MODEL]}
+EXPLAINED_COMPARISON: JsonDict = {
+    "models": [EXPLAINED_PREDICTION, EXPLAINED_PREDICTION | OTHER_MODEL],
+    "agreement": [
+        {
+            "models": ["chest_cnn", "vgg16"],
+            "class_name": "pneumonia",
+            "rank_correlation": 0.71,
+            "top_tenth_overlap": 0.46,
+        }
+    ],
+}
+PROBLEM: JsonDict = {
+    "type": "urn:problem-type:chest-xray-explainer:unreadable-film",
+    "title": "Unreadable film",
+    "status": 422,
+    "detail": "The file is truncated.",
+}
+BATCH = "".join(
+    json.dumps({"index": index, "status": status, key: value}) + "\n"
+    for index, (status, key, value) in enumerate(
+        [(200, "answer", PREDICTION), (422, "problem", PROBLEM)]
+    )
+)
+"""Two lines."""
+
+MODEL_LIST: JsonDict = {
+    "models": [
+        {
+            "name": "chest_cnn",
+            "version": "2.0.0",
+            "sha256": CHEST_CNN,
+            "architecture": "chest_cnn",
+            "class_names": ["normal", "pneumonia"],
+            "is_default": True,
+            "provider": "cpu",
+            "is_loaded": True,
+        }
+    ]
+}
+HISTOGRAM: JsonDict = {"edges": [0.0, 0.5, 1.0], "counts": [340, 98]}
+THRESHOLD: JsonDict = {
+    "value": 0.27,
+    "sensitivity": 0.885,
+    "specificity": 0.912,
+    "criterion": "largest Youden index on val",
+}
+MODEL_DESCRIPTION: JsonDict = {
+    "sha256": CHEST_CNN,
+    "card": {
+        "schema_version": 1,
+        "name": "chest_cnn",
+        "version": "2.0.0",
+        "architecture": "chest_cnn",
+        "class_names": ["normal", "pneumonia"],
+        "task": "multiclass",
+        "image_size": [224, 224],
+        "resize_mode": "stretch",
+        "crop_pct": 0.84,
+        "local_contrast": 0.12,
+        "target_layer": "stages.3",
+        "activation_grid": [2, 2],
+        "mean": 0.5,
+        "std": 0.2,
+        "temperature": 0.9,
+        "decision_thresholds": [THRESHOLD, THRESHOLD],
+        "evidence_scale": 0.0747,
+        "distance_threshold": 19.6,
+        "confidence_threshold": 0.366,
+        "golden": {
+            "pixels_png": "iVBORw0KGgo...",
+            "logits": [-0.7, 0.7],
+            "probabilities": [0.19, 0.81],
+            "distance": 12.1,
+            "evidence": [[[0.0, 0.02], [-0.08, -0.04]], [[0.0, -0.02], [0.08, 0.04]]],
+        },
+        "score_histograms": [HISTOGRAM, HISTOGRAM],
+        "distance_histogram": {"edges": [0.0, 10.0, 20.0], "counts": [120, 309]},
+        "training_data": {
+            "manifest_sha256": "a47967a866601428a889d8c4a9442f17e9ab9df9f6f2b965f689530745972a8f",
+            "split_sha256": "b08febd5e71052635afc5653c7ded906194685020aaa0058b6f2c8fd0202422a",
+            "films": {"train": 3188, "val": 438, "test": 716},
+            "description": "Chest X-ray classification set, collected from public repositories.",
+        },
+        "intended_use": "Research and teaching. Not a medical device.",
+        "limits": ["Frontal films only."],
+        "code_revision": "75d322de0563",
+    },
+}
+COLOUR_MAP: JsonDict = {
+    "name": "inferno",
+    "source": "matplotlib, CC0",
+    "rgb": [[0, 0, 4], [252, 255, 164]],
+}
+
+SCALES: JsonDict = {
+    "evidence_scale": 0.0747,
+    "distance_threshold": 19.6,
+    "confidence_threshold": 0.366,
+}
+SERVER_METADATA: JsonDict = {
+    "name": "chest-xray-explainer",
+    "version": "0.1.0",
+    "extensions": ["binary_tensor_data"],
+}
+MODEL_METADATA: JsonDict = {
+    "name": "chest_cnn",
+    "versions": ["2.0.0"],
+    "platform": "onnxruntime_onnx",
+    "inputs": [
+        {"name": "pixels", "datatype": "FP32", "shape": [-1, 1, 224, 224]},
+        {"name": "film", "datatype": "BYTES", "shape": [-1]},
+    ],
+    "outputs": [
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+        {"name": "evidence", "datatype": "FP32", "shape": [-1, 2, 2, 2]},
+        {"name": "distance", "datatype": "FP32", "shape": [-1]},
+        {"name": "in_distribution", "datatype": "BOOL", "shape": [-1]},
+    ],
+    "parameters": SCALES
+    | {
+        "class_names": '["normal", "pneumonia"]',
+        "decision_thresholds": "[0.674, 0.271]",
+        "sha256": CHEST_CNN,
+    },
+}
+INFERENCE_REQUEST: JsonDict = {
+    "id": "42",
+    "inputs": [{"name": "film", "datatype": "BYTES", "shape": [1], "data": ["iVBORw0KGgo="]}],
+    "outputs": [{"name": "probabilities"}, {"name": "in_distribution"}],
+}
+INFERENCE_RESPONSE: JsonDict = {
+    "model_name": "chest_cnn",
+    "model_version": "2.0.0",
+    "id": "42",
+    "parameters": SCALES,
+    "outputs": [
+        {"name": "probabilities", "shape": [1, 2], "datatype": "FP32", "data": [0.19, 0.81]},
+        {"name": "in_distribution", "shape": [1], "datatype": "BOOL", "data": [True]},
+    ],
+}
+
+
+def shown(*examples: JsonValue) -> JsonDict:
+    """Return what a schema says about its examples."""
+    return {"examples": list(examples)}
