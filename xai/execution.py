@@ -5,6 +5,7 @@ wants to know.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -149,15 +150,17 @@ def _devices(provider: Provider) -> list[onnxruntime.OrtEpDevice]:
 
 
 def _register_openvino() -> None:
-    """Make OpenVINO's plug-in known to ONNX Runtime, which may happen once in a process."""
+    """Make OpenVINO's plug-in known to ONNX Runtime."""
     try:
         import onnxruntime_ep_openvino
     except ModuleNotFoundError as error:
         raise ValueError("provider openvino needs `pip install '.[openvino]'`") from error
-    name = PROVIDER_NAMES["openvino"]
-    if name not in onnxruntime.get_available_providers():
-        library = onnxruntime_ep_openvino.get_library_path()
-        onnxruntime.register_execution_provider_library(name, library)
+    _register(PROVIDER_NAMES["openvino"], onnxruntime_ep_openvino.get_library_path())
+
+
+@cache  # a process may do it once only
+def _register(name: str, library: str) -> None:
+    onnxruntime.register_execution_provider_library(name, library)
 
 
 def _openvino_options(threads: int, precision: Precision) -> dict[str, str]:
