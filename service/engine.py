@@ -19,7 +19,8 @@ from service.metrics import Metrics
 from service.reading import Limits, Paint, View, grey_png, in_bounded_memory, painted_png, seen_film
 from service.registry import Registry
 from service.settings import Settings
-from xai.explainer import Answers, Explainer, Floats, available_cpus
+from xai.explainer import Answers, Explainer, Floats
+from xai.processors import available_cpus
 
 ROWS_AT_ONCE = 8
 """Audit rows written at the same time, which share a flush of the disk."""

@@ -177,7 +177,13 @@ def open_model(file: Path, settings: Settings) -> Explainer:
         OSError: It can't be read.
         ValueError: It holds no valid card.
     """
-    return Explainer(file, threads=settings.threads, lazy=True)
+    return Explainer(
+        file,
+        threads=settings.threads,
+        lazy=True,
+        provider=settings.provider,
+        precision=settings.precision,
+    )
 
 
 def model_files(models: Path) -> list[Path]:

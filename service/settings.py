@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
 from service.logs import LogFormat
-from xai.explainer import Precision, Provider
+from xai.execution import Precision, Provider
 
 OWN_MODELS = Path(__file__).with_name("default_model")
 """The ONNX files that come with the package lie here; `chest_cnn` is the first by name."""

@@ -4,11 +4,8 @@ Needs ONNX Runtime and no PyTorch. Everything else about the model is read from 
 travels inside the file.
 """
 
-import base64
 import ctypes
 import hashlib
-import io
-import math
 import os
 import sys
 import threading
@@ -16,38 +13,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
-from PIL import Image
 from pydantic import ValidationError
 
-from models.card import CARD_KEY, Golden, ModelCard
+from models.card import CARD_KEY, ModelCard
+from xai.execution import Precision, Provider, check_execution, open_session, read_metadata
+from xai.golden import check_golden
+from xai.processors import available_cpus
 
 Floats = NDArray[np.float32]
-Provider = Literal["cpu", "openvino", "cuda"]
-Precision = Literal["float32", "bfloat16"]
 
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux says how much CPU time a container may use: "quota period" or "max period"."""
-
-TOLERANCES = {"logits": 1e-3, "probabilities": 1e-4, "evidence": 1e-3, "distance": 1e-3}
-"""Largest difference from the golden outputs; for all but probabilities a share of the largest."""
-
-SMALLEST_SCALE = 1e-3
-"""Outputs that are all smaller than this are compared on this scale."""
-
-LOAD_ERRORS = (
-    runtime_errors.Fail,
-    runtime_errors.InvalidArgument,
-    runtime_errors.InvalidGraph,
-    runtime_errors.InvalidProtobuf,
-    runtime_errors.NotImplemented,
-    runtime_errors.RuntimeException,
-)
+CHECKED_BATCHES = (1, 4)
+"""What every provider but the CPU's is checked with: it chooses its code by the size of a batch."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +74,7 @@ class Explainer:
         file: Where it lies.
         memory_bytes: What it takes of memory, estimated when it was loaded last; 0 before.
         last_run: When it was asked last, in seconds of the monotonic clock; 0 before.
+        provider: What runs it.
     """
 
     card: ModelCard
@@ -101,22 +82,35 @@ class Explainer:
     file: Path
     memory_bytes: int
     last_run: float
-    provider: Provider = "cpu"
+    provider: Provider
 
-    def __init__(self, model: Path, *, threads: int | None = None, lazy: bool = False) -> None:
+    def __init__(
+        self,
+        model: Path,
+        *,
+        threads: int | None = None,
+        lazy: bool = False,
+        provider: Provider = "cpu",
+        precision: Precision = "float32",
+    ) -> None:
         """Open an exported model and let it repeat its golden answer.
 
         Args:
             model: ONNX file with a card.
             threads: CPU threads of one run; None is as many as this process may use.
             lazy: Read the card and leave the rest to `load`.
+            provider: What runs it; nothing else does in its place.
+            precision: In what it computes; `bfloat16` is OpenVINO's alone.
 
         Raises:
             OSError: The file can't be read.
             ValueError: It is not an ONNX file, has no valid card, its graph is not the one that
-                the card describes, or it does not reproduce the golden outputs.
+                the card describes, the provider can't run it, or it does not reproduce the golden
+                outputs there.
         """
+        check_execution(provider, precision)
         self.file, self._threads = model, threads or available_cpus()
+        self.provider, self._precision = provider, precision
         self.memory_bytes, self.last_run = 0, 0.0
         self._session: onnxruntime.InferenceSession | None = None
         self._loading = threading.Lock()
@@ -178,51 +172,26 @@ class Explainer:
         if _sha256(self.file) != self.sha256:
             raise ValueError("the file has changed since its card was read; reload it")
         before = _resident_bytes()
-        session = _session(self.file, self._threads)
+        session = open_session(
+            self.file, threads=self._threads, provider=self.provider, precision=self._precision
+        )
         _return_freed_memory()
         self.memory_bytes = max(_resident_bytes() - before, self.file.stat().st_size)
         _check_interface(session, self.card)
-        _check_golden(session, self.card)
+        self._check_golden(session)
         return session
 
+    def _check_golden(self, session: onnxruntime.InferenceSession) -> None:
+        def run(pixels: Floats) -> dict[str, Floats]:
+            return vars(_answers(session, pixels))
 
-def available_cpus() -> int:
-    """Return how many CPUs this process may use: affinity and the container's quota both count."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cpus, _quota_cpus(cpus))
-
-
-def _quota_cpus(unlimited: int) -> int:
-    try:
-        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return unlimited
-    return unlimited if quota == "max" else max(1, math.ceil(int(quota) / int(period)))
+        batches = (1,) if self.provider == "cpu" else CHECKED_BATCHES
+        check_golden(run, self.card, precision=self._precision, batches=batches)
 
 
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _session(model: Path, threads: int, *, optimised: bool = True) -> onnxruntime.InferenceSession:
-    levels = onnxruntime.GraphOptimizationLevel
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = (
-        levels.ORT_ENABLE_ALL if optimised else levels.ORT_DISABLE_ALL
-    )
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
-    # A waiting thread that spins takes the CPU from films being decoded.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except LOAD_ERRORS as error:
-        raise ValueError(
-            "ONNX Runtime can't load it as an ONNX file; export it again with `cxr export`"
-        ) from error
 
 
 def _resident_bytes() -> int:
@@ -247,7 +216,7 @@ def _return_freed_memory() -> None:
 
 def _card(model: Path) -> ModelCard:
     """Return the card of a file, for which its graph need not be prepared."""
-    metadata = _session(model, 1, optimised=False).get_modelmeta().custom_metadata_map
+    metadata = read_metadata(model)
     if CARD_KEY not in metadata:
         raise ValueError(f"the file holds no {CARD_KEY}; write it with `cxr export`")
     try:
@@ -258,17 +227,6 @@ def _card(model: Path) -> ModelCard:
 
 def _answers(session: onnxruntime.InferenceSession, pixels: Floats) -> Answers:
     return Answers(*session.run(OUTPUTS, {"pixels": pixels.astype(np.float32, copy=False)}))
-
-
-def _check_golden(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
-    """Raise ValueError where the graph does not repeat the answer in its card."""
-    answers = _answers(session, _golden_pixels(card.golden, card.image_size))
-    for name, shape in _shapes(card).items():
-        found = np.asarray(getattr(answers, name)[0])  # the distance is a scalar
-        _check_shape(f"the graph's {name}", found, shape)
-        expected = np.asarray(getattr(card.golden, name), np.float32)
-        _check_shape(f"the card's golden.{name}", expected, shape)
-        _check_close(name, found, expected)
 
 
 def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
@@ -285,47 +243,4 @@ def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> 
     if shape != [1, *card.image_size]:
         raise ValueError(
             f"the graph's pixels are {shape}, but the card's image_size is {card.image_size}"
-        )
-
-
-def _golden_pixels(golden: Golden, image_size: tuple[int, int]) -> Floats:
-    """Return the golden input as [1, 1, rows, columns] in [0, 1]."""
-    try:
-        png = base64.b64decode(golden.pixels_png, validate=True)
-        values = np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]))
-    except (ValueError, OSError) as error:
-        raise ValueError("golden.pixels_png in the card is not a base64 PNG") from error
-    if values.dtype != np.uint8 or values.shape != image_size:
-        raise ValueError(
-            f"golden.pixels_png must be 8-bit grey of size {image_size}, "
-            f"not {values.dtype} of size {values.shape}"
-        )
-    return (values.astype(np.float32) / np.float32(255))[None, None]
-
-
-def _shapes(card: ModelCard) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each output for one film."""
-    classes = len(card.class_names)
-    return {
-        "logits": (classes,),
-        "probabilities": (classes,),
-        "evidence": (classes, *card.activation_grid),
-        "distance": (),
-    }
-
-
-def _check_shape(what: str, found: Floats, expected: tuple[int, ...]) -> None:
-    if found.shape != expected:
-        raise ValueError(
-            f"{what} must have shape {expected} (class_names, activation_grid), not {found.shape}"
-        )
-
-
-def _check_close(name: str, found: Floats, expected: Floats) -> None:
-    scale = 1.0 if name == "probabilities" else max(SMALLEST_SCALE, np.abs(expected).max())
-    difference = np.abs(found - expected).max()
-    if not difference <= TOLERANCES[name] * scale:  # also catches NaN
-        raise ValueError(
-            f"golden {name} not reproduced: off by {difference:.3g}, allowed is "
-            f"{TOLERANCES[name] * scale:.3g}; export it again or check this machine's ONNX Runtime"
         )

@@ -1,4 +1,3 @@
-import base64
 import os
 import subprocess
 import sys
@@ -16,13 +15,12 @@ from tests.tiny_model import (
     card,
     evidence,
     golden,
-    picture,
     quadrants,
     softmax,
     write_model,
 )
 from xai import explainer as module
-from xai.explainer import Explainer, available_cpus
+from xai.explainer import Explainer
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,13 +56,13 @@ def test_a_lazy_explainer_reads_the_card_and_loads_when_it_is_called(tmp_path: P
 def test_a_lazy_explainer_is_loaded_once_however_many_ask(tmp_path: Path, monkeypatch):
     lazy = Explainer(write_model(tmp_path), lazy=True)
     loaded: list[Path] = []
-    session = module._session
+    open_session = module.open_session
 
-    def counted(model: Path, threads: int, **options: bool):
+    def counted(model: Path, **options):
         loaded.append(model)
-        return session(model, threads, **options)
+        return open_session(model, **options)
 
-    monkeypatch.setattr(module, "_session", counted)
+    monkeypatch.setattr(module, "open_session", counted)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: lazy.load(), range(8)))
     assert len(loaded) == 1
@@ -119,33 +117,6 @@ def test_golden_outputs_that_are_not_reproduced_are_refused(tmp_path: Path, outp
     changed = Golden.model_validate(golden().model_dump() | {output: off})
     with pytest.raises(ValueError, match=f"golden {output} not reproduced"):
         Explainer(write_model(tmp_path, golden=changed))
-
-
-@pytest.mark.parametrize(
-    "pixels_png",
-    ["no base64!", base64.b64encode(b"no PNG").decode()],
-)
-def test_golden_pixels_that_are_no_png_are_refused(tmp_path: Path, pixels_png: str):
-    changed = golden().model_copy(update={"pixels_png": pixels_png})
-    with pytest.raises(ValueError, match="is not a base64 PNG"):
-        Explainer(write_model(tmp_path, golden=changed))
-
-
-def test_golden_pixels_of_another_size_are_refused(tmp_path: Path):
-    png = base64.b64encode(picture(PIXELS.T)).decode()
-    changed = golden().model_copy(update={"pixels_png": png})
-    with pytest.raises(ValueError, match=r"golden.pixels_png must be 8-bit grey of size \(32, 48"):
-        Explainer(write_model(tmp_path, golden=changed))
-
-
-def test_threads_respect_the_containers_quota(tmp_path: Path, monkeypatch):
-    quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(module, "CPU_QUOTA", quota)
-    without = available_cpus()
-    quota.write_text("max 100000")
-    assert available_cpus() == without
-    quota.write_text("50000 100000")
-    assert available_cpus() == 1
 
 
 def test_the_tiny_model_has_the_shape_the_tests_say():
