@@ -1,31 +1,22 @@
 """What an administrator can ask of the audit trail."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from service.audit_row import AuditPage, AuditQuery
 from service.audit_trail import AuditTrail
 from service.problems import (
-    MEDIA_TYPE,
     AuditOff,
     AuditUnavailable,
     MissingKey,
     NotAllowed,
-    ProblemDocument,
     TooManyRequests,
     UnknownKey,
     openapi_problems,
 )
 
 router = APIRouter()
-
-WRONG_PARAMETER: dict[int | str, dict[str, Any]] = {
-    422: {
-        "description": "A parameter is not as described",
-        "content": {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}},
-    }
-}
 
 
 async def audit_trail(request: Request) -> AuditTrail:
@@ -48,8 +39,7 @@ OpenAuditTrail = Annotated[AuditTrail, Depends(audit_trail)]
     tags=["audit"],
     responses=openapi_problems(
         MissingKey, UnknownKey, NotAllowed, TooManyRequests, AuditOff, AuditUnavailable
-    )
-    | WRONG_PARAMETER,
+    ),
 )
 def audit(trail: OpenAuditTrail, query: Annotated[AuditQuery, Query()]) -> AuditPage:
     """List what was answered, oldest first; needs an admin's key.

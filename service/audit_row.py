@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.card import ModelName, Sha256
+from service.examples import AUDIT_PAGE, shown
 from service.schemas import Answer
 from xai.explainer import Answers, Explainer
 
@@ -55,6 +56,8 @@ class KeptRow(AuditRow):
 
 class AuditPage(Answer):
     """Some rows of the audit trail, oldest first."""
+
+    model_config = ConfigDict(json_schema_extra=shown(AUDIT_PAGE))
 
     rows: list[KeptRow]
     next: int | None = Field(

@@ -137,6 +137,27 @@ COLOUR_MAP: JsonDict = {
     "source": "matplotlib, CC0",
     "rgb": [[0, 0, 4], [252, 255, 164]],
 }
+AUDIT_PAGE: JsonDict = {
+    "rows": [
+        {
+            "id": 1041,
+            "time": "2026-03-02T09:15:04.512000Z",
+            "request_id": "8d3c1f6e0b7a4c55a2f7d1f0c9e64b12",
+            "key_id": "ward-3",
+            "verb": "explain",
+            "model": "chest_cnn",
+            "version": "2.0.0",
+            "model_sha256": CHEST_CNN,
+            "film_sha256": "5f4768f831ada93990db37768957eba18135bbff923b1f038ed95f8840e4be91",
+            "probabilities": {"normal": 0.19, "pneumonia": 0.81},
+            "decisions": {"normal": False, "pneumonia": True},
+            "in_distribution": True,
+            "distance": 12.1,
+            "status": "ok",
+        }
+    ],
+    "next": 1041,
+}
 
 SCALES: JsonDict = {
     "evidence_scale": 0.0747,

@@ -172,20 +172,23 @@ def good(server: httpx.Client) -> dict:
     return {"status": 200, "answer": server.post("/v1/predict", content=FILM).json()}
 
 
-def bad(server: httpx.Client) -> dict:
-    return {"status": 415, "problem": server.post("/v1/predict", content=b"no film").json()}
-
-
-def test_a_batch_gives_an_answer_or_a_problem_for_each_film(client: httpx.Client):
-    asked: list[httpx.Request] = []
-    said = lines(good(client), bad(client), good(client))
-    with answering(said, asked=asked) as server:
-        first, second, third = server.batch([FILM, b"no film", FILM], model="tiny")
-    assert first == third == Prediction.model_validate(good(client)["answer"])
+def test_a_batch_of_films_is_answered_in_order(server: Client):
+    first, second, third = server.batch([FILM, b"no film", REFUSED_FILM], model="tiny")
+    assert first == server.predict(FILM)
     assert isinstance(second, Problem)
-    assert second.status == 415
+    assert second.title == "Not an image"
+    assert third == server.predict(REFUSED_FILM)
+
+
+def test_a_batch_is_one_form_of_files_without_names(client: httpx.Client, tmp_path: Path):
+    asked: list[httpx.Request] = []
+    path = tmp_path / "Jane_Doe.png"
+    path.write_bytes(FILM)
+    with answering(lines(good(client), good(client)), asked=asked) as server:
+        list(server.batch([FILM, path], model="tiny"))
     assert asked[0].url.params["model"] == "tiny"
-    assert asked[0].content.count(b'name="file"') == 3
+    assert asked[0].content.count(b'name="file"') == 2
+    assert b"Jane_Doe" not in asked[0].content
 
 
 def test_a_batch_that_ends_too_soon_is_no_success(client: httpx.Client):
