@@ -15,12 +15,12 @@ Floats = NDArray[np.float32]
 
 TOLERANCES: dict[Precision, dict[str, float]] = {
     "float32": {"logits": 1e-3, "probabilities": 1e-4, "evidence": 1e-3, "distance": 1e-3},
-    "bfloat16": {"logits": 0.05, "probabilities": 0.01, "evidence": 0.2, "distance": 0.02},
+    "bfloat16": {"logits": 0.1, "probabilities": 0.01, "evidence": 0.25, "distance": 0.05},
 }
 """Largest difference from the golden outputs; for all but probabilities a share of the largest.
 
-Those of bfloat16, which keeps 8 bits of a number, are three to ten times what
-`benchmarks/providers.py` measured on films."""
+Shares of bfloat16, which keeps 8 bits of a number, are half as much again as the worst of forty
+films in `benchmarks/providers.py`: 7 % of logits, 16 % of evidence, 3 % of distance."""
 
 SMALLEST_CORRELATION = 0.98
 """Of evidence in bfloat16 with the golden evidence, over all classes and positions."""

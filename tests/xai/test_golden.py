@@ -36,7 +36,7 @@ def noisy(_: str, value: Floats, __: int) -> Floats:
     if value.ndim < 3:
         return value
     noise = np.random.default_rng(0).choice([-1, 1], value.shape)
-    return value + np.float32(0.19 * np.abs(value).max()) * noise.astype(np.float32)
+    return value + np.float32(0.24 * np.abs(value).max()) * noise.astype(np.float32)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
