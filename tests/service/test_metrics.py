@@ -1,6 +1,7 @@
 """What /metrics shows after films and other requests."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,13 +39,18 @@ def client(folder: Path) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def value(client: httpx.Client) -> Value:
-    """Returns the figure of a name with these labels, and None where there is none."""
+    """Returns the figure of a name with these labels, and None where there is none.
+
+    It looks for half a second: a request is counted once its answer is sent.
+    """
 
     def found(name: str, **labels: str) -> float | None:
-        for family in plain_text(client.get("/metrics").text):
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return sample.value
+        for _ in range(10):
+            for family in plain_text(client.get("/metrics").text):
+                for sample in family.samples:
+                    if sample.name == name and labels.items() <= sample.labels.items():
+                        return sample.value
+            time.sleep(0.05)
         return None
 
     return found
