@@ -27,6 +27,7 @@ __all__ = [
     "RadiographError",
     "UnreadableFilmError",
     "UnsupportedFilmError",
+    "film_format_of",
     "is_dicom",
     "network_pixels",
     "read_radiograph",
@@ -51,6 +52,7 @@ SIGNATURES: tuple[tuple[bytes, PictureFormat], ...] = (
     (b"II+\0", "tiff"),  # BigTIFF
     (b"MM\0+", "tiff"),
 )
+SIGNATURE_BYTES = DICOM_PREAMBLE_BYTES + len(b"DICM")
 BORDER_TOLERANCE = 16 / 255 + 1e-6
 
 
@@ -124,7 +126,7 @@ def read_radiograph(
     """
     if len(film) > max_bytes:
         raise FilmTooLargeError(f"The file exceeds the {max_bytes} bytes allowed.")
-    film_format = _format_of(film)
+    film_format = film_format_of(film)
     if film_format == "dicom":
         # Not at the top: pydicom and its decoders take half a second to load.
         from models.dicom import read_dicom
@@ -140,7 +142,12 @@ def is_dicom(film: bytes) -> bool:
     return film.startswith(b"DICM", DICOM_PREAMBLE_BYTES)
 
 
-def _format_of(film: bytes) -> FilmFormat:
+def film_format_of(film: bytes) -> FilmFormat:
+    """Return the format by the first `SIGNATURE_BYTES` of a film.
+
+    Raises:
+        NotAnImageError: None of these formats.
+    """
     if is_dicom(film):
         return "dicom"
     for start, film_format in SIGNATURES:
