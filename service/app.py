@@ -1,6 +1,7 @@
 """The application: settings in, a server that opens its models and closes them again out."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -82,9 +83,10 @@ def create_app(
 
 
 def _add_routes(app: FastAPI) -> None:
-    """Offer what needs no key, what needs one, and what needs an admin's."""
-    for router in (routes.health_router, inference_routes.health_router):
-        app.include_router(router)
+    """Offer what needs a key, what needs an admin's, and what needs none.
+
+    A request is matched with one after the other, so films come first.
+    """
     keyed = list(app.state.gate.dependencies())
     for router in (
         routes.router,
@@ -97,6 +99,8 @@ def _add_routes(app: FastAPI) -> None:
         app.include_router(
             router, dependencies=[*keyed, AdminKey], responses=KEY_PROBLEMS | ADMIN_PROBLEMS
         )
+    for router in (routes.health_router, inference_routes.health_router):
+        app.include_router(router)
 
 
 def _lifespan(
@@ -107,6 +111,8 @@ def _lifespan(
         trail = audit or asked_audit_trail(settings)
         engine = Engine(registry or Registry(settings), settings, app.state.metrics, trail)
         app.state.engine, app.state.audit = engine, trail
+        # What is there by now stays, and need not be looked through again at each collection.
+        gc.freeze()
         with _reloading_on_hangup(engine.registry):
             yield
         app.state.engine = app.state.audit = None

@@ -1,6 +1,7 @@
 """What a model says about one film, in the words of the interface; server and commands share it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,11 +57,18 @@ class Examination:
         """Distance from the training films."""
         return float(self.answers.distance[0])
 
-    @property
+    @cached_property
     def probabilities(self) -> dict[str, float]:
         """Calibrated probability of each class."""
         values = self.answers.probabilities[0].tolist()
         return dict(zip(self.explainer.card.class_names, values, strict=True))
+
+    @cached_property
+    def decisions(self) -> dict[str, bool | None]:
+        """Whether each class is called present; None if the film is not decided."""
+        card = self.explainer.card
+        values = card.decisions(list(self.probabilities.values()), self.distance)
+        return dict(zip(card.class_names, values, strict=True))
 
     @property
     def in_distribution(self) -> bool:
@@ -158,12 +166,13 @@ class Examination:
 
     def _finding(self, index: int) -> Finding:
         card = self.explainer.card
+        class_name = card.class_names[index]
         return Finding(
-            class_name=card.class_names[index],
+            class_name=class_name,
             logit=float(self.answers.logits[0, index]),
-            probability=float(self.answers.probabilities[0, index]),
+            probability=self.probabilities[class_name],
             threshold=card.decision_thresholds[index].value,
-            decision=card.decisions(self.answers.probabilities[0].tolist(), self.distance)[index],
+            decision=self.decisions[class_name],
         )
 
     def _status(self, index: int, force: bool) -> Status:

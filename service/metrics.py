@@ -121,9 +121,8 @@ class Metrics:
         """Count an examined film: what became of it, and what was found."""
         name = examination.explainer.card.name
         self._films.labels(name, _outcome(examination)).inc()
-        for finding in examination.prediction().findings:
-            decision = DECISIONS[finding.decision]
-            self._findings.labels(name, finding.class_name, decision).inc()
+        for class_name, decision in examination.decisions.items():
+            self._findings.labels(name, class_name, DECISIONS[decision]).inc()
         drift = self._models.drift(examination.explainer)
         drift.add(examination.probabilities, examination.distance)
 
