@@ -61,9 +61,12 @@ class Watch:
 
 
 def resident_bytes(process: int) -> int:
-    """Return the memory of a process and its children."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    """Return the memory of a process and its children; of one that has just ended, 0."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except (OSError, IndexError):
+        return 0
     return pages * PAGE + sum(resident_bytes(int(child)) for child in children)
 
 

@@ -3,11 +3,13 @@
 import io
 import struct
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from libjpeg.utils import get_parameters as jpeg_parameters
 from numpy.typing import NDArray
 from openjpeg.utils import get_parameters as jpeg2000_parameters
+from PIL import Image
 from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import get_frame
@@ -15,9 +17,10 @@ from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
-from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, JPEG2000TransferSyntaxes, RLELossless
+from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
 
+from models.dicom_elements import Encoding, copied, elements
 from models.dicom_grey_scale import displayed
 from models.discretion import ignore_warnings, silence_logs
 from models.film_errors import (
@@ -26,36 +29,41 @@ from models.film_errors import (
     UnreadableFilmError,
     UnsupportedFilmError,
 )
+from models.marker_segments import check_jpeg2000, check_single_scan
 
-RLE_PADDING = 1024
 HEADER_START = 128 + len(b"DICM")
+META_GROUP = 2
+META_ENCODING = Encoding(implicit=False, little=True)
 PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-ELEMENTS: list[BaseTag | int] = [
-    Tag(keyword)
-    for keyword in (
-        *PIXEL_ELEMENTS,
-        "BitsAllocated",
-        "BitsStored",
-        "Columns",
-        "HighBit",
-        "ModalityLUTSequence",
-        "NumberOfFrames",
-        "PhotometricInterpretation",
-        "PixelPaddingRangeLimit",
-        "PixelPaddingValue",
-        "PixelRepresentation",
-        "PlanarConfiguration",
-        "RescaleIntercept",
-        "RescaleSlope",
-        "Rows",
-        "SamplesPerPixel",
-        "VOILUTFunction",
-        "VOILUTSequence",
-        "WindowCenter",
-        "WindowWidth",
-    )
-]
-"""All that is read of a header: a crafted one can hold millions, and the patient is no concern."""
+LOOKUP_TABLES = ("ModalityLUTSequence", "VOILUTSequence")
+VALUES = (
+    "BitsAllocated",
+    "BitsStored",
+    "Columns",
+    "HighBit",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "PixelPaddingRangeLimit",
+    "PixelPaddingValue",
+    "PixelRepresentation",
+    "PlanarConfiguration",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "Rows",
+    "SamplesPerPixel",
+    "TransferSyntaxUID",
+    "VOILUTFunction",
+    "WindowCenter",
+    "WindowWidth",
+)
+MAX_VALUE_BYTES = 4096
+MAX_TABLES_BYTES = 2**20
+ELEMENTS: dict[int, int] = {
+    **{Tag(keyword): MAX_VALUE_BYTES for keyword in VALUES},
+    **{Tag(keyword): MAX_TABLES_BYTES for keyword in LOOKUP_TABLES},
+    **{Tag(keyword): 2**33 for keyword in PIXEL_ELEMENTS},  # as long as the file, or as it says
+}
+"""All that is read of a header, and how long it may be: the patient is no concern of ours."""
 MALFORMED = (
     ArithmeticError,
     AttributeError,
@@ -104,19 +112,28 @@ def read_dicom(film: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np.fl
 
 def _dataset(film: bytes, max_bytes: int) -> Dataset:
     """Return the data set; unlike `dcmread`, inflates a deflated one no further than allowed."""
-    file = io.BytesIO(film)
-    file.seek(HEADER_START)
-    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+    meta, start = _meta(film)
     syntax = UID(meta.get("TransferSyntaxUID", ""))
     if not syntax.is_transfer_syntax:
         raise UnreadableFilmError("The DICOM file must name a standard transfer syntax.")
     if syntax.is_deflated:
-        file = io.BytesIO(_inflated(file.read(), max_bytes))
-    encoding = (syntax.is_implicit_VR, syntax.is_little_endian)
-    dataset = read_dataset(file, *encoding, specific_tags=ELEMENTS)
+        film, start = _inflated(film[start:], max_bytes), 0
+    encoding = Encoding(syntax.is_implicit_VR, syntax.is_little_endian)
+    dataset = read_dataset(io.BytesIO(copied(film, start, encoding, ELEMENTS)), *encoding)
     dataset.file_meta = FileMetaDataset(meta)
     dataset.set_original_encoding(*encoding)
     return dataset
+
+
+def _meta(film: bytes) -> tuple[Dataset, int]:
+    """Return the file's meta information, and where its data set starts."""
+    start = HEADER_START
+    for tag, start, end in elements(film, HEADER_START, META_ENCODING):
+        if tag >> 16 != META_GROUP:
+            break
+        start = end
+    meta = copied(film[:start], HEADER_START, META_ENCODING, ELEMENTS)
+    return read_dataset(io.BytesIO(meta), *META_ENCODING), start
 
 
 def _inflated(deflated: bytes, max_bytes: int) -> bytes:
@@ -155,13 +172,13 @@ def _stored_values(dataset: Dataset) -> NDArray[np.number]:
     """Return the decoded [rows, columns] values, before any lookup."""
     syntax = dataset.file_meta.TransferSyntaxUID
     _check_decodable(syntax)
-    if syntax.is_encapsulated:
+    if syntax == RLELossless:
+        _unpack_runs(dataset)
+    elif syntax.is_encapsulated:
         _check_encoded_size(dataset, syntax)
-    # The plug-in is named, so that a film never depends on what else is installed. pylibjpeg-rle
-    # is not it: on malformed films it panics in Rust, which `except Exception` doesn't catch.
-    plugin = "pydicom" if syntax == RLELossless else "pylibjpeg"
+    # The plug-in is named, so that a film never depends on what else is installed.
     # Index 0, because the stream may hold more frames than the header says, unchecked ones.
-    values = np.asarray(pixel_array(dataset, index=0, decoding_plugin=plugin))
+    values = np.asarray(pixel_array(dataset, index=0, decoding_plugin="pylibjpeg"))
     if values.ndim != 2 or not values.size:
         raise UnreadableFilmError("The DICOM file's pixels must be rows x columns.")
     return values
@@ -182,40 +199,34 @@ def _check_encoded_size(dataset: Dataset, syntax: UID) -> None:
     The decoders allocate by the encoded stream, where the limits have looked at the header.
     """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    if syntax == RLELossless:
-        fits = _rle_fits(frame, pixels=dataset.Rows * dataset.Columns)
-    elif syntax in JPEG2000TransferSyntaxes:
-        jpeg2000 = jpeg2000_parameters(frame)
-        size = tuple(jpeg2000[name] for name in ("rows", "columns", "samples_per_pixel"))
-        fits = size == (dataset.Rows, dataset.Columns, 1)
+    encoded: Mapping[str, int | str | bool]
+    if syntax in JPEG2000TransferSyntaxes:
+        check_jpeg2000(frame)
+        encoded, names = jpeg2000_parameters(frame), ("rows", "columns", "samples_per_pixel")
     else:
-        jpeg = jpeg_parameters(frame)
-        size = tuple(jpeg[name] for name in ("rows", "columns", "nr_components"))
-        fits = size == (dataset.Rows, dataset.Columns, 1)
-    if not fits:
+        check_single_scan(frame)
+        encoded, names = jpeg_parameters(frame), ("rows", "columns", "nr_components")
+    if tuple(encoded[name] for name in names) != (dataset.Rows, dataset.Columns, 1):
         raise UnreadableFilmError("The DICOM header and its encoded pixels must agree on the size.")
 
 
-def _rle_fits(frame: bytes, *, pixels: int) -> bool:
-    """Return whether no segment unpacks to much more than one byte per pixel (PS3.5 G.5)."""
+def _unpack_runs(dataset: Dataset) -> None:
+    """Replace run-length encoded pixels by plain ones (PS3.5, annex G).
+
+    They are PackBits, which Pillow unpacks at once and no further than to the film's size; pydicom
+    goes byte by byte in Python, and pylibjpeg-rle panics on malformed films, in Rust, which
+    `except Exception` doesn't catch.
+    """
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     count, *starts = struct.unpack("<16L", frame[:64])
-    ends = (*starts[1:count], len(frame))
-    segments = [frame[start:end] for start, end in zip(starts, ends, strict=False)]
-    most = pixels + pixels // 8 + RLE_PADDING
-    return all(len(segment) <= most and _unpacked_size(segment) <= most for segment in segments)
-
-
-def _unpacked_size(segment: bytes) -> int:
-    """Return the number of bytes that a run-length encoded segment unpacks to (PS3.5 G.3.2)."""
-    size = place = 0
-    while place < len(segment):
-        control = segment[place]
-        if control < 128:
-            size += control + 1
-            place += control + 2
-        elif control > 128:
-            size += 257 - control
-            place += 2
-        else:
-            place += 1
-    return size
+    if count != dataset.BitsAllocated // 8 or not 1 <= count <= 8:
+        raise UnreadableFilmError("The DICOM header and its encoded pixels must agree on the size.")
+    line = (dataset.Rows * dataset.Columns, 1)
+    pixels = np.empty((line[0], count), np.uint8)
+    for index, (start, end) in enumerate(
+        zip(starts[:count], (*starts[1:count], None), strict=True)
+    ):
+        segment = Image.frombytes("L", line, frame[start:end], "packbits", "L")
+        pixels[:, count - 1 - index] = np.asarray(segment)[0]
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.add_new("PixelData", "OB" if count == 1 else "OW", pixels.tobytes())

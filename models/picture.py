@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps
+from PIL import ExifTags, Image, ImageChops
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -21,6 +21,9 @@ from models.film_errors import (
     UnreadableFilmError,
     UnsupportedFilmError,
 )
+from models.marker_segments import lean_jpeg
+from models.png_chunks import lean_png
+from models.tiff_directory import lean_tiff
 
 PictureFormat = Literal["png", "jpeg", "tiff"]
 
@@ -30,6 +33,12 @@ PLUGINS: dict[PictureFormat, Callable[[io.BytesIO], ImageFile]] = {
     "jpeg": JpegImageFile,
     "tiff": TiffImageFile,
 }
+LEAN: dict[PictureFormat, Callable[[bytes], bytes]] = {
+    "png": lean_png,
+    "jpeg": lean_jpeg,
+    "tiff": lean_tiff,
+}
+"""What takes out of a file where a crafted one hides bombs, before Pillow opens them."""
 MALFORMED = (
     ArithmeticError,
     AttributeError,
@@ -45,7 +54,20 @@ MALFORMED = (
     zlib.error,
 )
 """What Pillow raises on malformed files, seen by mutating good ones."""
+MAX_SIDE = 2**16 - 1
+"""In pixels: as many as JPEG and DICOM can have; Pillow keeps a pointer per row."""
+BAND_PIXELS = 2**20
 MAX_COLOURFULNESS = 0.1
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What EXIF's orientations ask for. `ImageOps.exif_transpose` would copy the picture for none."""
 WHITE_IS_ZERO = 0
 PHOTOMETRIC_TAG = 262
 
@@ -67,24 +89,33 @@ def read_picture(film: bytes, kind: PictureFormat, *, max_pixels: int) -> NDArra
     """
     ignore_warnings("PIL")
     try:
-        image = PLUGINS[kind](io.BytesIO(film))
+        image = PLUGINS[kind](io.BytesIO(LEAN[kind](film)))
         _check_header(image, kind, max_pixels)
-        is_negative = _is_negative(image)
-        image.load()
-        grey = _grey(ImageOps.exif_transpose(image))
+        grey = _turned_grey(image)
     except RadiographError:
         raise
     except MALFORMED as error:
         raise UnreadableFilmError(f"The {kind.upper()} file is truncated or corrupt.") from error
-    return 1 - grey if is_negative else grey
+    return grey
 
 
 def _check_header(image: ImageFile, kind: PictureFormat, max_pixels: int) -> None:
     """Refuse what is too large or more than one picture, before it is decoded."""
     if image.width * image.height > max_pixels:
         raise FilmTooLargeError(f"The film has more than the {max_pixels} pixels allowed.")
+    if max(image.size) > MAX_SIDE:
+        raise FilmTooLargeError(f"The film has more than {MAX_SIDE} rows or columns.")
     if getattr(image, "is_animated", False):
         raise UnsupportedFilmError(f"The {kind.upper()} file has several pictures; one is allowed.")
+
+
+def _turned_grey(image: ImageFile) -> NDArray[np.float32]:
+    """Return the picture's grey in [0, 1], decoded and turned by its EXIF tag."""
+    is_negative = _is_negative(image)
+    image.load()  # which turns a TIFF
+    turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    grey = _grey(image if turn is None else image.transpose(turn))
+    return np.subtract(1, grey, out=grey) if is_negative else grey
 
 
 def _is_negative(image: ImageFile) -> bool:
@@ -108,7 +139,10 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise UnreadableFilmError("The pixels of a float TIFF must be finite.")
     low, high = values.min().astype(np.float64), values.max().astype(np.float64)
-    return ((values - low) / max(high - low, 1e-300)).astype(np.float32)
+    stretched = np.empty_like(values)
+    for band, rows in zip(stretched, values, strict=True):  # a row at a time, since in float64
+        band[:] = (rows - low) / max(high - low, 1e-300)
+    return stretched
 
 
 def _scaled_by_depth(values: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -117,24 +151,40 @@ def _scaled_by_depth(values: NDArray[np.integer]) -> NDArray[np.float32]:
     if low < 0 or high >= 2**16:
         raise UnsupportedFilmError("Grey pixels must lie between 0 and 65535.")
     full_scale = next(2**bits - 1 for bits in (10, 12, 14, 16) if high < 2**bits)
-    return values.astype(np.float32) / np.float32(full_scale)
+    return np.divide(values, np.float32(full_scale), dtype=np.float32, casting="unsafe")
 
 
 def _luminance(image: Image.Image) -> NDArray[np.float32]:
     """Return the luminance of a picture of up to 8 bits per channel, over black."""
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, "black")
-        image = Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")
-    if image.mode not in ("1", "L"):
-        image = image.convert("RGB")
-        _check_grey(image)
-    return np.asarray(image.convert("L"), np.float32) / np.float32(255)
+    grey = np.empty((image.height, image.width), np.float32)
+    colourfulness = 0.0
+    step = max(1, BAND_PIXELS // image.width)  # bands, since colours take four times the memory
+    for top in range(0, image.height, step):
+        band = _over_black(image.crop((0, top, image.width, min(top + step, image.height))))
+        colourfulness += _colourfulness(band)
+        grey[top : top + step] = np.asarray(band.convert("L"))
+    if colourfulness > MAX_COLOURFULNESS * grey.size:
+        raise UnsupportedFilmError("The film is a colour picture; grey ones are allowed.")
+    grey /= np.float32(255)
+    return grey
 
 
-def _check_grey(image: Image.Image) -> None:
-    """Refuse a colour photograph; a scanned film may be tinted."""
-    red, green, blue = image.split()
+def _over_black(band: Image.Image) -> Image.Image:
+    """Return part of a picture without transparency."""
+    if band.has_transparency_data:
+        black = Image.new("RGBA", band.size, "black")
+        return Image.alpha_composite(black, band.convert("RGBA")).convert("RGB")
+    return band if band.mode in ("1", "L") else band.convert("RGB")
+
+
+def _colourfulness(band: Image.Image) -> float:
+    """Return the sum over pixels of the brightest channel less the darkest, in [0, 1] each.
+
+    A scanned film may be tinted.
+    """
+    if band.mode != "RGB":
+        return 0.0
+    red, green, blue = band.split()
     brightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
-    if np.asarray(ImageChops.subtract(brightest, darkest)).mean() / 255 > MAX_COLOURFULNESS:
-        raise UnsupportedFilmError("The film is a colour picture; grey ones are allowed.")
+    return float(np.asarray(ImageChops.subtract(brightest, darkest)).sum(dtype=np.float64)) / 255

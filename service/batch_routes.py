@@ -118,7 +118,8 @@ async def batch(
         films: Iterable[Film] = files
         is_form = request.headers.get("content-type", "").startswith(FORM)
         if len(files) == 1 and (is_archive(files[0]) or not is_form):
-            films = archived_films(files[0], _archive_limits(settings))
+            limits = _archive_limits(settings)
+            films = await asyncio.to_thread(archived_films, files[0], limits)
         who = caller(request, "batch")
 
         async def answer(film: bytes) -> str:

@@ -1,129 +1,183 @@
-"""Zips: what is a film in them, and what is a bomb."""
-
 import io
-import zipfile
-from collections.abc import Mapping
+import struct
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.archives import ArchiveLimits, archived_films, is_archive
-from service.problems import ArchiveTooLarge, BadArchive
+from service.problems import ArchiveTooLarge, BadArchive, ServiceProblem
+from tests.tiny_model import FILM, REFUSED_FILM
 
-LIMITS = ArchiveLimits(max_films=5, max_film_bytes=4 * 2**20, max_bytes=10 * 2**20, max_ratio=100)
+LIMITS = ArchiveLimits(max_films=100, max_film_bytes=2**22, max_bytes=2**24, max_ratio=200)
+MEBIBYTE = 2**20
 
 
-def archive(
-    members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED, **limits: int
-) -> bytes:
+def zipped(*members, method=ZIP_DEFLATED, comment=b""):
+    """Return a zip file of (name, bytes)."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as opened:
-        for name, content in members.items():
-            opened.writestr(name, content)
+    with ZipFile(file, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(ZipInfo(name), content, compress_type=method)
+        archive.comment = comment
     return file.getvalue()
 
 
-def films(body: bytes, **limits: int):
-    return list(archived_films(body, LIMITS._replace(**limits)))
+def films(archive, **limits):
+    return list(archived_films(archive, LIMITS._replace(**limits)))
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_films_come_in_the_order_of_the_zip(method: int):
-    assert films(archive({"b.png": b"1", "a/c.dcm": b"2"}, method)) == [b"1", b"2"]
+def kinds(archive, **limits):
+    return [type(film) for film in films(archive, **limits)]
 
 
-def test_folders_and_hidden_files_do_not_count():
-    names = ["folder/", ".DS_Store", "__MACOSX/._a.png", "a/.hidden", "a/film"]
-    assert films(archive({name: name.encode() for name in names})) == [b"a/film"]
+def bombs(count, size=LIMITS.max_film_bytes):
+    return zipped(*[(f"{number}.png", bytes(size)) for number in range(count)])
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../../up", "a" * 60_000, "über\\film"])
-def test_names_mean_nothing(name: str):
-    assert films(archive({name: b"film"})) == [b"film"]
+def better_bomb(count):
+    """Return a zip whose directory names one member so many times."""
+    archive = zipped(("a.png", FILM))
+    place = archive.index(b"PK\x01\x02")
+    entry, end = archive[place : archive.index(b"PK\x05\x06")], archive[-22:]
+    sizes = struct.pack("<2H2L", count, count, count * len(entry), place)
+    return archive[:place] + entry * count + end[:8] + sizes + end[-2:]
 
 
-def test_a_zip_in_the_zip_is_not_opened():
-    inner = archive({"film": b"film"})
-    assert films(archive({"inner.zip": inner})) == [inner]
+@pytest.mark.parametrize("method", [ZIP_STORED, ZIP_DEFLATED])
+def test_films_come_in_the_order_of_the_directory(method):
+    archive = zipped(("b.png", FILM), ("a.png", REFUSED_FILM), method=method)
+    assert films(archive) == [FILM, REFUSED_FILM]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"PK\x03\x04",
-        archive({"a": b"film"})[:-30],
-        archive({}),
-        archive({"folder/": b""}),
-        archive({"a": b"film"}).replace(b"PK\x01\x02", b"PK\x01\x03"),
-    ],
-)
-def test_a_zip_that_holds_no_film_is_refused(body: bytes):
-    with pytest.raises(BadArchive):
-        archived_films(body, LIMITS)
+def test_films_are_unpacked_one_at_a_time():
+    archive = archived_films(bombs(3, size=MEBIBYTE), LIMITS)
+    assert next(archive) == bytes(MEBIBYTE)
 
 
-def test_a_zip_with_too_many_films_is_refused_before_any_is_unpacked():
-    with pytest.raises(ArchiveTooLarge, match="more than the 5 films"):
-        archived_films(archive({str(number): b"" for number in range(6)}), LIMITS)
+def test_folders_and_hidden_files_are_no_films():
+    hidden = [("x/", b""), ("__MACOSX/._a.png", b"x"), (".DS_Store", b"x"), ("x/.git/a", b"x")]
+    assert films(zipped(*hidden, ("x/a.png", FILM))) == [FILM]
 
 
-def test_a_directory_of_millions_is_not_read(monkeypatch):
-    monkeypatch.setattr("service.archives.ZipFile", lambda _: pytest.fail("read"))
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../a.png", "a\\..\\b", "C:\\a.png", "\x1b[2J"])
+def test_names_do_nothing(name):
+    assert films(zipped((name, FILM))) == [FILM]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_one_name_are_different_films():
+    assert films(zipped(("a.png", FILM), ("a.png", REFUSED_FILM))) == [FILM, REFUSED_FILM]
+
+
+def test_a_zip_in_a_zip_is_not_opened():
+    inner = zipped(("a.png", FILM))
+    assert films(zipped(("inner.zip", inner))) == [inner]
+
+
+@pytest.mark.parametrize("archive", [zipped(), zipped(("folder/", b"")), zipped((".hidden", b"x"))])
+def test_a_zip_without_films_is_refused(archive):
+    with pytest.raises(BadArchive, match="no film"):
+        archived_films(archive, LIMITS)
+
+
+@pytest.mark.parametrize("kept", [4, 30, 0.5, -1])
+def test_a_truncated_zip_is_refused(kept):
+    archive = zipped(("a.png", FILM))
+    with pytest.raises(BadArchive, match="truncated or corrupt"):
+        archived_films(archive[: int(kept * len(archive)) if 0 < kept < 1 else kept], LIMITS)
+
+
+def test_a_zip_with_a_comment_is_read():
+    assert films(zipped(("a.png", FILM), comment=b"PK" * 100)) == [FILM]
+
+
+def test_too_many_films_are_refused_before_any_is_archived_films():
+    with pytest.raises(ArchiveTooLarge, match="the 3 films"):
+        films(bombs(4, size=1), max_films=3)
+
+
+def test_a_directory_of_gigabytes_is_not_read():
+    entry = b"PK\x01\x02" + bytes(42)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(entry) * 500_000, 0, 0)
     with pytest.raises(ArchiveTooLarge):
-        archived_films(b"PK\x03\x04" + b"PK\x01\x02" * 10_000, LIMITS)
+        archived_films(b"PK\x03\x04" + entry * 500_000 + end, LIMITS)
 
 
-def test_a_corrupt_member_leaves_the_others_alone():
-    body = archive({"a": b"first", "b": b"second" * 9, "c": b"third"}, zipfile.ZIP_STORED)
-    first, second, third = films(body.replace(b"second", b"sEcond"))
-    assert (first, third) == (b"first", b"third")
-    assert isinstance(second, BadArchive)
+def test_a_directory_of_other_lengths_beside_is_not_read():
+    archive = zipped(("a.png", FILM))
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+    with pytest.raises(BadArchive):
+        archived_films(archive[:-22] + locator + archive[-22:], LIMITS)
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_methods_that_unpack_without_bound_are_not_used(method: int):
-    [problem] = films(archive({"a": b"film"}, method))
-    assert isinstance(problem, BadArchive)
+def test_a_member_that_unpacks_to_too_much_has_a_problem_and_the_others_are_films():
+    archive = zipped(("a", FILM), ("b", bytes(LIMITS.max_film_bytes + 1)), ("c", FILM))
+    assert kinds(archive) == [bytes, ArchiveTooLarge, bytes]
+
+
+def test_a_member_of_another_ratio_than_allowed_has_a_problem():
+    assert kinds(zipped(("a", bytes(3 * MEBIBYTE)), ("b", FILM))) == [ArchiveTooLarge, bytes]
+
+
+def test_a_small_black_film_may_have_any_ratio():
+    assert films(zipped(("a", bytes(MEBIBYTE)))) == [bytes(MEBIBYTE)]
+
+
+def test_members_beyond_the_limit_for_all_have_a_problem_each():
+    archive = bombs(5, size=MEBIBYTE)
+    assert kinds(archive, max_bytes=2 * MEBIBYTE) == [bytes, bytes, *[ArchiveTooLarge] * 3]
+
+
+def test_a_header_that_says_too_little_does_not_let_more_out():
+    archive = zipped(("a", bytes(2 * MEBIBYTE)))
+    lying = archive.replace(struct.pack("<L", 2 * MEBIBYTE), struct.pack("<L", 10))
+    assert kinds(lying) == [BadArchive]
+
+
+def test_members_that_share_bytes_are_refused_but_for_one():
+    assert kinds(better_bomb(50)) == [*[BadArchive] * 49, bytes]
+
+
+@pytest.mark.parametrize("method", [ZIP_BZIP2, ZIP_LZMA])
+def test_other_methods_are_a_problem(method):
+    packed = zipped(("a", bytes(MEBIBYTE)), method=method)
+    assert [film.detail for film in films(packed)] == [
+        "A member of a zip file must be stored or deflated."
+    ]
 
 
 def test_an_encrypted_member_is_a_problem():
-    body = bytearray(archive({"a": b"film"}))
-    body[6] |= 1  # in the local header, and in the directory
-    body[body.index(b"PK\x01\x02") + 8] |= 1
-    [problem] = films(bytes(body))
-    assert isinstance(problem, BadArchive)
+    archive = bytearray(zipped(("a", FILM)))
+    archive[archive.index(b"PK\x01\x02") + 8] |= 1
+    assert "encrypted" in films(bytes(archive))[0].detail
 
 
-@pytest.mark.parametrize(
-    ("size", "limits"),
-    [
-        (5 * 2**20, {"max_ratio": 10**6}),  # longer than a film may be
-        (3 * 2**20, {"max_ratio": 10}),
-        (3 * 2**20, {"max_ratio": 10**6, "max_bytes": 2 * 2**20}),
-    ],
-)
-def test_a_bomb_is_a_problem(size: int, limits: dict[str, int]):
-    [problem] = films(archive({"bomb": bytes(size)}), **limits)
-    assert isinstance(problem, ArchiveTooLarge)
+def test_a_corrupt_member_is_a_problem_and_the_next_one_a_film():
+    archive = bytearray(zipped(("secret.png", FILM), ("b", FILM), method=ZIP_STORED))
+    archive[60] ^= 255
+    corrupt, film = films(bytes(archive))
+    assert isinstance(corrupt, BadArchive)
+    assert "secret" not in corrupt.detail
+    assert film == FILM
 
 
-def test_a_size_in_a_header_is_not_trusted():
-    body = bytearray(archive({"bomb": bytes(3 * 2**20)}))
-    for place in (22, body.index(b"PK\x01\x02") + 24):
-        body[place : place + 4] = (10).to_bytes(4, "little")
-    [problem] = films(bytes(body), max_ratio=10)
-    assert isinstance(problem, (ArchiveTooLarge, BadArchive))
+def test_a_zip_is_known_by_its_first_bytes():
+    assert is_archive(zipped(("a", FILM)))
+    assert is_archive(zipped())
+    assert not is_archive(FILM + zipped(("a", FILM)))
 
 
-def test_members_after_the_total_is_used_up_get_a_problem_each():
-    body = archive({str(number): bytes(2**20) for number in range(4)})
-    found = films(body, max_bytes=2 * 2**20)
-    assert [isinstance(one, bytes) for one in found] == [True, True, False, False]
-
-
-def test_a_black_film_may_be_small():
-    assert films(archive({"black": bytes(2**20)}), max_ratio=2) == [bytes(2**20)]
-
-
-def test_what_begins_as_a_zip_is_one():
-    assert is_archive(archive({"a": b""}))
-    assert not is_archive(b"\x89PNG")
+@settings(max_examples=300)
+@given(st.data())
+def test_a_mutated_zip_gives_films_or_problems(data):
+    archive = bytearray(zipped(("a.png", FILM), ("b.png", REFUSED_FILM), ("c/d.png", b"x" * 99)))
+    for place in data.draw(st.lists(st.integers(0, len(archive) - 1), min_size=1, max_size=6)):
+        archive[place] = data.draw(st.integers(0, 255))
+    try:
+        found = films(bytes(archive))
+    except ServiceProblem:
+        return
+    assert found
+    assert all(isinstance(film, bytes | ServiceProblem) for film in found)

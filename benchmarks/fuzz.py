@@ -1,0 +1,146 @@
+"""Damaged films against a real server: does it answer each with a film's answer or a 4xx, in time?
+
+    python benchmarks/fuzz.py [--cases 2000] [--seed 0] [--threads 4]
+
+Films (PNG, JPEG, TIFF, DICOM) go in turn to /v1/predict, /v1/explain (also as PNG) and /v1/film,
+every tenth body is a zip for /v1/batch. Prints how often each status came, the slowest request and
+the most memory that the server held, its decoding processes included. Ends with status 1 where
+there was a 5xx other than a 503 with Retry-After, a line of a batch with one, no answer, an answer
+slower than the server's limit, or a gibibyte of memory.
+"""
+
+import argparse
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from typing import NamedTuple
+
+from mutated_films import damaged_bodies, sound_films, sound_zips
+from saturation import watched
+from start_up import free_port
+from throughput import serving
+
+from service.settings import Settings
+
+GIBIBYTE = 2**30
+PATIENCE_SECONDS = 120
+ZIPS = 10
+"""One body in so many is a zip."""
+ASKED = (
+    ("/v1/predict", "application/json"),
+    ("/v1/explain?force=true", "application/json"),
+    ("/v1/explain?force=true", "image/png"),
+    ("/v1/film", "image/png"),
+)
+BATCH = ("/v1/batch", "*/*")
+
+
+class Case(NamedTuple):
+    """A request."""
+
+    name: str
+    path: str
+    accept: str
+    body: bytes
+
+
+class Outcome(NamedTuple):
+    """What became of it; `statuses` are those of a batch's lines, too."""
+
+    case: Case
+    statuses: list[int]
+    seconds: float
+    is_patient: bool
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the server failed: no answer, or a 5xx that is not "come back later"."""
+        later = {503} if self.is_patient else set()
+        return any(status >= 500 and status not in later for status in self.statuses)
+
+
+def cases(count: int, seed: int) -> Iterator[Case]:
+    """Yield the requests."""
+    zips = damaged_bodies(sound_zips(), count, seed=seed)
+    asked = cycle(ASKED)
+    films = damaged_bodies(sound_films(), count, seed=seed)
+    for number, (name, body) in enumerate(films):
+        if number % ZIPS == 0:
+            zip_name, zip_body = next(zips)
+            yield Case(zip_name, *BATCH, zip_body)
+        else:
+            yield Case(name, *next(asked), body)
+
+
+def ask(address: str, case: Case) -> Outcome:
+    """Return what became of a request; a connection that is closed without an answer is a 599."""
+    headers = {"Accept": case.accept, "Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(address + case.path, case.body, headers)
+    start, is_patient = time.perf_counter(), True
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+            statuses = [answer.status, *_line_statuses(case, answer.read())]
+    except urllib.error.HTTPError as error:
+        error.read()
+        statuses, is_patient = [error.code], "Retry-After" in error.headers
+    except OSError:
+        statuses = [599]
+    return Outcome(case, statuses, time.perf_counter() - start, is_patient)
+
+
+def _line_statuses(case: Case, body: bytes) -> list[int]:
+    if case.path != BATCH[0]:
+        return []
+    return [json.loads(line)["status"] for line in body.splitlines()]
+
+
+def faults(outcomes: list[Outcome], memory: int) -> list[str]:
+    """Return what did not hold, in words."""
+    limit = Settings().request_seconds
+    found = [
+        f"{one.case.name} at {one.case.path}: {one.statuses}, {one.seconds:.1f} s"
+        for one in outcomes
+        if one.is_fault or (one.seconds > limit and one.case.path != BATCH[0])
+    ]
+    return found + ["a gibibyte of memory"] * (memory >= GIBIBYTE)
+
+
+def main() -> int:
+    """Print the figures; return 1 where something did not hold."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=4, help="requests at the same time")
+    options = parser.parse_args()
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "service", "--port", str(port)]
+    with (
+        serving(command, port, "/health/ready") as server,
+        ThreadPoolExecutor(options.threads) as threads,
+        watched(port, server.pid) as watch,
+    ):
+        requests = cases(options.cases, options.seed)
+        outcomes = list(threads.map(lambda case: ask(address, case), requests))
+        died = server.poll() is not None
+    memory = max(size for _, size in watch.memory)
+    slowest = max(outcomes, key=lambda one: one.seconds)
+    statuses = Counter(one.statuses[0] for one in outcomes)
+    lines = Counter(status for one in outcomes for status in one.statuses[1:])
+    print(f"{len(outcomes)} bodies (seed {options.seed}): {dict(sorted(statuses.items()))}")
+    print(f"lines of batches: {dict(sorted(lines.items()))}")
+    print(f"slowest {slowest.seconds:.2f} s ({slowest.case.name}), p99 of /health/live", end=" ")
+    print(f"{watch.p99():.0f} ms, most memory {memory / 2**20:.0f} MiB")
+    found = faults(outcomes, memory) + ["the server died"] * died
+    print("faults:", "; ".join(found) or "none")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
