@@ -1,8 +1,8 @@
 """The default model behind LitServe, for `throughput.py`.
 
-    python benchmarks/litserve_server.py PORT [--batch-size 8] [--batch-timeout 0.005]
+    python benchmarks/litserve_server.py PORT [--workers 2] [--threads 1]
 
-Same reader, same ONNX file; LitServe's own batching, as many workers as CPUs.
+Same reader, same ONNX file, LitServe's own batching.
 """
 
 import argparse
@@ -21,9 +21,11 @@ from xai.explainer import Answers, Explainer, Floats
 class ExplainedFilms(litserve.LitAPI):  # type: ignore[misc]
     """LitServe's four steps: setup, decode, predict, encode."""
 
+    threads = 1
+
     def setup(self, device: str) -> None:
         """Load the model."""
-        self.explainer = Explainer(OWN_MODELS / "chest_cnn.onnx", threads=1)
+        self.explainer = Explainer(OWN_MODELS / "chest_cnn.onnx", threads=self.threads)
 
     # Annotated as LitServe wants to see them: it makes its route of these two.
     def decode_request(self, request: Request) -> Floats:
@@ -59,12 +61,14 @@ def main() -> None:
     """Serve until ended."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("port", type=int)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="of a session (default: one per CPU)")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--batch-timeout", type=float, default=0.005)
     options = parser.parse_args()
     api = ExplainedFilms(max_batch_size=options.batch_size, batch_timeout=options.batch_timeout)
-    workers = len(os.sched_getaffinity(0))
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=workers)
+    api.threads = options.threads or len(os.sched_getaffinity(0))
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=options.workers)
     server.run(host="127.0.0.1", port=options.port, generate_client_file=False, log_level="error")
 
 

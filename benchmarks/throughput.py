@@ -7,8 +7,9 @@ default model; interleaved round by round on one machine.
 
 - bare: as many threads as CPUs, one-thread sessions, decode and run; no HTTP, no answer made of it.
 - ours: `python -m service`, /v1/explain, default settings.
-- LitServe (`pip install litserve`): its own batching on, as many workers as CPUs, one-thread
-  sessions, the film as a form's file, probabilities and evidence as JSON.
+- LitServe (`pip install litserve`), its own batching on (8 films, 5 ms), the film as a form's file,
+  probabilities and evidence as JSON; with its one worker and a session of as many threads as
+  CPUs, as it comes; and "tuned", with as many workers as CPUs and one-thread sessions.
 
 The client is a process on the same CPUs. What it takes is printed apart: "corrected" is the rate
 as if its CPU seconds had been the server's.
@@ -24,8 +25,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -37,6 +40,31 @@ FILMS = 24
 SIDE = 512
 PATIENCE_SECONDS = 60
 CPUS = len(os.sched_getaffinity(0))
+
+
+class Server(NamedTuple):
+    """How a server is started and asked.
+
+    Attributes:
+        command: What Python runs; the port follows.
+        health: Path that answers once it is ready.
+        path: Path that films are sent to.
+        options: Of `load.py`.
+    """
+
+    command: tuple[str, ...]
+    health: str
+    path: str
+    options: tuple[str, ...] = ()
+
+
+LITSERVE = Server((str(HERE / "litserve_server.py"),), "/health", "/predict", ("--form", "film"))
+TUNED = (*LITSERVE.command, "--workers", str(CPUS), "--threads", "1")
+SERVERS = {
+    "ours": Server(("-m", "service", "--port"), "/health/ready", "/v1/explain"),
+    "LitServe": LITSERVE,
+    "LitServe, tuned": LITSERVE._replace(command=TUNED),
+}
 
 
 def write_films(folder: Path) -> None:
@@ -96,25 +124,26 @@ def bare_rate(films: Path, options: argparse.Namespace) -> tuple[float, float]:
     return float(done.stdout), float(done.stdout)
 
 
+def served_rate(films: Path, options: argparse.Namespace, server: Server) -> tuple[float, float]:
+    """Return films per second of a fresh server, which is ended again: LitServe's never rests."""
+    port = free_port()
+    command = [sys.executable, *server.command, str(port)]
+    with serving(command, port, server.health):
+        url = f"http://127.0.0.1:{port}{server.path}"
+        rate(url, films, options, *server.options)  # warm
+        return rate(url, films, options, *server.options)
+
+
 def measured(options: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
     """Return the rates of each contender, round by round."""
-    with ExitStack() as stack:
-        films = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with tempfile.TemporaryDirectory() as folder:
+        films = Path(folder)
         write_films(films)
-        ours, theirs = free_port(), free_port()
-        command = [sys.executable, "-m", "service", "--port", str(ours)]
-        stack.enter_context(serving(command, ours, "/health/ready"))
-        command = [sys.executable, str(HERE / "litserve_server.py"), str(theirs)]
-        stack.enter_context(serving(command, theirs, "/health"))
         contenders: dict[str, Callable[[], tuple[float, float]]] = {
-            "bare": lambda: bare_rate(films, options),
-            "ours": lambda: rate(f"http://127.0.0.1:{ours}/v1/explain", films, options),
-            "LitServe": lambda: rate(
-                f"http://127.0.0.1:{theirs}/predict", films, options, "--form", "film"
-            ),
+            "bare": partial(bare_rate, films, options)
         }
-        for measure in contenders.values():
-            measure()  # warm
+        for name, server in SERVERS.items():
+            contenders[name] = partial(served_rate, films, options, server)
         rates: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
         for _ in range(options.rounds):
             for name, measure in contenders.items():
@@ -134,7 +163,7 @@ def main() -> None:
     for name, rounds in rates.items():
         raw, corrected = (statistics.median(column) for column in zip(*rounds, strict=True))
         print(f"| {name} | {raw:.1f} | {corrected:.1f} |")
-    for other in ("bare", "LitServe"):
+    for other in ("bare", "LitServe", "LitServe, tuned"):
         for place, kind in enumerate(("raw", "corrected")):
             ratios = [
                 mine[place] / its[place]
