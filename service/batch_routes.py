@@ -31,7 +31,6 @@ from service.routes import (
     FILM_PROBLEMS,
     AskedModels,
     Force,
-    OpenEngine,
     caller,
     examined,
     explained,
@@ -97,8 +96,7 @@ class HeldStream(StreamingResponse):
 )
 async def batch(
     request: Request,
-    engine: OpenEngine,
-    explainers: AskedModels,
+    asked: AskedModels,
     *,
     explain: Annotated[bool, Query(description="Send the evidence as well.")] = False,
     force: Force = False,
@@ -109,6 +107,7 @@ async def batch(
     `explain`, /v1/explain) answers to that film alone; or `{"index": 1, "status": 422, "problem":
     {...}}`. Lines come while later films are still being worked on.
     """
+    engine, explainers = asked
     settings = engine.settings
     bounds = Bounds(settings.max_batch_bytes, settings.max_batch_films, settings.upload_seconds)
     with ExitStack() as stack:

@@ -91,15 +91,15 @@ class Examination:
     @property
     def foremost_class(self) -> str:
         """The predicted class; or the most probable finding, those called present before others."""
-        findings = [self._finding(index) for index in self._classes]
-        foremost = max(findings, key=lambda one: (one.decision or False, one.probability))
-        return self.predicted_class or foremost.class_name
+        decisions, probabilities = self.decisions, self.probabilities
+        foremost = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
+        return self.predicted_class or foremost
 
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""
         return Prediction(
             **self._about_the_film(),
-            findings=[self._finding(index) for index in self._classes],
+            findings=[Finding(**self._finding(index)) for index in self._classes],
         )
 
     def explained_prediction(self, *, force: bool = False) -> ExplainedPrediction:
@@ -112,7 +112,7 @@ class Examination:
             **self._about_the_film(),
             findings=[
                 ExplainedFinding(
-                    **dict(self._finding(index)), explanation=self._explanation(index, force)
+                    **self._finding(index), explanation=self._explanation(index, force)
                 )
                 for index in self._classes
             ],
@@ -164,16 +164,16 @@ class Examination:
             "predicted_class": self.predicted_class,
         }
 
-    def _finding(self, index: int) -> Finding:
+    def _finding(self, index: int) -> dict[str, Any]:
         card = self.explainer.card
         class_name = card.class_names[index]
-        return Finding(
-            class_name=class_name,
-            logit=float(self.answers.logits[0, index]),
-            probability=self.probabilities[class_name],
-            threshold=card.decision_thresholds[index].value,
-            decision=self.decisions[class_name],
-        )
+        return {
+            "class_name": class_name,
+            "logit": float(self.answers.logits[0, index]),
+            "probability": self.probabilities[class_name],
+            "threshold": card.decision_thresholds[index].value,
+            "decision": self.decisions[class_name],
+        }
 
     def _status(self, index: int, force: bool) -> Status:
         return explanation_status(
