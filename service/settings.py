@@ -14,11 +14,16 @@ from xai.execution import Precision, Provider
 OWN_MODELS = Path(__file__).with_name("default_model")
 """The ONNX files that come with the package lie here; `chest_cnn` is the first by name."""
 
+SECRETS = Path("/run/secrets")
+"""Where container engines put secrets: a file `cxr_audit_url` there is that setting."""
+
 MEBIBYTE = 2**20
 
 
 class Settings(BaseSettings):
     """Settings of one server, each also an environment variable `CXR_<NAME>`.
+
+    Or a file `cxr_<name>` among the container's secrets, which the environment overrules.
 
     Attributes:
         host: Address to listen on.
@@ -58,7 +63,9 @@ class Settings(BaseSettings):
         audit_days: Age at which its rows are deleted; None is never.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CXR_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CXR_", frozen=True, secrets_dir=SECRETS if SECRETS.is_dir() else None
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

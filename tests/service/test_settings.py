@@ -1,7 +1,7 @@
 import pytest
 
 import cxr
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,10 @@ def test_settings_given_come_before_those_of_the_environment(monkeypatch):
     monkeypatch.setenv("CXR_PORT", "9000")
     assert read_settings().port == 9000
     assert read_settings(port=9001).port == 9001
+
+
+def test_a_secret_of_the_container_is_a_setting(tmp_path):
+    (tmp_path / "cxr_audit_url").write_text("sqlite:////audit/trail.sqlite\n")
+    settings = Settings(_secrets_dir=tmp_path)
+    assert settings.audit_url.get_secret_value() == "sqlite:////audit/trail.sqlite"
+    assert "trail" not in repr(settings)

@@ -1,0 +1,42 @@
+"""What the Dockerfile says of other files is true; `test_image.py` builds it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from service.app import create_app
+from service.settings import OWN_MODELS, Settings
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def said(pattern: str) -> str:
+    return re.search(pattern, DOCKERFILE, re.MULTILINE)[1]
+
+
+def test_all_our_models_go_into_it_unless_told_otherwise() -> None:
+    models = said(r'^ARG MODELS="(.*)"').split("|")
+    assert models == sorted(file.stem for file in OWN_MODELS.glob("*.onnx"))
+
+
+def test_its_extras_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(said(r"^ARG EXTRAS=(.*)").split(",")) <= set(project["optional-dependencies"])
+
+
+def test_nothing_that_the_context_needs_is_left_out_of_it() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {f"!{path}" for line in copied for path in line.split()} == set(ignored[1:-1])
+
+
+def test_its_health_check_asks_a_route_of_ours() -> None:
+    path = said(r"http://127\.0\.0\.1:.*?\}(/[a-z/]+)")
+    assert path in create_app(Settings()).openapi()["paths"]
+
+
+def test_it_runs_as_nobody_that_the_host_knows() -> None:
+    user, group = said(r"^USER (\d+:\d+)$").split(":")
+    assert int(user) > 10000
+    assert int(group) > 10000
