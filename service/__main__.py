@@ -1,6 +1,7 @@
 """`cxr serve`: run the server."""
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
     audit = asked_audit_trail(settings)
     app = create_app(settings, registry=Registry(settings), audit=audit)
+    gc.freeze()  # what is there by now stays, and need not be looked through at each collection
     uvicorn.run(
         app,
         host=settings.host,

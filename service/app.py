@@ -1,7 +1,6 @@
 """The application: settings in, a server that opens its models and closes them again out."""
 
 import asyncio
-import gc
 import os
 import signal
 import threading
@@ -111,8 +110,6 @@ def _lifespan(
         trail = audit or asked_audit_trail(settings)
         engine = Engine(registry or Registry(settings), settings, app.state.metrics, trail)
         app.state.engine, app.state.audit = engine, trail
-        # What is there by now stays, and need not be looked through again at each collection.
-        gc.freeze()
         with _reloading_on_hangup(engine.registry):
             yield
         app.state.engine = app.state.audit = None
