@@ -177,7 +177,7 @@ class ColourMap(Answer):
 
     name: str
     source: str
-    rgb: list[tuple[int, int, int]]
+    rgb: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
 
 
 class Health(Answer):
