@@ -3,7 +3,7 @@
     python benchmarks/fuzz.py [--cases 2000] [--seed 0] [--threads 4]
 
 Films (PNG, JPEG, TIFF, DICOM) go in turn to /v1/predict, /v1/explain (also as PNG) and /v1/film,
-every tenth body is a zip for /v1/batch. Prints how often each status came, the slowest request and
+every fifth body is a zip for /v1/batch. Prints how often each status came, the slowest request and
 the most memory that the server held, its decoding processes included. Ends with status 1 where
 there was a 5xx other than a 503 with Retry-After, a line of a batch with one, no answer, an answer
 slower than the server's limit, or a gibibyte of memory.
@@ -30,7 +30,7 @@ from service.settings import Settings
 
 GIBIBYTE = 2**30
 PATIENCE_SECONDS = 120
-ZIPS = 10
+ZIPS = 5
 """One body in so many is a zip."""
 ASKED = (
     ("/v1/predict", "application/json"),

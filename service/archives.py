@@ -102,7 +102,9 @@ def _may_be_film(member: ZipInfo) -> bool:
     """Return whether a member is neither a folder nor one of the files that systems hide."""
     folders_and_name = member.filename.split("/")
     hidden = any(part.startswith(".") and part not in (".", "..") for part in folders_and_name)
-    return not (member.is_dir() or hidden or "__MACOSX" in folders_and_name)
+    # Not `member.is_dir()`, which fails on a member without a name.
+    is_folder = member.filename.endswith("/")
+    return not (is_folder or hidden or "__MACOSX" in folders_and_name)
 
 
 def _overlapping(archive: bytes, members: Sequence[ZipInfo], end: int) -> set[int]:

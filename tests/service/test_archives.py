@@ -66,6 +66,10 @@ def test_names_do_nothing(name):
     assert films(zipped((name, FILM))) == [FILM]
 
 
+def test_a_member_without_a_name_is_a_film():
+    assert films(zipped(("", FILM))) == [FILM]
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_members_of_one_name_are_different_films():
     assert films(zipped(("a.png", FILM), ("a.png", REFUSED_FILM))) == [FILM, REFUSED_FILM]
