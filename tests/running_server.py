@@ -17,8 +17,13 @@ from service.connections import BoundedProtocol
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[httpx.Client]:
-    """Run the application in a thread and yield a client of it."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, http=BoundedProtocol))
+    """Run the application in a thread and yield a client of it.
+
+    Not with uvloop: PyTorch's data loaders take the signal from it that says when a process that
+    decodes has ended, and a server in the same process would wait for that for ever.
+    """
+    config = uvicorn.Config(app, port=0, loop="asyncio", log_config=None, http=BoundedProtocol)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
