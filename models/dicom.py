@@ -3,12 +3,9 @@
 import io
 import struct
 import zlib
-from collections.abc import Mapping
 
 import numpy as np
-from libjpeg.utils import get_parameters as jpeg_parameters
 from numpy.typing import NDArray
-from openjpeg.utils import get_parameters as jpeg2000_parameters
 from PIL import Image
 from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -29,7 +26,7 @@ from models.film_errors import (
     UnreadableFilmError,
     UnsupportedFilmError,
 )
-from models.marker_segments import check_jpeg2000, check_single_scan
+from models.marker_segments import jpeg2000_size, single_scan_size
 
 HEADER_START = 128 + len(b"DICM")
 META_GROUP = 2
@@ -199,14 +196,8 @@ def _check_encoded_size(dataset: Dataset, syntax: UID) -> None:
     The decoders allocate by the encoded stream, where the limits have looked at the header.
     """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    encoded: Mapping[str, int | str | bool]
-    if syntax in JPEG2000TransferSyntaxes:
-        check_jpeg2000(frame)
-        encoded, names = jpeg2000_parameters(frame), ("rows", "columns", "samples_per_pixel")
-    else:
-        check_single_scan(frame)
-        encoded, names = jpeg_parameters(frame), ("rows", "columns", "nr_components")
-    if tuple(encoded[name] for name in names) != (dataset.Rows, dataset.Columns, 1):
+    encoded = (jpeg2000_size if syntax in JPEG2000TransferSyntaxes else single_scan_size)(frame)
+    if encoded != (dataset.Rows, dataset.Columns, 1) or not all(encoded):
         raise UnreadableFilmError("The DICOM header and its encoded pixels must agree on the size.")
 
 

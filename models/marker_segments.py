@@ -18,9 +18,10 @@ APP0, APP14, COMMENT = 0xE0, 0xEE, 0xFE
 MAX_SCANS = 32
 SINGLE_SCAN_FRAMES = frozenset({0xC0, 0xC1, 0xC3, 0xF7})
 """Baseline, extended and lossless JPEG, and JPEG-LS: what DICOM's transfer syntaxes hold."""
-FRAMES = frozenset({*range(0xC0, 0xD0), 0xDE, 0xF7}) - {0xC4, 0xC8, 0xCC}
+BESIDE_A_FRAME = frozenset({0xC4, 0xDB, 0xDD, 0xF8, COMMENT, *range(APP0, APP0 + 16)}) - {0xEB}
+"""Tables, restart intervals, comments, and applications' own, but for JPEG XT's."""
 
-SIZES, CODING_STYLE, COMPONENT_CODING_STYLE = 0x51, 0x52, 0x53
+SIZES, CODING_STYLE, COMPONENT_CODING_STYLE = SIZES_AND_STYLES = (0x51, 0x52, 0x53)
 MAX_TILES = 4096
 MAX_PRECINCTS = 2**16
 MAX_LAYERS = 256
@@ -56,21 +57,27 @@ def _is_about_the_picture(marker: int) -> bool:
     return marker == COMMENT or (APP0 < marker <= APP0 + 15 and marker != APP14)
 
 
-def check_single_scan(jpeg: bytes) -> None:
-    """Refuse a DICOM film's JPEG or JPEG-LS unless it is one frame in one scan.
+def single_scan_size(jpeg: bytes) -> tuple[int, int, int]:
+    """Return rows, columns and components of a DICOM film's JPEG or JPEG-LS.
+
+    The decoder is asked for nothing before: one of no rows makes it take all memory there is.
 
     Raises:
-        UnreadableFilmError: It isn't: progressive, hierarchical, or more segments than allowed.
+        UnreadableFilmError: It is not one frame in one scan: progressive, hierarchical, of a later
+            extension of JPEG, or with more segments than allowed.
     """
     *header, scan = segments_until({START_OF_SCAN}, jpeg)
-    frames = [one.marker for one in header if one.marker in FRAMES]
+    frames = [one for one in header if one.marker in SINGLE_SCAN_FRAMES]
+    others = {one.marker for one in header} - SINGLE_SCAN_FRAMES
     scans = jpeg.count(bytes((0xFF, START_OF_SCAN)), scan.start)
-    if len(frames) != 1 or frames[0] not in SINGLE_SCAN_FRAMES or scans != 1:
+    if len(frames) != 1 or not others <= BESIDE_A_FRAME or scans != 1:
         raise UnreadableFilmError("A JPEG in a DICOM file must be one frame in one scan.")
+    rows, columns, components = struct.unpack_from(">HHB", jpeg, frames[0].start + 5)
+    return rows, columns, components
 
 
-def check_jpeg2000(stream: bytes) -> None:
-    """Refuse a JPEG 2000 stream of one component that divides its picture absurdly finely.
+def jpeg2000_size(stream: bytes) -> tuple[int, int, int]:
+    """Return rows, columns and components of a JPEG 2000 stream not divided absurdly finely.
 
     Its decoder keeps a record of each tile, precinct and block before it reads any, so that 100
     bytes can ask for gigabytes.
@@ -79,11 +86,16 @@ def check_jpeg2000(stream: bytes) -> None:
         UnreadableFilmError: More tiles, precincts or blocks than any encoder writes.
     """
     *header, tile_part = segments_until({START_OF_TILE_PART}, stream)
-    styles = [one for one in header if one.marker in (CODING_STYLE, COMPONENT_CODING_STYLE)]
-    if [one.marker for one in styles] != [CODING_STYLE] or header[0].marker != SIZES:
-        raise UnreadableFilmError("A JPEG 2000 stream must have one coding style.")
-    _check_divisions(stream[header[0].start : header[0].end], stream[styles[0].start :])
+    sizes, *styles = [one for one in header if one.marker in SIZES_AND_STYLES]
+    if [sizes.marker, *(one.marker for one in styles)] != [SIZES, CODING_STYLE]:
+        raise UnreadableFilmError("A JPEG 2000 stream must have one size and one coding style.")
+    _check_divisions(stream[sizes.start : sizes.end], stream[styles[0].start :])
     _check_tile_parts(stream, tile_part)
+    columns, rows, left, top = struct.unpack_from(">4L", stream, sizes.start + 6)
+    components, _depth, x_step, y_step = struct.unpack_from(">HBBB", stream, sizes.start + 38)
+    if (x_step, y_step) != (1, 1):
+        raise UnreadableFilmError("A JPEG 2000 stream must have a sample for each pixel.")
+    return rows - top, columns - left, components
 
 
 def _check_divisions(sizes: bytes, style: bytes) -> None:

@@ -279,6 +279,12 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "dicom, a progressive jpeg": lambda: encapsulated(
         progressive(64, 64, scans=1), JPEGBaseline8Bit, size=(64, 64), bits=8
     ),
+    "dicom, a jpeg of no rows": lambda: encapsulated(
+        jpeg(size=(0, 64)), JPEGBaseline8Bit, size=(64, 64), bits=8
+    ),
+    "dicom, of no rows, and its jpeg": lambda: encapsulated(
+        jpeg(size=(0, 64)), JPEGBaseline8Bit, size=(0, 64), bits=8
+    ),
     "dicom, a jpeg of millions of segments": lambda: encapsulated(
         jpeg(b"\xff\xe1\0\2" * 10_000_000), JPEGBaseline8Bit, size=(64, 64), bits=8
     ),

@@ -1,6 +1,7 @@
 """What crafted films cost, in a process of its own, since memory once used doesn't come back."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -22,7 +23,8 @@ def peak_bytes():
 
 
 def read_all():
-    """Print what became of each crafted film, its seconds and the memory so far; in a child."""
+    """Print what became of each crafted film, its seconds and its memory; in a child."""
+    resource.setrlimit(resource.RLIMIT_AS, (4 * GIBIBYTE, 4 * GIBIBYTE))
     for name, make in (READ | REFUSED).items():
         film = make()
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # peak: from here on
