@@ -28,7 +28,6 @@ ServiceProblem
 │   ├── NotReady                   the models are not loaded
 │   ├── Overloaded                 as many films as allowed are waiting already
 │   ├── TooSlow                    no answer within the time allowed
-│   ├── ShuttingDown               the server finishes what it has and takes no more
 │   └── AuditUnavailable           the answer can't be written down, so it is not given
 └── AccessProblem
     ├── MissingKey            401
@@ -266,10 +265,6 @@ class Overloaded(Unavailable):
 
 class TooSlow(Unavailable):
     """The film was not answered within the time allowed."""
-
-
-class ShuttingDown(Unavailable):
-    """The server finishes what it has accepted and takes no more."""
 
 
 class AuditUnavailable(Unavailable):
