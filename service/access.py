@@ -116,8 +116,8 @@ class Gate:
         return key
 
     def dependencies(self) -> Sequence[params.Depends]:
-        """Return what a router needs to be guarded; the interface names the key if one is asked."""
-        return [AnyKey] if self.ring is None else [AnyKey, Depends(BEARER)]
+        """Return what a router needs to be guarded: nothing where no key is asked for."""
+        return [] if self.ring is None else [AnyKey, Depends(BEARER)]
 
 
 def open_gate(settings: Settings) -> Gate:
