@@ -27,7 +27,7 @@ from xai.heatmap import film_heat, overlay
 
 BAND_PIXELS = 2**20
 PROCESS_BYTES = 3 * 2**30
-"""Address space of a process that decodes: ten times what the largest film allowed needs."""
+"""Address space of a process that decodes: over three times what the dearest film allowed needs."""
 
 T = TypeVar("T")
 

@@ -152,8 +152,6 @@ class Registry:
         return tuple(dict.fromkeys((self.default_model, *names)))
 
     def _check_names(self) -> None:
-        if ALL in self.explainers:
-            raise ValueError(f"no model may be called {ALL!r}: it stands for all of them")
         wanted = {"default_model": (self.default_model,), "preload": self._settings.preload}
         for setting, names in wanted.items():
             for name in names:
@@ -164,10 +162,19 @@ class Registry:
 
 
 def open_explainers(settings: Settings) -> dict[str, Explainer]:
-    """Return the models of the settings by name, theirs before ours; none is loaded yet."""
+    """Return the models of the settings by name, theirs before ours; none is loaded yet.
+
+    Raises:
+        OSError: A model can't be read.
+        ValueError: There is none, two in one folder have one name, one is called `all`, or one has
+            no valid card.
+    """
     theirs = _opened(settings.models, settings) if settings.models else {}
     ours = _opened(OWN_MODELS, settings) if settings.own_models else {}
-    return theirs | {name: ours[name] for name in ours if name not in theirs}
+    explainers = theirs | {name: ours[name] for name in ours if name not in theirs}
+    if ALL in explainers:
+        raise ValueError(f"no model may be called {ALL!r}: it stands for all of them")
+    return explainers
 
 
 def open_model(file: Path, settings: Settings) -> Explainer:

@@ -153,6 +153,14 @@ def test_refreshing_keeps_everything_when_a_file_has_no_card(folder: Path, caplo
     assert "no model reloaded" in caplog.text
 
 
+def test_refreshing_takes_up_no_model_called_all(folder: Path, caplog):
+    registry = registry_of(folder)
+    write_model(folder, name="all")
+    registry.refresh()
+    assert list(registry.explainers) == ["a", "b", "c"]
+    assert "no model may be called 'all'" in caplog.text
+
+
 def test_reloading_over_http_drops_no_request(folder: Path):
     with serving(create_app(Settings(models=folder, own_models=False))) as client:
 
