@@ -48,7 +48,7 @@ export const page = {
   samples: "Or look at a drawn sample. These are drawings, not patients.",
   samplesShort: "Samples (drawings):",
   privacy:
-    "The film stays in the server\u2019s memory only while it is read. Nothing is stored there, " +
+    "The film stays in the server\u2019s memory only while it is read. It is not stored there, " +
     "and the file\u2019s name never leaves this page.",
   dropHere: "Drop the film to open it",
   original: "Film",

@@ -32,8 +32,8 @@ def test_research_use_only_is_said_at_every_moment(reader: Reader) -> None:
     expect(notice).to_be_visible()
 
 
-def test_the_page_says_that_nothing_is_stored(reader: Reader) -> None:
-    notice = reader.page.get_by_text("Nothing is stored there").and_(
+def test_the_page_says_that_the_film_is_not_stored(reader: Reader) -> None:
+    notice = reader.page.get_by_text("It is not stored there").and_(
         reader.page.locator(":visible")
     )
     expect(notice).to_have_count(1)
