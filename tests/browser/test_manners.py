@@ -33,9 +33,7 @@ def test_research_use_only_is_said_at_every_moment(reader: Reader) -> None:
 
 
 def test_the_page_says_that_the_film_is_not_stored(reader: Reader) -> None:
-    notice = reader.page.get_by_text("It is not stored there").and_(
-        reader.page.locator(":visible")
-    )
+    notice = reader.page.get_by_text("It is not stored there").and_(reader.page.locator(":visible"))
     expect(notice).to_have_count(1)
     reader.opens(bright_square())
     expect(notice).to_have_count(1)
