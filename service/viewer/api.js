@@ -1,5 +1,6 @@
 /** Asks the server: films in, answers and pictures out, and every failure as an `ApiProblem`. */
 
+import { filmPixels as pixelsOf } from "./film_pixels.js";
 import { authorization } from "./key.js";
 import { problem as words } from "./strings.js";
 
@@ -78,4 +79,28 @@ async function understood(read) {
     if (error.name === "AbortError") throw error;
     throw new ApiProblem(BROKEN_BODIES[error.name] ?? words.garbled);
   }
+}
+
+/** Returns every model's answer with the evidence, and how alike their maps are. */
+export async function explainByAll(film, { force = false, signal } = {}) {
+  const response = await request(`v1/explain?model=all${force ? "&force=true" : ""}`, {
+    ...upload(film, "application/json"),
+    signal,
+  });
+  return understood(() => response.json());
+}
+
+/** Returns the film's own pixels, before any window, as FilmPixels. */
+export async function filmPixels(film, { signal } = {}) {
+  const response = await request("v1/film", { ...upload(film, "application/octet-stream"), signal });
+  return understood(async () =>
+    pixelsOf(response.headers.get("X-Film"), await response.arrayBuffer()),
+  );
+}
+
+/** Returns a model's answer about a film with a rectangle [x0, y0, x1, y1] masked. */
+export async function predictMasked(film, rectangle, { model, signal } = {}) {
+  const query = new URLSearchParams({ model, mask: rectangle.join() });
+  const response = await request(`v1/predict?${query}`, { ...upload(film, "application/json"), signal });
+  return understood(() => response.json());
 }

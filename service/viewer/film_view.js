@@ -1,65 +1,71 @@
-/** Draws one film on one canvas, with or without a heat layer, in any size of the canvas. */
+/** Draws a film on a canvas: its pixels, a map over them, an outline, a rectangle, a scale bar. */
 
-import { heatLayer } from "./heat.js";
+import { FITTED, filmToCanvas, moved, undone, visibleBox, zoomOf } from "./geometry.js";
+import { scaleBar } from "./strings.js";
 
-/**
- * Returns the view that fits a film into a canvas: film pixel (x, y) lies at
- * (left + scale * x, top + scale * y) of the canvas.
- */
-export function fittedView(film, canvas) {
-  const scale = Math.min(canvas.width / film.width, canvas.height / film.height);
-  return {
-    scale,
-    left: (canvas.width - scale * film.width) / 2,
-    top: (canvas.height - scale * film.height) / 2,
-  };
-}
+const EDGE = 12;
+const BAR_SHARE = 0.25;
 
-/** Returns a heat grid as a canvas that `FilmView.showMap` paints with. */
-export function paintedGrid(grid, colourTable) {
-  const picture = heatLayer(grid, colourTable);
-  const layer = new OffscreenCanvas(picture.width, picture.height);
-  layer.getContext("2d").putImageData(picture, 0, 0);
-  return { layer, rows: grid.length, columns: grid[0].length };
-}
-
-/** A canvas that shows a film; it is redrawn when anything about it changes. */
+/** A canvas that shows a film; it draws itself again, once a frame, when anything has changed. */
 export class FilmView {
   #context;
-  #film = null;
-  #map = null;
-  #opacity = 0.5;
+  #scene = { film: null, view: FITTED, window: null, inverted: false, map: null, opacity: 0.5 };
+  #awaited = false;
 
-  constructor(canvas) {
+  /** Takes a canvas; `onDraw` is called when it was drawn. */
+  constructor(canvas, { onDraw = () => {} } = {}) {
     this.canvas = canvas;
-    // Tests and exports read pixels back; Chromium then keeps the canvas in memory.
-    this.#context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+    this.onDraw = onDraw;
+    this.#context = canvas.getContext("2d", { alpha: false });
     new ResizeObserver(() => this.#resize()).observe(canvas);
   }
 
-  /** Shows a film (an ImageBitmap) without a map; null empties the canvas. */
-  showFilm(film) {
-    this.#film = film;
-    this.#map = null;
-    this.#resize();
+  /**
+   * Changes what is seen; what is left out stays.
+   *
+   * `film` is a FilmPixels, `view` as in geometry.js, `window` as in film_pixels.js, `inverted` a
+   * boolean, `map` {layer, rows, columns, affine} from grid cells to film pixels, `outline` lines
+   * in grid cells with an affine: {lines, affine}, `opacity` in [0, 1], `rectangle` [x0, y0, x1, y1]
+   * in film pixels.
+   */
+  show(change) {
+    Object.assign(this.#scene, change);
+    if (this.#awaited) return;
+    this.#awaited = true;
+    requestAnimationFrame(() => {
+      this.#awaited = false;
+      this.#draw();
+    });
   }
 
-  /** Lays a painted grid over the film; `affine` takes grid coordinates to film pixels. */
-  showMap(grid, affine) {
-    this.#map = { ...grid, affine };
-    this.#draw();
+  /** What is seen. */
+  get scene() {
+    return this.#scene;
   }
 
-  /** Takes the map away. */
-  hideMap() {
-    this.#map = null;
-    this.#draw();
+  /** Returns the affine from film pixels to canvas pixels. */
+  get affine() {
+    return filmToCanvas(this.#scene.view, this.#scene.film, this.canvas);
   }
 
-  /** Sets how much of the film full heat hides, in [0, 1]. */
-  set opacity(opacity) {
-    this.#opacity = opacity;
-    this.#draw();
+  /** Returns the point of the film under a point of the window (CSS pixels); null without a film. */
+  filmPoint({ clientX, clientY }) {
+    return this.#scene.film && moved(undone(this.affine), this.canvasPoint({ clientX, clientY }));
+  }
+
+  /** Returns the canvas pixel under a point of the window (CSS pixels). */
+  canvasPoint({ clientX, clientY }) {
+    const { left, top, width, height } = this.canvas.getBoundingClientRect();
+    const { canvas } = this;
+    return [((clientX - left) * canvas.width) / width, ((clientY - top) * canvas.height) / height];
+  }
+
+  /** Returns a new canvas of another size with what is seen on it, but for these changes. */
+  picture({ width, height }, change = {}) {
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const scene = { ...this.#scene, ...change };
+    drawScene(canvas.getContext("2d", { alpha: false }), canvas, scene);
+    return canvas;
   }
 
   #resize() {
@@ -70,24 +76,100 @@ export class FilmView {
   }
 
   #draw() {
-    const context = this.#context;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    if (!this.#film) return;
-    const { scale, left, top } = fittedView(this.#film, this.canvas);
-    context.imageSmoothingQuality = "high";
-    context.setTransform(scale, 0, 0, scale, left, top);
-    context.drawImage(this.#film, 0, 0);
-    if (this.#map) this.#drawMap();
+    drawScene(this.#context, this.canvas, this.#scene);
+    this.onDraw(this);
   }
+}
 
-  #drawMap() {
-    const { layer, rows, columns, affine } = this.#map;
-    const [a, b, c, d, e, f] = affine;
-    const context = this.#context;
-    context.transform(a, d, b, e, c, f);
-    context.globalAlpha = this.#opacity;
-    context.drawImage(layer, 0, 0, columns, rows);
-    context.globalAlpha = 1;
+function drawScene(context, canvas, scene) {
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalAlpha = 1;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  if (!scene.film) return;
+  const affine = filmToCanvas(scene.view, scene.film, canvas);
+  context.save();
+  transform(context, affine);
+  context.beginPath();
+  context.rect(0, 0, scene.film.columns, scene.film.rows);
+  context.clip();
+  drawFilm(context, canvas, scene, affine);
+  if (scene.map) drawMap(context, scene);
+  context.restore();
+  if (scene.outline) drawOutline(context, scene.outline, affine);
+  if (scene.rectangle) drawRectangle(context, scene.rectangle, affine);
+  if (scene.film.spacing) drawScaleBar(context, canvas, scene);
+}
+
+function drawFilm(context, canvas, { film, view, window, inverted }, affine) {
+  const zoom = zoomOf(view, film, canvas);
+  film.draw(context, visibleBox(affine, film, canvas), { zoom, window, inverted });
+}
+
+function drawMap(context, { map: { layer, rows, columns, affine, smooth }, opacity }) {
+  context.save();
+  transform(context, affine, true);
+  context.globalAlpha = opacity;
+  context.imageSmoothingEnabled = smooth !== false;
+  context.drawImage(layer, 0, 0, columns, rows);
+  context.restore();
+}
+
+function drawOutline(context, { lines, affine }, filmAffine) {
+  const toCanvas = (point) => moved(filmAffine, moved(affine, point));
+  context.beginPath();
+  for (const line of lines) {
+    line.map(toCanvas).forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
   }
+  strokeTwice(context, "#ffffff");
+}
+
+function drawRectangle(context, [x0, y0, x1, y1], affine) {
+  const corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map((corner) => moved(affine, corner));
+  context.beginPath();
+  corners.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.closePath();
+  strokeTwice(context, "#7db8f0");
+}
+
+/** Strokes a path so that it is seen on bright and on dark ground. */
+function strokeTwice(context, colour) {
+  for (const [width, style] of [[3.5, "#000000"], [1.5, colour]]) {
+    context.lineWidth = width * devicePixelRatio;
+    context.strokeStyle = style;
+    context.stroke();
+  }
+}
+
+/** Draws a length on the film that is a round number of centimetres or millimetres. */
+function drawScaleBar(context, canvas, { film, view }) {
+  const along = film.spacing[view.turns % 2 ? 0 : 1];
+  const pixelsPerMillimetre = zoomOf(view, film, canvas) / along;
+  const millimetres = roundLength((BAR_SHARE * canvas.width) / pixelsPerMillimetre);
+  const length = millimetres * pixelsPerMillimetre;
+  const [edge, tick] = [EDGE * devicePixelRatio, 5 * devicePixelRatio];
+  const [left, bottom] = [edge, canvas.height - edge];
+  context.beginPath();
+  context.moveTo(left, bottom - tick);
+  context.lineTo(left, bottom);
+  context.lineTo(left + length, bottom);
+  context.lineTo(left + length, bottom - tick);
+  strokeTwice(context, "#ffffff");
+  context.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  context.lineWidth = 3 * devicePixelRatio;
+  context.strokeStyle = "#000000";
+  context.fillStyle = "#ffffff";
+  const words = [scaleBar(millimetres), left + tick, bottom - tick];
+  context.strokeText(...words);
+  context.fillText(...words);
+}
+
+/** Returns the largest of 1, 2, 5 times a power of ten that is not above a length. */
+function roundLength(length) {
+  const power = 10 ** Math.floor(Math.log10(length));
+  return [5, 2, 1].find((step) => step * power <= length) * power;
+}
+
+function transform(context, [a, b, c, d, e, f], further = false) {
+  if (further) context.transform(a, d, b, e, c, f);
+  else context.setTransform(a, d, b, e, c, f);
 }

@@ -18,6 +18,11 @@ export class KeyDialog {
     elements.dialog.addEventListener("close", () => this.#take());
   }
 
+  /** The key that is sent; "" if there is none. */
+  get key() {
+    return key;
+  }
+
   /** Forgets a key that was refused, and asks for another; returns whether one was given. */
   async ask() {
     const { dialog } = this.#elements;

@@ -1,164 +1,196 @@
-/** Wires the page: a film comes in, the server answers, the views show it. */
+/** Wires the page: films come into the work list, and the open one lies on the desk. */
 
-import { ApiProblem, colourTable, explain, filmPicture, sampleFilm } from "./api.js";
-import { ExplanationView } from "./explanation_view.js";
-import { showFacts } from "./facts_view.js";
-import { FilmView } from "./film_view.js";
-import { offerSamples, takeFiles } from "./film_picker.js";
-import { foremostClass, showFindings } from "./findings_view.js";
+import * as api from "./api.js";
+import { CardDialog } from "./card_view.js";
+import { Desk } from "./desk.js";
+import { offerSamples, takeFilms } from "./film_files.js";
+import { FITTED } from "./geometry.js";
+import { Keeping } from "./keeping.js";
 import { KeyDialog } from "./key.js";
+import { hashOf, stateFromHash } from "./permalink.js";
 import { showProblem } from "./problem_view.js";
 import { Progress } from "./progress.js";
+import { Reading } from "./reading.js";
+import { listen, showHelp } from "./shortcuts.js";
 import * as strings from "./strings.js";
+import { switchTheme, takeUpTheme } from "./theme.js";
+import { fillTexts } from "./toolbar.js";
+import { WorkList } from "./work_list.js";
+import { WorkListView } from "./work_list_view.js";
 
 const at = (id) => document.getElementById(id);
 
-const original = new FilmView(at("original"));
-const overlay = new FilmView(at("overlay"));
+/** How many films' pixels are kept: the open one's and its neighbours'. */
+const KEPT_READINGS = 3;
+/** How long a film is looked at before the other models are asked about it. */
+const DWELL_MILLISECONDS = 700;
+const LINK_MILLISECONDS = 300;
+
+const keyDialog = new KeyDialog({ dialog: at("key-dialog"), words: at("key-words"), input: at("key") });
 const progress = new Progress(
   { box: at("progress"), words: at("progress-words"), cancel: at("cancel") },
-  { onCancel: cancel },
+  { onCancel: () => workList.remove(workList.current.id) },
 );
-const keyDialog = new KeyDialog({ dialog: at("key-dialog"), words: at("key-words"), input: at("key") });
+const workList = new WorkList({ read });
+const readings = new Map(); // entry -> Reading; the one that was opened last stands at the end
+const cards = new Map(); // model name -> promise of its description
 
-/** What is on the page: how to get the film, what it is called and is, what the server said. */
-const state = {
-  load: null,
-  name: "",
-  drawing: false,
-  film: null,
-  answer: null,
-  abort: new AbortController(),
-};
-
-let explanationView = null;
+let desk = null;
 let preparation = null;
+let link = stateFromHash(location.hash); // until a film was opened by it
+let opening = new AbortController();
+let dwelling = 0;
+let linking = 0;
 
 function start() {
+  takeUpTheme(link.theme);
   fillTexts();
-  takeFiles({ input: at("pick"), dropHere: at("drop-here"), onFiles: openFiles });
-  offerSamples(at("samples"), openSample);
-  at("retry").addEventListener("click", () => read());
-  at("opacity").addEventListener("input", showOpacity);
-  showOpacity();
+  takeFilms({ input: at("pick"), folder: at("pick-folder"), dropHere: at("drop-here"), onFilms: add });
+  offerSamples(at("samples"), addSample);
+  new WorkListView(at("work-list"), workList);
+  workList.addEventListener("open", openCurrent);
+  at("retry").addEventListener("click", retry);
+  at("theme").addEventListener("click", switchTheme);
+  at("help").addEventListener("click", () => showHelp(at("help-dialog")));
+  addEventListener("hashchange", () => desk?.answer && desk.follow(stateFromHash(location.hash)));
+  listen(shortcuts);
+  enter("empty");
 }
 
-function fillTexts() {
-  for (const element of document.querySelectorAll("[data-text]")) {
-    element.textContent = strings.page[element.dataset.text];
-  }
+function add(films, refused) {
+  const [first] = workList.add([...films, ...refused]);
+  if (first && !workList.current) workList.open(first.id);
 }
 
-function openFiles([file, ...others]) {
-  const note = others.length ? ` \u2013 ${strings.oneFilm(others.length + 1)}` : "";
-  return open(async () => file, file.name + note);
+function addSample(key) {
+  const load = (signal) => api.sampleFilm(key, { signal });
+  const [entry] = workList.add([{ name: strings.sampleName(key), load, drawing: true }]);
+  workList.open(entry.id);
 }
 
-function openSample(key) {
-  const load = (signal) => sampleFilm(key, { signal });
-  return open(load, strings.sampleName(key), { drawing: true });
+/** Reads a film of the work list: the answer of the model in view, and a thumbnail. */
+async function read(entry, { signal, onProgress }) {
+  await prepare();
+  const film = await entry.load(signal);
+  const { model } = desk.state;
+  const answer = await withKey(() => api.explain(film, { model, signal, onProgress }));
+  return { answer, thumbnail: await api.thumbnail(film, { signal }) };
 }
 
-function open(load, name, { drawing = false } = {}) {
-  Object.assign(state, { load, name, drawing });
-  return read();
-}
-
-/** Reads the film of the state from the beginning: film, answer, views; or a problem. */
-async function read({ force = false } = {}) {
-  state.abort.abort();
-  state.abort = new AbortController();
-  const { signal } = state.abort;
+/** Shows the open film of the work list as soon as its pixels and its answer are there. */
+async function openCurrent() {
+  opening.abort();
+  opening = new AbortController();
+  clearTimeout(dwelling);
+  const entry = workList.current;
+  if (!entry) return enter("empty");
+  const { signal } = opening;
   enter("waiting");
   progress.start();
   try {
-    await prepare();
-    const film = await state.load(signal);
-    const [picture, answer] = await Promise.all([
-      filmPicture(film, { signal }),
-      explain(film, { force, signal }),
-    ]);
-    showAnswer(picture, answer, { force });
+    await show(entry, signal);
   } catch (error) {
-    // If it was aborted, another film was opened, or the reader cancelled.
-    if (!signal.aborted) await recover(error, { force, signal });
+    if (!signal.aborted) fail(error);
   } finally {
     if (!signal.aborted) progress.stop();
   }
 }
 
-/** Reads again once there is a key, where that was all that was missing; else says the problem. */
-async function recover(error, { force, signal }) {
-  if (error.status !== 401) return fail(error);
-  progress.stop();
-  const given = await keyDialog.ask();
+async function show(entry, signal) {
+  const reading = readingOf(entry, await entry.load(signal));
+  const [answer] = await Promise.all([
+    answerOf(entry, signal),
+    withKey(() => reading.fetchPixels({ signal })),
+  ]);
   if (signal.aborted) return;
-  if (given) await read({ force });
-  else fail(new ApiProblem({ ...strings.problem.noKey, status: 401 }));
+  reading.answers.set(answer.model.name, answer);
+  enter("answer");
+  const { name, drawing } = entry;
+  desk.open({ name, drawing, reading, model: answer.model.name }, link);
+  link = null;
+  dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);
 }
 
-/** Makes the view that needs the colour table, once; it is tried again after a problem. */
+/** Returns a promise of what the work list learns of an entry: its answer, or its problem. */
+function answerOf(entry, signal) {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      if (entry.state === "done") resolve(entry.answer);
+      else if (entry.state === "refused") reject(entry.problem);
+      else if (workList.pause?.problem) reject(workList.pause.problem);
+    };
+    workList.addEventListener("change", look, { signal });
+    look();
+  });
+}
+
+function readingOf(entry, film) {
+  const reading = readings.get(entry) ?? new Reading(film);
+  readings.delete(entry);
+  readings.set(entry, reading);
+  if (readings.size > KEPT_READINGS) readings.delete(readings.keys().next().value);
+  return reading;
+}
+
+function retry() {
+  const { current, pause } = workList;
+  if (pause) workList.goOn();
+  if (current.state === "refused") workList.retry(current.id);
+  openCurrent();
+}
+
+/** Fetches what the desk is made of, once; after a problem it is tried again. */
 function prepare() {
-  preparation ??= makeExplanationView().catch((error) => {
+  preparation ??= makeDesk().catch((error) => {
     preparation = null;
     throw error;
   });
   return preparation;
 }
 
-async function makeExplanationView() {
-  explanationView = new ExplanationView(
-    {
-      box: at("explanation"),
-      heading: at("explanation-heading"),
-      sentence: at("explanation-words"),
-      button: at("explanation-button"),
-      opacity: at("opacity"),
-      mapName: at("map-name"),
-      legend: at("legend"),
-      legendFull: at("legend-full"),
-      legendWords: at("legend-words"),
-    },
-    { view: overlay, colourTable: await colourTable(), onForce: () => read({ force: true }) },
-  );
+async function makeDesk() {
+  const [models, colourMaps] = await withKey(() => Promise.all([api.models(), api.colourMaps()]));
+  desk = new Desk({ models, colourMaps, card, withKey });
+  const known = models.some(({ name }) => name === link?.model);
+  desk.state.model = known ? link.model : models.find((model) => model.is_default).name;
+  desk.addEventListener("change", keepLink);
+  new Keeping(at("keeping"), { desk, card });
+  const cardDialog = new CardDialog(at("card-dialog"));
+  at("card-button").addEventListener("click", async () => {
+    cardDialog.show(await card(desk.state.model));
+  });
 }
 
-function showAnswer(picture, answer, { force }) {
-  state.answer = answer;
-  enter("answer");
-  at("film-name").textContent = state.name;
-  at("film-detail").textContent = strings.detail.film(answer.film);
-  at("map-detail").textContent = strings.detail.map(answer.model);
-  original.canvas.ariaLabel = strings.canvas.original(state.name);
-  state.film?.close();
-  state.film = picture;
-  original.showFilm(picture);
-  overlay.showFilm(picture);
-  showFacts(at("facts"), answer);
-  at("findings-hint").textContent = strings.findingsHint(answer);
-  const selected = foremostClass(answer);
-  showFindings(at("findings"), answer, { selected, onSelect: select });
-  explanationView.reset({ forced: force, drawing: state.drawing });
-  select(selected);
-  at("summary").textContent = strings.summary(answer);
+/** Returns a promise of a model's description, which is asked for once. */
+function card(name) {
+  if (!cards.has(name)) {
+    const asked = withKey(() => api.modelDescription(name));
+    asked.catch(() => cards.delete(name));
+    cards.set(name, asked);
+  }
+  return cards.get(name);
 }
 
-function select(className) {
-  const finding = state.answer.findings.find((one) => one.class_name === className);
-  explanationView.show(state.answer, finding);
+/** Does what asks the server; again once there is a key, where that was all that was missing. */
+async function withKey(work) {
+  const before = keyDialog.key;
+  try {
+    return await work();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    const given = keyDialog.key !== before || (await keyDialog.ask());
+    if (!given) throw new api.ApiProblem({ ...strings.problem.noKey, status: 401 });
+    return withKey(work);
+  }
 }
 
-function showOpacity() {
-  const opacity = at("opacity").valueAsNumber / 100;
-  overlay.opacity = opacity;
-  at("opacity-words").textContent = strings.percent(opacity);
-}
-
-function cancel() {
-  state.abort.abort();
-  progress.stop();
-  enter("empty");
-  at("summary").textContent = strings.waiting.cancelled;
+/** Puts what is in view into the page's address: never anything of the film. */
+function keepLink() {
+  clearTimeout(linking);
+  linking = setTimeout(() => {
+    const { theme } = document.documentElement.dataset;
+    history.replaceState(null, "", hashOf({ ...desk.link, theme }) || location.pathname);
+  }, LINK_MILLISECONDS);
 }
 
 function fail(error) {
@@ -171,9 +203,9 @@ function fail(error) {
       wayOut: at("problem-way-out"),
       retry: at("retry"),
     },
-    error instanceof ApiProblem ? error : { ...strings.problem.garbled, status: 0 },
+    error.title ? error : { ...strings.problem.garbled, status: 0 },
   );
-  if (!(error instanceof ApiProblem)) console.error(error);
+  if (!error.title) console.error(error);
 }
 
 /** Puts the page into a state (empty, waiting, answer, problem); CSS shows what belongs to it. */
@@ -182,5 +214,39 @@ function enter(name) {
   at("problem").hidden = true;
   at("summary").textContent = "";
 }
+
+/** What each key does where a film is open, but for the list and the help. */
+const withFilm = (action) => () => document.body.dataset.state === "answer" && action();
+const shortcuts = {
+  "?": () => showHelp(at("help-dialog")),
+  o: () => at("pick").click(),
+  j: () => workList.next(),
+  k: () => workList.previous(),
+  ArrowDown: () => workList.next(),
+  ArrowUp: () => workList.previous(),
+  t: switchTheme,
+  ...Object.fromEntries(
+    Object.entries({
+      "+": () => desk.zoom(1.25),
+      "=": () => desk.zoom(1.25),
+      "-": () => desk.zoom(0.8),
+      0: () => desk.zoom(null),
+      1: () => desk.zoomToPixels(),
+      r: () => desk.turn(),
+      i: () => desk.invert(),
+      Escape: () => desk.reset(),
+      p: () => desk.chooseTool("pan"),
+      w: () => desk.chooseTool("window"),
+      m: () => desk.chooseTool("mask"),
+      "[": () => desk.windowControl.step(-1),
+      "]": () => desk.windowControl.step(1),
+      ",": () => desk.stepClass(-1),
+      ".": () => desk.stepClass(1),
+      " ": () => desk.hideMaps(),
+      b: () => desk.nextMode(),
+      x: () => desk.mask(null),
+    }).map(([key, action]) => [key, withFilm(action)]),
+  ),
+};
 
 start();

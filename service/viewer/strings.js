@@ -41,23 +41,27 @@ const FORMATS = { png: "PNG", jpeg: "JPEG", tiff: "TIFF", dicom: "DICOM" };
 export const page = {
   title: "Chest X-ray explainer",
   researchOnly: "Research use only. Not a medical device.",
-  pick: "Open a film\u2026",
-  dropHeading: "Drop a chest film here",
-  dropHint: "One frontal chest radiograph: PNG, JPEG, TIFF or DICOM.",
-  dropAnywhere: "or drop one anywhere on this page",
-  samples: "Or look at a drawn sample. These are drawings, not patients.",
-  samplesShort: "Samples (drawings):",
+  theme: "Light / dark",
+  help: "Keys ?",
+  films: "Films",
+  pick: "Open films\u2026",
+  pickFolder: "Open a folder\u2026",
+  dropHeading: "Drop chest films here",
+  dropHint:
+    "Frontal chest radiographs: PNG, JPEG, TIFF or DICOM, one or many, a folder, or a zip of them.",
+  dropAnywhere: "Films can be dropped anywhere on this page, or pasted.",
+  samples: "Samples (drawings, not patients):",
   privacy:
     "The film stays in the server\u2019s memory only while it is read. It is not stored there, " +
     "and the file\u2019s name never leaves this page.",
-  dropHere: "Drop the film to open it",
-  original: "Film",
-  overlay: "Film with evidence",
+  dropHere: "Drop the films to open them",
+  toolbar: "How the film is seen",
+  answer: "What the models say",
   findings: "Findings",
   map: "Evidence map",
-  opacity: "Opacity",
-  legendNone: "0",
   about: "About this answer",
+  card: "Model card\u2026",
+  keep: "Keep",
   cancel: "Cancel",
   interfaceLink: "Programming interface",
   keyHeading: "This server asks for an API key",
@@ -65,6 +69,133 @@ export const page = {
   keyHint: "It stays in this page\u2019s memory, until the page is closed or loaded again.",
   keySend: "Use this key",
 };
+
+/** What the film is worked with. */
+export const toolbar = {
+  modes: {
+    legend: "Films side by side",
+    options: { one: "One film", beside: "Film and map", compare: "Compare models" },
+  },
+  tools: {
+    legend: "What a drag does",
+    options: { pan: "Move", window: "Window", mask: "Mask" },
+  },
+  buttons: {
+    fit: { text: "Fit", title: "Show the whole film (0)" },
+    pixels: { text: "1:1", title: "One film pixel on one screen pixel (1)" },
+    closer: { text: "+", title: "Zoom in (+)" },
+    farther: { text: "\u2212", title: "Zoom out (\u2212)" },
+    turn: { text: "Turn", title: "Turn a quarter clockwise (R)" },
+    invert: { text: "Invert", title: "Exchange black and white (I)" },
+    hide: { text: "Map", title: "Hide the map, or show it again (Space)" },
+    reset: { text: "Reset", title: "View, window and inversion as they were (Escape)" },
+  },
+};
+
+export const windowing = {
+  preset: "Window",
+  centre: "Centre",
+  width: "Width",
+  own: "By hand",
+  asRead: "As the models read it",
+  full: "Full range",
+  dark: "Darker half (lungs)",
+  bright: "Brighter half (mediastinum, bones)",
+  numbered: (number) => `Window ${number} of the file`,
+};
+
+/** What stands over a panel of the stage. */
+export const panel = {
+  film: "Film",
+  model: ({ name, version }) => `${name} ${version}`,
+  finding: (answer, finding, { shown }) => {
+    const words = `${className(finding.class_name)} ${percent(finding.probability)}`;
+    if (!answer.in_distribution) return `${words} \u00b7 unlike known films`;
+    return shown ? words : `${words} \u00b7 no map shown`;
+  },
+  noSuchClass: (name) => `does not know \u201c${className(name)}\u201d`,
+};
+
+/** Returns where the pointer is: film pixel and its value. */
+export function pointer([x, y], value) {
+  return `x ${Math.floor(x)}, y ${Math.floor(y)}: ${figure(value)}`;
+}
+
+/** Returns how the film is seen; `zoom` in screen pixels per film pixel. */
+export function view(zoom, { centre, width }) {
+  return `Zoom ${percentFormat.format(zoom).replace("%", "\u202f%")} \u00b7 ` +
+    `window ${Number(centre.toFixed(1))} / ${Number(width.toFixed(1))}`;
+}
+
+/** Returns a length on the film, in the detector's plane. */
+export function scaleBar(millimetres) {
+  return millimetres >= 10 ? `${millimetres / 10}\u202fcm` : `${figure(millimetres)}\u202fmm`;
+}
+
+export const agreement = {
+  heading: "Agreement of the maps",
+  columns: ["Models", "Rank correlation", "Top tenth shared"],
+  pair: ([one, other]) => `${one} and ${other}`,
+  correlation: (value) => (value === null ? "none" : value.toFixed(2)),
+  overlap: (value) => (value === null ? "none" : percent(value)),
+  hint:
+    "Rank correlation is Spearman\u2019s, from \u22121 to 1. Of the tenth of the film that argues " +
+    "most for this class, 10\u202f% is shared by chance. Models that agree may still be wrong together.",
+};
+
+export const occlusion = {
+  heading: "Mask a part",
+  invitation: "What would the model say without a part of the film? Mask it and see.",
+  choose: "Mask a rectangle (M)",
+  clear: "Take the mask away (X)",
+  asking: (rectangle) => `Asking with ${area(rectangle)} masked\u2026`,
+  masked: (rectangle) => `With ${area(rectangle)} masked:`,
+  columns: ["Class", "Film", "Masked", "Change"],
+  probability: percent,
+  change: (difference) => {
+    const points = Math.round(100 * difference);
+    return points === 0 ? "0" : `${points > 0 ? "+" : "\u2212"}${Math.abs(points)}`;
+  },
+  hint:
+    "Change in percentage points. The rectangle is filled with the film\u2019s median; such a film " +
+    "is one that the model was never trained on.",
+  unlike: "With this mask the film is unlike those the model knows: the probabilities mean little.",
+};
+
+function area([x0, y0, x1, y1]) {
+  return `${x1 - x0} \u00d7 ${y1 - y0} pixels at ${x0}, ${y0}`;
+}
+
+export const shortcuts = {
+  heading: "Keys",
+  close: "Close",
+  keys: {
+    "\u2191 \u2193 K J": "The film before, the next film",
+    O: "Open films",
+    ", .": "The class before, the next class",
+    Space: "Hide the map, or show it again",
+    B: "One film, film and map, compare models",
+    "+ \u2212": "Zoom in, zoom out",
+    "0 1": "Fit the film, one to one",
+    R: "Turn a quarter clockwise",
+    I: "Exchange black and white",
+    "[ ]": "The window before, the next window",
+    "P W M": "A drag moves, windows, masks",
+    X: "Take the mask away",
+    Escape: "View, window and inversion as they were",
+    T: "Light or dark page",
+    "?": "These keys",
+  },
+  mouse: [
+    "Wheel: zoom to the pointer. Right button: window. Middle button: move. Two fingers: pinch.",
+    "In the list of films: Delete takes a film off the list.",
+  ],
+};
+
+/** Returns a problem (an ApiProblem) as one sentence or two. */
+export function sentenceOf({ title, detail }) {
+  return title ? [title, detail].filter(Boolean).join(". ") : problem.garbled.title;
+}
 
 export const samples = {
   drawn_normal: "Normal",
@@ -134,15 +265,6 @@ export function explanation(status, { finding, shown, forced, drawing, peak }) {
 /** What stands over the films at the right. */
 export const detail = {
   film: ({ columns, rows, format }) => `${columns} \u00d7 ${rows} \u00b7 ${FORMATS[format] ?? format}`,
-  map: ({ name, version }) => `${name} ${version}`,
-};
-
-/** What stands over the film about its map. */
-export const mapName = {
-  shown: (name) => className(name),
-  none: (name) => `${className(name)}: nothing to show`,
-  hidden: (name) => `${className(name)}: map hidden`,
-  withheld: "No map",
 };
 
 export const legend = {
@@ -164,10 +286,11 @@ export const facts = {
 };
 
 export const waiting = {
+  model: (name) => `Asking ${name}\u2026`,
   film: "Sending the film\u2026",
   reading: (seconds) => `Reading the film\u2026 ${seconds} s`,
   long: (seconds) => `Still reading: ${seconds} s. A busy server takes its time; you may cancel.`,
-  cancelled: "Cancelled. No film is open.",
+  cancelled: "Cancelled.",
 };
 
 export const canvas = {
@@ -188,8 +311,6 @@ export function summary(answer) {
   );
   return `Film read. Called: ${names.join(", ") || "none"}.`;
 }
-
-export const oneFilm = (count) => `One film at a time: the first of ${count} was opened.`;
 
 /** What the dialog says that asks for an API key. */
 export const key = {

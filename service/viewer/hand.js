@@ -1,0 +1,86 @@
+/** What a hand does on a film: the wheel zooms, a drag is the chosen tool's, two fingers pinch. */
+
+const WHEEL_STEP = 1.0015;
+const LINE_PIXELS = 16;
+
+/**
+ * Listens to a FilmView's canvas.
+ *
+ * `tool()` returns "pan", "window" or "mask". `onPan([right, down])` gets canvas pixels,
+ * `onZoom(factor, point)` a canvas point, `onWindow([right, down])` shares of the canvas,
+ * `onMask(from, to, {finished})` film points, `onHover(point)` a film point or null.
+ * The right button is always for the window, the middle one for panning.
+ */
+export class Hand {
+  #view;
+  #tool;
+  #on;
+  #fingers = new Map();
+  #drag = null;
+
+  constructor(view, { tool, ...on }) {
+    this.#view = view;
+    this.#tool = tool;
+    this.#on = on;
+    const { canvas } = view;
+    canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.#down(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, (event) => this.#up(event));
+    }
+    canvas.addEventListener("pointerleave", () => this.#on.onHover(null));
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  }
+
+  #wheel(event) {
+    event.preventDefault();
+    const pixels = event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE_PIXELS : 1);
+    this.#on.onZoom(WHEEL_STEP ** -pixels, this.#view.canvasPoint(event));
+  }
+
+  #down(event) {
+    if (!this.#view.scene.film) return;
+    this.#view.canvas.setPointerCapture(event.pointerId);
+    this.#fingers.set(event.pointerId, event);
+    const tool = ["", "pan", "window"][event.button] || this.#tool();
+    this.#drag = { tool, from: this.#view.filmPoint(event) };
+  }
+
+  #move(event) {
+    this.#on.onHover(this.#view.filmPoint(event));
+    const before = this.#fingers.get(event.pointerId);
+    if (!before) return;
+    if (this.#fingers.size === 2) this.#pinch(event);
+    else this.#dragged(before, event);
+    this.#fingers.set(event.pointerId, event);
+  }
+
+  #dragged(before, event) {
+    const [x, y] = this.#view.canvasPoint(event);
+    const [fromX, fromY] = this.#view.canvasPoint(before);
+    const { width, height } = this.#view.canvas;
+    const { tool, from } = this.#drag;
+    if (tool === "pan") this.#on.onPan([x - fromX, y - fromY]);
+    if (tool === "window") this.#on.onWindow([(x - fromX) / width, (y - fromY) / height]);
+    if (tool === "mask") this.#on.onMask(from, this.#view.filmPoint(event), { finished: false });
+  }
+
+  #pinch(event) {
+    const [one, other] = [...this.#fingers.values()].map((each) => this.#view.canvasPoint(each));
+    this.#fingers.set(event.pointerId, event);
+    const [now, still] = [...this.#fingers.values()].map((each) => this.#view.canvasPoint(each));
+    const middle = ([ax, ay], [bx, by]) => [(ax + bx) / 2, (ay + by) / 2];
+    const length = ([ax, ay], [bx, by]) => Math.hypot(ax - bx, ay - by);
+    const [before, after] = [middle(one, other), middle(now, still)];
+    this.#on.onPan([after[0] - before[0], after[1] - before[1]]);
+    this.#on.onZoom(length(now, still) / Math.max(1, length(one, other)), after);
+    this.#drag = { tool: "" }; // a finger that stays does not go on with the tool
+  }
+
+  #up(event) {
+    if (this.#fingers.delete(event.pointerId) && this.#drag.tool === "mask") {
+      this.#on.onMask(this.#drag.from, this.#view.filmPoint(event), { finished: true });
+    }
+  }
+}
