@@ -5,31 +5,47 @@ import { authorization } from "./key.js";
 import { problem as words } from "./strings.js";
 
 const TIMEOUT_MILLISECONDS = 120_000;
+const THUMBNAIL_SIDE = 128;
 
 /** What it means when reading an answer's body ends with an error of this name. */
 const BROKEN_BODIES = { TypeError: words.unreachable, TimeoutError: words.slow };
 
-/** A request without an answer: `title` and `detail` are sentences, `status` is 0 without HTTP. */
+/**
+ * A request without an answer: `title` and `detail` are sentences, `status` is 0 without HTTP, and
+ * `retryAfter` is after how many seconds the server asked to be asked again, or null.
+ */
 export class ApiProblem extends Error {
-  constructor({ title, detail = "", status = 0 }) {
+  constructor({ title, detail = "", status = 0, retryAfter = null }) {
     super(title);
-    Object.assign(this, { title, detail, status });
+    Object.assign(this, { title, detail, status, retryAfter });
   }
 }
 
-/** Returns the answer of `POST /v1/explain` for a film (a Blob). */
-export async function explain(film, { force = false, signal } = {}) {
-  const response = await request(`v1/explain${force ? "?force=true" : ""}`, {
-    ...upload(film, "application/json"),
+/**
+ * Returns the answer of `POST /v1/explain` for a film (a Blob), by the model of that name, by all of
+ * them ("all"), or by the server's default one. `onProgress` gets the share that was sent.
+ */
+export async function explain(film, { model, force = false, signal, onProgress } = {}) {
+  const asked = new URLSearchParams({ ...(model && { model }), ...(force && { force }) });
+  const response = await upload(`v1/explain${asked.size ? `?${asked}` : ""}`, film, {
+    accept: "application/json",
     signal,
+    onProgress,
   });
   return understood(() => response.json());
 }
 
 /** Returns the film's own pixels as the server decoded them, as an ImageBitmap. */
 export async function filmPicture(film, { signal } = {}) {
-  const response = await request("v1/film", { ...upload(film, "image/png"), signal });
+  const response = await upload("v1/film", film, { accept: "image/png", signal });
   return understood(async () => createImageBitmap(await response.blob()));
+}
+
+/** Returns a small picture of the film as a PNG Blob, 128 pixels along its longer side. */
+export async function thumbnail(film, { signal } = {}) {
+  const path = `v1/film?side=${THUMBNAIL_SIDE}`;
+  const response = await upload(path, film, { accept: "image/png", signal });
+  return understood(async () => shrunk(await response.blob(), THUMBNAIL_SIDE));
 }
 
 /** Returns the 256 RGB triples of the colour map, coldest first. */
@@ -47,18 +63,68 @@ export async function sampleFilm(key, { signal } = {}) {
   }
 }
 
-function upload(film, accept) {
+/**
+ * Posts a film (a Blob) and returns the Response. By XMLHttpRequest: fetch can't say how much of a
+ * film was sent. `onProgress` gets the share in [0, 1]; `signal` aborts it.
+ */
+export async function upload(path, film, { accept, signal, onProgress }) {
+  signal?.throwIfAborted();
+  const sending = new XMLHttpRequest();
+  sending.open("POST", path);
+  sending.responseType = "blob";
+  sending.timeout = TIMEOUT_MILLISECONDS;
+  const headers = { Accept: accept, ...authorization() };
+  Object.entries(headers).forEach((header) => sending.setRequestHeader(...header));
+  sending.upload.onprogress = ({ loaded, total }) => onProgress?.(loaded / total);
+  const abort = () => sending.abort();
+  signal?.addEventListener("abort", abort);
+  const answered = ended(sending, signal).finally(() => signal?.removeEventListener("abort", abort));
+  sending.send(form(film));
+  await answered;
+  const response = responseOf(sending);
+  if (!response.ok) throw await serverProblem(response);
+  return response;
+}
+
+function form(film) {
   const body = new FormData();
   // The file's own name may hold a patient's.
   body.append("file", film, "film");
-  return { method: "POST", body, headers: { Accept: accept } };
+  return body;
 }
 
-async function request(path, { signal, headers, ...options } = {}) {
+/** Waits for an XMLHttpRequest's answer; rejects with an ApiProblem, or with what aborted it. */
+function ended(sending, signal) {
+  return new Promise((resolve, reject) => {
+    sending.onload = resolve;
+    sending.onabort = () => reject(signal.reason);
+    sending.ontimeout = () => reject(new ApiProblem(words.slow));
+    sending.onerror = () => reject(new ApiProblem(words.unreachable));
+  });
+}
+
+function responseOf(sending) {
+  const lines = sending.getAllResponseHeaders().trim().split("\r\n").filter(Boolean);
+  const headers = lines.map((line) => line.match(/^(.*?): ?(.*)$/).slice(1));
+  return new Response(sending.response, { status: sending.status, headers });
+}
+
+/** Returns a picture (a Blob) whose longer side has at most `side` pixels. */
+async function shrunk(picture, side) {
+  const bitmap = await createImageBitmap(picture);
+  const scale = side / Math.max(bitmap.width, bitmap.height);
+  if (scale >= 1) return picture;
+  const size = [bitmap.width, bitmap.height].map((length) => Math.max(1, Math.round(scale * length)));
+  const canvas = new OffscreenCanvas(...size);
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, ...size);
+  bitmap.close();
+  return canvas.convertToBlob();
+}
+
+async function request(path, { signal } = {}) {
   const timeout = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
   const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
-  const asked = { ...options, headers: { ...headers, ...authorization() }, signal: either };
-  const response = await fetch(path, asked).catch(() => {
+  const response = await fetch(path, { headers: authorization(), signal: either }).catch(() => {
     if (signal?.aborted) throw signal.reason;
     throw new ApiProblem(timeout.aborted ? words.slow : words.unreachable);
   });
@@ -68,7 +134,9 @@ async function request(path, { signal, headers, ...options } = {}) {
 
 async function serverProblem(response) {
   const { title, detail } = await response.json().catch(() => words.garbled);
-  return new ApiProblem({ title: title ?? words.garbled.title, detail, status: response.status });
+  const retryAfter = Number(response.headers.get("Retry-After")) || null; // null for a date, too
+  const { status } = response;
+  return new ApiProblem({ title: title ?? words.garbled.title, detail, status, retryAfter });
 }
 
 /** Returns what `read` makes of a response; a body that can't be read is a problem too. */

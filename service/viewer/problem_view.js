@@ -3,7 +3,7 @@
 import { problem as words } from "./strings.js";
 
 /** HTTP statuses (0: no answer at all) after which the same film may well succeed. */
-const WORTH_A_RETRY = new Set([0, 401, 408, 429, 500, 502, 503, 504]);
+export const WORTH_A_RETRY = new Set([0, 401, 408, 429, 500, 502, 503, 504]);
 
 /** Shows a problem (an `ApiProblem`). */
 export function showProblem(elements, { title, detail, status }) {
