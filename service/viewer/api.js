@@ -79,3 +79,15 @@ async function understood(read) {
     throw new ApiProblem(BROKEN_BODIES[error.name] ?? words.garbled);
   }
 }
+
+/** Returns the models that can be asked: {name, version, is_default, is_loaded, ...} of each. */
+export async function models({ signal } = {}) {
+  const response = await request("v1/models", { signal });
+  return understood(async () => (await response.json()).models);
+}
+
+/** Returns {sha256, card} of a model; the card is that of `models/card.py`. */
+export async function modelDescription(name, { signal } = {}) {
+  const response = await request(`v1/models/${encodeURIComponent(name)}`, { signal });
+  return understood(() => response.json());
+}
