@@ -149,26 +149,27 @@ async function understood(read) {
   }
 }
 
-/** Returns every model's answer with the evidence, and how alike their maps are. */
-export async function explainByAll(film, { force = false, signal } = {}) {
-  const response = await request(`v1/explain?model=all${force ? "&force=true" : ""}`, {
-    ...upload(film, "application/json"),
-    signal,
-  });
-  return understood(() => response.json());
-}
-
 /** Returns the film's own pixels, before any window, as FilmPixels. */
 export async function filmPixels(film, { signal } = {}) {
-  const response = await request("v1/film", { ...upload(film, "application/octet-stream"), signal });
-  return understood(async () =>
-    pixelsOf(response.headers.get("X-Film"), await response.arrayBuffer()),
-  );
+  const response = await upload("v1/film", film, { accept: "application/octet-stream", signal });
+  return understood(async () => pixelsOf(response.headers.get("X-Film"), await response.arrayBuffer()));
 }
 
 /** Returns a model's answer about a film with a rectangle [x0, y0, x1, y1] masked. */
 export async function predictMasked(film, rectangle, { model, signal } = {}) {
-  const query = new URLSearchParams({ model, mask: rectangle.join() });
-  const response = await request(`v1/predict?${query}`, { ...upload(film, "application/json"), signal });
+  const asked = new URLSearchParams({ model, mask: rectangle.join() });
+  const response = await upload(`v1/predict?${asked}`, film, { accept: "application/json", signal });
+  return understood(() => response.json());
+}
+
+/** Returns the models that can be asked: {name, version, is_default, is_loaded, ...} of each. */
+export async function models({ signal } = {}) {
+  const response = await request("v1/models", { signal });
+  return understood(async () => (await response.json()).models);
+}
+
+/** Returns {sha256, card} of a model; the card is that of `models/card.py`. */
+export async function modelDescription(name, { signal } = {}) {
+  const response = await request(`v1/models/${encodeURIComponent(name)}`, { signal });
   return understood(() => response.json());
 }

@@ -1,30 +1,36 @@
 /** Shows what the answer is about: the film, the model, and how alike the film is to known ones. */
 
-import { element, thresholdBar } from "./bars.js";
+import { element } from "./bars.js";
+import { showDistance } from "./distance_view.js";
 import { facts } from "./strings.js";
 
-/** Fills a description list with the facts of an answer. */
-export function showFacts(list, answer) {
-  const [distanceName, distanceWords] = facts.distance;
+/**
+ * Fills a description list with the facts of an answer.
+ *
+ * The card may be null while it is on its way; with `onCard`, a button asks to see it.
+ */
+export function showFacts(list, answer, { card = null, onCard = null } = {}) {
+  const distance = element("dd");
+  showDistance(distance, answer, card);
   list.replaceChildren(
     ...fact(facts.size, answer.film),
     ...fact(facts.format, answer.film),
-    ...fact(facts.model, answer.model),
+    ...fact(facts.model, answer.model, onCard ? [" ", cardButton(onCard)] : []),
     ...fact(facts.fingerprint, answer.model),
-    element("dt", { textContent: distanceName }),
-    element("dd", {}, [distanceWords(answer.distance), ...closeness(answer)]),
+    element("dt", { textContent: facts.distance[0] }),
+    distance,
   );
 }
 
-function fact([name, words], about) {
-  return [element("dt", { textContent: name }), element("dd", { textContent: words(about) })];
+function fact([name, words], about, children = []) {
+  return [
+    element("dt", { textContent: name }),
+    element("dd", { textContent: words(about) }, children),
+  ];
 }
 
-function closeness({ distance, distance_threshold: limit, in_distribution: alike }) {
-  const words = alike ? facts.alike(limit) : facts.unlike(limit);
-  return [
-    // The limit stands in the middle of the bar.
-    thresholdBar(Math.min(1, distance / (2 * limit)), 0.5),
-    element("span", { className: "decision", textContent: words }),
-  ];
+function cardButton(onCard) {
+  const button = element("button", { type: "button", textContent: facts.card });
+  button.addEventListener("click", onCard);
+  return button;
 }

@@ -1,18 +1,33 @@
 /** Shows an answer's findings as a radio group: probability, bar, threshold, decision in words. */
 
 import { element, thresholdBar } from "./bars.js";
-import { className, decision, percent } from "./strings.js";
+import { className, decision, meaning, percent } from "./strings.js";
 
 /**
- * Fills a container with one radio button per finding.
+ * Fills a container with one radio button per finding; under the chosen one stands what its
+ * threshold means.
  *
- * Arrow keys move between them; `onSelect` gets the class name that was chosen.
+ * Arrow keys move between them; `onSelect` gets the class name that was chosen. While the card is
+ * null nothing stands there: `showMeaning` fills it in later.
  */
-export function showFindings(container, answer, { selected, onSelect }) {
+export function showFindings(container, answer, { card = null, selected, onSelect }) {
   container.replaceChildren(
-    ...answer.findings.map((finding) => findingChoice(finding, answer, { selected, onSelect })),
+    ...answer.findings.flatMap((finding, index) => {
+      const words = element("p", { className: "meaning hint", id: `meaning-${index}` });
+      words.dataset.className = finding.class_name;
+      return [findingChoice(finding, answer, { selected, onSelect, words }), words];
+    }),
   );
   container.classList.toggle("undecided", !answer.in_distribution);
+  if (card) showMeaning(container, card);
+}
+
+/** Says what the thresholds mean in a container of findings, by their model's card. */
+export function showMeaning(container, card) {
+  const refused = container.classList.contains("undecided");
+  for (const words of container.querySelectorAll(".meaning")) {
+    words.textContent = refused ? meaning.refused : thresholdMeaning(card, words.dataset.className);
+  }
 }
 
 /** Returns the predicted class; or the most probable finding, those called before others. */
@@ -22,13 +37,14 @@ export function foremostClass({ predicted_class: predicted, findings }) {
   return predicted ?? findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
 }
 
-function findingChoice(finding, answer, { selected, onSelect }) {
+function findingChoice(finding, answer, { selected, onSelect, words }) {
   const radio = element("input", {
     type: "radio",
     name: "finding",
     value: finding.class_name,
     checked: finding.class_name === selected,
   });
+  radio.setAttribute("aria-describedby", words.id);
   radio.addEventListener("change", () => onSelect(finding.class_name));
   const choice = element("label", { className: "finding" }, [
     radio,
@@ -53,4 +69,12 @@ function decisionWords({ decision: called, threshold }, answer) {
   if (!answer.in_distribution) return decision.none;
   if (!answer.is_confident) return decision.unsure(answer.confidence_threshold);
   return called ? decision.called(threshold) : decision.notCalled(threshold);
+}
+
+function thresholdMeaning(card, name) {
+  const threshold = card.decision_thresholds[card.class_names.indexOf(name)];
+  const auroc = card.metrics.find(
+    (one) => one.name === "auroc" && one.split === "test" && one.class_name === name,
+  );
+  return `${meaning.threshold(threshold)} ${auroc ? meaning.auroc(auroc) : meaning.noAuroc}`;
 }

@@ -47,7 +47,7 @@ function start() {
   fillTexts();
   takeFilms({ input: at("pick"), folder: at("pick-folder"), dropHere: at("drop-here"), onFilms: add });
   offerSamples(at("samples"), addSample);
-  new WorkListView(at("work-list"), workList);
+  new WorkListView(at("work-list"), { list: workList });
   workList.addEventListener("open", openCurrent);
   at("retry").addEventListener("click", retry);
   at("theme").addEventListener("click", switchTheme);

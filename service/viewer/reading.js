@@ -1,6 +1,6 @@
 /** What is known about one open film: its pixels, each model's answer, and answers with a part masked. */
 
-import { explain, explainByAll, filmPixels, predictMasked } from "./api.js";
+import { explain, filmPixels, predictMasked } from "./api.js";
 
 export class Reading {
   #film;
@@ -29,7 +29,11 @@ export class Reading {
   /** Fetches every model's answer, and how alike their maps are, where they are not there yet. */
   async askAll({ signal } = {}) {
     if (this.agreement.length) return;
-    const { models, agreement } = await explainByAll(this.#film, { force: this.forced, signal });
+    const { models, agreement } = await explain(this.#film, {
+      model: "all",
+      force: this.forced,
+      signal,
+    });
     for (const answer of models) this.answers.set(answer.model.name, answer);
     this.agreement = agreement;
   }

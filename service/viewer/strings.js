@@ -227,6 +227,26 @@ export const decision = {
   mostLikely: "most likely",
 };
 
+/** What stands under the chosen finding: what its threshold means, by the card. */
+export const meaning = {
+  threshold: ({ sensitivity, specificity, criterion }) =>
+    `Threshold ${chosenFor(criterion)}: there it finds ${percent(sensitivity)} of positive films ` +
+    `and rightly clears ${percent(specificity)} of negative ones.`,
+  auroc: ({ estimate, low, high }) =>
+    `AUROC ${estimate.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)}) on the model\u2019s ` +
+    "test films.",
+  noAuroc: "The model\u2019s card has no AUROC for this class.",
+  refused:
+    "The model\u2019s figures hold for films like its training films. This one is unlike them.",
+};
+
+/** Returns a criterion of the card as words: "largest Youden index on val" is how most begin. */
+function chosenFor(criterion) {
+  const aim = criterion.replace(/ on val$/, "");
+  const where = aim === criterion ? "" : " on validation films";
+  return `chosen${where} for ${aim.startsWith("largest") ? "the " : ""}${aim}`;
+}
+
 const UNLIKE = "Unlike the films this model knows: no decision, no map";
 const UNSURE = "No class is likely enough for a decision";
 const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
@@ -283,7 +303,137 @@ export const facts = {
   distance: ["Distance from the training films", (distance) => figure(distance)],
   alike: (threshold) => `Like them: at or below the limit of ${figure(threshold)}`,
   unlike: (threshold) => `Unlike them: above the limit of ${figure(threshold)}`,
+  card: "Model card",
 };
+
+/** What stands at the chart of distances; `place` takes the share of films that lie beyond. */
+export const distance = {
+  chart: (distance, limit) =>
+    "Bar chart of the validation films\u2019 distances, with the limit at " +
+    `${figure(limit)} and this film at ${figure(distance)}`,
+  film: "this film",
+  limit: "limit",
+  bars: "bars: validation films",
+  place(share) {
+    const [than, films] = share < 0.5 ? ["farther", 1 - share] : ["nearer", share];
+    if (films > 0.995) return `${than} than ${films < 1 ? "nearly " : ""}every validation film`;
+    return `${than} than about ${percent(films)} of the validation films`;
+  },
+};
+
+/** What the choice of a model says. */
+export const picker = {
+  legend: "Model",
+  title: ({ name, version, is_default: isDefault }) =>
+    `${name} ${version}${isDefault ? ", answers when no model is asked for" : ""}`,
+  states: { ready: "", asking: "reading\u2026", failed: "failed" },
+  notLoaded: "loads when asked",
+};
+
+const TASKS = {
+  multiclass: "Exactly one class per film (softmax)",
+  multilabel: "Any number of classes per film (sigmoid)",
+};
+
+/** The words of a card's metrics; of others, their names are shown. */
+const METRICS = {
+  auroc: "AUROC",
+  macro_auroc: "AUROC, mean of classes",
+  macro_average_precision: "Average precision, mean of classes",
+  expected_calibration_error_scaled: "Expected calibration error, calibrated",
+  expected_calibration_error_unscaled: "Expected calibration error, uncalibrated",
+  brier_score_scaled: "Brier score, calibrated",
+  brier_score_unscaled: "Brier score, uncalibrated",
+};
+
+const decimal = (number) => number.toFixed(3);
+const interval = (low, high) => `${decimal(low)} to ${decimal(high)}`;
+const pair = ([rows, columns]) => `${rows} \u00d7 ${columns}`;
+
+/** What the dialog says that shows a model's card; a fact that a card lacks is null. */
+export const card = {
+  heading: ({ name, version }) => `Model card: ${name} ${version}`,
+  close: "Close",
+  use: "Intended use",
+  limits: "Limits",
+  decisions: "Decisions",
+  optimistic:
+    "A class is called present from its threshold on. Sensitivity and specificity are those on " +
+    "the films that the threshold was chosen on, and so optimistic.",
+  thresholdHeads: ["Class", "Threshold", "Sensitivity", "Specificity", "Chosen as"],
+  decisionFacts: [
+    ["Calibration", ({ temperature }) => `Logits are divided by ${decimal(temperature)}`],
+    ["Calibration error", calibrationError],
+    [
+      "Unsure",
+      ({ confidence_threshold: limit }) =>
+        limit === null ? null : `No decision where no class reaches ${finePercent(limit)}`,
+    ],
+    [
+      "Unlike",
+      ({ distance_threshold: limit }) =>
+        `No decision where the distance from the training films is beyond ${figure(limit)}`,
+    ],
+  ],
+  figures: "Figures",
+  intervals: "The intervals are 95\u202f% intervals, bootstrapped by group of films.",
+  noFigures: "The card has none: the model was not evaluated when it was exported.",
+  figureHeads: ["Figure", "Class", "Films", "Estimate", "Interval"],
+  figure: (name) => METRICS[name] ?? className(name),
+  allClasses: "all",
+  splits: { train: "training", val: "validation", test: "test" },
+  decimal,
+  interval,
+  data: "Training data",
+  filmHeads: ["Used for", "Films"],
+  network: "Network",
+  networkFacts: [
+    [
+      "Architecture",
+      (card) => [card.architecture, card.head ?? card.read_out].filter(Boolean).join(", "),
+    ],
+    ["Answers", ({ task }) => TASKS[task]],
+    ["Input", ({ image_size: size, resize_mode: mode }) => `${pair(size)} pixels, grey, ${mode}`],
+    [
+      "Part of the film",
+      ({ crop_pct: share }) => (share < 1 ? `The middle ${percent(share)} of each side` : "All"),
+    ],
+    [
+      "Evidence",
+      ({ target_layer: layer, activation_grid: grid }) => `Grad-CAM at ${layer}, ${pair(grid)} cells`,
+    ],
+    ["Weights stored as", storage],
+  ],
+  credits: "Credits",
+  noCredits: "None are stated.",
+  origin: "Origin",
+  originFacts: [
+    ["Model file, SHA-256", ({ sha256 }) => sha256],
+    ["Code revision", ({ code_revision: revision }) => revision],
+    [
+      "Report on its gradients by hand, SHA-256",
+      ({ backprop_report_sha256: hash }) => hash ?? null,
+    ],
+    ["Manifest of films, SHA-256", ({ training_data: data }) => data.manifest_sha256],
+    ["Split of films, SHA-256", ({ training_data: data }) => data.split_sha256],
+  ],
+};
+
+function calibrationError({ metrics }) {
+  const found = metrics.find(
+    ({ name, split }) => name === "expected_calibration_error_scaled" && split === "test",
+  );
+  return found ? `${decimal(found.estimate)} (${interval(found.low, found.high)}), test films` : null;
+}
+
+function storage({ storage: kept }) {
+  if (!kept) return "float32";
+  return (
+    `${kept.kind}, computed in float32; rounding changed the mean AUROC by ` +
+    `${kept.auroc_difference.toFixed(4)} and left an evidence correlation of ` +
+    `${kept.evidence_correlation.toFixed(4)} on validation films`
+  );
+}
 
 export const waiting = {
   model: (name) => `Asking ${name}\u2026`,
