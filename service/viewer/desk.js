@@ -1,7 +1,6 @@
 /** The desk at which one film is read: the stage, all that changes it, and what is said of it. */
 
 import { showAgreement } from "./agreement_view.js";
-import { showDistance } from "./distance_view.js";
 import { ExplanationView } from "./explanation_view.js";
 import { showFacts } from "./facts_view.js";
 import { foremostClass, showFindings, showMeaning } from "./findings_view.js";
@@ -37,17 +36,19 @@ export class Desk extends EventTarget {
   state = { ...USUAL, name: "", drawing: false, reading: null, look: null };
   #models;
   #card;
+  #onCard;
   #abort = new AbortController();
 
   /**
    * Takes the server's models (of GET /v1/models), its colour maps, `card(name)`, which returns a
-   * promise of a model's description, and `withKey(work)`, which does what may need an API key.
-   * It dispatches "change" whenever what is in view has changed.
+   * promise of a model's description, `onCard()`, which shows it, and `withKey(work)`, which does
+   * what may need an API key. It dispatches "change" whenever what is in view has changed.
    */
-  constructor({ models, colourMaps, card, withKey }) {
+  constructor({ models, colourMaps, card, onCard, withKey }) {
     super();
     this.#models = models;
     this.#card = card;
+    this.#onCard = onCard;
     this.withKey = withKey;
     this.#makeStage();
     this.#makeToolbar();
@@ -269,8 +270,7 @@ export class Desk extends EventTarget {
     const onSelect = (name) => this.chooseClass(name);
     showFindings(at("findings"), answer, { selected: state.className, onSelect });
     at("findings-hint").textContent = strings.findingsHint(answer);
-    showFacts(at("facts"), answer);
-    showDistance(at("distance"), answer);
+    showFacts(at("facts"), answer, { onCard: this.#onCard });
     this.#fillInCard(answer);
     at("film-name").textContent = state.name;
     at("film-detail").textContent = strings.detail.film(answer.film);
@@ -282,7 +282,7 @@ export class Desk extends EventTarget {
     const { card } = await this.#card(answer.model.name).catch(() => ({}));
     if (!card || this.answer !== answer) return;
     showMeaning(at("findings"), card);
-    showDistance(at("distance"), answer, card);
+    showFacts(at("facts"), answer, { card, onCard: this.#onCard });
   }
 
   #showClass() {

@@ -150,15 +150,13 @@ function prepare() {
 
 async function makeDesk() {
   const [models, colourMaps] = await withKey(() => Promise.all([api.models(), api.colourMaps()]));
-  desk = new Desk({ models, colourMaps, card, withKey });
+  const cardDialog = new CardDialog(document.body);
+  const onCard = async () => cardDialog.show(await card(desk.state.model));
+  desk = new Desk({ models, colourMaps, card, onCard, withKey });
   const known = models.some(({ name }) => name === link?.model);
   desk.state.model = known ? link.model : models.find((model) => model.is_default).name;
   desk.addEventListener("change", keepLink);
   new Keeping(at("keeping"), { desk, card });
-  const cardDialog = new CardDialog(at("card-dialog"));
-  at("card-button").addEventListener("click", async () => {
-    cardDialog.show(await card(desk.state.model));
-  });
 }
 
 /** Returns a promise of a model's description, which is asked for once. */

@@ -60,7 +60,6 @@ export const page = {
   findings: "Findings",
   map: "Evidence map",
   about: "About this answer",
-  card: "Model card\u2026",
   keep: "Keep",
   cancel: "Cancel",
   interfaceLink: "Programming interface",
