@@ -17,7 +17,7 @@ export function fittedView(film, canvas) {
 
 /** Returns a heat grid as a canvas that `FilmView.showMap` paints with. */
 export function paintedGrid(grid, colourTable) {
-  const picture = heatLayer(grid, colourTable);
+  const picture = heatLayer(grid, { evidenceScale: 1, colours: colourTable });
   const layer = new OffscreenCanvas(picture.width, picture.height);
   layer.getContext("2d").putImageData(picture, 0, 0);
   return { layer, rows: grid.length, columns: grid[0].length };
