@@ -135,7 +135,14 @@ MODEL_DESCRIPTION: JsonDict = {
 COLOUR_MAP: JsonDict = {
     "name": "inferno",
     "source": "matplotlib, CC0",
+    "kind": "sequential",
     "rgb": [[0, 0, 4], [252, 255, 164]],
+}
+SIGNED_COLOUR_MAP: JsonDict = {
+    "name": "managua_r",
+    "source": "Fabio Crameri's Scientific colour maps, MIT",
+    "kind": "diverging",
+    "rgb": [[129, 231, 255], [81, 35, 60], [255, 207, 103]],
 }
 AUDIT_PAGE: JsonDict = {
     "rows": [

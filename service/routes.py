@@ -1,7 +1,6 @@
 """What can be asked under /v1 and /health."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -42,6 +41,7 @@ from service.problems import (
 from service.registry import ALL
 from service.schemas import (
     ColourMap,
+    ColourMapList,
     Comparison,
     ExplainedComparison,
     ExplainedPrediction,
@@ -54,7 +54,8 @@ from service.schemas import (
 from service.trace_context import current_request
 from service.uploads import FIELD, FILM_TYPES, FORM, film_upload
 from xai.explainer import Explainer
-from xai.heatmap import COLOUR_TABLE
+from xai.heatmap import ColourMapName
+from xai.heatmap import colour_map as colour_map_file
 
 T = TypeVar("T")
 
@@ -337,9 +338,19 @@ async def reload(name: str, engine: OpenEngine) -> ModelDescription:
 
 
 @router.get("/v1/colour-map", tags=["models"])
-async def colour_map() -> ColourMap:
-    """Show the colours of the overlays."""
-    return ColourMap.model_validate(json.loads(COLOUR_TABLE.read_text(encoding="utf-8")))
+async def colour_map(
+    name: Annotated[
+        ColourMapName, Query(description="If left out, the one of the overlays as PNG.")
+    ] = ColourMapName.INFERNO,
+) -> ColourMap:
+    """Show the colours of a colour map."""
+    return ColourMap.model_validate(colour_map_file(name))
+
+
+@router.get("/v1/colour-maps", tags=["models"])
+async def colour_maps() -> ColourMapList:
+    """Show all colour maps with their colours, the one of the overlays as PNG first."""
+    return ColourMapList(colour_maps=[await colour_map(name) for name in ColourMapName])
 
 
 @health_router.get("/live")

@@ -9,7 +9,7 @@ from models.card import Architecture, ModelCard
 from models.radiograph import FilmFormat
 from service import examples
 from service.examples import shown
-from xai.heatmap import Status
+from xai.heatmap import ColourMapName, Status
 
 Affine = Annotated[
     tuple[float, float, float, float, float, float],
@@ -171,13 +171,27 @@ class ModelDescription(Answer):
 
 
 class ColourMap(Answer):
-    """Colours of heat in [0, 1]: heat h has the colour `rgb[floor(255 h + 0.5)]`."""
+    """Colours of heat: of h in [0, 1] `rgb[floor(255 h + 0.5)]`, where the map is sequential.
+
+    A diverging one is for signed heat h in [-1, 1]: `rgb[floor(127.5 h + 128)]`.
+    """
 
     model_config = ConfigDict(json_schema_extra=shown(examples.COLOUR_MAP))
 
-    name: str
-    source: str
+    name: ColourMapName
+    source: str = Field(description="Whose it is, and under which licence.")
+    kind: Literal["sequential", "diverging"]
     rgb: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
+
+
+class ColourMapList(Answer):
+    """The colour maps that a heat map can be painted with."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown({"colour_maps": [examples.COLOUR_MAP, examples.SIGNED_COLOUR_MAP]})
+    )
+
+    colour_maps: list[ColourMap]
 
 
 class Health(Answer):

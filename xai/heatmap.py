@@ -1,7 +1,7 @@
 """What a reader sees: an evidence grid becomes a status, heat in [0, 1], colours, an overlay.
 
 Heat is evidence on the model's own fixed scale, never stretched map by map, so that a weak map
-looks weak. The colour table `inferno.json` lies beside this file; the viewer reads the same one.
+looks weak. The colour tables lie in `colour_maps`; the viewer paints with the same ones.
 """
 
 import json
@@ -17,8 +17,18 @@ from models.radiograph import Affine
 
 Floats = NDArray[np.floating[Any]]
 
-COLOUR_TABLE = Path(__file__).with_name("inferno.json")
-"""JSON: `rgb` holds 256 colours, coldest first; heat h has the colour `floor(255 h + 0.5)`."""
+COLOUR_MAPS = Path(__file__).with_name("colour_maps")
+"""A JSON file for each name; docs/write_colour_maps.py writes them."""
+
+
+class ColourMapName(StrEnum):
+    """Perceptually uniform colour maps that colour-blind people can read; the first is usual."""
+
+    INFERNO = "inferno"
+    VIRIDIS = "viridis"
+    CIVIDIS = "cividis"
+    MAGMA = "magma"
+    MANAGUA_R = "managua_r"
 
 
 class Status(StrEnum):
@@ -109,11 +119,22 @@ def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDA
     return (weights * inside[:, None]).astype(np.float32)
 
 
+def colour_map(name: ColourMapName) -> dict[str, Any]:
+    """Return a colour map's file.
+
+    Returns:
+        `name`, `source` with its licence, `kind` (sequential or diverging) and `rgb`: 256 colours.
+        Sequential ones begin with the coldest, and heat h has the colour `floor(255 h + 0.5)`;
+        diverging ones go from -1 (all against) over 0 to 1 (all for).
+    """
+    return json.loads((COLOUR_MAPS / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def colours(heat: Floats) -> NDArray[np.uint8]:
     """Return the colour of each heat in [0, 1] as 8-bit RGB in a new last axis.
 
     Source:
-        The perceptually uniform map `inferno`, see `inferno.json`.
+        The perceptually uniform map `inferno`, see `colour_maps/inferno.json`.
     """
     level = np.floor(np.clip(heat, 0, 1) * 255 + 0.5).astype(np.uint8)
     return _colour_table()[level]
@@ -121,8 +142,7 @@ def colours(heat: Floats) -> NDArray[np.uint8]:
 
 @cache
 def _colour_table() -> NDArray[np.uint8]:
-    table = json.loads(COLOUR_TABLE.read_text(encoding="utf-8"))
-    return np.array(table["rgb"], dtype=np.uint8)
+    return np.array(colour_map(ColourMapName.INFERNO)["rgb"], dtype=np.uint8)
 
 
 def overlay(

@@ -7,9 +7,13 @@
 /** Side of a cell in a painted layer; the canvas smooths what lies between. */
 export const PIXELS_PER_CELL = 16;
 
-/** Returns heat in [0, 1]: the positive part of the evidence on the model's fixed scale. */
-export function heat(evidence, evidenceScale) {
-  return evidence.map((row) => row.map((value) => clamp(value / evidenceScale, 0, 1)));
+/**
+ * Returns heat in [0, 1]: the positive part of the evidence on the model's fixed scale. Signed it
+ * lies in [-1, 1], and below 0 is what argues against the class.
+ */
+export function heat(evidence, evidenceScale, { signed = false } = {}) {
+  const least = signed ? -1 : 0;
+  return evidence.map((row) => row.map((value) => clamp(value / evidenceScale, least, 1)));
 }
 
 /** Returns heat at a point, bilinear between cell centres; outside the grid there is none. */
@@ -24,26 +28,88 @@ export function heatAt(grid, column, row) {
 }
 
 /**
- * Returns the grid as an ImageData to paint with: colour of the heat, and the heat as alpha.
+ * Returns an evidence grid as an ImageData to paint with: colour of the heat, and |heat| as alpha.
  *
  * Painted over the film with a global alpha of `opacity` it gives
  * `(1 - opacity * heat) * grey + opacity * heat * colour`, so no heat leaves the film grey.
+ *
+ * - `evidenceScale`: evidence that gets full colour.
+ * - `colours`: 256 RGB triples; those of a diverging map if `signed`, else of a sequential one.
+ * - `signed`: paint what argues against the class as well.
+ * - `threshold`: |heat| in [0, 1] below which nothing is painted (to 1/255).
+ * - `raw`: one flat colour for each cell; else bilinear between cell centres.
  */
-export function heatLayer(grid, colourTable, pixelsPerCell = PIXELS_PER_CELL) {
-  const layer = new ImageData(grid[0].length * pixelsPerCell, grid.length * pixelsPerCell);
-  for (let y = 0, at = 0; y < layer.height; y++) {
-    for (let x = 0; x < layer.width; x++, at += 4) {
-      const value = heatAt(grid, (x + 0.5) / pixelsPerCell, (y + 0.5) / pixelsPerCell);
-      layer.data.set(colour(value, colourTable), at);
-      layer.data[at + 3] = Math.round(255 * value);
-    }
+export function heatLayer(
+  evidence,
+  {
+    evidenceScale,
+    colours,
+    signed = false,
+    threshold = 0,
+    raw = false,
+    pixelsPerCell = PIXELS_PER_CELL,
+  },
+) {
+  const grid = heat(evidence, evidenceScale, { signed });
+  const paints = paintOfLevels(colours, { signed, threshold });
+  const [across, down] = [grid[0].length, grid.length].map((cells) =>
+    raw ? cellOfPixels(cells, pixelsPerCell) : neighboursOfPixels(cells, pixelsPerCell),
+  );
+  const layer = new ImageData(across.share.length, down.share.length);
+  const pixels = new Uint32Array(layer.data.buffer);
+  const line = new Float64Array(grid[0].length);
+  for (let y = 0; y < layer.height; y++) {
+    mixRows(line, grid[down.first[y]], grid[down.second[y]], down.share[y]);
+    paintRow(pixels, y * layer.width, line, across, paints);
   }
   return layer;
 }
 
-/** Returns the RGB triple of a heat in [0, 1]. */
-export function colour(value, colourTable) {
-  return colourTable[Math.floor(255 * value + 0.5)];
+/** Levels of heat on either side of 0; level L of [-255, 255] stands at place LEVELS + L. */
+const LEVELS = 255;
+
+/** Returns how each level of heat is painted, as the four bytes of a pixel in one number. */
+function paintOfLevels(colours, { signed, threshold }) {
+  const paints = new Uint32Array(2 * LEVELS + 1);
+  const bytes = new Uint8Array(paints.buffer);
+  for (let level = signed ? -LEVELS : 0; level <= LEVELS; level++) {
+    if (Math.abs(level) < threshold * LEVELS) continue;
+    const rgb = colours[signed ? Math.floor((level + LEVELS + 1) / 2) : level];
+    bytes.set([...rgb, Math.abs(level)], 4 * (LEVELS + level));
+  }
+  return paints;
+}
+
+/** Fills a line with the heat between two rows of cells, as places among the levels. */
+function mixRows(line, above, below, toBelow) {
+  for (let column = 0; column < line.length; column++) {
+    line[column] = LEVELS * (1 + mix(above[column], below[column], toBelow)) + 0.5;
+  }
+}
+
+/** Paints one row of pixels, the first of which stands at `start`. */
+function paintRow(pixels, start, line, { first, second, share }, paints) {
+  for (let x = 0; x < share.length; x++) {
+    pixels[start + x] = paints[mix(line[first[x]], line[second[x]], share[x]) | 0];
+  }
+}
+
+/** Returns, for each pixel along one side, the two cells to mix and the share of the second. */
+function neighboursOfPixels(cells, pixelsPerCell) {
+  const found = Array.from({ length: cells * pixelsPerCell }, (_, at) =>
+    neighbours((at + 0.5) / pixelsPerCell, cells),
+  );
+  return {
+    first: Uint16Array.from(found, ([first]) => first),
+    second: Uint16Array.from(found, ([, second]) => second),
+    share: Float64Array.from(found, ([, , share]) => share),
+  };
+}
+
+/** Returns the same for flat squares: the pixel's own cell, and nothing of another. */
+function cellOfPixels(cells, pixelsPerCell) {
+  const first = Uint16Array.from({ length: cells * pixelsPerCell }, (_, at) => at / pixelsPerCell);
+  return { first, second: first, share: new Float64Array(first.length) };
 }
 
 /** Returns the cell with the most heat as {heat, row, column}; the first of equals. */

@@ -27,7 +27,15 @@ OPEN = (
     "/v2/health/ready",
 )
 RELOAD = "/v1/models/tiny/reload"
-GUARDED = ("/v1/models", "/v1/models/tiny", "/v1/colour-map", "/v2", "/v2/models/tiny", "/metrics")
+GUARDED = (
+    "/v1/models",
+    "/v1/models/tiny",
+    "/v1/colour-map",
+    "/v1/colour-maps",
+    "/v2",
+    "/v2/models/tiny",
+    "/metrics",
+)
 
 
 @pytest.fixture

@@ -41,6 +41,22 @@ def test_the_colour_map_has_256_colours(client: httpx.Client):
     colour_map = client.get("/v1/colour-map").json()
     assert colour_map["name"] == "inferno"
     assert len(colour_map["rgb"]) == 256
+    assert client.get("/v1/colour-map?name=inferno").json() == colour_map
+
+
+def test_all_colour_maps_come_in_one_answer(client: httpx.Client):
+    colour_maps = client.get("/v1/colour-maps").json()["colour_maps"]
+    names = [colour_map["name"] for colour_map in colour_maps]
+    assert names == ["inferno", "viridis", "cividis", "magma", "managua_r"]
+    for colour_map in colour_maps:
+        assert client.get(f"/v1/colour-map?name={colour_map['name']}").json() == colour_map
+
+
+def test_a_problem_names_the_colour_maps_there_are(client: httpx.Client):
+    problem = client.get("/v1/colour-map?name=jet")
+    assert problem.status_code == 422
+    assert "name: Input should be 'inferno', 'viridis', " in problem.json()["detail"]
+    assert "jet" not in problem.text
 
 
 def test_health_is_live_and_ready(client: httpx.Client):

@@ -1,4 +1,3 @@
-import json
 import re
 import subprocess
 import sys
@@ -7,9 +6,12 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
+from docs.write_colour_maps import document
 from xai.heatmap import (
-    COLOUR_TABLE,
+    COLOUR_MAPS,
+    ColourMapName,
     Status,
+    colour_map,
     colours,
     explanation_status,
     film_heat,
@@ -144,21 +146,38 @@ def test_an_affine_that_turns_shears_or_flattens_is_refused(affine):
 
 def test_colours_are_those_of_inferno():
     levels = np.linspace(0, 1, 256)
-    expected = np.rint(np.array(colormaps["inferno"](np.arange(256)))[:, :3] * 255)
-    assert np.array_equal(colours(levels), expected)
+    assert np.array_equal(colours(levels), colour_map(ColourMapName.INFERNO)["rgb"])
     assert colours(levels).dtype == np.uint8
 
 
-def test_more_heat_is_brighter():
-    luminance = colours(np.linspace(0, 1, 256)) @ np.array([0.2126, 0.7152, 0.0722])
-    assert np.all(np.diff(luminance) > -0.7)
-    assert luminance[-1] > 240 > 1 > luminance[0]
+@pytest.mark.parametrize("name", ColourMapName)
+def test_every_colour_map_is_matplotlibs(name):
+    rgb = np.rint(colormaps[name](np.arange(256))[:, :3] * 255)
+    assert np.array_equal(colour_map(name)["rgb"], rgb)
+    assert re.search("matplotlib.*(CC0|MIT)", colour_map(name)["source"])
 
 
-def test_the_table_that_the_page_reads_says_where_it_is_from():
-    table = json.loads(COLOUR_TABLE.read_text(encoding="utf-8"))
-    assert np.array(table["rgb"]).shape == (256, 3)
-    assert re.search("matplotlib.*CC0", table["source"])
+@pytest.mark.parametrize("name", ColourMapName)
+def test_every_colour_map_lies_in_the_folder_as_it_is_written(name):
+    assert (COLOUR_MAPS / f"{name}.json").read_text() == document(name)
+
+
+def luminance(rgb):
+    return np.array(rgb) @ np.array([0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("name", ColourMapName)
+def test_colour_maps_go_one_way_and_diverging_ones_two(name):
+    steps = np.diff(luminance(colour_map(name)["rgb"]))
+    diverging = colour_map(name)["kind"] == "diverging"
+    falls = steps[:120] if diverging else -steps
+    assert np.all(falls < 0.7)
+    assert not diverging or np.all(steps[136:] > -0.7)
+
+
+def test_full_heat_is_bright_and_none_is_dark():
+    dark, bright = luminance(colours(np.array([0.0, 1.0])))
+    assert bright > 240 > 1 > dark
 
 
 def test_no_heat_leaves_the_film_grey():
