@@ -173,3 +173,9 @@ export async function modelDescription(name, { signal } = {}) {
   const response = await request(`v1/models/${encodeURIComponent(name)}`, { signal });
   return understood(() => response.json());
 }
+
+/** Returns the colour maps: {name, kind, rgb} of each, `rgb` 256 triples, coldest first. */
+export async function colourMaps({ signal } = {}) {
+  const response = await request("v1/colour-maps", { signal });
+  return understood(async () => (await response.json()).colour_maps);
+}

@@ -1,7 +1,7 @@
 /** The desk at which one film is read: the stage, all that changes it, and what is said of it. */
 
 import { showAgreement } from "./agreement_view.js";
-import { ExplanationView } from "./explanation_view.js";
+import { ExplanationView, isPainted } from "./explanation_view.js";
 import { showFacts } from "./facts_view.js";
 import { foremostClass, showFindings, showMeaning } from "./findings_view.js";
 import { FITTED, panned, rectangle, turned, zoomed, zoomOf } from "./geometry.js";
@@ -10,6 +10,7 @@ import { MapControls } from "./map_controls.js";
 import { ModelPicker } from "./model_picker.js";
 import { OcclusionView } from "./occlusion_view.js";
 import { findingOf, panelsOf } from "./panels.js";
+import { hashOf } from "./permalink.js";
 import { Stage } from "./stage.js";
 import * as strings from "./strings.js";
 import { Choice, pushButtons } from "./toolbar.js";
@@ -35,6 +36,7 @@ const USUAL = {
 export class Desk extends EventTarget {
   state = { ...USUAL, name: "", drawing: false, reading: null, look: null };
   #models;
+  #colourMaps;
   #card;
   #onCard;
   #abort = new AbortController();
@@ -47,12 +49,13 @@ export class Desk extends EventTarget {
   constructor({ models, colourMaps, card, onCard, withKey }) {
     super();
     this.#models = models;
+    this.#colourMaps = colourMaps;
     this.#card = card;
     this.#onCard = onCard;
     this.withKey = withKey;
     this.#makeStage();
     this.#makeToolbar();
-    this.#makeAnswer(colourMaps);
+    this.#makeAnswer();
   }
 
   /** The answer in view. */
@@ -88,8 +91,24 @@ export class Desk extends EventTarget {
     at("summary").textContent = strings.summary(this.answer);
   }
 
+  /** The colours that the map is painted in: 256 RGB triples. */
+  get colours() {
+    return this.#colourMaps.find(({ name }) => name === this.state.look.colourMap).rgb;
+  }
+
+  /** Whether the finding in view has its map painted. */
+  get isMapShown() {
+    return !this.state.mapHidden && isPainted(this.finding, this.state);
+  }
+
+  /** The address of a link to this view: nothing of the film is in it. */
+  get address() {
+    const { theme } = document.documentElement.dataset;
+    return `${location.origin}${location.pathname}${hashOf({ ...this.#link, theme })}`;
+  }
+
   /** What a link to this view says, in the fields of permalink.js. */
-  get link() {
+  get #link() {
     const { model, className, mode, view, window, inverted, look, reading } = this.state;
     const [usual] = reading.pixels.windows;
     const isUsual = usual.centre === window.centre && usual.width === window.width;
@@ -252,7 +271,7 @@ export class Desk extends EventTarget {
     if (!this.answer) return;
     const { reading, view, window, inverted, look, mask } = state;
     const scene = { film: reading.pixels, view, window, inverted, opacity: look.opacity };
-    this.stage.show(panelsOf(state), { ...scene, rectangle: mask });
+    this.stage.show(panelsOf(state, this.colours), { ...scene, rectangle: mask });
     this.windowControl.show(window);
     [this.modes.value, this.tools.value] = [state.mode, state.tool];
     at("stage").dataset.tool = state.tool;
@@ -365,7 +384,7 @@ export class Desk extends EventTarget {
     });
   }
 
-  #makeAnswer(colourMaps) {
+  #makeAnswer() {
     this.picker = new ModelPicker(at("model-picker"), { onChoose: (name) => this.chooseModel(name) });
     this.explanation = new ExplanationView(
       {
@@ -377,7 +396,7 @@ export class Desk extends EventTarget {
       { onButton: () => this.goOn() },
     );
     this.mapControls = new MapControls(at("map-controls"), {
-      colourMaps,
+      colourMaps: this.#colourMaps,
       onChange: (look) => this.change({ look }),
     });
     this.state.look = this.mapControls.look;

@@ -114,7 +114,7 @@ function cellOfPixels(cells, pixelsPerCell) {
 
 /** Returns the cell with the most heat as {heat, row, column}; the first of equals. */
 export function hottestCell(grid) {
-  let hottest = { heat: -1, row: 0, column: 0 };
+  let hottest = { heat: -Infinity, row: 0, column: 0 };
   grid.forEach((cells, row) =>
     cells.forEach((value, column) => {
       if (value > hottest.heat) hottest = { heat: value, row, column };

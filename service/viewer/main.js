@@ -5,9 +5,9 @@ import { CardDialog } from "./card_view.js";
 import { Desk } from "./desk.js";
 import { offerSamples, takeFilms } from "./film_files.js";
 import { FITTED } from "./geometry.js";
-import { Keeping } from "./keeping.js";
+import { keepFrom } from "./keeping.js";
 import { KeyDialog } from "./key.js";
-import { hashOf, stateFromHash } from "./permalink.js";
+import { stateFromHash } from "./permalink.js";
 import { showProblem } from "./problem_view.js";
 import { Progress } from "./progress.js";
 import { Reading } from "./reading.js";
@@ -156,7 +156,7 @@ async function makeDesk() {
   const known = models.some(({ name }) => name === link?.model);
   desk.state.model = known ? link.model : models.find((model) => model.is_default).name;
   desk.addEventListener("change", keepLink);
-  new Keeping(at("keeping"), { desk, card });
+  keepFrom(at("keeping"), { desk, card });
 }
 
 /** Returns a promise of a model's description, which is asked for once. */
@@ -186,8 +186,7 @@ async function withKey(work) {
 function keepLink() {
   clearTimeout(linking);
   linking = setTimeout(() => {
-    const { theme } = document.documentElement.dataset;
-    history.replaceState(null, "", hashOf({ ...desk.link, theme }) || location.pathname);
+    history.replaceState(null, "", desk.address);
   }, LINK_MILLISECONDS);
 }
 

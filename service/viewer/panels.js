@@ -12,9 +12,12 @@ export function findingOf(answer, className) {
   return answer.findings.find((finding) => finding.class_name === className);
 }
 
-/** Returns the panels for Stage.show: one, film beside film with map, or one for each model. */
-export function panelsOf(state) {
-  const mapped = (answer, key) => mappedPanel(answer, { ...state, key });
+/**
+ * Returns the panels for Stage.show: one, film beside film with map, or one for each model; maps
+ * are painted in `colours` (256 RGB triples).
+ */
+export function panelsOf(state, colours) {
+  const mapped = (answer, key) => mappedPanel(answer, { ...state, key, colours });
   const answer = state.reading.answers.get(state.model);
   if (state.mode === "beside") return [plainPanel(state), mapped(answer, "mapped")];
   if (state.mode === "compare") {
@@ -28,7 +31,7 @@ function plainPanel({ name }) {
   return { key: "plain", title: words.film, words: "", label: canvasWords.original(name), scene };
 }
 
-function mappedPanel(answer, { className, belowShown, look, mapHidden, key }) {
+function mappedPanel(answer, { className, belowShown, look, mapHidden, key, colours }) {
   const finding = findingOf(answer, className);
   const shown = finding && !mapHidden && isPainted(finding, { belowShown });
   return {
@@ -36,7 +39,7 @@ function mappedPanel(answer, { className, belowShown, look, mapHidden, key }) {
     title: words.model(answer.model),
     words: finding ? words.finding(answer, finding, { shown }) : words.noSuchClass(className),
     label: shown ? mappedLabel(finding) : canvasWords.plain,
-    scene: shown ? mapOf(finding, answer.model.evidence_scale, look) : { map: null, outline: null },
+    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : { map: null, outline: null },
   };
 }
 

@@ -60,7 +60,6 @@ export const page = {
   findings: "Findings",
   map: "Evidence map",
   about: "About this answer",
-  keep: "Keep",
   cancel: "Cancel",
   interfaceLink: "Programming interface",
   keyHeading: "This server asks for an API key",
