@@ -59,7 +59,7 @@ function start() {
 
 function add(films, refused) {
   const [first] = workList.add([...films, ...refused]);
-  if (first && !workList.current) workList.open(first.id);
+  if (first) workList.open(first.id);
 }
 
 function addSample(key) {
@@ -105,6 +105,7 @@ async function show(entry, signal) {
   if (signal.aborted) return;
   reading.answers.set(answer.model.name, answer);
   enter("answer");
+  document.body.dataset.film = entry.id;
   const { name, drawing } = entry;
   desk.open({ name, drawing, reading, model: answer.model.name }, link);
   link = null;

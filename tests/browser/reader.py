@@ -30,6 +30,13 @@ DROP = """
 }
 """
 
+AFTER_DRAWING = """
+async (canvas) => {
+  const frame = () => new Promise((next) => requestAnimationFrame(next));
+  await frame();
+  await frame();
+"""
+
 
 class Reader:
     """A page, and what a person does with it.
@@ -50,19 +57,33 @@ class Reader:
         page.goto(address)
 
     def opens(self, film: bytes, name: str = "film.png") -> None:
-        """Pick a film and wait for the answer."""
-        self.picks(film, name)
-        self.page.wait_for_selector(READ)
+        """Pick a film and wait until it is on the desk."""
+        with self.waits():
+            self.picks(film, name)
 
     def picks(self, film: bytes, name: str = "film.png") -> None:
         """Pick a film in the file dialogue."""
-        file = FilePayload(name=name, mimeType="application/octet-stream", buffer=film)
-        self.page.set_input_files("#pick", files=[file])
+        self.picks_all({name: film})
+
+    def picks_all(self, films: dict[str, bytes]) -> None:
+        """Pick several films, by their names, in the file dialogue."""
+        files = [
+            FilePayload(name=name, mimeType="application/octet-stream", buffer=film)
+            for name, film in films.items()
+        ]
+        self.page.set_input_files("#pick", files=files)
 
     def drops(self, film: bytes, name: str = "film.png") -> None:
-        """Drop a film on the page and wait for the answer."""
-        self.page.evaluate(DROP, [name, base64.b64encode(film).decode()])
-        self.page.wait_for_selector(READ)
+        """Drop a film on the page and wait until it is on the desk."""
+        with self.waits():
+            self.page.evaluate(DROP, [name, base64.b64encode(film).decode()])
+
+    @contextmanager
+    def waits(self) -> Iterator[None]:
+        """Wait, after what is done, until another film is on the desk than before."""
+        before = self.page.locator("body").get_attribute("data-film")
+        yield
+        self.page.wait_for_selector(f"{READ}[data-film]:not([data-film='{before}'])")
 
     def chooses(self, class_name: str) -> None:
         """Click a finding."""
@@ -70,11 +91,15 @@ class Reader:
 
     def sets_opacity(self, per_cent: int) -> None:
         """Move the slider."""
-        self.page.get_by_role("slider").fill(str(per_cent))
+        self.page.get_by_label("Opacity").fill(str(per_cent))
 
     def presses(self, button: str) -> None:
         """Click a button by the words on it."""
         self.page.get_by_role("button", name=button).click()
+
+    def takes(self, words: str) -> None:
+        """Choose one of the buttons in the toolbar that exclude each other."""
+        self.page.locator(".choice label", has_text=words).click()
 
     def explanation(self) -> str:
         """Return what is said about the map."""
@@ -84,11 +109,16 @@ class Reader:
         """Return one finding of the list."""
         return self.page.locator("label.finding", has_text=class_name)
 
-    def sees(self, canvas: str) -> Pixels:
-        """Return a canvas (`original` or `overlay`) as rows x columns x 3."""
-        url = self.page.locator(f"#{canvas}").evaluate("(canvas) => canvas.toDataURL()")
+    def sees(self, panel: str = "mapped") -> Pixels:
+        """Return a panel (`plain`, `mapped`, or a model's) as rows x columns x 3."""
+        canvas = self.canvas(panel)
+        url = canvas.evaluate(AFTER_DRAWING + "return canvas.toDataURL(); }")
         png = base64.b64decode(url.partition(",")[2])
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def canvas(self, panel: str = "mapped") -> Locator:
+        """Return a panel's canvas."""
+        return self.page.locator(f"figure[data-panel='{panel}'] canvas")
 
     def colours(self) -> NDArray[np.uint8]:
         """Return the colour table that the page painted with."""

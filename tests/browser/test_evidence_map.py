@@ -26,8 +26,8 @@ def painted_heat(reader: Reader, rows: int, columns: int) -> NDArray[np.float64]
 
     The slider must stand at full opacity.
     """
-    grey = sampled(reader.sees("original"), rows, columns)[..., :1]
-    seen = sampled(reader.sees("overlay"), rows, columns)
+    grey = sampled(reader.sees("plain"), rows, columns)[..., :1]
+    seen = sampled(reader.sees("mapped"), rows, columns)
     fits = [
         np.abs((255 - level) * grey + level * colour - 255 * seen).sum(axis=-1)
         for level, colour in enumerate(reader.colours().astype(np.int32))
@@ -81,7 +81,7 @@ def cell_means(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def test_the_original_stands_beside_the_overlay_and_has_no_colour(reader: Reader) -> None:
     reader.opens(bright_square())
     reader.chooses(PNEUMONIA)
-    original, overlay = reader.sees("original"), reader.sees("overlay")
+    original, overlay = reader.sees("plain"), reader.sees("mapped")
     assert original.shape == overlay.shape
     assert np.ptp(original, axis=-1).max() == 0
     assert np.ptp(overlay, axis=-1).max() > 40
@@ -94,11 +94,11 @@ def test_the_original_stands_beside_the_overlay_and_has_no_colour(reader: Reader
 def test_the_opacity_slider_changes_the_overlay_and_zero_leaves_the_film(reader: Reader) -> None:
     reader.opens(bright_square())
     reader.chooses(PNEUMONIA)
-    half = reader.sees("overlay")
+    half = reader.sees("mapped")
     reader.sets_opacity(100)
-    assert np.abs(reader.sees("overlay").astype(int) - half).max() > 40
+    assert np.abs(reader.sees("mapped").astype(int) - half).max() > 40
     reader.sets_opacity(0)
-    assert np.array_equal(reader.sees("overlay"), reader.sees("original"))
+    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
 
 
 def test_another_class_has_another_map(reader: Reader) -> None:
@@ -108,7 +108,7 @@ def test_another_class_has_another_map(reader: Reader) -> None:
     assert "Where the model sees" in reader.explanation()
     reader.chooses(EFFUSION)
     assert "No position argues for this class" in reader.explanation()
-    assert np.array_equal(reader.sees("overlay"), reader.sees("original"))
+    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
 
 
 def test_classes_can_be_switched_with_the_arrow_keys(reader: Reader) -> None:
@@ -122,12 +122,12 @@ def test_classes_can_be_switched_with_the_arrow_keys(reader: Reader) -> None:
 def test_a_map_below_the_threshold_is_hidden_until_asked_for(reader: Reader) -> None:
     reader.opens(bright_square())  # most likely normal, but not called
     assert "Below the decision threshold: map hidden" in reader.explanation()
-    assert np.array_equal(reader.sees("overlay"), reader.sees("original"))
+    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
     reader.presses("Show it anyway")
     assert "Shown although below the decision threshold" in reader.explanation()
-    assert np.ptp(reader.sees("overlay"), axis=-1).max() > 40
+    assert np.ptp(reader.sees("mapped"), axis=-1).max() > 40
     reader.presses("Hide the map")
-    assert np.array_equal(reader.sees("overlay"), reader.sees("original"))
+    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
 
 
 def test_a_film_unlike_the_training_films_is_refused_politely(reader: Reader) -> None:
@@ -136,7 +136,7 @@ def test_a_film_unlike_the_training_films_is_refused_politely(reader: Reader) ->
     assert "Unlike the films this model knows: no decision, no map" in reader.explanation()
     expect(reader.finding(PNEUMONIA)).to_contain_text("No decision")
     expect(reader.page.locator("#facts")).to_contain_text("Unlike them: above the limit of 8")
-    assert np.array_equal(reader.sees("overlay"), reader.sees("original"))
+    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
 
 
 def test_the_map_of_a_refused_film_can_be_demanded(reader: Reader) -> None:
@@ -146,7 +146,7 @@ def test_the_map_of_a_refused_film_can_be_demanded(reader: Reader) -> None:
     reader.chooses(PNEUMONIA)
     assert "unlike those the model knows" in reader.explanation()
     expect(reader.finding(PNEUMONIA)).to_contain_text("No decision")
-    assert np.ptp(reader.sees("overlay"), axis=-1).max() > 40
+    assert np.ptp(reader.sees("mapped"), axis=-1).max() > 40
 
 
 def test_a_refused_sample_is_said_to_be_a_drawing_whose_maps_can_be_demanded(
@@ -172,7 +172,7 @@ def test_the_screenshot_shows_a_map_that_the_page_holds_back(
     (tmp_path / "film.png").write_bytes(bright_square())
     show_film(reader.page, tmp_path / "film.png", sample="")
     show_map(reader.page, class_name, opacity=100)
-    assert np.ptp(reader.sees("overlay"), axis=-1).max() > 40
+    assert np.ptp(reader.sees("mapped"), axis=-1).max() > 40
     expect(reader.page.get_by_role("slider")).to_have_value("100")
 
 

@@ -47,7 +47,7 @@ def test_the_page_begins_with_the_most_probable_finding_of_those_called(
     expect(findings_reader.page.get_by_role("radio", name=EFFUSION)).to_be_checked()
     findings_reader.chooses(PNEUMONIA)
     assert "Where the model sees" in findings_reader.explanation()
-    assert np.ptp(findings_reader.sees("overlay"), axis=-1).max() > 40
+    assert np.ptp(findings_reader.sees("mapped"), axis=-1).max() > 40
 
 
 def test_a_refused_film_begins_with_the_most_probable_finding(findings_reader: Reader) -> None:

@@ -63,7 +63,7 @@ def test_a_dicom_film_is_shown_although_the_browser_cannot_decode_it(reader: Rea
     film[:160] += 165
     reader.opens(dicom(film), "film.dcm")
     expect(reader.page.locator("#facts")).to_contain_text("DICOM")
-    seen = reader.sees("original")
+    seen = reader.sees("plain")
     rows, columns, _ = seen.shape
     assert seen[rows // 2 - 80, columns // 2].mean() > 190
     assert seen[rows // 2 + 80, columns // 2].mean() < 120
