@@ -80,7 +80,7 @@ function promised(object, method) {
 
 async function filmsOfPart({ path: name, file, problem }) {
   if (problem) return [{ name, problem }];
-  if (!ZIP.test(name)) return [{ name, load: readable(() => opened(file)) }];
+  if (!ZIP.test(name)) return [{ name, load: readable(opener(file)) }];
   try {
     const members = await readable(() => zipMembers(file))();
     return members
@@ -95,10 +95,17 @@ async function filmsOfPart({ path: name, file, problem }) {
   }
 }
 
-/** Returns the file once a byte was read: one that is gone would look like a dead connection. */
-async function opened(file) {
-  await file.slice(0, 1).arrayBuffer();
-  return file;
+/**
+ * Returns what promises the file once a byte was read: sending one that is gone would look like a
+ * dead connection. Chromium finds such a file empty.
+ */
+function opener(file) {
+  const { size } = file;
+  return async () => {
+    const { byteLength } = await file.slice(0, 1).arrayBuffer();
+    if (!byteLength && size) throw new FileProblem(words.unreadable);
+    return file;
+  };
 }
 
 /** Returns `load` with a sentence for a file that was moved, changed or deleted meanwhile. */

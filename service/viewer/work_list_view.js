@@ -19,9 +19,9 @@ export class WorkListView {
 
   /**
    * Fills a container with a WorkList. `predictionOf(answer)` returns the prediction whose finding
-   * a row says, of an answer that holds several models'.
+   * a row says; of an answer that holds several models', the first if it is left out.
    */
-  constructor(container, { list, predictionOf = (answer) => answer }) {
+  constructor(container, { list, predictionOf = (answer) => answer.models?.[0] ?? answer }) {
     this.#list = list;
     this.#predictionOf = predictionOf;
     container.classList.add("work-list");

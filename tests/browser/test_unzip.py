@@ -133,7 +133,9 @@ def test_what_is_no_zip_is_refused(reader: Reader, archive: bytes) -> None:
 def test_a_directory_that_lies_elsewhere_is_refused(reader: Reader, field: int) -> None:
     archive = bytearray(zipped({"one": NOISE}))
     at = archive.index(b"PK\x05\x06") + field
-    archive[at : at + 4] = (int.from_bytes(archive[at : at + 4], "little") + 7).to_bytes(4, "little")
+    archive[at : at + 4] = (int.from_bytes(archive[at : at + 4], "little") + 7).to_bytes(
+        4, "little"
+    )
     assert unzipped(reader, bytes(archive)) == {"": BROKEN}
 
 
