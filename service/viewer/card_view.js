@@ -31,7 +31,12 @@ function sections(card, sha256) {
   const parts = [
     [words.use, paragraph(card.intended_use)],
     [words.limits, list(card.limits)],
-    [words.decisions, paragraph(words.optimistic), thresholds(card), facts(words.decisionFacts, card)],
+    [
+      words.decisions,
+      paragraph(words.optimistic),
+      thresholds(card),
+      facts(words.decisionFacts, card),
+    ],
     [words.figures, ...figures(card)],
     [words.data, paragraph(card.training_data.description), films(card)],
     [words.network, facts(words.networkFacts, card)],

@@ -18,7 +18,9 @@ export function showDistance(container, answer, card = null) {
   if (card) said.push(words.place(shareBeyond(card.distance_histogram, distance)));
   container.replaceChildren(
     facts.distance[1](distance),
-    ...(card ? [chart(card.distance_histogram, distance, limit), key()] : [plainBar(distance, limit)]),
+    ...(card
+      ? [chart(card.distance_histogram, distance, limit), key()]
+      : [plainBar(distance, limit)]),
     element("span", { className: "decision", textContent: said.join(", ") }),
   );
 }

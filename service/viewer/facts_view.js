@@ -10,14 +10,14 @@ import { facts } from "./strings.js";
  * The card may be null while it is on its way; with `onCard`, a button asks to see it.
  */
 export function showFacts(list, answer, { card = null, onCard = null } = {}) {
-  const distance = element("dd");
+  const distance = element("dd", { className: "wide" });
   showDistance(distance, answer, card);
   list.replaceChildren(
     ...fact(facts.size, answer.film),
     ...fact(facts.format, answer.film),
     ...fact(facts.model, answer.model, onCard ? [" ", cardButton(onCard)] : []),
     ...fact(facts.fingerprint, answer.model),
-    element("dt", { textContent: facts.distance[0] }),
+    element("dt", { className: "wide", textContent: facts.distance[0] }),
     distance,
   );
 }

@@ -37,7 +37,8 @@ export class ModelPicker {
     const radio = element("input", { type: "radio", name: "model", value: name });
     radio.checked = name === chosen;
     radio.addEventListener("change", () => this.#onChoose(name));
-    const note = element("span", { className: "model-state", textContent: stateWords(model, state) });
+    const said = stateWords(model, state);
+    const note = element("span", { className: "model-state", textContent: said });
     const choice = element("label", { title: words.title(model) }, [radio, name, " ", note]);
     if (state) choice.dataset.state = state;
     return choice;

@@ -27,6 +27,10 @@ export function figure(number) {
   return Number(number.toPrecision(3)).toString();
 }
 
+/** Returns a figure of a model with three decimals; two would round some to a certainty. */
+const decimal = (number) => number.toFixed(3);
+const interval = (low, high) => `${decimal(low)} to ${decimal(high)}`;
+
 /** Returns a class name of a model as words: `viral_pneumonia` is "Viral pneumonia". */
 export function className(name) {
   const words = (CLASS_NAMES[name] ?? name).replaceAll("_", " ");
@@ -231,8 +235,7 @@ export const meaning = {
     `Threshold ${chosenFor(criterion)}: there it finds ${percent(sensitivity)} of positive films ` +
     `and rightly clears ${percent(specificity)} of negative ones.`,
   auroc: ({ estimate, low, high }) =>
-    `AUROC ${estimate.toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)}) on the model\u2019s ` +
-    "test films.",
+    `AUROC ${decimal(estimate)} (${interval(low, high)}) on the model\u2019s test films.`,
   noAuroc: "The model\u2019s card has no AUROC for this class.",
   refused:
     "The model\u2019s figures hold for films like its training films. This one is unlike them.",
@@ -344,8 +347,7 @@ const METRICS = {
   brier_score_unscaled: "Brier score, uncalibrated",
 };
 
-const decimal = (number) => number.toFixed(3);
-const interval = (low, high) => `${decimal(low)} to ${decimal(high)}`;
+const several = (numbers) => [numbers].flat().join(", ");
 const pair = ([rows, columns]) => `${rows} \u00d7 ${columns}`;
 
 /** What the dialog says that shows a model's card; a fact that a card lacks is null. */
@@ -398,7 +400,21 @@ export const card = {
     ],
     [
       "Evidence",
-      ({ target_layer: layer, activation_grid: grid }) => `Grad-CAM at ${layer}, ${pair(grid)} cells`,
+      ({ target_layer: layer, activation_grid: grid }) =>
+        `Grad-CAM at ${layer}, ${pair(grid)} cells`,
+    ],
+    [
+      "Full colour",
+      ({ evidence_scale: scale }) => `From ${figure(scale)} logits per position, for every class`,
+    ],
+    [
+      "Pixel values",
+      ({ mean, std }) => `Less ${several(mean)}, then divided by ${several(std)}; white is 1`,
+    ],
+    [
+      "Local contrast",
+      ({ local_contrast: window }) =>
+        window && `Pixels are seen against those around, within ${finePercent(window)} of the side`,
     ],
     ["Weights stored as", storage],
   ],
@@ -421,7 +437,8 @@ function calibrationError({ metrics }) {
   const found = metrics.find(
     ({ name, split }) => name === "expected_calibration_error_scaled" && split === "test",
   );
-  return found ? `${decimal(found.estimate)} (${interval(found.low, found.high)}), test films` : null;
+  if (!found) return null;
+  return `${decimal(found.estimate)} (${interval(found.low, found.high)}), test films`;
 }
 
 function storage({ storage: kept }) {
