@@ -54,6 +54,12 @@ export async function colourTable() {
   return understood(async () => (await response.json()).rgb);
 }
 
+/** Returns all colour maps, the usual one first, as {name, kind, source, rgb}. */
+export async function colourMaps() {
+  const response = await request("v1/colour-maps");
+  return understood(async () => (await response.json()).colour_maps);
+}
+
 /** Returns a sample film as a Blob. */
 export async function sampleFilm(key, { signal } = {}) {
   try {

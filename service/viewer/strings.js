@@ -290,10 +290,44 @@ export const detail = {
 
 export const legend = {
   full: (scale) => `${figure(scale)} or more`,
-  words: (scale) =>
-    "Evidence for the class, in logits per position. Full colour from " +
-    `${figure(scale)}: one scale for every class and film of this model. ` +
-    "What argues against the class is not coloured.",
+  /** What stands under the colours: at the left end, in the middle, at the right end. */
+  ends: (scale, signed) =>
+    signed
+      ? [
+          `\u2212${figure(scale)} or beyond: argues against`,
+          "0",
+          `${figure(scale)} or more: argues for`,
+        ]
+      : ["0", figure(scale / 2), `${figure(scale)} or more`],
+  words: (scale, signed = false) => {
+    const what = signed
+      ? "Evidence in logits per position: for the class right of 0, against it left of 0."
+      : "Evidence for the class, in logits per position.";
+    const rest = signed ? "" : " What argues against the class is not coloured.";
+    const fixed = "one scale for every class and film of this model.";
+    return `${what} Full colour from ${figure(scale)}: ${fixed}${rest}`;
+  },
+};
+
+export const mapControls = {
+  heading: "How the map is drawn",
+  opacity: "Opacity",
+  threshold: "Hide weak evidence",
+  allShown: "nothing hidden",
+  below: (threshold) => `below ${percent(threshold)} of full colour`,
+  colours: "Colours",
+  colourMaps: {
+    inferno: "Inferno",
+    viridis: "Viridis",
+    cividis: "Cividis",
+    magma: "Magma",
+    managua_r: "Managua",
+  },
+  signed: "For and against",
+  raw: (rows, columns) => `Raw grid (${rows} \u00d7 ${columns} squares)`,
+  outlined: "Outline",
+  outlineLevel: "Level of the outline",
+  level: (level) => `at ${percent(level)} of full colour`,
 };
 
 export const facts = {
