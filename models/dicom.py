@@ -3,6 +3,9 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
 
 from models.dicom_elements import Encoding, copied, elements
-from models.dicom_grey_scale import displayed
+from models.dicom_grey_scale import displayed, film_spacing, film_values
 from models.discretion import ignore_warnings, silence_logs
 from models.film_errors import (
     FilmTooLargeError,
@@ -26,6 +29,7 @@ from models.film_errors import (
     UnreadableFilmError,
     UnsupportedFilmError,
 )
+from models.film_values import FilmValues
 from models.marker_segments import jpeg2000_size, single_scan_size
 
 HEADER_START = 128 + len(b"DICM")
@@ -38,11 +42,13 @@ VALUES = (
     "BitsStored",
     "Columns",
     "HighBit",
+    "ImagerPixelSpacing",
     "NumberOfFrames",
     "PhotometricInterpretation",
     "PixelPaddingRangeLimit",
     "PixelPaddingValue",
     "PixelRepresentation",
+    "PixelSpacing",
     "PlanarConfiguration",
     "RescaleIntercept",
     "RescaleSlope",
@@ -51,6 +57,7 @@ VALUES = (
     "TransferSyntaxUID",
     "VOILUTFunction",
     "WindowCenter",
+    "WindowCenterWidthExplanation",
     "WindowWidth",
 )
 MAX_VALUE_BYTES = 4096
@@ -77,6 +84,8 @@ MALFORMED = (
 )
 """What pydicom and the pylibjpeg plug-ins raise on malformed files, seen by mutating good ones."""
 
+T = TypeVar("T")
+
 silence_logs("pydicom", "pylibjpeg", "openjpeg")
 config.settings.reading_validation_mode = config.IGNORE
 
@@ -94,13 +103,34 @@ def read_dicom(film: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np.fl
         UnsupportedFilmError: Several frames, or colour.
         UnreadableFilmError: Anything else that keeps the pixels from being decoded.
     """
+    return _read(film, displayed, max_bytes=max_bytes, max_pixels=max_pixels)
+
+
+def read_dicom_values(film: bytes, *, max_bytes: int, max_pixels: int) -> FilmValues:
+    """Return the values of a DICOM film before its window, see `film_values`; as `read_dicom`."""
+    return _read(film, _values, max_bytes=max_bytes, max_pixels=max_pixels)
+
+
+def _values(stored: NDArray[np.number], dataset: Dataset) -> FilmValues:
+    values = film_values(stored, dataset)
+    return replace(values, scale=replace(values.scale, spacing=film_spacing(dataset)))
+
+
+def _read(
+    film: bytes,
+    made: Callable[[NDArray[np.number], Dataset], T],
+    *,
+    max_bytes: int,
+    max_pixels: int,
+) -> T:
+    """Return what is made of a film's stored values and its header."""
     ignore_warnings("pydicom")
     try:
         dataset = _dataset(film, max_bytes)
         _check_size(dataset, max_pixels)
         _check_kind(dataset)
         with np.errstate(all="ignore"):
-            return displayed(_stored_values(dataset), dataset)
+            return made(_stored_values(dataset), dataset)
     except RadiographError:
         raise
     except MALFORMED as error:

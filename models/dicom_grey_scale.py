@@ -6,13 +6,33 @@ wraps indices in the table's own type (4096 entries of 8 bits) and refuses real 
 width of 0; on sound films a test holds both equal.
 """
 
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from models.film_errors import UnreadableFilmError
+from models.film_values import FilmValues, Stored, Window, shown_values, sixteen_bits
 
 LUT_BITS = range(8, 17)
+MAX_WINDOWS = 16
+SPACINGS = (0.001, 10.0)
+"""Millimetres between pixels that are believed."""
+WINDOW_NAMES = {"ABDOMEN", "BONE", "BRAIN", "HARDER", "LIVER", "LUNG", "LUNGS", "MEDIASTINUM"} | {
+    *("NORMAL", "SOFTER", "SPINE"),
+    *(f"WINDOW{number}" for number in range(1, 10)),
+}
+"""What a window may be called: other words of a header are never repeated."""
+
+
+class HeaderWindow(NamedTuple):
+    """A window as the header has it, before its function is applied."""
+
+    centre: float
+    width: float
 
 
 def displayed(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np.float32]:
@@ -38,6 +58,96 @@ def displayed(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np.float3
     return grey
 
 
+def film_values(stored: NDArray[np.number], dataset: Dataset) -> FilmValues:
+    """Return the values that the window is laid over: after rescale or modality LUT.
+
+    MONOCHROME1 is turned round, the windows too, and padding is black under all of them. Where grey
+    is not a linear window of those values (VOI LUT, SIGMOID, a window too narrow for 16 bits over
+    the film's range), the values are the grey that `displayed` gives, from 0 to 65535, without the
+    header's windows.
+
+    Args:
+        stored: As for `displayed`.
+        dataset: The film's header.
+
+    Raises:
+        UnreadableFilmError: As `displayed` does.
+    """
+    values = None
+    if _is_linear(dataset):
+        values = sixteen_bits(_modality_numbers(stored, dataset), _linear_windows(dataset))
+    return values or shown_values(displayed(stored, dataset))
+
+
+def _is_linear(dataset: Dataset) -> bool:
+    """Return whether grey is a straight line between black and white."""
+    if dataset.get("VOILUTSequence"):
+        return False
+    window = _first_window(dataset)
+    is_sigmoid = dataset.get("VOILUTFunction") == "SIGMOID"
+    return window is None or (not is_sigmoid and bool(np.isfinite(window).all()))
+
+
+def _modality_numbers(stored: NDArray[np.number], dataset: Dataset) -> Stored:
+    """Return what becomes values in the modality's own units by slope and intercept."""
+    numbers, (slope, intercept) = stored, _rescale(dataset) or (1.0, 0.0)
+    if dataset.get("ModalityLUTSequence"):
+        numbers = _looked_up(stored, dataset.ModalityLUTSequence[0])[0]
+        slope, intercept = 1.0, 0.0
+    padding = _padding(stored, dataset)
+    return Stored(
+        numbers,
+        slope,
+        intercept,
+        is_negative=dataset.PhotometricInterpretation == "MONOCHROME1",
+        padding=padding if padding.any() else None,
+    )
+
+
+def _linear_windows(dataset: Dataset) -> list[Window | None]:
+    """Return the header's windows as LINEAR ones, the one that is used first.
+
+    None is the film's own range, where the first window can't be used.
+    """
+    shift = 0.5 if dataset.get("VOILUTFunction") == "LINEAR_EXACT" else 0.0
+    windows: list[Window | None] = [
+        Window(window.centre + shift, max(window.width + 2 * shift, 1.0), name)
+        for window, name in zip_longest(_header_windows(dataset), _window_names(dataset))
+        if window is not None and window.width > 0 and np.isfinite(window).all()
+    ]
+    return (windows if _first_window(dataset) else [None, *windows])[:MAX_WINDOWS]
+
+
+def _window_names(dataset: Dataset) -> list[str | None]:
+    """Return what the header calls its windows, as far as these are standard words."""
+    try:
+        words = dataset.get("WindowCenterWidthExplanation") or []
+    except (LookupError, TypeError, ValueError):
+        return []
+    words = [words] if isinstance(words, str) else words
+    return [str(word).upper() if str(word).upper() in WINDOW_NAMES else None for word in words]
+
+
+def film_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the millimetres between rows and between columns; None if there are no sound ones.
+
+    PixelSpacing first: of a slice it is measured in the patient, and of a projection either
+    corrected for magnification or, if nobody did that, the same as ImagerPixelSpacing. That one is
+    measured at the detector, where the patient appears magnified, and serves for lack of better.
+
+    Source:
+        DICOM PS3.3, 10.7.1.1 and 10.7.1.3 (order of the two numbers).
+    """
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        try:
+            spacing = _numbers(dataset.get(name))
+        except (LookupError, TypeError, ValueError):
+            continue
+        if len(spacing) == 2 and all(SPACINGS[0] <= one <= SPACINGS[1] for one in spacing):
+            return spacing[0], spacing[1]
+    return None
+
+
 def _padding(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np.bool_]:
     """Return where stored values lie between PixelPaddingValue and its range limit."""
     first = dataset.get("PixelPaddingValue")
@@ -52,12 +162,17 @@ def _modality_values(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np
     """Return values in the modality's own units (PS3.3 C.11.1)."""
     if dataset.get("ModalityLUTSequence"):
         return _looked_up(stored, dataset.ModalityLUTSequence[0])[0]
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
     values = stored.astype(np.float32)
-    if slope is not None and intercept is not None:
-        values *= np.float32(slope)
-        values += np.float32(intercept)
+    if rescale := _rescale(dataset):
+        values *= np.float32(rescale[0])
+        values += np.float32(rescale[1])
     return values
+
+
+def _rescale(dataset: Dataset) -> tuple[float, float] | None:
+    """Return slope and intercept, or None unless the header has both."""
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    return None if slope is None or intercept is None else (float(slope), float(intercept))
 
 
 def _windowed(
@@ -67,18 +182,31 @@ def _windowed(
     if dataset.get("VOILUTSequence"):
         grey, full_scale = _looked_up(values, dataset.VOILUTSequence[0])
         return (grey / full_scale).clip(0, 1)
-    centre, width = (_first(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if centre is not None and width is not None and width > 0:
+    if window := _first_window(dataset):
+        centre, width = np.asarray(window, np.float32)
         return _window(values, centre, width, function=dataset.get("VOILUTFunction", "LINEAR"))
     film = values[~padding]
     low, high = (film.min(), film.max()) if film.size else (np.float32(0), np.float32(0))
     return ((values - low) / max(high - low, np.finfo(np.float32).tiny)).clip(0, 1)
 
 
-def _first(value: object) -> np.float32 | None:
-    """Return the first of a header's numbers, or None where there is none."""
-    numbers = np.ravel(np.asarray([] if value in (None, "") else value, np.float32))
-    return numbers[0] if numbers.size else None
+def _first_window(dataset: Dataset) -> HeaderWindow | None:
+    """Return the first window, or None where it can't be used."""
+    window = next(_header_windows(dataset), None)
+    return window if window and np.float32(window.width) > 0 else None
+
+
+def _header_windows(dataset: Dataset) -> Iterator[HeaderWindow]:
+    centres, widths = (_numbers(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    return map(HeaderWindow, centres, widths)
+
+
+def _numbers(value: object) -> list[float]:
+    """Return a header's numbers; none where there is no value."""
+    numbers: list[float] = np.ravel(
+        np.asarray([] if value in (None, "") else value, np.float64)
+    ).tolist()
+    return numbers
 
 
 def _window(

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from models.film_errors import (
     UnreadableFilmError,
     UnsupportedFilmError,
 )
+from models.film_values import FilmValues, Stored, full_scale_values, shown_values, sixteen_bits
 from models.marker_segments import lean_jpeg
 from models.png_chunks import lean_png
 from models.tiff_directory import lean_tiff
@@ -71,6 +72,8 @@ TURNS = {
 WHITE_IS_ZERO = 0
 PHOTOMETRIC_TAG = 262
 
+T = TypeVar("T")
+
 silence_logs("PIL")
 
 
@@ -87,16 +90,37 @@ def read_picture(film: bytes, kind: PictureFormat, *, max_pixels: int) -> NDArra
         UnsupportedFilmError: Several pages, a colour picture, or greys beyond 16 bits.
         UnreadableFilmError: Truncated or corrupt.
     """
+    return _read(film, kind, _grey, max_pixels=max_pixels)
+
+
+def read_picture_values(film: bytes, kind: PictureFormat, *, max_pixels: int) -> FilmValues:
+    """Return the values that `read_picture` divides or stretches; raises what it raises.
+
+    8 bits are 0 to 255 and deeper greys what the file holds, shown from 0 to full scale. Floats are
+    what the file holds as nearly as 16 bits can, shown from their smallest to their largest. There
+    is no spacing: what these formats say of their resolution is about paper or screen.
+    """
+    return _read(film, kind, _values, max_pixels=max_pixels)
+
+
+def _read(
+    film: bytes,
+    kind: PictureFormat,
+    made: Callable[[Image.Image, bool], T],
+    *,
+    max_pixels: int,
+) -> T:
+    """Return what is made of a decoded picture, turned by its EXIF tag, that may be a negative."""
     ignore_warnings("PIL")
     try:
         image = PLUGINS[kind](io.BytesIO(LEAN[kind](film)))
         _check_header(image, kind, max_pixels)
-        grey = _turned_grey(image)
+        is_negative = _is_negative(image)
+        return made(_turned(image), is_negative)
     except RadiographError:
         raise
     except MALFORMED as error:
         raise UnreadableFilmError(f"The {kind.upper()} file is truncated or corrupt.") from error
-    return grey
 
 
 def _check_header(image: ImageFile, kind: PictureFormat, max_pixels: int) -> None:
@@ -109,13 +133,11 @@ def _check_header(image: ImageFile, kind: PictureFormat, max_pixels: int) -> Non
         raise UnsupportedFilmError(f"The {kind.upper()} file has several pictures; one is allowed.")
 
 
-def _turned_grey(image: ImageFile) -> NDArray[np.float32]:
-    """Return the picture's grey in [0, 1], decoded and turned by its EXIF tag."""
-    is_negative = _is_negative(image)
+def _turned(image: ImageFile) -> Image.Image:
+    """Return the picture decoded and turned by its EXIF tag."""
     image.load()  # which turns a TIFF
     turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    grey = _grey(image if turn is None else image.transpose(turn))
-    return np.subtract(1, grey, out=grey) if is_negative else grey
+    return image if turn is None else image.transpose(turn)
 
 
 def _is_negative(image: ImageFile) -> bool:
@@ -125,19 +147,37 @@ def _is_negative(image: ImageFile) -> bool:
     return image.tag_v2.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
 
 
-def _grey(image: Image.Image) -> NDArray[np.float32]:
+def _grey(image: Image.Image, is_negative: bool) -> NDArray[np.float32]:
     """Return a decoded picture's grey in [0, 1]."""
     if image.mode == "F":
-        return _stretched(np.asarray(image))
-    if image.mode.startswith("I"):
-        return _scaled_by_depth(np.asarray(image))
-    return _luminance(image)
+        grey = _stretched(_finite(image))
+    else:
+        values, full_scale = _whole_values(image)
+        grey = np.divide(values, np.float32(full_scale), dtype=np.float32, casting="unsafe")
+    return np.subtract(1, grey, out=grey) if is_negative else grey
+
+
+def _values(image: Image.Image, is_negative: bool) -> FilmValues:
+    """Return a decoded picture's values."""
+    if image.mode == "F":
+        stored = Stored(_finite(image), is_negative=is_negative)
+        return sixteen_bits(stored, [None]) or shown_values(_grey(image, is_negative))
+    values, full_scale = _whole_values(image)
+    pixels = values.astype(np.uint16)
+    if is_negative:
+        np.subtract(full_scale, pixels, out=pixels)
+    return full_scale_values(pixels, full_scale)
+
+
+def _finite(image: Image.Image) -> NDArray[np.float32]:
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise UnreadableFilmError("The pixels of a float TIFF must be finite.")
+    return values
 
 
 def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return float values from 0 at their smallest to 1 at their largest."""
-    if not np.isfinite(values).all():
-        raise UnreadableFilmError("The pixels of a float TIFF must be finite.")
     low, high = values.min().astype(np.float64), values.max().astype(np.float64)
     stretched = np.empty_like(values)
     for band, rows in zip(stretched, values, strict=True):  # a row at a time, since in float64
@@ -145,18 +185,20 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return stretched
 
 
-def _scaled_by_depth(values: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Return integer values divided by full scale, which is 10, 12, 14 or 16 bits."""
+def _whole_values(image: Image.Image) -> tuple[NDArray[np.integer], int]:
+    """Return integer values, and full scale: that of 8, 10, 12, 14 or 16 bits."""
+    if not image.mode.startswith("I"):
+        return _luminance(image), 255
+    values = np.asarray(image)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high >= 2**16:
         raise UnsupportedFilmError("Grey pixels must lie between 0 and 65535.")
-    full_scale = next(2**bits - 1 for bits in (10, 12, 14, 16) if high < 2**bits)
-    return np.divide(values, np.float32(full_scale), dtype=np.float32, casting="unsafe")
+    return values, next(2**bits - 1 for bits in (10, 12, 14, 16) if high < 2**bits)
 
 
-def _luminance(image: Image.Image) -> NDArray[np.float32]:
+def _luminance(image: Image.Image) -> NDArray[np.uint8]:
     """Return the luminance of a picture of up to 8 bits per channel, over black."""
-    grey = np.empty((image.height, image.width), np.float32)
+    grey = np.empty((image.height, image.width), np.uint8)
     colourfulness = 0.0
     step = max(1, BAND_PIXELS // image.width)  # bands, since colours take four times the memory
     for top in range(0, image.height, step):
@@ -165,7 +207,6 @@ def _luminance(image: Image.Image) -> NDArray[np.float32]:
         grey[top : top + step] = np.asarray(band.convert("L"))
     if colourfulness > MAX_COLOURFULNESS * grey.size:
         raise UnsupportedFilmError("The film is a colour picture; grey ones are allowed.")
-    grey /= np.float32(255)
     return grey
 
 

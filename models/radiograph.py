@@ -15,12 +15,14 @@ from models.film_errors import (
     UnreadableFilmError,
     UnsupportedFilmError,
 )
-from models.picture import PictureFormat, read_picture
+from models.film_values import FilmValues
+from models.picture import PictureFormat, read_picture, read_picture_values
 
 __all__ = [
     "Affine",
     "FilmFormat",
     "FilmTooLargeError",
+    "FilmValues",
     "NetworkPixels",
     "NotAnImageError",
     "Radiograph",
@@ -30,11 +32,14 @@ __all__ = [
     "film_format_of",
     "is_dicom",
     "network_pixels",
+    "read_film_values",
     "read_radiograph",
 ]
 
 FilmFormat = Literal["png", "jpeg", "tiff", "dicom"]
 Box = tuple[float, float, float, float]
+PixelBox = tuple[int, int, int, int]
+"""Left, top, right, bottom; the last two are outside."""
 Affine = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a*column + b*row + c, y = d*column + e*row + f.
 
@@ -124,9 +129,7 @@ def read_radiograph(
             decoded.
         UnsupportedFilmError: Several frames or pages, or a colour picture.
     """
-    if len(film) > max_bytes:
-        raise FilmTooLargeError(f"The file exceeds the {max_bytes} bytes allowed.")
-    film_format = film_format_of(film)
+    film_format = _checked_format(film, max_bytes)
     if film_format == "dicom":
         # Not at the top: pydicom and its decoders take half a second to load.
         from models.dicom import read_dicom
@@ -135,6 +138,33 @@ def read_radiograph(
     else:
         pixels = read_picture(film, film_format, max_pixels=max_pixels)
     return Radiograph(pixels, film_format)
+
+
+def read_film_values(
+    film: bytes, *, max_bytes: int = MAX_FILM_BYTES, max_pixels: int = MAX_FILM_PIXELS
+) -> FilmValues:
+    """Return the values of a film before the window that `read_radiograph` sees it through.
+
+    Through the first of their windows they are the pixels of `read_radiograph` to within a grey
+    level in 256.
+
+    Args:
+        film: As for `read_radiograph`, and so are the rest and what is raised.
+        max_bytes: Limit on the file.
+        max_pixels: Limit on its pixels.
+    """
+    film_format = _checked_format(film, max_bytes)
+    if film_format == "dicom":
+        from models.dicom import read_dicom_values  # not at the top: see above
+
+        return read_dicom_values(film, max_bytes=max_bytes, max_pixels=max_pixels)
+    return read_picture_values(film, film_format, max_pixels=max_pixels)
+
+
+def _checked_format(film: bytes, max_bytes: int) -> FilmFormat:
+    if len(film) > max_bytes:
+        raise FilmTooLargeError(f"The file exceeds the {max_bytes} bytes allowed.")
+    return film_format_of(film)
 
 
 def is_dicom(film: bytes) -> bool:
@@ -162,6 +192,7 @@ def network_pixels(
     image_size: tuple[int, int],
     resize_mode: ResizeMode,
     crop_pct: float = 1.0,
+    mask: PixelBox | None = None,
 ) -> NetworkPixels:
     """Return the film without its uniform borders, resized for a network.
 
@@ -171,14 +202,17 @@ def network_pixels(
         resize_mode: `stretch` ignores the aspect ratio; `letterbox` keeps it, centres the film and
             fills the rest with 0.
         crop_pct: Share of each side, about the middle, that the network sees.
+        mask: Part of the film to fill with the film's median; borders are those of the film
+            without it.
     """
     left, top, right, bottom = _middle(_content_box(radiograph.pixels), crop_pct)
     rows, columns = image_size
     if resize_mode == "letterbox":
         rows, columns = _fitted(bottom - top, right - left, image_size)
-    film = Image.fromarray(radiograph.pixels).resize(
-        (columns, rows), Image.Resampling.BILINEAR, box=(left, top, right, bottom)
-    )
+    film = Image.fromarray(radiograph.pixels)
+    if mask:
+        film.paste(float(np.median(radiograph.pixels)), mask)
+    film = film.resize((columns, rows), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
     first_row, first_column = (image_size[0] - rows) // 2, (image_size[1] - columns) // 2
     pixels = np.zeros(image_size, np.float32)
     pixels[first_row : first_row + rows, first_column : first_column + columns] = np.asarray(film)
@@ -188,7 +222,7 @@ def network_pixels(
     return NetworkPixels(pixels.clip(0, 1), affine)
 
 
-def _middle(box: tuple[int, int, int, int], share: float) -> Box:
+def _middle(box: PixelBox, share: float) -> Box:
     """Return the middle of a box of left, top, right, bottom."""
     left, top, right, bottom = box
     x_margin, y_margin = (1 - share) / 2 * (right - left), (1 - share) / 2 * (bottom - top)
@@ -201,7 +235,7 @@ def _fitted(rows: float, columns: float, image_size: tuple[int, int]) -> tuple[i
     return max(1, round(rows * scale)), max(1, round(columns * scale))
 
 
-def _content_box(pixels: NDArray[np.float32]) -> tuple[int, int, int, int]:
+def _content_box(pixels: NDArray[np.float32]) -> PixelBox:
     """Return left, top, right, bottom of the film without its uniform borders."""
     rows, columns = pixels.shape
     if np.ptp(pixels) <= BORDER_TOLERANCE:

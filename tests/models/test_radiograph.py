@@ -148,3 +148,26 @@ def test_of_a_cropped_film_the_middle_is_seen_and_stays_in_its_place(resize_mode
     assert on_film(seen.affine, *centre(seen.pixels > 0.95)) == pytest.approx((130, 50), abs=1.5)
     if resize_mode == "stretch":
         assert seen.affine == pytest.approx((2, 0, 16, 0, 1, 8))
+
+
+@pytest.mark.parametrize("resize_mode", ["stretch", "letterbox"])
+def test_a_masked_part_has_the_films_median_and_nothing_else_changes(resize_mode):
+    pixels = np.pad(noise(80, 80), 10)
+    views = [
+        network_pixels(film(pixels), image_size=(80, 80), resize_mode=resize_mode, mask=mask)
+        for mask in (None, (20, 30, 50, 40))
+    ]
+    assert views[1].affine == views[0].affine == (1, 0, 10, 0, 1, 10)
+    inside = np.zeros((80, 80), bool)
+    inside[20:30, 10:40] = True
+    assert (views[1].pixels[inside] == np.median(pixels.astype(np.float32))).all()
+    assert np.array_equal(views[1].pixels[~inside], views[0].pixels[~inside])
+
+
+def test_a_mask_over_the_content_does_not_move_the_borders():
+    pixels = np.pad(noise(80, 80), 10)
+    views = [
+        network_pixels(film(pixels), image_size=(80, 80), resize_mode="stretch", mask=mask)
+        for mask in (None, (0, 0, 100, 60))
+    ]
+    assert views[1].affine == views[0].affine
