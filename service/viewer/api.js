@@ -35,28 +35,16 @@ export async function explain(film, { model, force = false, signal, onProgress }
   return understood(() => response.json());
 }
 
-/** Returns the film's own pixels as the server decoded them, as an ImageBitmap. */
-export async function filmPicture(film, { signal } = {}) {
-  const response = await upload("v1/film", film, { accept: "image/png", signal });
-  return understood(async () => createImageBitmap(await response.blob()));
-}
-
 /** Returns a small picture of the film as a PNG Blob, 128 pixels along its longer side. */
 export async function thumbnail(film, { signal } = {}) {
   const path = `v1/film?side=${THUMBNAIL_SIDE}`;
   const response = await upload(path, film, { accept: "image/png", signal });
-  return understood(async () => shrunk(await response.blob(), THUMBNAIL_SIDE));
-}
-
-/** Returns the 256 RGB triples of the colour map, coldest first. */
-export async function colourTable() {
-  const response = await request("v1/colour-map");
-  return understood(async () => (await response.json()).rgb);
+  return understood(() => response.blob());
 }
 
 /** Returns all colour maps, the usual one first, as {name, kind, source, rgb}. */
-export async function colourMaps() {
-  const response = await request("v1/colour-maps");
+export async function colourMaps({ signal } = {}) {
+  const response = await request("v1/colour-maps", { signal });
   return understood(async () => (await response.json()).colour_maps);
 }
 
@@ -115,18 +103,6 @@ function responseOf(sending) {
   return new Response(sending.response, { status: sending.status, headers });
 }
 
-/** Returns a picture (a Blob) whose longer side has at most `side` pixels. */
-async function shrunk(picture, side) {
-  const bitmap = await createImageBitmap(picture);
-  const scale = side / Math.max(bitmap.width, bitmap.height);
-  if (scale >= 1) return picture;
-  const size = [bitmap.width, bitmap.height].map((length) => Math.max(1, Math.round(scale * length)));
-  const canvas = new OffscreenCanvas(...size);
-  canvas.getContext("2d").drawImage(bitmap, 0, 0, ...size);
-  bitmap.close();
-  return canvas.convertToBlob();
-}
-
 async function request(path, { signal } = {}) {
   const timeout = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
   const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
@@ -178,10 +154,4 @@ export async function models({ signal } = {}) {
 export async function modelDescription(name, { signal } = {}) {
   const response = await request(`v1/models/${encodeURIComponent(name)}`, { signal });
   return understood(() => response.json());
-}
-
-/** Returns the colour maps: {name, kind, rgb} of each, `rgb` 256 triples, coldest first. */
-export async function colourMaps({ signal } = {}) {
-  const response = await request("v1/colour-maps", { signal });
-  return understood(async () => (await response.json()).colour_maps);
 }

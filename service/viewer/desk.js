@@ -276,7 +276,6 @@ export class Desk extends EventTarget {
     [this.modes.value, this.tools.value] = [state.mode, state.tool];
     at("stage").dataset.tool = state.tool;
     at("stage").dataset.mode = state.mode;
-    this.#sayView();
     this.dispatchEvent(new Event("change"));
   }
 
@@ -316,6 +315,7 @@ export class Desk extends EventTarget {
 
   #sayView() {
     const { view, reading, window } = this.state;
+    if (!reading) return;
     const zoom = zoomOf(view, reading.pixels, this.views[0].canvas);
     at("view-words").textContent = strings.view(zoom / devicePixelRatio, window);
   }
@@ -342,7 +342,10 @@ export class Desk extends EventTarget {
   }
 
   #makeStage() {
-    this.stage = new Stage(at("stage"), { onPanel: (view) => this.#takeInHand(view) });
+    this.stage = new Stage(at("stage"), {
+      onPanel: (view) => this.#takeInHand(view),
+      onDraw: () => this.#sayView(),
+    });
   }
 
   #takeInHand(view) {

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { CardDialog } from "./card_view.js";
 import { Desk } from "./desk.js";
-import { offerSamples, takeFilms } from "./film_files.js";
+import { takeFilms } from "./film_files.js";
 import { FITTED } from "./geometry.js";
 import { keepFrom } from "./keeping.js";
 import { KeyDialog } from "./key.js";
@@ -11,6 +11,7 @@ import { stateFromHash } from "./permalink.js";
 import { showProblem } from "./problem_view.js";
 import { Progress } from "./progress.js";
 import { Reading } from "./reading.js";
+import { offerSamples } from "./samples.js";
 import { listen, showHelp } from "./shortcuts.js";
 import * as strings from "./strings.js";
 import { switchTheme, takeUpTheme } from "./theme.js";

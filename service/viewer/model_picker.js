@@ -15,7 +15,7 @@ export class ModelPicker {
   }
 
   /**
-   * Shows models ({name, version, is_loaded} of each) and which of them is chosen.
+   * Shows models ({name, version} of each) and which of them is chosen.
    *
    * `states` says of models by name how far their answer to this film is: "ready", "asking" or
    * "failed"; of one that is missing there, nothing was asked yet.
@@ -37,14 +37,10 @@ export class ModelPicker {
     const radio = element("input", { type: "radio", name: "model", value: name });
     radio.checked = name === chosen;
     radio.addEventListener("change", () => this.#onChoose(name));
-    const said = stateWords(model, state);
-    const note = element("span", { className: "model-state", textContent: said });
+    const textContent = words.states[state] ?? "";
+    const note = element("span", { className: "model-state", textContent });
     const choice = element("label", { title: words.title(model) }, [radio, name, " ", note]);
     if (state) choice.dataset.state = state;
     return choice;
   }
-}
-
-function stateWords({ is_loaded: loaded }, state) {
-  return words.states[state] ?? (loaded ? "" : words.notLoaded);
 }

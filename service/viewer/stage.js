@@ -7,11 +7,16 @@ export class Stage {
   #container;
   #panels = [];
   #onPanel;
+  #onDraw;
 
-  /** Takes a container; `onPanel(view)` is called with each FilmView that is made. */
-  constructor(container, { onPanel }) {
+  /**
+   * Takes a container; `onPanel(view)` is called with each FilmView that is made, `onDraw()` when
+   * one was drawn.
+   */
+  constructor(container, { onPanel, onDraw }) {
     this.#container = container;
     this.#onPanel = onPanel;
+    this.#onDraw = onDraw;
   }
 
   /** The views of the panels, left to right. */
@@ -35,7 +40,7 @@ export class Stage {
     title.className = "caption";
     const caption = element("figcaption", {}, [title, words]);
     const figure = element("figure", {}, [caption, canvas]);
-    const view = new FilmView(canvas);
+    const view = new FilmView(canvas, { onDraw: this.#onDraw });
     this.#container.append(figure);
     this.#panels.push({ figure, title, words, view });
     this.#onPanel(view);

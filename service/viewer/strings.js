@@ -49,7 +49,7 @@ export const page = {
   help: "Keys ?",
   films: "Films",
   pick: "Open films\u2026",
-  pickFolder: "Open a folder\u2026",
+  pickFolder: "A folder\u2026",
   dropHeading: "Drop chest films here",
   dropHint:
     "Frontal chest radiographs: PNG, JPEG, TIFF or DICOM, one or many, a folder, or a zip of them.",
@@ -213,8 +213,8 @@ export function sampleName(key) {
 /** Returns how the findings of an answer are to be read; a multi-label one predicts no class. */
 export function findingsHint({ predicted_class: predicted }) {
   const hint =
-    "Choose a class to see its evidence. Each is decided on its own, at the white mark: " +
-    "several may be called, or none.";
+    "Choose a class to see its evidence. Each is called from the mark on its bar: several may be, " +
+    "or none.";
   const independent =
     " Each probability stands for itself: findings do not exclude each other, and their " +
     "probabilities do not add up to 100\u202f%.";
@@ -362,7 +362,6 @@ export const picker = {
   title: ({ name, version, is_default: isDefault }) =>
     `${name} ${version}${isDefault ? ", answers when no model is asked for" : ""}`,
   states: { ready: "", asking: "reading\u2026", failed: "failed" },
-  notLoaded: "loads when asked",
 };
 
 const TASKS = {
