@@ -276,6 +276,8 @@ export class Desk extends EventTarget {
     [this.modes.value, this.tools.value] = [state.mode, state.tool];
     at("stage").dataset.tool = state.tool;
     at("stage").dataset.mode = state.mode;
+    const agreement = state.mode === "compare" ? reading.agreement : [];
+    showAgreement(at("agreement"), agreement, state.className);
     this.dispatchEvent(new Event("change"));
   }
 
@@ -309,7 +311,6 @@ export class Desk extends EventTarget {
     const [rows, columns] = gridOf(answer);
     const evidenceScale = answer.model.evidence_scale;
     this.mapControls.show({ evidenceScale, grid: [rows, columns], enabled: true });
-    showAgreement(at("agreement"), state.reading.agreement, state.className);
     this.redraw();
   }
 

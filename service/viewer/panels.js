@@ -2,7 +2,7 @@
 
 import { contours } from "./contours.js";
 import { isPainted } from "./explanation_view.js";
-import { heatLayer, hottestCell } from "./heat.js";
+import { heat, heatLayer, hottestCell } from "./heat.js";
 import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
@@ -59,7 +59,9 @@ export function mapOf(finding, evidenceScale, look) {
   const layer = new OffscreenCanvas(picture.width, picture.height);
   layer.getContext("2d").putImageData(picture, 0, 0);
   const grid = { rows: evidence.length, columns: evidence[0].length };
-  const lines = outline === null ? [] : contours(evidence, outline * evidenceScale);
+  const field = heat(evidence, evidenceScale, { signed });
+  const levels = outline === null ? [] : signed ? [outline, -outline] : [outline];
+  const lines = levels.flatMap((level) => contours(field, level));
   const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: { lines, affine } };
   painted.set(finding, { key, scene });
   return scene;
