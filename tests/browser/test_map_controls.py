@@ -113,6 +113,8 @@ def test_a_look_can_be_set_without_being_told(controls: Controls) -> None:
     controls.set_look(**look)
     assert (controls.look(), controls.told()) == (look, [])
     expect(controls.slider("Level of the outline")).to_have_value("25")
+    controls.set_look(signed=False)
+    assert controls.look()["colourMap"] == "inferno"
 
 
 def test_a_look_with_faults_is_put_right(controls: Controls) -> None:
