@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz.py [--cases 2000] [--seed 0] [--threads 4]
 
-Films (PNG, JPEG, TIFF, DICOM) go in turn to /v1/predict, /v1/explain (also as PNG) and /v1/film,
-every fifth body is a zip for /v1/batch. Prints how often each status came, the slowest request and
+Films (PNG, JPEG, TIFF, DICOM) go in turn to /v1/predict (also with a mask), /v1/explain (also as
+PNG) and /v1/film (raw and as PNG), every fifth body is a zip for /v1/batch. Prints how often each status came, the slowest request and
 the most memory that the server held, its decoding processes included. Ends with status 1 where
 there was a 5xx other than a 503 with Retry-After, a line of a batch with one, no answer, an answer
 slower than the server's limit, or a gibibyte of memory.
@@ -36,7 +36,9 @@ ASKED = (
     ("/v1/predict", "application/json"),
     ("/v1/explain?force=true", "application/json"),
     ("/v1/explain?force=true", "image/png"),
+    ("/v1/predict?mask=1,1,9,9", "application/json"),
     ("/v1/film", "image/png"),
+    ("/v1/film", "*/*"),
 )
 BATCH = ("/v1/batch", "*/*")
 

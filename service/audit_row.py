@@ -32,7 +32,10 @@ class AuditRow(Answer):
     time: Time = Field(description="When the film was examined, in UTC.")
     request_id: Text = Field(description="As in the log; the films of a batch share it.")
     key_id: Text | None = Field(description="The API key that asked; null where none is needed.")
-    verb: str = Field(description="What was asked: `predict`, `explain`, `batch`, `infer`.")
+    verb: str = Field(
+        description="What was asked: `predict`, `predict-masked` (about a part of the film), "
+        "`explain`, `batch`, `infer`."
+    )
     model: str
     version: str
     model_sha256: Sha256

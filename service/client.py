@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from service.schemas import (
     ExplainedComparison,
     ExplainedPrediction,
+    FilmPixels,
     ModelDescription,
     ModelList,
     ModelSummary,
@@ -66,6 +67,19 @@ class ProblemBody(BaseModel):
     def problem(self) -> Problem:
         """Return it as an exception."""
         return Problem(**self.model_dump())
+
+
+class RawFilm(NamedTuple):
+    """A film before any window.
+
+    Attributes:
+        facts: Its size, what its pixels mean, and the windows that show them.
+        pixels: rows x columns little-endian 16-bit numbers, row by row:
+            `numpy.frombuffer(pixels, "<u2").reshape(facts.rows, facts.columns)`.
+    """
+
+    facts: FilmPixels
+    pixels: bytes
 
 
 class BatchLine(BaseModel):
@@ -132,9 +146,30 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def predict(self, film: Film, *, model: str | None = None) -> Prediction:
-        """Return how probable each finding is; `model` names another than the default one."""
-        return Prediction.model_validate_json(self._examined("/v1/predict", film, model=model))
+    def predict(
+        self,
+        film: Film,
+        *,
+        model: str | None = None,
+        mask: tuple[float, float, float, float] | None = None,
+    ) -> Prediction:
+        """Return how probable each finding is.
+
+        Args:
+            film: The film.
+            model: None is the default one.
+            mask: Left, top, right, bottom of what the model shall not see, in film pixels.
+        """
+        corners = None if mask is None else ",".join(f"{one:.9f}" for one in mask)
+        answer = self._examined("/v1/predict", film, model=model, mask=corners)
+        return Prediction.model_validate_json(answer)
+
+    def film(self, film: Film) -> RawFilm:
+        """Return the film as the models' reader decodes it, before any window."""
+        headers = {"Accept": FILM_TYPE, "Content-Type": FILM_TYPE}
+        with self._answer("POST", "/v1/film", content=_content(film), headers=headers) as answer:
+            facts = FilmPixels.model_validate_json(answer.headers["X-Film"])
+            return RawFilm(facts, answer.read())
 
     def explain(
         self, film: Film, *, model: str | None = None, force: bool = False

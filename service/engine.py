@@ -15,8 +15,22 @@ from service.audit_row import audit_row
 from service.audit_trail import AuditTrail
 from service.batching import Batcher
 from service.examination import Examination
+from service.masking import mask_outside
 from service.metrics import Metrics
-from service.reading import Limits, Paint, View, grey_png, in_bounded_memory, painted_png, seen_film
+from service.reading import (
+    Limits,
+    Mask,
+    Paint,
+    RawFilm,
+    SeenFilm,
+    View,
+    grey_png,
+    in_bounded_memory,
+    masked_film,
+    painted_png,
+    raw_film,
+    seen_film,
+)
 from service.registry import Registry
 from service.settings import Settings
 from xai.explainer import Answers, Explainer, Floats
@@ -85,22 +99,40 @@ class Engine:
         for executor in (self._readers, self._runners, self._writers):
             executor.shutdown(wait=False, cancel_futures=True)
 
-    async def examine(self, explainer: Explainer, film: bytes, caller: Caller) -> Examination:
+    async def examine(
+        self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
+    ) -> Examination:
         """Return what a model says about a film, once that is written down.
+
+        Args:
+            explainer: The model.
+            film: Its bytes.
+            caller: Who asks.
+            mask: What the model shall not see; such a film is no film to count.
 
         Raises:
             RadiographError: The film can't be used.
+            MalformedMask: The mask lies outside the film.
             UnsoundModel: The model was not loaded yet, and fails its checks.
             AuditUnavailable: It can't be written down.
         """
         name = explainer.card.name
         with self.metrics.stage("decode", name):
-            seen = await self._read(seen_film, film, View.of(explainer.card), self._limits)
+            seen = await self._seen(film, View.of(explainer.card), mask)
         answers = await self.infer(explainer, seen.seen.pixels[None, None])
         examination = Examination(explainer, seen, answers)
-        self.metrics.examined(examination)
+        if mask is None:
+            self.metrics.examined(examination)
         await self.write_down(caller, explainer, answers, [film])
         return examination
+
+    async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
+        if mask is None:
+            return await self._read(seen_film, film, view, self._limits)
+        seen = await self._read(masked_film, film, mask, view, self._limits)
+        if seen.mask is None:
+            raise mask_outside(seen.rows, seen.columns)
+        return seen
 
     async def infer(self, explainer: Explainer, pixels: Floats) -> Answers:
         """Return a model's answers for network pixels [batch, 1, rows, columns] in [0, 1].
@@ -139,14 +171,23 @@ class Engine:
         )
         await asyncio.gather(*rows)
 
-    async def picture(self, film: bytes) -> bytes:
-        """Return the film's own pixels as a grey PNG.
+    async def raw(self, film: bytes) -> RawFilm:
+        """Return the film's own values before any window.
 
         Raises:
             RadiographError: The film can't be used.
         """
         with self.metrics.stage("encode", NO_MODEL):
-            return await self._read(grey_png, film, self._limits)
+            return await self._read(raw_film, film, self._limits)
+
+    async def picture(self, film: bytes, side: int | None = None) -> bytes:
+        """Return the film's own pixels as a grey PNG; see `grey_png`.
+
+        Raises:
+            RadiographError: The film can't be used.
+        """
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(grey_png, film, side, self._limits)
 
     async def painted(self, film: bytes, paint: Paint) -> bytes:
         """Return the film with heat painted over it, as a PNG.

@@ -156,6 +156,7 @@ class Examination:
                 evidence_scale=card.evidence_scale,
             ),
             "film": Film(rows=film.rows, columns=film.columns, format=film.format),
+            "mask": film.mask,
             "distance": self.distance,
             "distance_threshold": card.distance_threshold,
             "in_distribution": self.in_distribution,

@@ -31,6 +31,7 @@ PREDICTION: JsonDict = {
         "evidence_scale": 0.0747,
     },
     "film": {"rows": 1955, "columns": 1841, "format": "dicom"},
+    "mask": None,
     "distance": 12.1,
     "distance_threshold": 19.6,
     "in_distribution": True,
@@ -39,6 +40,7 @@ PREDICTION: JsonDict = {
     "predicted_class": "pneumonia",
     "findings": [FINDING],
 }
+MASKED_PREDICTION: JsonDict = PREDICTION | {"mask": [310, 420, 690, 900]}
 EXPLAINED_PREDICTION: JsonDict = PREDICTION | {"findings": [EXPLAINED_FINDING]}
 OTHER_MODEL: JsonDict = {
     "model": {"name": "vgg16", "version": "1.0.0", "sha256": VGG16, "evidence_scale": 0.0655}
@@ -54,6 +56,17 @@ EXPLAINED_COMPARISON: JsonDict = {
             "top_tenth_overlap": 0.46,
         }
     ],
+}
+FILM_PIXELS: JsonDict = {
+    "rows": 1955,
+    "columns": 1841,
+    "format": "dicom",
+    "slope": 1.0,
+    "intercept": 0.0,
+    "spacing": [0.168, 0.168],
+    "windows": [{"name": "NORMAL", "centre": 15000.0, "width": 30000.0}],
+    "low": 874.0,
+    "high": 26479.0,
 }
 PROBLEM: JsonDict = {
     "type": "urn:problem-type:chest-xray-explainer:unreadable-film",

@@ -118,7 +118,7 @@ class Metrics:
         self._batches.labels(model).observe(size)
 
     def examined(self, examination: Examination) -> None:
-        """Count an examined film: what became of it, and what was found."""
+        """Count an examined film, all of which the model saw: what became of it, what was found."""
         name = examination.explainer.card.name
         self._films.labels(name, _outcome(examination)).inc()
         for class_name, decision in examination.decisions.items():

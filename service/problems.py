@@ -17,6 +17,9 @@ ServiceProblem
 │   ├── UnreadableFilm        422  truncated, corrupt, not decodable
 │   ├── UnsupportedFilm       422  readable, but not one grey film
 │   └── FilmRefused           409  unlike the training films, so it has no overlay
+├── QuestionProblem
+│   ├── MalformedMask         422  no rectangle, or none on the film
+│   └── SideWithoutPicture    422  `side` is asked for of pixels that are not sent as a picture
 ├── ModelProblem
 │   ├── UnknownModel          404
 │   ├── UnknownClass          422
@@ -207,6 +210,22 @@ class FilmRefused(FilmProblem):
 
     status = 409
     usual_headers = VARY
+
+
+class QuestionProblem(ServiceProblem):
+    """What is asked about the film makes no sense."""
+
+
+class MalformedMask(QuestionProblem):
+    """The mask is no rectangle, or lies outside the film."""
+
+    status = 422
+
+
+class SideWithoutPicture(QuestionProblem):
+    """Only a picture can be made smaller; raw pixels are sent as they are."""
+
+    status = 422
 
 
 class ModelProblem(ServiceProblem):

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -12,6 +14,7 @@ from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
 from service.engine import Caller, Engine
 from service.examination import Examination, Overlay, check_class
+from service.masking import asked_mask
 from service.negotiation import negotiated
 from service.patience import while_wanted
 from service.problems import (
@@ -20,12 +23,14 @@ from service.problems import (
     FilmRefused,
     FilmTooLarge,
     MalformedForm,
+    MalformedMask,
     MissingFile,
     NotAcceptable,
     NotAnImage,
     NotReady,
     Overloaded,
     ReloadRefused,
+    SideWithoutPicture,
     SlowUpload,
     TooSlow,
     UnknownClass,
@@ -38,6 +43,7 @@ from service.problems import (
     UploadTooLarge,
     openapi_problems,
 )
+from service.reading import Mask, RawFilm
 from service.registry import ALL
 from service.schemas import (
     ColourMap,
@@ -45,6 +51,7 @@ from service.schemas import (
     Comparison,
     ExplainedComparison,
     ExplainedPrediction,
+    FilmPixels,
     Health,
     ModelDescription,
     ModelList,
@@ -52,7 +59,7 @@ from service.schemas import (
     Prediction,
 )
 from service.trace_context import current_request
-from service.uploads import FIELD, FILM_TYPES, FORM, film_upload
+from service.uploads import ANY_TYPE, FIELD, FILM_TYPES, FORM, film_upload
 from xai.explainer import Explainer
 from xai.heatmap import ColourMapName
 from xai.heatmap import colour_map as colour_map_file
@@ -61,6 +68,8 @@ T = TypeVar("T")
 
 JSON = "application/json"
 PNG = "image/png"
+RAW = ANY_TYPE
+FILM_HEADER = "X-Film"
 
 router = APIRouter()
 admin_router = APIRouter()
@@ -127,6 +136,20 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
 Force = Annotated[
     bool, Query(description="Explain the film even if it is unlike the training films.")
 ]
+MaskText = Annotated[
+    str | None,
+    Query(
+        alias="mask",
+        description="x0,y0,x1,y1 in pixels of the film, decimals allowed: what the model shall not "
+        "see. Every pixel of the film that the rectangle touches is filled with the film's median. "
+        "Such an answer counts for no figure of `/metrics`.",
+        examples=["310,420,690,900"],
+    ),
+]
+Side = Annotated[
+    int | None,
+    Query(ge=16, le=1024, description="Most pixels of the picture's larger side; only of a PNG."),
+]
 ClassName = Annotated[
     str | None,
     Query(
@@ -168,6 +191,22 @@ PICTURE_PROBLEMS = (
 FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
 EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
+FILM_ANSWER: dict[str, Any] = {
+    "description": "The film: its values, or a picture of them.",
+    "content": {RAW: {"schema": BINARY}} | PNG_CONTENT,
+    "headers": {
+        FILM_HEADER: {
+            "description": "What raw pixels mean, as JSON in ASCII: value = pixel * slope + "
+            "intercept; `spacing` is millimetres between rows and between columns, or null; `low` "
+            "and `high` are the film's smallest and largest value, padding left out. A window "
+            "shows a value as the grey clip((value - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, "
+            "0, 1); the first is what models see the film through. Its `name` is one of a few "
+            "standard words or null.",
+            "schema": {"type": "string", "contentMediaType": JSON},
+            "example": json.dumps(examples.FILM_PIXELS),
+        }
+    },
+}
 EXPLAIN_CONTENT = {JSON: {"example": examples.EXPLAINED_PREDICTION}} | PNG_CONTENT
 
 
@@ -175,17 +214,20 @@ EXPLAIN_CONTENT = {JSON: {"example": examples.EXPLAINED_PREDICTION}} | PNG_CONTE
     "/v1/predict",
     tags=["films"],
     response_model=Prediction | Comparison,
-    responses=openapi_problems(*FILM_PROBLEMS),
+    responses=openapi_problems(*FILM_PROBLEMS, MalformedMask),
     openapi_extra=FILM_BODY,
 )
-async def predict(request: Request, asked: AskedModels, accept: Accept = None) -> Response:
-    """Say how probable each finding is on a film."""
+async def predict(
+    request: Request, asked: AskedModels, *, mask_text: MaskText = None, accept: Accept = None
+) -> Response:
+    """Say how probable each finding is on a film, or on what a mask leaves of it."""
     engine, explainers = asked
     negotiated(accept, (JSON,))
-    who = caller(request, "predict")
+    mask = None if mask_text is None else asked_mask(mask_text)
+    who = caller(request, "predict" if mask is None else "predict-masked")
 
     async def answer(film: bytes) -> Response:
-        examinations = await examined(engine, explainers, film, who)
+        examinations = await examined(engine, explainers, film, who, mask)
         with engine.metrics.stage("encode", NO_MODEL):
             text = predicted(examinations).model_dump_json()
         return Response(text, media_type=JSON)
@@ -237,17 +279,31 @@ async def explain(
     "/v1/film",
     tags=["films"],
     response_class=Response,
-    responses=openapi_problems(*PICTURE_PROBLEMS)
-    | {200: {"description": "The film.", "content": PNG_CONTENT}},
+    responses=openapi_problems(*PICTURE_PROBLEMS, SideWithoutPicture) | {200: FILM_ANSWER},
     openapi_extra=FILM_BODY,
 )
-async def film(request: Request, engine: OpenEngine, accept: Accept = None) -> Response:
-    """Show the film as the model's reader decodes it: its own pixels, 8 bits, as PNG.
+async def film(
+    request: Request, engine: OpenEngine, *, side: Side = None, accept: Accept = None
+) -> Response:
+    """Show the film as the models' reader decodes it, for a page whose browser can't read it.
 
-    For a page that shows a film of a format that browsers don't read (DICOM, TIFF, 16 bits).
+    Raw, unless a picture is asked for: little-endian 16-bit unsigned pixels, rows x columns, row by
+    row, after rescaling and MONOCHROME1 and before the window; the header `X-Film` says what they
+    mean. With `Accept: image/png`: 8 bits, through the window that models see the film through, and
+    as a thumbnail with `?side=`.
+
+    A DICOM film whose grey is no linear window of its values (VOI LUT, SIGMOID, or a window too
+    fine for 16 bits over the film's range) comes as that grey, from 0 to 65535.
     """
-    negotiated(accept, (PNG,))
-    return Response(await _answered(request, engine, (), engine.picture), media_type=PNG)
+    if negotiated(accept, (RAW, PNG)) == PNG:
+        picture = partial(engine.picture, side=side)
+        png = await _answered(request, engine, (), picture)
+        return Response(png, media_type=PNG, headers=VARY)
+    if side is not None:
+        raise SideWithoutPicture(
+            "Ask for a smaller film with `Accept: image/png`, or leave out side."
+        )
+    return _raw(await _answered(request, engine, (), engine.raw))
 
 
 async def _answered(
@@ -267,10 +323,14 @@ async def _answered(
 
 
 async def examined(
-    engine: Engine, explainers: Sequence[Explainer], film: bytes, who: Caller
+    engine: Engine,
+    explainers: Sequence[Explainer],
+    film: bytes,
+    who: Caller,
+    mask: Mask | None = None,
 ) -> list[Examination]:
-    """Return what each of the models says about a film."""
-    return list(await asyncio.gather(*(engine.examine(one, film, who) for one in explainers)))
+    """Return what each of the models says about a film, or about what the mask leaves of it."""
+    return list(await asyncio.gather(*(engine.examine(one, film, who, mask) for one in explainers)))
 
 
 def predicted(examinations: Sequence[Examination]) -> Prediction | Comparison:
@@ -287,6 +347,14 @@ def explained(
     if len(examinations) == 1:
         return examinations[0].explained_prediction(force=force)
     return explained_comparison(examinations, force=force)
+
+
+def _raw(film: RawFilm) -> Response:
+    facts = FilmPixels(
+        rows=film.rows, columns=film.columns, format=film.format, **asdict(film.scale)
+    )
+    headers = VARY | {FILM_HEADER: facts.model_dump_json()}
+    return Response(film.pixels, media_type=RAW, headers=headers)
 
 
 def _picture(overlay: Overlay, png: bytes) -> Response:

@@ -44,6 +44,33 @@ class Film(Answer):
     format: FilmFormat
 
 
+class FilmWindow(Answer):
+    """Which values are shown from black to white: a LINEAR window of DICOM (PS3.3 C.11.2.1.2)."""
+
+    name: str | None = Field(description="One of a few standard words, such as `LUNG`.")
+    centre: float
+    width: float = Field(description="At least 1, which is a step.")
+
+
+class FilmPixels(Film):
+    """What the raw pixels of a film mean: value = pixel * slope + intercept.
+
+    A window shows a value as the grey
+    clip((value - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, 0, 1).
+    """
+
+    slope: float
+    intercept: float
+    spacing: tuple[float, float] | None = Field(
+        description="Millimetres between rows and between columns; null if the film doesn't say."
+    )
+    windows: list[FilmWindow] = Field(
+        min_length=1, description="The first is what models see the film through."
+    )
+    low: float = Field(description="Smallest value of the film; padding is left out.")
+    high: float = Field(description="Largest value of the film; padding is left out.")
+
+
 class Explanation(Answer):
     """Where on the film the evidence for one class lies."""
 
@@ -81,10 +108,17 @@ class ExplainedFinding(Finding):
 class Prediction(Answer):
     """What the model says about a film."""
 
-    model_config = ConfigDict(json_schema_extra=shown(examples.PREDICTION))
+    model_config = ConfigDict(
+        json_schema_extra=shown(examples.PREDICTION, examples.MASKED_PREDICTION)
+    )
 
     model: ModelIdentity
     film: Film
+    mask: tuple[int, int, int, int] | None = Field(
+        default=None,
+        description="Pixels of the film that the model did not see: left, top, right, bottom, the "
+        "last two outside. Null is an answer about the whole film.",
+    )
     distance: float = Field(description="The larger, the less alike the training films.")
     distance_threshold: float = Field(description="A film above it is refused.")
     in_distribution: bool = Field(description="Whether the film is like the training films.")

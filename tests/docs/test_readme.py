@@ -68,9 +68,11 @@ def test_the_curl_examples_are_answered(tmp_path: Path) -> None:
         for line in lines:
             address = str(client.base_url).rstrip("/")
             line = line.replace("http://127.0.0.1:8000", address)
-            line = line.replace("overlay.png", str(tmp_path / "overlay.png"))
+            for written in ("overlay.png", "pixels.bin", "film.txt"):
+                line = line.replace(written, str(tmp_path / written))
             subprocess.run(f"{line} --fail --silent", shell=True, cwd=ROOT, check=True)
     assert (tmp_path / "overlay.png").read_bytes().startswith(b"\x89PNG")
+    assert "x-film: {" in (tmp_path / "film.txt").read_text().lower()
 
 
 @pytest.mark.parametrize("line", commands("cxr predict") + commands("cxr explain"))

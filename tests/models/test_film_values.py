@@ -165,9 +165,7 @@ def test_all_windows_are_there_by_standard_names_only():
 
 
 def test_padding_is_black_in_every_window_and_no_value_of_the_film():
-    film = read(
-        PADDED, PixelPaddingValue=-5000, WindowCenter=[100, -9000], WindowWidth=[600, 2000]
-    )
+    film = read(PADDED, PixelPaddingValue=-5000, WindowCenter=[100, -9000], WindowWidth=[600, 2000])
     assert all((values(film)[RAMP <= 2000] <= window.black).all() for window in film.scale.windows)
     assert (film.scale.low, film.scale.high) == (-47, 2047)
 

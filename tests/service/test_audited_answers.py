@@ -61,6 +61,9 @@ def test_a_row_says_what_the_answer_said(audited: httpx.Client):
         ),
         ("/v1/predict", {"content": b"none"}, []),
         ("/v1/film", {"content": FILM}, []),
+        ("/v1/predict?mask=0,0,9,9", {"content": FILM}, ["predict-masked"]),
+        ("/v1/predict?mask=0,0,9,9&model=all", {"content": FILM}, ["predict-masked"] * 2),
+        ("/v1/predict?mask=90,90,99,99", {"content": FILM}, []),
     ],
 )
 def test_every_film_that_a_model_saw_has_a_row(audited: httpx.Client, path, options, verbs):

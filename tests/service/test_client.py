@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 import service.client
@@ -16,7 +17,7 @@ from service.client import Client, Problem
 from service.schemas import Prediction
 from service.settings import Settings
 from tests.running_server import serving
-from tests.tiny_model import FILM, REFUSED_FILM, write_model
+from tests.tiny_model import FILM, REFUSED_FILM, quadrants, write_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +63,20 @@ def test_a_film_may_be_bytes_or_a_path(server: Client, tmp_path: Path):
     assert server.predict(FILM) == server.predict(path) == server.predict(str(path))
 
 
+def test_a_part_of_a_film_can_be_masked(server: Client):
+    masked = server.predict(FILM, model="tiny", mask=(0, 0, 24.5, 1e6))
+    assert masked.mask == (0, 0, 25, 32)
+    assert masked.findings != server.predict(FILM).findings
+    assert server.predict(FILM).mask is None
+
+
+def test_a_film_comes_as_its_pixels_and_what_they_mean(server: Client):
+    facts, pixels = server.film(FILM)
+    assert (facts.rows, facts.columns, facts.format, facts.slope) == (32, 48, "png", 1)
+    values = np.frombuffer(pixels, "<u2").reshape(facts.rows, facts.columns)
+    assert np.array_equal(values, quadrants([0.8, 0.2, 0.2, 0.4]))
+
+
 def test_an_explanation_of_a_refused_film_must_be_forced(server: Client):
     maps = [server.explain(REFUSED_FILM, force=force).findings[1] for force in (False, True)]
     assert maps[0].explanation.evidence is None
@@ -90,6 +105,8 @@ def test_all_models_are_compared(tmp_path: Path):
     ("ask", "status", "title"),
     [
         (lambda server: server.predict(b"no film"), 415, "Not an image"),
+        (lambda server: server.film(b"no film"), 415, "Not an image"),
+        (lambda server: server.predict(FILM, mask=(9, 0, 8, 8)), 422, "Malformed mask"),
         (lambda server: server.explain(FILM, model="huge"), 404, "Unknown model"),
         (lambda server: server.overlay(FILM, class_name="hernia"), 422, "Unknown class"),
         (lambda server: server.overlay(REFUSED_FILM), 409, "Film refused"),
@@ -155,7 +172,12 @@ def test_the_key_is_sent_and_the_files_name_is_not(tmp_path: Path):
     path.write_bytes(FILM)
     transport = httpx.MockTransport(answer)
     with Client("http://server", key="secret", transport=transport) as server:
-        for ask in (server.predict, server.overlay, lambda film: list(server.batch([film]))):
+        for ask in (
+            server.predict,
+            server.film,
+            server.overlay,
+            lambda film: list(server.batch([film])),
+        ):
             with pytest.raises(Problem):
                 ask(path)
     for request in asked:

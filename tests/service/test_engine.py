@@ -55,7 +55,8 @@ def test_a_dicom_film_is_explained_and_painted(client: httpx.Client, accept: str
 @pytest.mark.parametrize("film", [DICOM_FILM, FILM])
 def test_only_dicom_is_decoded_in_another_process(client: httpx.Client, monkeypatch, film: bytes):
     monkeypatch.setattr("service.engine.grey_png", own_process)
-    pid = int(client.post("/v1/film", content=film).content)
+    answer = client.post("/v1/film", content=film, headers={"accept": "image/png"})
+    pid = int(answer.content)
     assert (pid != os.getpid()) is (film is DICOM_FILM)
 
 

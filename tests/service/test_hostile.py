@@ -63,11 +63,12 @@ def test_a_crafted_film_is_a_problem_of_the_client_in_words(client, name):
     assert problem["title"] in ("Film too large", "Unreadable film", "Unsupported film")
 
 
-def test_a_page_behind_a_dicom_preamble_comes_back_as_nothing_a_browser_runs(client):
+@pytest.mark.parametrize("accept", ["image/png", "application/octet-stream"])
+def test_a_page_behind_a_dicom_preamble_comes_back_as_nothing_a_browser_runs(client, accept):
     dicom = sound_films()["dicom Explicit VR Little Endian"]
     page = b"<html><script>alert(1)</script>".ljust(128, b" ") + dicom[128:]
-    answer = post(client, "/v1/film", page)
-    assert answer.headers["content-type"] == "image/png"
+    answer = client.post("/v1/film", content=page, headers=BINARY | {"accept": accept})
+    assert answer.headers["content-type"] == accept
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert b"<script>" not in answer.content
 

@@ -73,6 +73,16 @@ def test_a_film_is_counted_with_what_became_of_it(
     assert value("cxr_findings_total", model="shy" if model == "tiny" else "tiny") is None
 
 
+def test_a_masked_film_is_no_film_to_count(client: httpx.Client, value: Value):
+    masked = client.post("/v1/predict?mask=0,0,9,9&model=tiny", content=FILM)
+    assert masked.status_code == 200
+    client.post("/v1/predict?model=tiny", content=FILM)
+    assert value("cxr_batch_films_count", model="tiny") == 2
+    assert value("cxr_films_total", model="tiny") == 1
+    assert value("cxr_distance_count", model="tiny") == 1
+    assert value("cxr_findings_total", model="tiny", class_name="effusion") == 1
+
+
 def test_every_stage_of_a_film_is_timed(client: httpx.Client, value: Value):
     client.post("/v1/explain", content=FILM)
     for stage in ("upload", "decode", "queue", "inference", "encode"):

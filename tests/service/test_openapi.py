@@ -10,7 +10,7 @@ import schemathesis
 from service import examples
 from service.app import create_app
 from service.client import BatchLine
-from service.schemas import Prediction
+from service.schemas import FilmPixels, Prediction
 from service.settings import OWN_MODELS, Settings
 from xai.explainer import Explainer
 
@@ -71,6 +71,11 @@ def test_the_example_of_a_batch_is_what_the_client_reads():
     answer, problem = examples.BATCH.splitlines()
     assert isinstance(BatchLine.model_validate_json(answer).outcome(), Prediction)
     assert BatchLine.model_validate_json(problem).outcome().status == 422
+
+
+def test_the_example_of_a_films_header_is_what_the_client_reads():
+    header = DOCUMENT["paths"]["/v1/film"]["post"]["responses"]["200"]["headers"]["X-Film"]
+    assert FilmPixels.model_validate_json(header["example"]).windows
 
 
 def test_the_examples_are_of_the_default_model():

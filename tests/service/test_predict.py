@@ -23,6 +23,7 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
     assert list(answer) == [
         "model",
         "film",
+        "mask",
         "distance",
         "distance_threshold",
         "in_distribution",
