@@ -178,6 +178,7 @@ export class Desk extends EventTarget {
   async chooseMode(mode) {
     this.state.mode = mode;
     if (mode === "compare") await this.askOthers();
+    this.#showAgreement();
     this.redraw();
   }
 
@@ -276,8 +277,6 @@ export class Desk extends EventTarget {
     [this.modes.value, this.tools.value] = [state.mode, state.tool];
     at("stage").dataset.tool = state.tool;
     at("stage").dataset.mode = state.mode;
-    const agreement = state.mode === "compare" ? reading.agreement : [];
-    showAgreement(at("agreement"), agreement, state.className);
     this.dispatchEvent(new Event("change"));
   }
 
@@ -311,7 +310,13 @@ export class Desk extends EventTarget {
     const [rows, columns] = gridOf(answer);
     const evidenceScale = answer.model.evidence_scale;
     this.mapControls.show({ evidenceScale, grid: [rows, columns], enabled: true });
+    this.#showAgreement();
     this.redraw();
+  }
+
+  #showAgreement() {
+    const { mode, reading, className } = this.state;
+    showAgreement(at("agreement"), mode === "compare" ? reading.agreement : [], className);
   }
 
   #sayView() {
