@@ -1,6 +1,7 @@
 """What can be asked under /v1 and /health."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from functools import partial
