@@ -73,6 +73,16 @@ def test_a_report_is_one_page_of_a4_that_says_what_and_when_it_is(reader: Reader
     assert report.trailer["/Root"]["/Lang"] == "en-GB"
 
 
+def test_every_object_lies_where_the_file_says(reader: Reader) -> None:
+    file = kept(reader.page, "report")
+    start = int(file.rsplit(b"startxref\n", 1)[1].split()[0])
+    assert file[start:].startswith(b"xref\n")
+    places = re.findall(rb"(\d{10}) 00000 n \n", file[start:])
+    assert len(places) >= 10
+    for number, place in enumerate(places, 1):
+        assert file[int(place) :].startswith(b"%d 0 obj\n" % number)
+
+
 def test_a_report_says_what_the_model_says_and_what_that_is_worth(reader: Reader) -> None:
     said = words(reader)
     assert "Research use only. Not a medical device." in said
@@ -152,7 +162,7 @@ def test_a_picture_is_drawn_as_wide_as_it_is_high(reader: Reader) -> None:
 def test_whatever_the_snapshot_holds_nothing_runs_into_the_footer_or_off_the_page(
     reader: Reader,
 ) -> None:
-    names = tuple(f"finding_{at}_{'very_' * 20}long" for at in range(60))
+    names = tuple(f"finding_{at}_{'very_' * 60}long" for at in range(60))
     crowded = answer(names, in_distribution=False)
     card = described(intended_use="Much. " * 400, limits=("Few. " * 400, "w" * 900))
     changes = {"answer": crowded, "shown": names[9], "card": card, "filmName": "x" * 500}
