@@ -18,6 +18,7 @@ const GAP = 16;
 const HALF = (WIDTH - GAP) / 2;
 const RIGHT = LEFT + HALF + GAP;
 const FOOTER = PAGE.height - 56;
+const TITLE_HEIGHT = 22;
 const BODY = { size: 8.5, leading: 11, colour: INK };
 const SMALL = { size: 7.5, leading: 10, colour: QUIET };
 
@@ -133,18 +134,20 @@ function facts(page, y, snapshot) {
 
 function title(page, text, x, y, width) {
   page.line(x, y, x + width, y, { colour: RULE });
-  return page.paragraph(text, x, y + 6, width, { size: 10, bold: true, colour: INK, lines: 1 }) + 3;
+  page.paragraph(text, x, y + 6, width, { size: 10, bold: true, colour: INK, lines: 1 });
+  return y + TITLE_HEIGHT;
 }
 
-/** Adds the card's intended use and limits, as far as there is room above the footer. */
+/** Adds the card's intended use and limits, sharing what room there is above the footer. */
 function model(page, y, { card }) {
   let under = y + 4;
-  for (const [heading, text] of words.card(card)) {
-    if (FOOTER - under < 34) return; // less than a heading and a line
+  words.card(card).forEach(([heading, text], at, parts) => {
+    const room = (FOOTER - 6 - under) / (parts.length - at) - TITLE_HEIGHT;
+    const lines = Math.floor(room / BODY.leading);
+    if (lines < 1) return;
     under = title(page, heading, LEFT, under, WIDTH);
-    const lines = Math.floor((FOOTER - 6 - under) / BODY.leading);
     under = page.paragraph(text, LEFT, under, WIDTH, { ...BODY, lines }) + 5;
-  }
+  });
 }
 
 function footer(page, { answer, finding }) {

@@ -703,7 +703,7 @@ export const report = {
       .filter(Boolean)
       .join(" "),
     ...(look.mapShown ? [`${drawn(look)} ${oneScale(answer.model.evidence_scale)}`] : []),
-    "A map shows what moved this model\u2019s figure, not where disease is.",
+    "A map shows what moved this model, not where disease is.",
   ],
   factsHeading: "About this answer",
   facts: ({ answer, card, filmName, window }) => [
@@ -754,8 +754,8 @@ function oneScale(scale) {
 }
 
 function distanceWords({ distance, distance_threshold: limit, in_distribution: alike }) {
-  const verdict = alike ? "like them" : "unlike them";
-  return `${figure(distance)} from the training films, limit ${figure(limit)}: ${verdict}`;
+  const verdict = alike ? "like" : "unlike";
+  return `${figure(distance)} (limit ${figure(limit)}): ${verdict} the training films`;
 }
 
 const NOT_KNOWN = "\u2013";

@@ -20,13 +20,14 @@ function broken(text, fits) {
 }
 
 function pieces(word, fits) {
-  let end = word.length;
-  while (end > 1 && !fits(word.slice(0, end))) end--;
+  if (fits(word)) return [word];
+  let end = 1;
+  while (end < word.length && fits(word.slice(0, end + 1))) end++;
   return end < word.length ? [word.slice(0, end), ...pieces(word.slice(end), fits)] : [word];
 }
 
 function cut(line, fits) {
   let kept = line;
-  while (kept && !fits(`${kept}…`)) kept = kept.slice(0, -1);
-  return `${kept.trimEnd()}…`;
+  while (kept && !fits(`${kept}\u2026`)) kept = kept.slice(0, -1);
+  return `${kept.trimEnd()}\u2026`;
 }

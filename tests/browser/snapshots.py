@@ -7,13 +7,11 @@ from playwright.sync_api import Page
 
 from models.card import Metric
 from service.schemas import ExplainedPrediction
-from tests.tiny_model import CLASS_NAMES, GRID, THRESHOLDS, card
+from tests.tiny_model import CLASS_NAMES, card
 
 Json = dict[str, Any]
 
-FIELD_COLOUR = (128, 128, 128)
-"""The film of a snapshot is grey with a white square in its upper right quarter."""
-
+# The canvases are grey with a white square in the upper right quarter.
 MAKE = """
 async ([module, name, snapshot, sizes]) => {
   const canvases = Object.entries(sizes).map(([key, [width, height]]) => {
@@ -50,25 +48,23 @@ LOOK: Json = {
 }
 
 
+def finding(name: str, *, decision: bool | None = False, **changes: Any) -> Json:
+    """Return a finding whose strongest position is the last of the upper row."""
+    fields: Json = {"class_name": name, "logit": 0.0, "probability": 0.087, "threshold": 0.9}
+    explanation = {
+        "status": "ok" if decision else "below_threshold",
+        "target_layer": "stages.3",
+        "evidence": [[0.0, 0.1, 0.2, 0.9], [0.0, -0.1, -0.2, -0.3]],
+        "affine": [150.0, 0.0, 0.0, 0.0, 400.0, 0.0],
+    }
+    return fields | {"decision": decision, "explanation": explanation} | changes
+
+
 def answer(class_names: tuple[str, ...] = CLASS_NAMES, **changes: Any) -> Json:
     """Return an answer that calls the second class, as the server would send it."""
-    finding = {
-        "logit": 0.0,
-        "probability": 0.087,
-        "threshold": THRESHOLDS[0],
-        "decision": False,
-        "explanation": {
-            "status": "below_threshold",
-            "target_layer": "stages.3",
-            "evidence": [[0.0, 0.1, 0.2, 0.9], [0.0, -0.1, -0.2, -0.3]],
-            "affine": [150.0, 0.0, 0.0, 0.0, 400.0, 0.0],
-        },
-    }
-    called: Json = {"probability": 0.873, "threshold": THRESHOLDS[1], "decision": True}
-    explained = {"explanation": finding["explanation"] | {"status": "ok"}}  # type: ignore[operator]
-    findings = [finding | {"class_name": name} for name in class_names]
-    findings[1] |= called | explained
-    fields = {
+    findings = [finding(name) for name in class_names]
+    findings[1] = finding(class_names[1], probability=0.873, threshold=0.1, decision=True)
+    fields: Json = {
         "model": {"name": "tiny", "version": "1.2.3", "sha256": "0a" * 32, "evidence_scale": 1.2},
         "film": {"rows": 800, "columns": 600, "format": "dicom"},
         "distance": 4.2,
@@ -85,9 +81,9 @@ def answer(class_names: tuple[str, ...] = CLASS_NAMES, **changes: Any) -> Json:
 def refused_answer() -> Json:
     """Return an answer about a film unlike the training films."""
     refused = answer(in_distribution=False, distance=9.5)
-    for finding in refused["findings"]:
-        withheld = {"status": "out_of_distribution", "evidence": None}
-        finding |= {"decision": None, "explanation": finding["explanation"] | withheld}
+    for one in refused["findings"]:
+        one["decision"] = None
+        one["explanation"] |= {"status": "out_of_distribution", "evidence": None}
     return refused
 
 
