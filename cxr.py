@@ -28,6 +28,7 @@ VERBS = {
     "evaluate": Verb("training.evaluate", "measure exported models on films of a manifest"),
     "audit": Verb("training.audit", "look for shortcuts that an exported model has learnt"),
     "refusal": Verb("training.refusal", "see which spoiled films and other images a model refuses"),
+    "trust": Verb("training.trust", "see whether maps depend on what the model has learnt"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
     "model-card": Verb("training.model_card_page", "write the card inside a model as a page"),
     "verify-backprop": Verb(

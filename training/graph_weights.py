@@ -105,8 +105,9 @@ class GraphWeights:
         for node in self.model.graph.node:
             product = self._made_by.get(node.input[0]) if node.op_type == "Add" else None
             bias = next((name for name in node.input if name.startswith(PREFIX)), "")
-            is_product = product is not None and product.op_type == "MatMul"
-            if is_product and bias.endswith(".bias") and self._is_constant(product.input[1]):
+            if product is None or product.op_type != "MatMul" or not bias.endswith(".bias"):
+                continue
+            if self._is_constant(product.input[1]):
                 own = bias.removeprefix(PREFIX).removesuffix("bias") + "weight"
                 yield own, Place((product.input[1],), transposed=True)
 

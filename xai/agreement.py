@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.radiograph import Affine
+from xai.sanity import ranks
 
 POINTS = 28
 """Points along each side of the region that two maps share, at which they are compared."""
@@ -63,7 +64,7 @@ def agreement(first: EvidenceMap, second: EvidenceMap) -> Agreement:
     one, other = (values.ravel() for values in _sampled(first, second))
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return Agreement(None, None)
-    correlation = np.corrcoef(_ranks(one), _ranks(other))[0, 1]
+    correlation = np.corrcoef(ranks(one), ranks(other))[0, 1]
     count = round(TOP_SHARE * one.size)
     tops = [set(np.argsort(-values, kind="stable")[:count].tolist()) for values in (one, other)]
     return Agreement(float(correlation), len(tops[0] & tops[1]) / count)
@@ -83,9 +84,3 @@ def _weights(places: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
     """Return [places, cells] weights that interpolate between the centres of cells."""
     centred = np.clip(places - 0.5, 0, cells - 1)
     return np.maximum(0, 1 - np.abs(centred[:, None] - np.arange(cells)))
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each value's rank; those that are equal share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from xai.agreement import EvidenceMap, _ranks, agreement
+from xai.agreement import EvidenceMap, agreement
+from xai.sanity import ranks
 
 FILM = (10.0, 0.0, 0.0, 0.0, 10.0, 0.0)
 """Ten film pixels a cell."""
@@ -69,4 +70,4 @@ def test_ranks_are_those_of_scipy():
     values = np.round(noise.ravel(), 1).astype(float)  # with ties
     other = np.random.default_rng(2).normal(size=values.size)
     expected = spearmanr(values, other).statistic
-    assert np.corrcoef(_ranks(values), _ranks(other))[0, 1] == pytest.approx(expected)
+    assert np.corrcoef(ranks(values), ranks(other))[0, 1] == pytest.approx(expected)

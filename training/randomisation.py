@@ -1,0 +1,211 @@
+"""Exported graphs with some of their weights drawn anew, and what their maps keep.
+
+It is done to the graph that is shipped, not to a network like it. Weights are drawn from a normal
+distribution with the mean and standard deviation of those they replace, tensor by tensor, so that
+activations keep about their scale.
+
+Source:
+    Adebayo et al. 2018, arXiv:1810.03292, section 3: cascading and independent randomisation.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime
+from jaxtyping import Float, Int
+
+from models.card import Architecture
+from training.bootstrap import Resamples
+from training.graph_weights import GraphWeights
+from xai.processors import available_cpus
+from xai.sanity import rank_correlation, structural_similarity
+from xai.trust import Figure, Likeness
+
+LAST_BLOCK: dict[Architecture, str] = {
+    "chest_cnn": r"stages\.3\.\d+$",
+    "vgg16": r"trunk\.(24|26|28)$",
+    "vit_b16": r"blocks\.\d+$",
+}
+"""Parts of which the last block is the last, or for vgg16 all: it has no blocks but stages."""
+
+BATCH = 16
+
+Pixels = Float[np.ndarray, "films 1 rows columns"]
+Maps = Float[np.ndarray, "films grid_rows grid_columns"]
+Classes = Int[np.ndarray, " films"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Weights that are drawn anew together.
+
+    Attributes:
+        name: In the network's words.
+        weights: Their names.
+    """
+
+    name: str
+    weights: tuple[str, ...]
+
+
+def parts(names: Iterable[str]) -> tuple[Part, ...]:
+    """Return the parts of a network from the head down to the pixels.
+
+    Args:
+        names: Of its weights, in the order of the forward pass.
+    """
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        if not name.startswith("normalise."):
+            grouped.setdefault(_part_of(name), []).append(name)
+    return tuple(Part(name, tuple(weights)) for name, weights in grouped.items())[::-1]
+
+
+def _part_of(weight: str) -> str:
+    """Return the numbered block that a weight belongs to, else the network's own child."""
+    numbered = re.match(r"(\w+(?:\.\d+)+)\.", weight)
+    return numbered[1] if numbered else weight.partition(".")[0]
+
+
+def last_block(all_parts: Sequence[Part], architecture: Architecture) -> Part:
+    """Return the last block: of a residual network or a transformer one, of vgg16 a stage.
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = [part for part in all_parts if re.match(LAST_BLOCK[architecture], part.name)]
+    if not found:
+        raise ValueError(f"the graph of a {architecture} must have a last block, but has none")
+    chosen = found if architecture == "vgg16" else found[:1]
+    weights = tuple(weight for part in chosen for weight in part.weights)
+    return Part("last block", weights)
+
+
+def randomised(model: onnx.ModelProto, part: Part, seed: int) -> onnx.ModelProto:
+    """Return a copy of the graph with a part's weights drawn anew, wherever they stand."""
+    graph, random = GraphWeights(model), np.random.default_rng(seed)
+    for name in part.weights:
+        before = graph.read(name)
+        drawn = random.normal(before.mean(), before.std(), before.shape)
+        graph.write(name, drawn.astype(np.float32))
+    return graph.model
+
+
+def maps_of(model: onnx.ModelProto, pixels: Pixels, classes: Classes) -> Maps:
+    """Return each film's signed evidence for its class, as the graph gives it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cpus()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
+    evidence = [session.run(["evidence"], {"pixels": batch})[0] for batch in batches]
+    return np.concatenate(evidence)[np.arange(len(classes)), classes]
+
+
+@dataclass(frozen=True)
+class Films:
+    """Films whose maps are compared.
+
+    Attributes:
+        pixels: As the network sees them.
+        classes: For which class each one's map is.
+        groups: Whose films they are.
+        maps: Of the model as it is.
+    """
+
+    pixels: Pixels
+    classes: Classes
+    groups: tuple[str, ...]
+    maps: Maps
+
+    def first(self, number: int) -> "Films":
+        """Return the first few."""
+        return Films(
+            self.pixels[:number], self.classes[:number], self.groups[:number], self.maps[:number]
+        )
+
+
+def kept(
+    model: onnx.ModelProto,
+    part: Part,
+    films: Films,
+    seeds: Sequence[int],
+    *,
+    done: Callable[[], object] = lambda: None,
+) -> Likeness:
+    """Return how alike maps are to those of the network with a part drawn anew.
+
+    Args:
+        model: The exported graph.
+        part: What is drawn.
+        films: Their maps are compared.
+        seeds: Of the draws; a film's likeness is the mean over them.
+        done: Called after each draw.
+    """
+    likenesses = []
+    for seed in seeds:
+        maps = maps_of(randomised(model, part, seed), films.pixels, films.classes)
+        likenesses.append(list(_pairs(films.maps, maps)))
+        done()
+    return likeness(part.name, np.array(likenesses), films.groups)
+
+
+def floor(films: Films, seeds: Sequence[int]) -> Likeness:
+    """Return how alike the maps of two unrelated films are: each with one of another group.
+
+    Raises:
+        ValueError: All films are of one group.
+    """
+    groups = np.array(films.groups)
+    if len(np.unique(groups)) < 2:
+        raise ValueError("films must be of two patients or more, to compare unrelated ones")
+    likenesses = []
+    for seed in seeds:
+        random = np.random.default_rng(seed)
+        others = [random.choice(np.flatnonzero(groups != group)) for group in groups]
+        likenesses.append(list(_pairs(films.maps, films.maps[others])))
+    return likeness("two unrelated films", np.array(likenesses), films.groups)
+
+
+def cascade(all_parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the parts each together with all that lie nearer to the head."""
+    for number, part in enumerate(all_parts):
+        weights = tuple(weight for one in all_parts[: number + 1] for weight in one.weights)
+        yield Part(part.name, weights)
+
+
+def likeness(
+    what: str, values: Float[np.ndarray, "seeds films 2"], groups: Sequence[str]
+) -> Likeness:
+    """Return means over films, with intervals by group.
+
+    Args:
+        what: What lies between the two maps.
+        values: Rank correlation and similarity, for each draw and film.
+        groups: Whose films they are.
+    """
+    correlation, similarity = values.mean(axis=0).T
+    resamples = Resamples(groups)
+    return Likeness(
+        what=what,
+        rank_correlation=mean_figure(correlation, resamples),
+        similarity=mean_figure(similarity, resamples),
+        films=values.shape[1],
+        seeds=values.shape[0],
+    )
+
+
+def mean_figure(values: Float[np.ndarray, " films"], resamples: Resamples) -> Figure:
+    """Return the mean over films with its interval."""
+    found = resamples.estimate(lambda weights: weights @ values / weights.sum(axis=1))
+    return Figure(estimate=found.estimate, low=found.low, high=found.high)
+
+
+def _pairs(one: Maps, other: Maps) -> Iterator[tuple[float, float]]:
+    """Yield each film's absolute rank correlation and its similarity."""
+    for first, second in zip(one, other, strict=True):
+        yield abs(rank_correlation(first, second)), structural_similarity(first, second)

@@ -1,0 +1,144 @@
+"""Does a map depend on what it should explain? How alike maps are, and what must change them.
+
+A map that stays the same when the network's weights are drawn anew shows the film, not the network.
+
+Source:
+    Adebayo et al. 2018, Sanity Checks for Saliency Maps, arXiv:1810.03292.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Map = NDArray[np.floating]
+"""[rows, columns], signed or positive."""
+
+WINDOW = 7
+"""Side of the square over which SSIM compares two maps, in cells."""
+
+K1, K2 = 0.01, 0.03
+"""Of SSIM, as its authors have them."""
+
+NOISE = 0.01
+"""Standard deviation of the noise added to pixels in [0, 1]: two and a half grey levels of 255."""
+
+SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
+"""One pixel to the right, left, down and up."""
+
+
+def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return each value's rank from 1; those that are equal share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
+def rank_correlation(first: Map, second: Map) -> float:
+    """Return Spearman's correlation of two maps, from -1 to 1; 0 where one of both is constant.
+
+    Raises:
+        ValueError: The maps have different shapes.
+
+    Source:
+        Spearman 1904, The proof and measurement of association between two things.
+    """
+    _check_alike(first, second)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks(first.ravel()), ranks(second.ravel()))[0, 1])
+
+
+def structural_similarity(first: Map, second: Map) -> float:
+    """Return the mean SSIM of two maps, each first brought to [0, 1], from -1 to 1.
+
+    Over squares of `WINDOW` cells, smaller where the map is; sample covariances.
+
+    Raises:
+        ValueError: The maps have different shapes.
+
+    Source:
+        Wang et al. 2004, Image Quality Assessment, equation 13; scaled as Adebayo et al. do.
+    """
+    _check_alike(first, second)
+    one, other = (_windows(_stretched(values)) for values in (first, second))
+    mean_one, mean_other = one.mean(axis=-1), other.mean(axis=-1)
+    cells = one.shape[-1]
+    sample = cells / (cells - 1)
+    variance_one, variance_other = sample * one.var(axis=-1), sample * other.var(axis=-1)
+    covariance = sample * ((one * other).mean(axis=-1) - mean_one * mean_other)
+    likeness = (2 * mean_one * mean_other + K1**2) * (2 * covariance + K2**2)
+    scale = (mean_one**2 + mean_other**2 + K1**2) * (variance_one + variance_other + K2**2)
+    return float((likeness / scale).mean())
+
+
+def _check_alike(first: Map, second: Map) -> None:
+    if first.shape != second.shape or first.ndim != 2:
+        raise ValueError(
+            f"maps must have one shape of two axes, not {first.shape} and {second.shape}"
+        )
+
+
+def _stretched(values: Map) -> NDArray[np.float64]:
+    span = float(np.ptp(values))
+    return (values.astype(np.float64) - values.min()) / span if span else np.zeros(values.shape)
+
+
+def _windows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cells of every window that fits, [windows down, windows across, cells]."""
+    largest = min(values.shape)
+    side = min(WINDOW, largest - 1 + largest % 2)  # odd
+    windows = np.lib.stride_tricks.sliding_window_view(values, (side, side))
+    return windows.reshape(*windows.shape[:2], -1)
+
+
+def perturbed(
+    pixels: NDArray[np.float32], *, seed: int, noises: int = 4
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield (`noise` or `shift`, the film changed as nobody would notice).
+
+    Args:
+        pixels: [rows, columns] in [0, 1].
+        seed: Of the noise.
+        noises: How many times noise is drawn.
+    """
+    random = np.random.default_rng(seed)
+    for _ in range(noises):
+        noise = random.normal(scale=NOISE, size=pixels.shape).astype(np.float32)
+        yield "noise", np.clip(pixels + noise, 0, 1)
+    for down, across in SHIFTS:
+        yield "shift", shifted(pixels, down=down, across=across)
+
+
+def shifted(pixels: NDArray[np.float32], *, down: int, across: int) -> NDArray[np.float32]:
+    """Return the film moved by whole pixels; its edge goes on where nothing comes after."""
+    rows, columns = pixels.shape
+    from_row = np.clip(np.arange(rows) - down, 0, rows - 1)
+    from_column = np.clip(np.arange(columns) - across, 0, columns - 1)
+    return pixels[np.ix_(from_row, from_column)]
+
+
+def stability(
+    map_of: Callable[[NDArray[np.float32]], Map], pixels: NDArray[np.float32], *, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return how alike a film's map and those of the film slightly changed are.
+
+    Args:
+        map_of: From pixels [rows, columns] to the map of one class.
+        pixels: The film.
+        seed: Of the noise.
+
+    Returns:
+        Mean rank correlation and mean SSIM, for `noise` and for `shift`.
+    """
+    before = map_of(pixels)
+    found: dict[str, list[tuple[float, float]]] = {"noise": [], "shift": []}
+    for kind, changed in perturbed(pixels, seed=seed):
+        after = map_of(changed)
+        likeness = rank_correlation(before, after), structural_similarity(before, after)
+        found[kind].append(likeness)
+    return {kind: _mean_pair(pairs) for kind, pairs in found.items()}
+
+
+def _mean_pair(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    correlation, similarity = np.mean(pairs, axis=0).tolist()
+    return correlation, similarity
