@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package in OURS or not _is_training(argv[0]):
+        if package in OURS or not _needs_training(argv):
             raise
         print(f"cxr {argv[0]}: {_remedy(package)}", file=sys.stderr)
         return 2
@@ -72,11 +72,14 @@ def _run(argv: Sequence[str]) -> int:
             modules[name] = import_module(verb.module)
             modules[name].add_arguments(subparser)
     arguments = parser.parse_args(argv)
+    if getattr(arguments, "method", None):  # the server's `explain` may not know of training
+        arguments.map_by = import_module("training.methods").map_by
     return int(modules[arguments.verb].run(arguments))
 
 
-def _is_training(name: str) -> bool:
-    return VERBS[name].module.startswith("training.")
+def _needs_training(argv: Sequence[str]) -> bool:
+    has_method = any(argument.startswith("--method") for argument in argv)
+    return has_method or VERBS[argv[0]].module.startswith("training.")
 
 
 def _remedy(package: str) -> str:

@@ -105,6 +105,7 @@ THRESHOLD: JsonDict = {
 }
 MODEL_DESCRIPTION: JsonDict = {
     "sha256": CHEST_CNN,
+    "trust": None,
     "card": {
         "schema_version": 1,
         "name": "chest_cnn",

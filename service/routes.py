@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from service import examples
 from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
+from service.description import description
 from service.engine import Caller, Engine
 from service.examination import Examination, Overlay, check_class
 from service.masking import asked_mask
@@ -391,8 +392,7 @@ async def models(engine: OpenEngine) -> ModelList:
 )
 async def model(name: str, engine: OpenEngine) -> ModelDescription:
     """Show a model's card: what it is for, what it can't do, how well it does it."""
-    explainer = engine.registry.explainer(name)
-    return ModelDescription(sha256=explainer.sha256, card=explainer.card)
+    return await asyncio.to_thread(description, engine.registry.explainer(name))
 
 
 @admin_router.post(
@@ -403,7 +403,7 @@ async def model(name: str, engine: OpenEngine) -> ModelDescription:
 async def reload(name: str, engine: OpenEngine) -> ModelDescription:
     """Take up what is now in a model's file; requests that have begun end with the old one."""
     explainer = await asyncio.to_thread(engine.registry.reload, name)
-    return ModelDescription(sha256=explainer.sha256, card=explainer.card)
+    return await asyncio.to_thread(description, explainer)
 
 
 @router.get("/v1/colour-map", tags=["models"])

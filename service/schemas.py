@@ -10,6 +10,7 @@ from models.radiograph import FilmFormat
 from service import examples
 from service.examples import shown
 from xai.heatmap import ColourMapName, Status
+from xai.trust import Trust
 
 Affine = Annotated[
     tuple[float, float, float, float, float, float],
@@ -195,6 +196,13 @@ class ModelList(Answer):
     models: list[ModelSummary]
 
 
+class TrustDescription(Answer):
+    """How far a model's maps can be trusted, as far as `cxr trust` measured it."""
+
+    verdict: tuple[str, ...] = Field(description="What the figures mean, in sentences.")
+    figures: Trust
+
+
 class ModelDescription(Answer):
     """Everything known about a model."""
 
@@ -202,6 +210,9 @@ class ModelDescription(Answer):
 
     sha256: str
     card: ModelCard
+    trust: TrustDescription | None = Field(
+        description="Null where nothing was measured of this very file."
+    )
 
 
 class ColourMap(Answer):

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -110,6 +111,39 @@ def test_a_verb_is_handed_to_its_module(monkeypatch, tmp_path: Path):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(cxr.VERBS, "train", cxr.Verb("some_job", "some job"))
     assert cxr.main(["train", "7"]) == 7
+
+
+def test_explain_paints_another_methods_map(film: str, model: str, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def map_by(name, file, pixels, number):
+        asked.append((name, pixels.shape, number))
+        return np.array([[0, 2], [-3, 0]], np.float32)
+
+    monkeypatch.setattr("training.methods.map_by", map_by)
+    overlay = tmp_path / "overlay.png"
+    options = ["--class", "pneumonia", "--method", "layer_cam", model]
+    assert cxr.main(["explain", film, "-o", str(overlay), *options]) == 0
+    assert asked == [("layer_cam", (32, 48), 1)]
+    coloured = np.ptp(np.asarray(Image.open(overlay)).astype(int), axis=2)
+    assert (coloured[4, 44] > 30, coloured[28, 4]) == (True, 0)
+    assert "full colour is its maximum" in capsys.readouterr().err
+
+
+def test_a_method_that_nobody_knows_is_named(film: str, model: str, tmp_path: Path, capsys):
+    options = ["--class", "pneumonia", "--method", "tea_leaves", model]
+    assert cxr.main(["explain", film, "-o", str(tmp_path / "o.png"), *options]) == 1
+    assert "--method must be one of grad_cam, hirescam" in capsys.readouterr().err
+
+
+def test_a_method_without_its_packages_says_what_to_install():
+    script = (
+        "import sys; sys.modules['captum'] = None; import cxr; "
+        "sys.exit(cxr.main(['explain', 'x', '-o', 'y', '--method', 'hirescam']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "the package captum is missing" in done.stderr
 
 
 def test_training_without_its_packages_says_what_to_install():

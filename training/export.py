@@ -3,7 +3,7 @@
 import argparse
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -33,8 +33,12 @@ from training.outliers import fitted_distance
 from training.split import split_sha256
 from training.storage import sentence, storage_loss, with_rounded_weights
 from training.train import RunFolder
+from training.trust import doubts, films_of
 from xai.explained_network import Distance, ExplainedNetwork, Explanation
 from xai.explainer import Explainer
+
+DOUBT_FILMS = 16
+"""On which it is seen whether maps survive a randomised network; `cxr trust` takes more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +151,18 @@ def export(
     folder.card.write_text(card.model_dump_json(indent=2))
     output.with_suffix(".backprop.json").write_text(proof)
     write_page(card, output)
-    return f"{report}; {sentence(loss)}" if loss else report
+    said = [report, sentence(loss)] if loss else [report]
+    return "\n".join(["; ".join(said), *_doubts(output, val)])
+
+
+def _doubts(model: Path, val: FilmSet) -> Iterator[str]:
+    """Yield a warning for each part of the network whose weights the map does not depend on."""
+    places = np.random.default_rng(0).permutation(len(val.films))[:DOUBT_FILMS]
+    pixels = np.stack([val.dataset[int(place)][0].numpy() for place in places])
+    groups = [val.films[place].group_id for place in places]
+    if len(set(groups)) > 1:
+        films = films_of(Explainer(model), pixels, groups)
+        yield from (f"Warning: {doubt}" for doubt in doubts(model, films))
 
 
 def _trained(folder: RunFolder) -> tuple[Config, Network, NetworkSpec]:

@@ -11,25 +11,18 @@ Source:
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx
 import onnxruntime
 from jaxtyping import Float, Int
 
-from models.card import Architecture
 from training.bootstrap import Resamples
 from training.graph_weights import GraphWeights
 from xai.processors import available_cpus
 from xai.sanity import rank_correlation, structural_similarity
 from xai.trust import Figure, Likeness
-
-LAST_BLOCK: dict[Architecture, str] = {
-    "chest_cnn": r"stages\.3\.\d+$",
-    "vgg16": r"trunk\.(24|26|28)$",
-    "vit_b16": r"blocks\.\d+$",
-}
-"""Parts of which the last block is the last, or for vgg16 all: it has no blocks but stages."""
 
 BATCH = 16
 
@@ -70,18 +63,29 @@ def _part_of(weight: str) -> str:
     return numbered[1] if numbered else weight.partition(".")[0]
 
 
-def last_block(all_parts: Sequence[Part], architecture: Architecture) -> Part:
-    """Return the last block: of a residual network or a transformer one, of vgg16 a stage.
+def last_block(all_parts: Sequence[Part]) -> Part:
+    """Return the last block: a residual network's or a transformer's; of vgg16 the last stage.
+
+    Args:
+        all_parts: From the head down. vgg16's are single convolutions, numbered with the layers
+            between them: two apart within a stage, three apart where a pooling lies between.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No part is numbered.
     """
-    found = [part for part in all_parts if re.match(LAST_BLOCK[architecture], part.name)]
-    if not found:
-        raise ValueError(f"the graph of a {architecture} must have a last block, but has none")
-    chosen = found if architecture == "vgg16" else found[:1]
-    weights = tuple(weight for part in chosen for weight in part.weights)
-    return Part("last block", weights)
+    numbered = [part for part in all_parts if "." in part.name]
+    if not numbered:
+        raise ValueError("the network must have numbered blocks, but has none")
+    chosen = [numbered[0]]
+    for before, part in pairwise(numbered):
+        if not part.name.startswith("trunk.") or _number(before) - _number(part) != 2:
+            break
+        chosen.append(part)
+    return Part("last block", tuple(weight for part in chosen for weight in part.weights))
+
+
+def _number(part: Part) -> int:
+    return int(part.name.rpartition(".")[2])
 
 
 def randomised(model: onnx.ModelProto, part: Part, seed: int) -> onnx.ModelProto:

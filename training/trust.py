@@ -21,6 +21,7 @@ from training.model_card import code_revision
 from training.randomisation import (
     Films,
     Part,
+    Pixels,
     cascade,
     floor,
     kept,
@@ -98,7 +99,8 @@ def measured(
     chosen = drawn_films(of_split(read_manifest(manifest), "val"), films)
     explainer, graph = Explainer(model), onnx.load(model)
     seen = [seen_film(film, explainer) for film in tqdm(chosen, "reading", leave=False)]
-    looked_at = films_of(explainer, seen, [film.group_id for film in chosen])
+    pixels = np.stack([film.pixels[None] for film in seen])
+    looked_at = films_of(explainer, pixels, [film.group_id for film in chosen])
     all_parts = parts(GraphWeights(graph).names)
     card, draws = explainer.card, range(seeds)
     of_part = partial(kept, graph, films=looked_at, seeds=draws)
@@ -116,7 +118,7 @@ def measured(
         groups=len(set(looked_at.groups)),
         floor=floor(looked_at, draws),
         head=_with_progress(of_part, all_parts[0], seeds),
-        last_block=_with_progress(of_part, last_block(all_parts, card.architecture), seeds),
+        last_block=_with_progress(of_part, last_block(all_parts), seeds),
         cascade=down_to,
         independent=one_by_one,
         noise=noise,
@@ -142,12 +144,9 @@ def seen_film(film: Film, explainer: Explainer) -> NetworkPixels:
     )
 
 
-def films_of(explainer: Explainer, seen: Sequence[NetworkPixels], groups: Sequence[str]) -> Films:
+def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> Films:
     """Return films with their maps for the class that the model finds most probable."""
-    pixels = np.stack([film.pixels[None] for film in seen])
-    answers = Answers.joined(
-        [explainer(pixels[[n]]) for n in tqdm(range(len(pixels)), "asking", leave=False)]
-    )
+    answers = Answers.joined([explainer(pixels[[n]]) for n in range(len(pixels))])
     classes = answers.probabilities.argmax(axis=1)
     maps = answers.evidence[np.arange(len(classes)), classes]
     return Films(pixels, classes, tuple(groups), maps)
@@ -221,11 +220,11 @@ def _agreement(film: Film, one: Explainer, other: Explainer) -> tuple[float, flo
     return found.rank_correlation, found.top_tenth_overlap
 
 
-def warnings_of(model: Path, films: Films, *, seeds: int = 2) -> list[str]:
+def doubts(model: Path, films: Films, *, seeds: int = 2) -> list[str]:
     """Return what a short form of the test warns of: maps that survive a randomised network."""
-    graph, card = onnx.load(model), Explainer(model, lazy=True).card
+    graph = onnx.load(model)
     all_parts = parts(GraphWeights(graph).names)
     least = floor(films, range(seeds))
-    wanted = (all_parts[0], last_block(all_parts, card.architecture))
+    wanted = (all_parts[0], last_block(all_parts))
     found = [kept(graph, part, films, range(seeds)) for part in wanted]
     return [randomisation_verdict(part, least) for part in found if survives(part, least)]

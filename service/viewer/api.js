@@ -150,7 +150,7 @@ export async function models({ signal } = {}) {
   return understood(async () => (await response.json()).models);
 }
 
-/** Returns {sha256, card} of a model; the card is that of `models/card.py`. */
+/** Returns {sha256, card, trust} of a model: see `models/card.py` and, or null, `xai/trust.py`. */
 export async function modelDescription(name, { signal } = {}) {
   const response = await request(`v1/models/${encodeURIComponent(name)}`, { signal });
   return understood(() => response.json());

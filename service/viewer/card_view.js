@@ -12,22 +12,22 @@ export class CardDialog {
     container.append(this.#dialog);
   }
 
-  /** Shows {sha256, card} until it is closed; the focus then goes back to where it was. */
-  show({ sha256, card }) {
+  /** Shows {sha256, card, trust} until it is closed; the focus then goes back to where it was. */
+  show({ sha256, card, trust }) {
     const close = element("button", { type: "button", textContent: words.close });
     close.addEventListener("click", () => this.#dialog.close());
     const heading = element("h2", { id: "card-heading", textContent: words.heading(card) });
     this.#dialog.replaceChildren(
       element("header", {}, [heading, close]),
       paragraph(page.researchOnly),
-      ...sections(card, sha256),
+      ...sections(card, sha256, trust),
     );
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#dialog.scrollTop = 0;
   }
 }
 
-function sections(card, sha256) {
+function sections(card, sha256, trust) {
   const parts = [
     [words.use, paragraph(card.intended_use)],
     [words.limits, list(card.limits)],
@@ -38,6 +38,7 @@ function sections(card, sha256) {
       facts(words.decisionFacts, card),
     ],
     [words.figures, ...figures(card)],
+    [words.trust, trust ? list(trust.verdict) : paragraph(words.noTrust)],
     [words.data, paragraph(card.training_data.description), films(card)],
     [words.network, facts(words.networkFacts, card)],
     [words.credits, card.credits.length ? list(card.credits) : paragraph(words.noCredits)],

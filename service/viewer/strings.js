@@ -412,6 +412,8 @@ export const card = {
   intervals: "The intervals are 95\u202f% intervals, bootstrapped by group of films.",
   noFigures: "The card has none: the model was not evaluated when it was exported.",
   figureHeads: ["Figure", "Class", "Films", "Estimate", "Interval"],
+  trust: "How far the map can be trusted",
+  noTrust: "Nobody has measured it for this file.",
   figure: (name) => METRICS[name] ?? className(name),
   allClasses: "all",
   splits: { train: "training", val: "validation", test: "test" },

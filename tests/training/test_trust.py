@@ -9,7 +9,7 @@ import pytest
 import cxr
 from training.graph_weights import GraphWeights
 from training.randomisation import Films, Part, cascade, floor, kept, last_block, maps_of, parts
-from training.trust import warnings_of
+from training.trust import doubts
 from xai.explainer import Explainer
 from xai.trust import Figure, Likeness, Trust, randomisation_verdict, read_trust, survives
 
@@ -65,8 +65,14 @@ def test_a_random_head_changes_the_map_and_other_seeds_otherwise(spot_model: Pat
 
 
 def test_the_last_block_is_the_one_before_the_head(spot_model: Path) -> None:
-    block = last_block(parts(GraphWeights(onnx.load(spot_model)).names), "chest_cnn")
+    block = last_block(parts(GraphWeights(onnx.load(spot_model)).names))
     assert {weight.rpartition(".conv")[0] for weight in block.weights} == {"stages.3.1"}
+
+
+def test_of_vgg16_the_last_block_is_its_last_stage() -> None:
+    names = [f"trunk.{n}.weight" for n in (17, 19, 21, 24, 26, 28)]
+    block = last_block(parts([*names, "head.weight"]))
+    assert sorted(block.weights) == ["trunk.24.weight", "trunk.26.weight", "trunk.28.weight"]
 
 
 def test_films_of_one_patient_are_not_unrelated(spot_model: Path) -> None:
@@ -107,11 +113,11 @@ def test_the_short_form_warns_of_what_survives(
     spot_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("xai.trust.ALLOWED_ABOVE_FLOOR", -2)
-    head, block = warnings_of(spot_model, films(spot_model), seeds=1)
+    head, block = doubts(spot_model, films(spot_model), seeds=1)
     assert "random head" in head
     assert "random last block" in block
     monkeypatch.setattr("xai.trust.ALLOWED_ABOVE_FLOOR", 2)
-    assert warnings_of(spot_model, films(spot_model), seeds=1) == []
+    assert doubts(spot_model, films(spot_model), seeds=1) == []
 
 
 def test_no_film_is_too_few(spot_model: Path, spot_manifest: Path) -> None:
