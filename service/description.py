@@ -22,4 +22,6 @@ def _trust_description(explainer: Explainer) -> TrustDescription | None:
     except (ValueError, OSError) as error:
         log.error("model %s has no figures on its maps: %s", explainer.card.name, error)
         return None
-    return trust and TrustDescription(verdict=tuple(trust.verdict()), figures=trust)
+    if trust is None:
+        return None
+    return TrustDescription(verdict=tuple(trust.verdict()), figures=trust)

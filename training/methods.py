@@ -89,7 +89,7 @@ def recipro_cam(network: Network, pixels: Tensor, number: int) -> Map:
         shown = seam.activations * tokens[:, :, None]
     bypass = None if seam.bypass is None else seam.bypass.expand(len(spots), -1, -1)
     logits: Tensor = network.classify(shown, bypass)
-    return logits[:, number].unflatten(0, (rows, columns)).numpy()
+    return logits[:, number].reshape(rows, columns).numpy()
 
 
 def _spots(cells: int) -> Float[Tensor, "places cells"]:
