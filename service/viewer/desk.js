@@ -40,6 +40,8 @@ export class Desk extends EventTarget {
   #card;
   #onCard;
   #abort = new AbortController();
+  #chosen = null; // the model that was chosen last, its answer there or not
+  #pointed = {}; // the view that the pointer is on, and its last event
 
   /**
    * Takes the server's models (of GET /v1/models), its colour maps, `card(name)`, which returns a
@@ -139,13 +141,14 @@ export class Desk extends EventTarget {
     this.state.look = this.mapControls.look;
   }
 
-  /** Shows another model's answer; it is asked first where it was not. */
+  /** Shows another model's answer; it is asked first where it was not. The last choice counts. */
   async chooseModel(name) {
+    this.#chosen = name;
     await this.#try(async (signal) => {
       this.#say(strings.waiting.model(name));
       await this.withKey(() => this.state.reading.ask(name, { signal }));
       this.#say("");
-      this.state.model = name;
+      if (this.#chosen === name) this.state.model = name;
     });
     this.#showModel();
   }
@@ -323,13 +326,15 @@ export class Desk extends EventTarget {
     const { view, reading, window } = this.state;
     if (!reading) return;
     const zoom = zoomOf(view, reading.pixels, this.views[0].canvas);
-    at("view-words").textContent = strings.view(zoom / devicePixelRatio, window);
+    at("view-words").textContent = strings.view(zoom, window);
   }
 
-  #sayPoint(point) {
-    const value = point && this.state.reading?.pixels.valueAt(...point);
-    at("pointer-words").textContent =
-      value === null || value === undefined ? "" : strings.pointer(point, value);
+  /** Says what lies under the pointer; anew with each drawing, since the film moves, too. */
+  #sayPoint() {
+    const { view, event } = this.#pointed;
+    const point = event && view.filmPoint(event);
+    const value = point ? view.scene.film.valueAt(...point) : null;
+    at("pointer-words").textContent = value === null ? "" : strings.pointer(point, value);
   }
 
   #say(sentence) {
@@ -350,7 +355,10 @@ export class Desk extends EventTarget {
   #makeStage() {
     this.stage = new Stage(at("stage"), {
       onPanel: (view) => this.#takeInHand(view),
-      onDraw: () => this.#sayView(),
+      onDraw: () => {
+        this.#sayView();
+        this.#sayPoint();
+      },
     });
   }
 
@@ -363,7 +371,10 @@ export class Desk extends EventTarget {
       onZoom: (factor, point) => this.zoom(factor, point),
       onWindow: (way) => this.change({ window: draggedWindow(this.state.window, way, film()) }),
       onMask: (from, to, { finished }) => this.#drawMask(rectangle(film(), from, to), finished),
-      onHover: (point) => this.#sayPoint(point),
+      onHover: (event) => {
+        this.#pointed = { view, event };
+        this.#sayPoint();
+      },
     });
   }
 

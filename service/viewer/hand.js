@@ -8,7 +8,7 @@ const LINE_PIXELS = 16;
  *
  * `tool()` returns "pan", "window" or "mask". `onPan([right, down])` gets canvas pixels,
  * `onZoom(factor, point)` a canvas point, `onWindow([right, down])` shares of the canvas,
- * `onMask(from, to, {finished})` film points, `onHover(point)` a film point or null.
+ * `onMask(from, to, {finished})` film points, `onHover(event)` a pointer event or null.
  * The right button is always for the window, the middle one for panning.
  */
 export class Hand {
@@ -48,7 +48,7 @@ export class Hand {
   }
 
   #move(event) {
-    this.#on.onHover(this.#view.filmPoint(event));
+    this.#on.onHover(event);
     const before = this.#fingers.get(event.pointerId);
     if (!before) return;
     if (this.#fingers.size === 2) this.#pinch(event);

@@ -104,7 +104,7 @@ async function show(entry, signal) {
     withKey(() => reading.fetchPixels({ signal })),
   ]);
   if (signal.aborted) return;
-  reading.answers.set(answer.model.name, answer);
+  reading.take(answer);
   enter("answer");
   document.body.dataset.film = entry.id;
   const { name, drawing } = entry;

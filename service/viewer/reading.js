@@ -20,6 +20,12 @@ export class Reading {
     this.pixels ??= await filmPixels(this.#film, { signal });
   }
 
+  /** Takes a model's answer that was fetched elsewhere; one with demanded maps is kept. */
+  take(answer) {
+    const { name } = answer.model;
+    if (!this.answers.has(name)) this.answers.set(name, answer);
+  }
+
   /** Fetches a model's answer, where it is not there yet. */
   async ask(model, { signal } = {}) {
     if (this.answers.has(model)) return;
@@ -40,10 +46,10 @@ export class Reading {
 
   /** Fetches the answers again, with the maps of a film unlike the training films. */
   async force(model, { signal } = {}) {
+    const answer = await explain(this.#film, { model, force: true, signal });
     this.forced = true;
-    this.answers.clear();
+    this.answers = new Map([[model, answer]]);
     this.agreement = [];
-    await this.ask(model, { signal });
   }
 
   /** Returns a model's answer about the film with a rectangle [x0, y0, x1, y1] masked. */

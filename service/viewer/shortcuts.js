@@ -17,12 +17,17 @@ export function listen(actions) {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
     if (event.target.matches?.(WRITING)) return;
-    if (MOVING.has(event.key) && event.target !== document.body) return;
+    if (MOVING.has(event.key) && !isIdle(event)) return;
     const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action) return;
     event.preventDefault();
     action();
   });
+}
+
+/** Returns whether what has the focus does nothing with a key: a chosen radio button is chosen. */
+function isIdle({ target, key }) {
+  return target === document.body || (key === " " && target.matches("[type=radio]:checked"));
 }
 
 /** Shows the table of shortcuts in a dialog. */

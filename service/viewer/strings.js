@@ -120,7 +120,7 @@ export const panel = {
 
 /** Returns where the pointer is: film pixel and its value. */
 export function pointer([x, y], value) {
-  return `x ${Math.floor(x)}, y ${Math.floor(y)}: ${figure(value)}`;
+  return `x ${Math.floor(x)}, y ${Math.floor(y)}: ${Number(value.toPrecision(6))}`;
 }
 
 /** Returns how the film is seen; `zoom` in screen pixels per film pixel. */
