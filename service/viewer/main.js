@@ -75,7 +75,8 @@ async function read(entry, { signal, onProgress }) {
   const film = await entry.load(signal);
   const { model } = desk.state;
   const answer = await withKey(() => api.explain(film, { model, signal, onProgress }));
-  return { answer, thumbnail: await api.thumbnail(film, { signal }) };
+  const thumbnail = await api.thumbnail(film, { signal }).catch(() => null); // not worth a refusal
+  return { answer, thumbnail };
 }
 
 /** Shows the open film of the work list as soon as its pixels and its answer are there. */
