@@ -53,7 +53,7 @@ export class Desk extends EventTarget {
     this.#models = models;
     this.#colourMaps = colourMaps;
     this.#card = card;
-    this.#onCard = onCard;
+    this.#onCard = () => this.#try(onCard);
     this.withKey = withKey;
     this.#makeStage();
     this.#makeToolbar();
@@ -215,6 +215,13 @@ export class Desk extends EventTarget {
   zoomToPixels() {
     const { view, reading } = this.state;
     this.zoom(1 / zoomOf(view, reading.pixels, this.views[0].canvas));
+  }
+
+  /** Moves the film by shares of the view's width and height. */
+  pan(right, down) {
+    const { canvas } = this.views[0];
+    const way = [right * canvas.width, down * canvas.height];
+    this.change({ view: panned(this.state.view, this.state.reading.pixels, canvas, way) });
   }
 
   /** Turns the film a quarter clockwise. */

@@ -16,7 +16,7 @@ import { listen, showHelp } from "./shortcuts.js";
 import * as strings from "./strings.js";
 import { switchTheme, takeUpTheme } from "./theme.js";
 import { fillTexts } from "./toolbar.js";
-import { WorkList } from "./work_list.js";
+import { BUSY, WorkList } from "./work_list.js";
 import { WorkListView } from "./work_list_view.js";
 
 const at = (id) => document.getElementById(id);
@@ -26,10 +26,17 @@ const KEPT_READINGS = 3;
 /** How long a film is looked at before the other models are asked about it. */
 const DWELL_MILLISECONDS = 700;
 const LINK_MILLISECONDS = 300;
+/** By which share of the view a key moves the film. */
+const PAN_SHARE = 0.1;
 
 const keyDialog = new KeyDialog({ dialog: at("key-dialog"), words: at("key-words"), input: at("key") });
 const progress = new Progress(
-  { box: at("progress"), words: at("progress-words"), cancel: at("cancel") },
+  {
+    box: at("progress"),
+    words: at("progress-words"),
+    bar: at("progress-bar"),
+    cancel: at("cancel"),
+  },
   { onCancel: () => workList.remove(workList.current.id) },
 );
 const workList = new WorkList({ read });
@@ -50,6 +57,7 @@ function start() {
   offerSamples(at("samples"), addSample);
   new WorkListView(at("work-list"), { list: workList });
   workList.addEventListener("open", openCurrent);
+  workList.addEventListener("change", ({ detail }) => followCurrent(detail.entries));
   at("retry").addEventListener("click", retry);
   at("theme").addEventListener("click", switchTheme);
   at("help").addEventListener("click", () => showHelp(at("help-dialog")));
@@ -59,8 +67,9 @@ function start() {
 }
 
 function add(films, refused) {
-  const [first] = workList.add([...films, ...refused]);
-  if (first) workList.open(first.id);
+  const found = [...films, ...refused];
+  const [first] = workList.add(found.length ? found : [strings.files.none]);
+  workList.open(first.id);
 }
 
 function addSample(key) {
@@ -75,8 +84,8 @@ async function read(entry, { signal, onProgress }) {
   const film = await entry.load(signal);
   const { model } = desk.state;
   const answer = await withKey(() => api.explain(film, { model, signal, onProgress }));
-  const thumbnail = await api.thumbnail(film, { signal }).catch(() => null); // not worth a refusal
-  return { answer, thumbnail };
+  const thumbnail = patiently(() => api.thumbnail(film, { signal }), signal);
+  return { answer, thumbnail: await thumbnail.catch(() => null) }; // the answer is not lost for it
 }
 
 /** Shows the open film of the work list as soon as its pixels and its answer are there. */
@@ -88,21 +97,27 @@ async function openCurrent() {
   if (!entry) return enter("empty");
   const { signal } = opening;
   enter("waiting");
-  progress.start();
+  progress.start(entry);
   try {
     await show(entry, signal);
   } catch (error) {
     if (!signal.aborted) fail(error);
-  } finally {
-    if (!signal.aborted) progress.stop();
   }
+}
+
+/** Says how far the open film is; opens it again where it is read after a problem. */
+function followCurrent(changed) {
+  const { current } = workList;
+  progress.show();
+  const failed = document.body.dataset.state === "problem";
+  if (failed && changed.includes(current) && current.state === "reading") openCurrent();
 }
 
 async function show(entry, signal) {
   const reading = readingOf(entry, await entry.load(signal));
   const [answer] = await Promise.all([
     answerOf(entry, signal),
-    withKey(() => reading.fetchPixels({ signal })),
+    patiently(() => withKey(() => reading.fetchPixels({ signal })), signal),
   ]);
   if (signal.aborted) return;
   reading.take(answer);
@@ -114,13 +129,28 @@ async function show(entry, signal) {
   dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);
 }
 
+/** Does what asks the server; again and again, after as long as it asks, where it is busy. */
+async function patiently(work, signal) {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!BUSY.has(error.status)) throw error;
+      await new Promise((next) => setTimeout(next, 1000 * (error.retryAfter ?? 1)));
+      signal.throwIfAborted();
+    }
+  }
+}
+
 /** Returns a promise of what the work list learns of an entry: its answer, or its problem. */
 function answerOf(entry, signal) {
   return new Promise((resolve, reject) => {
     const look = () => {
       if (entry.state === "done") resolve(entry.answer);
       else if (entry.state === "refused") reject(entry.problem);
-      else if (workList.pause?.problem) reject(workList.pause.problem);
+      else if (workList.pause && entry.state === "queued") {
+        reject(workList.pause.problem ?? strings.problem.stopped);
+      }
     };
     workList.addEventListener("change", look, { signal });
     look();
@@ -194,6 +224,7 @@ function keepLink() {
 }
 
 function fail(error) {
+  opening.abort();
   enter("problem");
   showProblem(
     {
@@ -211,6 +242,7 @@ function fail(error) {
 /** Puts the page into a state (empty, waiting, answer, problem); CSS shows what belongs to it. */
 function enter(name) {
   document.body.dataset.state = name;
+  if (name !== "waiting") progress.stop();
   at("problem").hidden = true;
   at("summary").textContent = "";
 }
@@ -227,6 +259,10 @@ const shortcuts = {
   t: switchTheme,
   ...Object.fromEntries(
     Object.entries({
+      ShiftArrowLeft: () => desk.pan(-PAN_SHARE, 0),
+      ShiftArrowRight: () => desk.pan(PAN_SHARE, 0),
+      ShiftArrowUp: () => desk.pan(0, -PAN_SHARE),
+      ShiftArrowDown: () => desk.pan(0, PAN_SHARE),
       "+": () => desk.zoom(1.25),
       "=": () => desk.zoom(1.25),
       "-": () => desk.zoom(0.8),

@@ -171,6 +171,7 @@ function area([x0, y0, x1, y1]) {
 export const shortcuts = {
   heading: "Keys",
   close: "Close",
+  on: "Single keys do this (switch it off for speech input)",
   keys: {
     "\u2191 \u2193 K J": "The film before, the next film",
     O: "Open films",
@@ -178,6 +179,7 @@ export const shortcuts = {
     Space: "Hide the map, or show it again",
     B: "One film, film and map, compare models",
     "+ \u2212": "Zoom in, zoom out",
+    "Shift \u2190 \u2191 \u2192 \u2193": "Move the film, with Shift held",
     "0 1": "Fit the film, one to one",
     R: "Turn a quarter clockwise",
     I: "Exchange black and white",
@@ -486,9 +488,11 @@ function storage({ storage: kept }) {
 export const waiting = {
   model: (name) => `Asking ${name}\u2026`,
   film: "Sending the film\u2026",
+  sending: (share) => `Sending the film\u2026 ${percent(share)}`,
+  again: ({ title, detail }) =>
+    `${sentences([title, detail])} The page asks again by itself; you may cancel.`,
   reading: (seconds) => `Reading the film\u2026 ${seconds} s`,
   long: (seconds) => `Still reading: ${seconds} s. A busy server takes its time; you may cancel.`,
-  cancelled: "Cancelled.",
 };
 
 export const canvas = {
@@ -533,6 +537,11 @@ export const problem = {
     title: "The film was not read",
     detail: "This server asks for an API key, and none was given.",
   },
+  stopped: {
+    title: "Reading is stopped",
+    detail: "This film waits until you go on.",
+    status: 0,
+  },
   retry: "Try again",
   wayOut: {
     401: "Try again and enter a key. Whoever runs this server can give you one.",
@@ -548,6 +557,14 @@ export const problem = {
 
 /** What is said of files that can't be opened. */
 export const files = {
+  none: {
+    name: "Nothing to open",
+    problem: {
+      title: "There is no film in it",
+      detail: "The folder or zip holds no file that could be one.",
+      status: 415,
+    },
+  },
   unreadable: {
     title: "This file can\u2019t be read",
     detail: "It may have been moved, changed or deleted since. Open it again.",
@@ -590,6 +607,7 @@ export const workList = {
   clear: "Clear the list",
   retry: "Try again",
   remove: "Remove",
+  removeSign: "\u00d7",
   about: (action, name) => `${action}: ${name}`,
   stopped: "Reading is stopped.",
   paused: ({ title, detail }) => `Reading is paused. ${sentences([title, detail])}`,

@@ -1,6 +1,6 @@
 /** One entry of the work list: thumbnail, name, and what is known or why nothing is. */
 
-import { element } from "./bars.js";
+import { element, showShare } from "./bars.js";
 import { foremostClass } from "./findings_view.js";
 import { WORTH_A_RETRY } from "./problem_view.js";
 import { decision, workList as words } from "./strings.js";
@@ -11,7 +11,7 @@ export class WorkListRow {
   #words = element("span", { className: "words" });
   #picture = element("img", { alt: "", decoding: "async", hidden: true });
   #bar = element("progress", { ariaHidden: "true", hidden: true }); // the words say the same
-  #remove = element("button", { type: "button", className: "remove", textContent: "\u00d7" });
+  #remove = element("button", { type: "button", className: "remove", textContent: words.removeSign });
   #retry = null;
   #thumbnail = null;
 
@@ -40,7 +40,7 @@ export class WorkListRow {
     this.#words.textContent = this.#words.title = said;
     this.button.ariaLabel = `${name}: ${said}`;
     this.#bar.hidden = state !== "reading";
-    this.#showSent(sent);
+    showShare(this.#bar, sent);
     this.#showRetry(state === "refused" && WORTH_A_RETRY.has(problem.status));
     this.#showThumbnail(thumbnail);
   }
@@ -60,12 +60,6 @@ export class WorkListRow {
   discard() {
     this.#showThumbnail(null);
     this.element.remove();
-  }
-
-  /** Without a share, or once all is sent, the bar only moves. */
-  #showSent(sent) {
-    if (sent === null || sent === 1) this.#bar.removeAttribute("value");
-    else this.#bar.value = sent;
   }
 
   #showRetry(wanted) {
