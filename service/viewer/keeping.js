@@ -26,7 +26,7 @@ export function keepFrom(container, { desk, card }) {
       name: file("pdf"),
     }),
     onAnswer: async (withName) => ({
-      blob: answerFile([...desk.state.reading.answers.values()], named(withName)),
+      blob: answerFile([...desk.state.reading.answers.values()], named(withName), desk.state.masked),
       name: file("json"),
     }),
     onLink: () => desk.address,
@@ -43,6 +43,8 @@ async function snapshot(desk, card, filmName, picture) {
     ...{ answer, finding, filmName, card: description?.card ?? null },
     look: { ...state.look, colours: desk.colours, mapShown: desk.isMapShown },
     window: state.window,
+    compared: state.mode === "compare" ? desk.panels : [],
+    mask: state.mask && { rectangle: state.mask, masked: state.masked },
     date: new Date(),
   };
 }
@@ -50,7 +52,8 @@ async function snapshot(desk, card, filmName, picture) {
 /** Returns the panels as they are on the page, on one canvas. */
 function viewsSideBySide(desk, change) {
   const pictures = desk.views.map((view) => view.picture(view.canvas, change));
-  const canvas = newCanvas(pictures.reduce((sum, { width }) => sum + width, 0), pictures[0].height);
+  const height = Math.max(...pictures.map((picture) => picture.height));
+  const canvas = newCanvas(pictures.reduce((sum, { width }) => sum + width, 0), height);
   const context = canvas.getContext("2d");
   pictures.reduce((left, picture) => {
     context.drawImage(picture, left, 0);
