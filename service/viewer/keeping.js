@@ -62,9 +62,9 @@ function viewsSideBySide(desk, change) {
   return canvas;
 }
 
-/** Returns the whole film, upright as it was turned, with the map in view. */
+/** Returns the whole film, upright as it was turned, with the map of the model in view. */
 function wholeFilm(desk, change) {
-  const view = desk.views.at(-1);
+  const view = desk.views[desk.panels.findIndex(({ answer }) => answer === desk.answer)];
   const { film, view: seen } = view.scene;
   const sides = seen.turns % 2 ? [film.rows, film.columns] : [film.columns, film.rows];
   const [width, height] = sides.map((side) => Math.round((side * REPORT_PIXELS) / Math.max(...sides)));

@@ -678,7 +678,7 @@ export const caption = {
   mask: ({ mask, finding }) => `Rectangle: ${maskWords(mask, finding)}`,
   source: ({ answer: { model }, compared = [], window, filmName }) =>
     [
-      ...(compared.length ? ["From the left"] : [`${model.name} ${model.version}`]),
+      ...(compared.length ? ["Numbered from the left"] : [`${model.name} ${model.version}`]),
       ...(window ? [`window ${windowWords(window)}`] : []),
       ...(filmName === null ? [] : [filmName]),
     ].join(" \u00b7 "),
