@@ -44,6 +44,7 @@ const readings = new Map(); // entry -> Reading; the one that was opened last st
 const cards = new Map(); // model name -> promise of its description
 
 let desk = null;
+let keeping = null;
 let preparation = null;
 let link = stateFromHash(location.hash); // until a film was opened by it
 let opening = new AbortController();
@@ -51,7 +52,7 @@ let dwelling = 0;
 let linking = 0;
 
 function start() {
-  takeUpTheme(link.theme);
+  takeUpTheme();
   fillTexts();
   takeFilms({ input: at("pick"), folder: at("pick-folder"), dropHere: at("drop-here"), onFilms: add });
   offerSamples(at("samples"), addSample);
@@ -61,7 +62,7 @@ function start() {
   at("retry").addEventListener("click", retry);
   at("theme").addEventListener("click", switchTheme);
   at("help").addEventListener("click", () => showHelp(at("help-dialog")));
-  addEventListener("hashchange", () => desk?.answer && desk.follow(stateFromHash(location.hash)));
+  addEventListener("hashchange", followLink);
   listen(shortcuts);
   enter("empty");
 }
@@ -82,8 +83,7 @@ function addSample(key) {
 async function read(entry, { signal, onProgress }) {
   await prepare();
   const film = await entry.load(signal);
-  const { model } = desk.state;
-  const answer = await withKey(() => api.explain(film, { model, signal, onProgress }));
+  const answer = await withKey(() => api.explain(film, { model: desk.wanted, signal, onProgress }));
   const thumbnail = patiently(() => api.thumbnail(film, { signal }), signal);
   return { answer, thumbnail: await thumbnail.catch(() => null) }; // the answer is not lost for it
 }
@@ -93,6 +93,7 @@ async function openCurrent() {
   opening.abort();
   opening = new AbortController();
   clearTimeout(dwelling);
+  desk?.leave();
   const entry = workList.current;
   if (!entry) return enter("empty");
   const { signal } = opening;
@@ -126,6 +127,7 @@ async function show(entry, signal) {
   const { name, drawing } = entry;
   desk.open({ name, drawing, reading, model: answer.model.name }, link);
   link = null;
+  keeping.show();
   dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);
 }
 
@@ -187,9 +189,9 @@ async function makeDesk() {
   const onCard = async () => cardDialog.show(await card(desk.state.model));
   desk = new Desk({ models, colourMaps, card, onCard, withKey });
   const known = models.some(({ name }) => name === link?.model);
-  desk.state.model = known ? link.model : models.find((model) => model.is_default).name;
+  desk.wanted = known ? link.model : models.find((model) => model.is_default).name;
   desk.addEventListener("change", keepLink);
-  keepFrom(at("keeping"), { desk, card });
+  keeping = keepFrom(at("keeping"), { desk, card });
 }
 
 /** Returns a promise of a model's description, which is asked for once. */
@@ -213,6 +215,13 @@ async function withKey(work) {
     if (!given) throw new api.ApiProblem({ ...strings.problem.noKey, status: 401 });
     return withKey(work);
   }
+}
+
+/** Shows what the page's address says now; with no film in view, once there is one. */
+function followLink() {
+  const told = stateFromHash(location.hash);
+  if (document.body.dataset.state === "answer") desk.follow(told);
+  else link = told;
 }
 
 /** Puts what is in view into the page's address: never anything of the film. */

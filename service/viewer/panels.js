@@ -12,34 +12,44 @@ export function findingOf(answer, className) {
   return answer.findings.find((finding) => finding.class_name === className);
 }
 
+const BARE = { map: null, outline: null };
+
 /**
- * Returns the panels for Stage.show: one, film beside film with map, or one for each model; maps
- * are painted in `colours` (256 RGB triples).
+ * Returns the panels for Stage.show: one, film beside film with map, or one for each of the server's
+ * `models`; maps are painted in `colours` (256 RGB triples).
  */
-export function panelsOf(state, colours) {
+export function panelsOf(state, { colours, models }) {
+  const { answers } = state.reading;
   const mapped = (answer, key) => mappedPanel(answer, { ...state, key, colours });
-  const answer = state.reading.answers.get(state.model);
-  if (state.mode === "beside") return [plainPanel(state), mapped(answer, "mapped")];
-  if (state.mode === "compare") {
-    return [...state.reading.answers.values()].map((one) => mapped(one, one.model.name));
-  }
-  return [mapped(answer, "mapped")];
+  const panelOf = (model) => {
+    const answer = answers.get(model.name);
+    return answer ? mapped(answer, model.name) : unreadPanel(model, state.reading);
+  };
+  if (state.mode === "compare") return models.map(panelOf);
+  const panel = mapped(answers.get(state.model), "mapped");
+  return state.mode === "beside" ? [plainPanel(state), panel] : [panel];
 }
 
 function plainPanel({ name }) {
-  const scene = { map: null, outline: null };
-  return { key: "plain", title: words.film, words: "", label: canvasWords.original(name), scene };
+  const label = canvasWords.original(name);
+  return { key: "plain", title: words.film, words: "", label, scene: BARE };
+}
+
+function unreadPanel(model, reading) {
+  const said = words.unread[reading.stateOf(model.name) ?? "waiting"];
+  const { name: key } = model;
+  return { key, title: words.model(model), words: said, label: canvasWords.plain, scene: BARE };
 }
 
 function mappedPanel(answer, { className, belowShown, look, mapHidden, key, colours }) {
   const finding = findingOf(answer, className);
   const shown = finding && !mapHidden && isPainted(finding, { belowShown });
   return {
-    key,
+    ...{ key, answer, finding },
     title: words.model(answer.model),
     words: finding ? words.finding(answer, finding, { shown }) : words.noSuchClass(className),
     label: shown ? mappedLabel(finding) : canvasWords.plain,
-    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : { map: null, outline: null },
+    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : BARE,
   };
 }
 

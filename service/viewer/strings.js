@@ -110,11 +110,13 @@ export const windowing = {
 export const panel = {
   film: "Film",
   model: ({ name, version }) => `${name} ${version}`,
-  finding: (answer, finding, { shown }) => {
-    const words = `${className(finding.class_name)} ${percent(finding.probability)}`;
-    if (!answer.in_distribution) return `${words} \u00b7 unlike known films`;
-    return shown ? words : `${words} \u00b7 no map shown`;
-  },
+  finding: (answer, finding, { shown }) =>
+    [
+      `${className(finding.class_name)} ${percent(finding.probability)}`,
+      answer.in_distribution ? decided(finding).toLowerCase() : "unlike known films",
+      ...(shown ? [] : ["no map shown"]),
+    ].join(" \u00b7 "),
+  unread: { waiting: "not read yet", asking: "reading\u2026", failed: "gave no answer" },
   noSuchClass: (name) => `does not know \u201c${className(name)}\u201d`,
 };
 
@@ -148,7 +150,11 @@ export const agreement = {
 export const occlusion = {
   heading: "Mask a part",
   invitation: "What would the model say without a part of the film? Mask it and see.",
-  choose: "Mask a rectangle (M)",
+  choose: "Mask a rectangle by hand (M)",
+  sides: ["Left", "Top", "Right", "Bottom"],
+  legend: "Or by its sides, in pixels",
+  set: "Mask it",
+  empty: "This rectangle holds no pixel of the film.",
   clear: "Take the mask away (X)",
   asking: (rectangle) => `Asking with ${area(rectangle)} masked\u2026`,
   masked: (rectangle) => `With ${area(rectangle)} masked:`,
@@ -166,6 +172,13 @@ export const occlusion = {
 
 function area([x0, y0, x1, y1]) {
   return `${x1 - x0} \u00d7 ${y1 - y0} pixels at ${x0}, ${y0}`;
+}
+
+/** Returns what a rectangle on a kept film is; `masked` is the prediction without it, or null. */
+function maskWords({ rectangle, masked }, { class_name: name }) {
+  const found = masked?.findings.find((finding) => finding.class_name === name);
+  const said = found ? `: with it masked, ${className(name)} ${percent(found.probability)}` : "";
+  return `${area(rectangle)}${said}`;
 }
 
 export const shortcuts = {
@@ -195,6 +208,11 @@ export const shortcuts = {
     "In the list of films: Delete takes a film off the list.",
   ],
 };
+
+/** Returns what is said of models that gave no answer, as [name, ApiProblem]. */
+export function failures(failed) {
+  return failed.map(([name, problem]) => `${name} gave no answer. ${sentenceOf(problem)}`).join(" ");
+}
 
 /** Returns a problem (an ApiProblem) as one sentence or two. */
 export function sentenceOf({ title, detail }) {
@@ -630,8 +648,9 @@ function sentences(texts) {
   return texts.filter(Boolean).map((text) => text.replace(/[^.]$/, "$&.")).join(" ");
 }
 
-/** Returns the figures at the ends of a map's scale of colours. */
+/** Returns the figures at the ends of a map's scale of colours; without a scale, what they are. */
 export function legendEnds(scale, signed) {
+  if (scale === null) return [signed ? "full colour against" : "0", "full colour"];
   return [signed ? `\u2212${figure(scale)} or less` : "0", legend.full(scale)];
 }
 
@@ -668,9 +687,16 @@ export const caption = {
       `${decided(finding).toLowerCase()}${unlike}, threshold ${finePercent(finding.threshold)}`
     );
   },
-  source: ({ answer: { model }, window, filmName }) =>
+  /** What a panel shows, of several side by side; without an answer, or a finding, why it is bare. */
+  panel: ({ title, words, answer, finding }, at) => {
+    const scale = finding ? `; full colour from ${figure(answer.model.evidence_scale)}` : "";
+    const said = finding ? caption.finding({ answer, finding }) : words;
+    return `${at + 1}. ${title}: ${said}${scale}`;
+  },
+  mask: ({ mask, finding }) => `Rectangle: ${maskWords(mask, finding)}`,
+  source: ({ answer: { model }, compared = [], window, filmName }) =>
     [
-      `${model.name} ${model.version}`,
+      ...(compared.length ? ["Numbered from the left"] : [`${model.name} ${model.version}`]),
       ...(window ? [`window ${windowWords(window)}`] : []),
       ...(filmName === null ? [] : [filmName]),
     ].join(" \u00b7 "),
@@ -724,10 +750,11 @@ export const report = {
     "A map shows what moved this model, not where disease is.",
   ],
   factsHeading: "About this answer",
-  facts: ({ answer, card, filmName, window }) => [
+  facts: ({ answer, finding, card, filmName, window, mask }) => [
     ...(filmName === null ? [] : [["File", filmName]]),
     ["Film", detail.film(answer.film)],
     ...(window ? [["Window", windowWords(window)]] : []),
+    ...(mask ? [["Rectangle", maskWords(mask, finding)]] : []),
     ["Distance", distanceWords(answer)],
     ["Model", `${answer.model.name} ${answer.model.version}`],
     ["File SHA-256", answer.model.sha256],

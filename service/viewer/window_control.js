@@ -73,6 +73,13 @@ export function draggedWindow({ centre, width }, [right, down], { low, high }) {
   return { centre: centre + down * range, width: Math.max(1, width + right * range) };
 }
 
+/** Returns whether a window from elsewhere suits a film: its values fill a tenth of it or more. */
+export function suits({ centre, width }, { windows: [usual], low, high }) {
+  const least = Math.max(centre - width / 2, Math.min(low, usual.centre - usual.width / 2));
+  const most = Math.min(centre + width / 2, Math.max(high, usual.centre + usual.width / 2));
+  return most - least >= width / 10;
+}
+
 /** Returns the windows {name, centre, width} that a film offers; the first is the models'. */
 export function windowsOf({ windows: [first, ...others], low, high }) {
   const { centre, width } = first;

@@ -1,6 +1,7 @@
 """Films whose answers by `tests.tiny_model` are known: it finds what is bright."""
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,19 @@ from pydicom.uid import (
 from tests.tiny_model import picture
 
 NORMAL, PNEUMONIA, EFFUSION = "Normal", "Pneumonia", "Effusion"
+
+THREE_MODELS: list[dict[str, Any]] = [
+    {"name": "alpha", "version": "1.0.0"},
+    {
+        "name": "beta",
+        "version": "2.0.0",
+        "class_names": ("normal", "pneumonia", "mass"),
+        "crop_pct": 0.5,
+    },
+    {"name": "gamma", "version": "3.0.0", "distance_threshold": 1.0},
+]
+"""What is changed in the tiny model's card: `beta` sees the film's middle and has another third
+class, `gamma` holds every film that is not black unlike its training films."""
 
 
 def dark_noise(rows: int, columns: int) -> NDArray[np.uint8]:
