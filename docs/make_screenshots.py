@@ -124,6 +124,8 @@ def beside(page: Page, film: FilePayload) -> bytes:
 def signed(page: Page, film: FilePayload) -> bytes:
     """What argues for and against a class, in the squares of the raw grid, outlined."""
     opens(page, film)
+    page.keyboard.press(".")
+    page.keyboard.press(".")
     shows_map(page)
     page.get_by_label("For and against").check()
     page.get_by_label("Raw grid").check()
@@ -136,13 +138,13 @@ def signed(page: Page, film: FilePayload) -> bytes:
 
 def refused(page: Page, _: FilePayload) -> bytes:
     """A sample: the model says that it is unlike the films it knows, and shows no map."""
-    opens(page, file_of(SAMPLES / "drawn_opacity.png"))
+    opens_sample(page)
     return seen(page)
 
 
-def compare(page: Page, film: FilePayload) -> bytes:
+def compare(page: Page, _: FilePayload) -> bytes:
     """The models side by side, and how far their maps agree."""
-    opens(page, file_of(SAMPLES / "drawn_opacity.png"))
+    opens_sample(page)
     shows_map(page)
     takes(page, "Compare models")
     page.locator("#agreement tbody").wait_for()
@@ -164,12 +166,10 @@ def mask(page: Page, film: FilePayload) -> bytes:
 
 
 def light(page: Page, film: FilePayload) -> bytes:
-    """The page for a light room, with the table of keys."""
+    """The page for a light room."""
     opens(page, film)
     shows_map(page)
     page.keyboard.press("t")
-    page.keyboard.press("?")
-    page.locator("#help-dialog").wait_for()
     return seen(page)
 
 
@@ -205,6 +205,16 @@ def opens(page: Page, film: FilePayload) -> None:
         ValueError: The server had a problem with it.
     """
     page.set_input_files("#pick", [film])
+    _wait_until_told(page)
+
+
+def opens_sample(page: Page) -> None:
+    """Open the sample with an opacity."""
+    page.locator("button[data-sample=drawn_opacity]").click()
+    _wait_until_told(page)
+
+
+def _wait_until_told(page: Page) -> None:
     page.wait_for_selector("body:is([data-state=answer], [data-state=problem])")
     if page.locator("body").get_attribute("data-state") == "problem":
         raise ValueError(f"film must be readable: {page.locator('#problem').inner_text()}")
@@ -273,10 +283,13 @@ def drawn_dicom() -> FilePayload:
 
 
 def small(png: bytes) -> bytes:
-    """Return a picture as a PNG of few colours, without dithering's noise."""
+    """Return a picture as a PNG of few colours, which no scale of colours is seen to suffer from."""
     file = io.BytesIO()
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    few = image.quantize(
+        COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+    )
+    few.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
