@@ -11,7 +11,7 @@ ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 IMAGE ?= cxr
 PACKAGES := chromium curl postgresql
 
-.PHONY: help serve test install packages benchmarks screenshot image container-test sbom clean
+.PHONY: help serve test install packages benchmarks screenshots image container-test sbom clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -33,8 +33,8 @@ benchmarks: install  ## measure maps in the graph, back-propagation by hand, and
 	$(TRAINING)/bin/python benchmarks/backprop.py
 	$(TRAINING)/bin/python benchmarks/start_up.py
 
-screenshot: install packages  ## make README's picture of the viewer
-	$(TRAINING)/bin/python docs/make_screenshot.py
+screenshots: install packages  ## make the pictures of README and docs/viewer.md
+	$(TRAINING)/bin/python docs/make_screenshots.py
 
 image:  ## build the container image; IMAGE=cxr, ENGINE=docker, BUILD='--build-arg MODELS=chest_cnn'
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(BUILD) \

@@ -140,7 +140,7 @@ export const agreement = {
   heading: "Agreement of the maps",
   columns: ["Models", "Rank correlation", "Top tenth shared"],
   pair: ([one, other]) => `${one} and ${other}`,
-  correlation: (value) => (value === null ? "none" : value.toFixed(2)),
+  correlation: (value) => (value === null ? "none" : value.toFixed(2).replace("-", "\u2212")),
   overlap: (value) => (value === null ? "none" : percent(value)),
   hint:
     "Rank correlation is Spearman\u2019s, from \u22121 to 1. Of the tenth of the film that argues " +
@@ -344,7 +344,8 @@ export const mapControls = {
     managua_r: "Managua",
   },
   signed: "For and against",
-  raw: (rows, columns) => `Raw grid (${rows} \u00d7 ${columns} squares)`,
+  raw: (rows, columns) =>
+    rows * columns > 1 ? `Raw grid (${rows} \u00d7 ${columns} squares)` : "Raw grid",
   outlined: "Outline",
   outlineLevel: "Level of the outline",
   level: (level) => `at ${percent(level)} of full colour`,

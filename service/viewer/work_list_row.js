@@ -20,7 +20,7 @@ export class WorkListRow {
     Object.assign(this, { entry, list, predictionOf });
     this.button = element("button", { type: "button", className: "open", tabIndex: -1 }, [
       element("span", { className: "thumbnail" }, [this.#picture]),
-      nameElement(entry.name),
+      nameElement(entry),
       this.#words,
     ]);
     this.button.addEventListener("click", () => list.open(entry.id));
@@ -84,9 +84,9 @@ export class WorkListRow {
 }
 
 /** Returns a name that loses its middle where there is no room: files differ at their ends. */
-function nameElement(path) {
+function nameElement({ name: path, drawing }) {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const cut = Math.max(0, name.length - END_LETTERS);
+  const cut = drawing ? name.length : Math.max(0, name.length - END_LETTERS);
   return element("span", { className: "entry-name", title: path }, [
     element("span", { className: "beginning", textContent: name.slice(0, cut) }),
     element("span", { className: "ending", textContent: name.slice(cut) }),
