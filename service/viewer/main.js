@@ -116,10 +116,10 @@ function followCurrent(changed) {
 
 async function show(entry, signal) {
   const reading = readingOf(entry, await entry.load(signal));
-  const [answer] = await Promise.all([
-    answerOf(entry, signal),
-    patiently(() => withKey(() => reading.fetchPixels({ signal })), signal),
-  ]);
+  const pixels = patiently(() => withKey(() => reading.fetchPixels({ signal })), signal);
+  pixels.catch(() => {}); // the answer's problem is said first
+  const answer = await answerOf(entry, signal);
+  await pixels;
   if (signal.aborted) return;
   reading.take(answer);
   enter("answer");
