@@ -115,6 +115,7 @@ function followCurrent(changed) {
 }
 
 async function show(entry, signal) {
+  if (entry.state === "refused") throw entry.problem; // perhaps before it could be loaded
   const reading = readingOf(entry, await entry.load(signal));
   const pixels = patiently(() => withKey(() => reading.fetchPixels({ signal })), signal);
   pixels.catch(() => {}); // the answer's problem is said first

@@ -518,7 +518,7 @@ export const canvas = {
   original: (name) => `The film: ${name}`,
   plain: "The film without a map",
   mapped: (name, row, column, rows, columns) =>
-    `The film with the evidence for ${name}; strongest in row ${row} of ${rows}, ` +
+    `The film with the evidence for ${className(name)}; strongest in row ${row} of ${rows}, ` +
     `column ${column} of ${columns} of the map`,
 };
 
