@@ -91,21 +91,19 @@ def _wait_for_answer(page: Page) -> None:
 def show_map(page: Page, class_name: str | None, opacity: int) -> None:
     """Show the map of a class (None: the most likely), even of a refused or uncalled one.
 
-    A class that no position argues for has no map, and its slider can't be moved.
+    A class that no position argues for has no map.
     """
     _ask_anyway(page)
     if class_name:
         page.locator(f"input[name=finding][value='{class_name}']").check()
         _ask_anyway(page)
-    slider = page.get_by_role("slider")
-    if slider.is_enabled():
-        slider.fill(str(opacity))
+    page.get_by_label("Opacity").fill(str(opacity))
 
 
 def _ask_anyway(page: Page) -> None:
     """Press the page's button where it holds a map back."""
-    button = page.locator("#explanation-button")
-    if page.get_by_role("slider").is_disabled() and button.is_visible():
+    button = page.locator("#explanation-button", has_text="anyway")
+    if button.is_visible():
         button.click()
         _wait_for_answer(page)
 

@@ -153,12 +153,13 @@ export class Desk extends EventTarget {
     this.#showModel();
   }
 
-  /** Asks for the answers of all other models, so that they are there at once. */
+  /** Asks for the answers of all other models and their cards, so that they are there at once. */
   askOthers() {
     const { reading } = this.state;
     if (this.#models.length < 2) return undefined;
     return this.#try(async (signal) => {
       await this.withKey(() => reading.askAll({ signal }));
+      for (const { name } of this.#models) this.#card(name).catch(() => {});
       this.#showModel();
     });
   }
@@ -213,8 +214,7 @@ export class Desk extends EventTarget {
 
   /** Shows one film pixel on one pixel of the screen. */
   zoomToPixels() {
-    const { view, reading } = this.state;
-    this.zoom(1 / zoomOf(view, reading.pixels, this.views[0].canvas));
+    this.change({ view: { ...this.state.view, zoom: 1 } });
   }
 
   /** Turns the film a quarter clockwise. */

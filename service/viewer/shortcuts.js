@@ -25,9 +25,10 @@ export function listen(actions) {
   });
 }
 
-/** Returns whether what has the focus does nothing with a key: a chosen radio button is chosen. */
+/** Returns whether what has the focus does nothing with a key: sliders, chosen radio buttons. */
 function isIdle({ target, key }) {
-  return target === document.body || (key === " " && target.matches("[type=radio]:checked"));
+  const without = "[type=radio]:checked, [type=range]";
+  return target === document.body || (key === " " && target.matches(without));
 }
 
 /** Shows the table of shortcuts in a dialog. */
