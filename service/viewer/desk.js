@@ -183,7 +183,7 @@ export class Desk extends EventTarget {
     this.#showModel();
   }
 
-  /** Asks for the answers of all other models, so that they are there at once. */
+  /** Asks for the answers of all other models and their cards, so that they are there at once. */
   async askOthers() {
     const { reading } = this.state;
     if (this.#models.length < 2 || reading.compared) return;
@@ -191,6 +191,7 @@ export class Desk extends EventTarget {
       const names = this.#models.map(({ name }) => name);
       const asked = this.withKey(() => reading.askAll(names, { signal }));
       this.#showOthers();
+      for (const name of names) this.#card(name).catch(() => {});
       const failed = await asked;
       if (failed.length) this.#say(strings.failures(failed));
     });
@@ -246,8 +247,7 @@ export class Desk extends EventTarget {
 
   /** Shows one film pixel on one pixel of the screen. */
   zoomToPixels() {
-    const { view, reading } = this.state;
-    this.zoom(1 / zoomOf(view, reading.pixels, this.views[0].canvas));
+    this.change({ view: { ...this.state.view, zoom: 1 } });
   }
 
   /** Moves the film by shares of the view's width and height. */

@@ -141,6 +141,7 @@ function drawRectangle(context, [x0, y0, x1, y1], affine) {
 
 /** Strokes a path so that it is seen on bright and on dark ground. */
 function strokeTwice(context, colour) {
+  context.lineJoin = "round"; // else a sharp turn of a line would end in a spike
   for (const [width, style] of [[3.5, "#000000"], [1.5, colour]]) {
     context.lineWidth = width * devicePixelRatio;
     context.strokeStyle = style;

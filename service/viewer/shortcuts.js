@@ -32,7 +32,7 @@ function nameOf({ key, shiftKey }) {
 /** Returns whether what has the focus takes a key itself: fields all, sliders arrows, buttons Space. */
 function isTaken({ target, key, shiftKey }) {
   if (target.matches(WRITING)) return true;
-  if (key === " ") return target.matches("button, a, input:not([type=radio]:checked)");
+  if (key === " ") return target.matches("button, a, input:not([type=radio]:checked, [type=range])");
   return key.startsWith("Arrow") && target.closest(shiftKey ? "input" : "input, ol") !== null;
 }
 
