@@ -113,10 +113,8 @@ def test_what_stands_there_is_the_servers_own_answer_for_this_mask(reader: Reade
 
 SEEN_AS = {
     "fitted": [],
-    "closer": ["+", "+"],
-    "turned": ["r"],
-    "turned twice and closer": ["r", "r", "+"],
-    "one to one, turned back": ["1", "r", "r", "r"],
+    "closer, turned": ["+", "+", "r"],
+    "one to one, upside down": ["1", "r", "r"],
 }
 
 
