@@ -32,7 +32,9 @@ DESK = ViewportSize(width=1280, height=800)
 TABLET = ViewportSize(width=820, height=1180)
 COLOURS = 256
 
-AFTER_DRAWING = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+AFTER_DRAWING = (
+    "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,7 +117,7 @@ def beside(page: Page, film: FilePayload) -> bytes:
     opens(page, film)
     shows_map(page)
     takes(page, "Film and map")
-    page.locator("#window-preset").select_option(label="Darker half (lungs)")
+    page.keyboard.press("]")
     page.locator("#view-buttons [data-action=closer]").click()
     points_at(page, 0.4, 0.5)
     return seen(page)
@@ -273,7 +275,7 @@ def drawn_dicom() -> FilePayload:
     film.Rows, film.Columns = pixels.shape
     film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
     film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 12, 11, 0
-    film.WindowCenter, film.WindowWidth = [2048, 1200], [4096, 1600]
+    film.WindowCenter, film.WindowWidth = [2048, 1700], [4096, 3000]
     film.WindowCenterWidthExplanation = ["Normal", "Lung"]
     film.PixelSpacing = [0.35, 0.35]
     film.PixelData = (pixels.astype(np.uint16) << 4).tobytes()
@@ -283,7 +285,7 @@ def drawn_dicom() -> FilePayload:
 
 
 def small(png: bytes) -> bytes:
-    """Return a picture as a PNG of few colours, which no scale of colours is seen to suffer from."""
+    """Return a picture as a PNG of few colours, chosen so that no colour is seen to change."""
     file = io.BytesIO()
     image = Image.open(io.BytesIO(png)).convert("RGB")
     few = image.quantize(
@@ -301,8 +303,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--film", type=Path, help="a film of yours; needs --out")
     parser.add_argument("--out", type=Path, help="folder (default: docs/viewer)")
     wanted = parser.parse_args(arguments)
-    if wanted.film and not wanted.out:
-        parser.error("--film needs --out: no film of a patient belongs into docs/viewer")
+    if wanted.film and (wanted.out or FOLDER).resolve() == FOLDER.resolve():
+        parser.error(
+            f"--film needs an --out other than {FOLDER}: no film of a patient belongs there"
+        )
     if unknown := set(wanted.names) - set(PICTURES):
         parser.error(f"no picture is called {', '.join(sorted(unknown))}")
     wanted.names, wanted.out = wanted.names or list(PICTURES), wanted.out or FOLDER
