@@ -5,7 +5,7 @@ import { page, shortcuts as words } from "./strings.js";
 
 const WRITING = "input:not([type=range], [type=radio], [type=checkbox], [type=file]), textarea, select";
 /** Where it is kept that single keys do nothing (WCAG 2.1.4: whoever speaks to the page needs that). */
-const OFF = "single keys off";
+const OFF = "keys-off";
 
 /**
  * Calls the action of a key that was pressed.

@@ -180,7 +180,8 @@ def test_what_a_canvas_shows_is_said_and_changes_with_the_class(reader: Reader) 
     reader.opens(bright_square())
     reader.chooses("Pneumonia")
     expect(reader.canvas()).to_have_accessible_name(
-        "The film with the evidence for Pneumonia; strongest in row 2 of 2, column 4 of 4 of the map"
+        "The film with the evidence for Pneumonia; "
+        "strongest in row 2 of 2, column 4 of 4 of the map"
     )
     reader.chooses(EFFUSION)
     expect(reader.canvas()).to_have_accessible_name("The film without a map")
