@@ -57,6 +57,7 @@ export function showHelp(dialog) {
     close,
   );
   dialog.showModal();
+  dialog.scrollTop = 0;
 }
 
 function keysOf(keys) {
