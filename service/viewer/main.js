@@ -1,11 +1,7 @@
 /** Wires the page: films come into the work list, and the open one lies on the desk. */
 
 import * as api from "./api.js";
-import { CardDialog } from "./card_view.js";
-import { Desk } from "./desk.js";
 import { takeFilms } from "./film_files.js";
-import { FITTED } from "./geometry.js";
-import { keepFrom } from "./keeping.js";
 import { KeyDialog } from "./key.js";
 import { stateFromHash } from "./permalink.js";
 import { showProblem } from "./problem_view.js";
@@ -20,6 +16,13 @@ import { BUSY, WorkList } from "./work_list.js";
 import { WorkListView } from "./work_list_view.js";
 
 const at = (id) => document.getElementById(id);
+
+/** What a film is read with: it comes behind the empty page, so that this is there at once. */
+const deskModules = Promise.all([
+  import("./desk.js"),
+  import("./keeping.js"),
+  import("./card_view.js"),
+]);
 
 /** How many films' pixels are kept: the open one's and its neighbours'. */
 const KEPT_READINGS = 3;
@@ -185,6 +188,7 @@ function prepare() {
 }
 
 async function makeDesk() {
+  const [{ Desk }, { keepFrom }, { CardDialog }] = await deskModules;
   const [models, colourMaps] = await withKey(() => Promise.all([api.models(), api.colourMaps()]));
   const cardDialog = new CardDialog(document.body);
   const onCard = async () => cardDialog.show(await card(desk.state.model));

@@ -162,7 +162,10 @@ def test_each_button_does_what_its_key_does_and_reset_takes_it_back(
 def test_a_film_can_be_fitted_again_by_button_and_key(reader: Reader) -> None:
     reader.opens(picture(noise(700, 500)))
     whole = reader.sees()
-    for fit in (lambda: reader.presses("Show the whole film"), lambda: reader.page.keyboard.press("0")):
+    for fit in (
+        lambda: reader.presses("Show the whole film"),
+        lambda: reader.page.keyboard.press("0"),
+    ):
         for closer in (lambda: reader.page.keyboard.press("+"), lambda: reader.presses("Zoom in")):
             closer()
             assert not np.array_equal(reader.sees(), whole)

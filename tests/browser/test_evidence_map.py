@@ -216,7 +216,6 @@ def test_looking_on_asks_the_server_nothing_once_all_models_were_read(
         reader.opens(bright_square())
         reader.takes("Compare models")
         expect(reader.page.locator("figure")).to_have_count(2)
-        reader.page.wait_for_load_state("networkidle")
         before = len(reader.requests)
         looks_on(reader)
         asked = [url for url in reader.requests[before:] if not url.endswith("/icon.svg")]

@@ -87,7 +87,7 @@ def looks_at(reader: Reader, film: Film) -> None:
 
 
 def miss(reader: Reader, film: Film, *, turned: bool = False) -> NDArray[np.float64]:
-    """Return how many cells, down and across, lie between the square's middle and the hottest pixel."""
+    """Return how many cells, down and across, the hottest pixel is off the square's middle."""
     mapped = reader.sees()
     reader.page.keyboard.press("Space")
     plain = reader.sees()
