@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Route, expect
 
 from tests.browser.axe import violations
@@ -39,6 +40,12 @@ def questions(reader: Reader) -> list[str]:
 def films(reader: Reader) -> list[Pixels]:
     """Return the three panels."""
     return [reader.sees(name) for name in NAMES]
+
+
+def difference(one: Pixels, other: Pixels) -> float:
+    """Return by how much two panels differ in the mean; one may be a pixel wider."""
+    small = [np.asarray(Image.fromarray(each).resize((90, 220)), float) for each in (one, other)]
+    return float(abs(small[0] - small[1]).mean())
 
 
 def answers(reader: Reader) -> dict[str, Any]:
@@ -88,10 +95,10 @@ def test_the_panels_share_view_and_window(comparer: Reader) -> None:
     comparer.page.keyboard.press("Enter")
     windowed = films(comparer)
     for seen in (before, zoomed, windowed):
-        assert np.array_equal(seen[0], seen[1])
-        assert np.array_equal(seen[0], seen[2])
-    assert not np.array_equal(before[0], zoomed[0])
-    assert not np.array_equal(zoomed[0], windowed[0])
+        assert difference(seen[0], seen[1]) < 1.5
+        assert difference(seen[0], seen[2]) < 1.5
+    assert difference(before[0], zoomed[0]) > 10
+    assert difference(zoomed[0], windowed[0]) > 10
 
 
 def test_the_film_stays_under_the_pointer_in_whichever_panel_it_is_zoomed(comparer: Reader) -> None:
@@ -106,10 +113,9 @@ def test_the_film_stays_under_the_pointer_in_whichever_panel_it_is_zoomed(compar
 def test_the_maps_differ_where_the_models_do(comparer: Reader) -> None:
     compares(comparer)
     comparer.chooses("Pneumonia")
-    alpha, beta, gamma = films(comparer)
-    assert not np.array_equal(alpha, beta)
-    assert np.ptp(gamma, axis=2).max() == 0  # refused: the film stays grey
-    assert np.ptp(alpha, axis=2).max() > 50
+    alpha, beta, gamma = (float((np.ptp(seen, axis=2) > 50).mean()) for seen in films(comparer))
+    assert gamma == 0  # refused: the film stays grey
+    assert alpha > 2 * beta > 0  # who sees the film's middle alone
 
 
 def test_the_agreement_is_the_servers(comparer: Reader) -> None:
