@@ -17,16 +17,17 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, sync_playwright
 
 SERVICE = Path(__file__).parents[1] / "service"
 SAMPLE = SERVICE / "viewer" / "samples" / "drawn_opacity.png"
 MODEL = SERVICE / "default_model" / "chest_cnn.onnx"
-SIZE = {"width": 1280, "height": 800}
+SIZE = ViewportSize(width=1280, height=800)
 SIDE = 2000
 PATIENCE_MILLISECONDS = 60_000
 
@@ -135,10 +136,9 @@ def class_switch(page: Page, rounds: int) -> float:
 
 def opacity_change(page: Page, rounds: int) -> float:
     """Return the median script time of a step of the opacity slider."""
-    slider = page.get_by_label("Opacity")
+    move = page.get_by_label("Opacity").fill
     return statistics.median(
-        script_milliseconds(page, lambda value=str(40 + number): slider.fill(value))
-        for number in range(rounds)
+        script_milliseconds(page, partial(move, str(40 + number))) for number in range(rounds)
     )
 
 
@@ -149,7 +149,7 @@ def window_change(page: Page, rounds: int) -> float:
     page.mouse.move(x, y)
     page.mouse.down(button="right")
     times = [
-        script_milliseconds(page, lambda way=4 * number: page.mouse.move(x + way, y))
+        script_milliseconds(page, partial(page.mouse.move, x + 4 * number, y))
         for number in range(1, rounds + 1)
     ]
     page.mouse.up(button="right")
@@ -174,7 +174,8 @@ def fresh_page(browser: Browser, address: str) -> tuple[float, int]:
 
 def main() -> None:
     """Print the medians."""
-    from throughput import free_port, serving  # not at the top: a test imports this module
+    from start_up import free_port  # not at the top: a test imports this module
+    from throughput import serving
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=21)
