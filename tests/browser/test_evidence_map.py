@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
 
-from docs.make_screenshot import show_film, show_map
 from models.card import DecisionThreshold, ResizeMode
 from models.radiograph import network_pixels, read_radiograph
 from service.app import create_app
@@ -239,25 +238,6 @@ def looks_on(reader: Reader) -> None:
     for key in ["]", "+", "r", "i", "1", "0", " ", "Escape"]:
         reader.page.keyboard.press(key)
     assert len(reader.sees("tiny"))
-
-
-@pytest.mark.parametrize("limit", [0.01, 100.0])  # all films are refused, none is
-@pytest.mark.parametrize("class_name", [None, "pneumonia", "normal"])
-def test_the_screenshot_shows_a_map_that_the_page_holds_back(
-    reader_of: Callable[..., Reader], tmp_path: Path, limit: float, class_name: str | None
-) -> None:
-    reader = reader_of(distance_threshold=limit)
-    (tmp_path / "film.png").write_bytes(bright_square())
-    show_film(reader.page, tmp_path / "film.png", sample="")
-    show_map(reader.page, class_name, opacity=100)
-    assert is_coloured(reader)
-    expect(reader.page.get_by_label("Opacity")).to_have_value("100")
-
-
-def test_the_screenshot_does_without_the_map_of_a_class_that_has_none(reader: Reader) -> None:
-    show_film(reader.page, None, sample="drawn_normal")
-    show_map(reader.page, "effusion", opacity=100)
-    assert "No position argues for this class" in reader.explanation()
 
 
 def test_the_legend_says_the_scale_in_words(reader: Reader) -> None:
