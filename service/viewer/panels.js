@@ -2,10 +2,13 @@
 
 import { contours } from "./contours.js";
 import { isPainted } from "./explanation_view.js";
-import { heat, heatLayer, hottestCell } from "./heat.js";
+import { heat, heatAt, heatLayer, hottestCell } from "./heat.js";
 import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
+
+/** Points along a cell that an outline goes through: a level line of the field is no straight one. */
+const OUTLINE_POINTS = 4;
 
 /** Returns an answer's finding of a class; undefined if the model has no such class. */
 export function findingOf(answer, className) {
@@ -71,8 +74,22 @@ export function mapOf(finding, evidenceScale, look) {
   const grid = { rows: evidence.length, columns: evidence[0].length };
   const field = heat(evidence, evidenceScale, { signed });
   const levels = outline === null ? [] : signed ? [outline, -outline] : [outline];
-  const lines = levels.flatMap((level) => contours(field, level));
-  const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: { lines, affine } };
+  const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: outlineOf(field, levels, affine) };
   painted.set(finding, { key, scene });
   return scene;
+}
+
+function outlineOf(field, levels, [a, b, c, d, e, f]) {
+  if (!levels.length) return null;
+  const finer = sampled(field, OUTLINE_POINTS);
+  const lines = levels.flatMap((level) => contours(finer, level));
+  const [p, q, s, t] = [a, b, d, e].map((length) => length / OUTLINE_POINTS);
+  return { lines, affine: [p, q, c, s, t, f] };
+}
+
+/** Returns a grid with so many cells along each of a field's. */
+function sampled(field, times) {
+  const places = (cells) => Array.from({ length: times * cells }, (_, at) => (at + 0.5) / times);
+  const columns = places(field[0].length);
+  return places(field.length).map((row) => columns.map((column) => heatAt(field, column, row)));
 }

@@ -139,8 +139,7 @@ def test_the_outline_runs_where_the_heat_has_its_level(viewed: Reader) -> None:
     heat = film_heat(np.maximum(cells(), 0), AFFINE, ROWS, COLUMNS)
     crossed = heat[np.clip(y.astype(int), 0, ROWS - 1), np.clip(x.astype(int), 0, COLUMNS - 1)]
     assert len(rows) > 500
-    assert np.abs(crossed - 0.3).mean() < 0.02
-    assert np.abs(crossed - 0.3).max() < 0.15  # it cuts corners between the cells' centres
+    assert np.abs(crossed - 0.3).max() < 0.05  # the line is a few pixels broad
     assert (outlined[rows, columns] > 240).all(axis=-1).any()
 
 
