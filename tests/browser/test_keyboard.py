@@ -141,7 +141,7 @@ def test_keys_in_fields_and_dialogs_are_theirs(at_work: Page) -> None:
 def test_the_tab_key_goes_through_the_page_in_its_order_and_is_always_seen(at_work: Page) -> None:
     at_work.evaluate("document.activeElement.blur()")
     at_work.keyboard.press("Tab")
-    stops = []
+    stops: list[str] = []
     while (stop := at_work.evaluate(FOCUSED)) and len(stops) < 80:
         assert at_work.evaluate(SEEN), stop
         stops.append(stop)
