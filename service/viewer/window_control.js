@@ -10,6 +10,7 @@ export class WindowControl {
   #centre;
   #width;
   #windows = [];
+  #shown = {};
   #onWindow;
 
   /** Takes a container; `onWindow({centre, width})` is called when the reader sets another. */
@@ -35,13 +36,16 @@ export class WindowControl {
   /** Offers the windows of a film (a FilmPixels). */
   offer(film) {
     this.#windows = windowsOf(film);
+    this.#shown = {};
     const option = ({ name }, at) => element("option", { value: at, textContent: name });
     const own = element("option", { value: OWN, textContent: words.own, hidden: true });
     this.#preset.replaceChildren(...this.#windows.map(option), own);
   }
 
-  /** Shows the window {centre, width} that the film is seen in. */
+  /** Shows the window {centre, width} that the film is seen in; the same one leaves what is typed. */
   show({ centre, width }) {
+    if (centre === this.#shown.centre && width === this.#shown.width) return;
+    this.#shown = { centre, width };
     const at = this.#windows.findIndex((one) => one.centre === centre && one.width === width);
     this.#preset.value = at < 0 ? OWN : at;
     this.#centre.value = rounded(centre);
