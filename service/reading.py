@@ -186,6 +186,11 @@ def grey_png(film: bytes, side: int | None, limits: Limits) -> bytes:
 
 def painted_png(film: bytes, paint: Paint, limits: Limits) -> bytes:
     """Return the film with heat painted over it, as a PNG of the film's own size."""
+    return _png(Image.fromarray(painted_pixels(film, paint, limits)))
+
+
+def painted_pixels(film: bytes, paint: Paint, limits: Limits) -> NDArray[np.uint8]:
+    """Return the film with heat painted over it, rows x columns x RGB of the film's own size."""
     radiograph = read_radiograph(film, **limits._asdict())
     rows, columns = radiograph.rows, radiograph.columns
     warm = film_heat(paint.heat, paint.affine, rows, columns)
@@ -195,7 +200,7 @@ def painted_png(film: bytes, paint: Paint, limits: Limits) -> bytes:
     for first in range(0, rows, band):
         lines = slice(first, first + band)
         picture[lines] = overlay(radiograph.pixels[lines], warm[lines])
-    return _png(Image.fromarray(picture))
+    return picture
 
 
 def _png(picture: Image.Image) -> bytes:
