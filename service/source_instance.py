@@ -14,7 +14,8 @@ from pydicom.valuerep import validate_value
 
 from models.dicom import MALFORMED, MAX_VALUE_BYTES, read_dicom_header
 from models.film_errors import UnreadableFilmError
-from models.radiograph import MAX_FILM_BYTES, is_dicom
+from models.radiograph import MAX_FILM_BYTES
+from service.examination import check_is_source
 from service.problems import NoSourceInstance
 
 REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -93,8 +94,7 @@ def read_source_instance(film: bytes, *, max_bytes: int = MAX_FILM_BYTES) -> Sou
         NoSourceInstance: It is no DICOM file, or has not the UIDs that results refer to.
         RadiographError: It can't be read.
     """
-    if not is_dicom(film):
-        raise NoSourceInstance("DICOM results refer to a DICOM film; this film is none.")
+    check_is_source(film)
     read = read_dicom_header(film, ELEMENTS, max_bytes=max_bytes)
     for keyword in REQUIRED:
         if not _is_uid(read.get(keyword)):

@@ -124,8 +124,7 @@ def film_evidence(
     grid_rows, grid_columns = evidence.shape
     row_weights = _cell_weights(rows, scale=e, shift=f, cells=grid_rows)
     column_weights = _cell_weights(columns, scale=a, shift=c, cells=grid_columns)
-    on_film: NDArray[np.float32] = row_weights @ evidence @ column_weights.T
-    return on_film
+    return np.asarray(row_weights @ evidence @ column_weights.T, np.float32)
 
 
 def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDArray[np.float32]:
