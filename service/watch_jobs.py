@@ -14,7 +14,7 @@ from service.engine import Caller, Engine
 from service.film_server import fetch_new_films
 from service.headers import log_fault
 from service.metrics import Metrics
-from service.problems import NoSourceInstance
+from service.problems import NoSourceInstance, UnknownModel
 from service.registry import Registry
 from service.result_archive import (
     NotTakenError,
@@ -46,9 +46,10 @@ async def watch(settings: WatchSettings, service: Settings, model: str | None) -
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, stop.set)
     async with AsyncExitStack() as opened:
-        engine = Engine(Registry(service), service, Metrics(), asked_audit_trail(service))
+        registry = Registry(service)
+        explainer = _asked(registry, model)
+        engine = Engine(registry, service, Metrics(), asked_audit_trail(service))
         opened.callback(engine.close)
-        explainer = engine.registry.explainer(model)
         journal = open_journal(settings)
         opened.callback(journal.close)
         if settings.listen is not None:
@@ -57,6 +58,13 @@ async def watch(settings: WatchSettings, service: Settings, model: str | None) -
         archive = open_result_archive(settings)
         await Jobs(settings, journal, engine, explainer, archive).run(stop)
         log.info("stopped; waiting: %s", journal.waiting())
+
+
+def _asked(registry: Registry, model: str | None) -> Explainer:
+    try:
+        return registry.explainer(model)
+    except UnknownModel as error:
+        raise ValueError(f"--model: {error}") from error
 
 
 def open_journal(settings: WatchSettings) -> Journal:

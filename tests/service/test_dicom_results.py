@@ -174,6 +174,11 @@ def test_the_overlay_is_coloured_where_the_evidence_is(answer: list[Dataset]):
     assert spread[24:].max() == 0
 
 
+def test_the_overlay_of_a_class_without_evidence_is_grey(explainer: Explainer):
+    overlay = objects(explainer, chest_film(), class_name="normal")[2].pixel_array
+    assert np.ptp(overlay.astype(int), axis=2).max() == 0
+
+
 def test_a_large_overlay_is_made_smaller(explainer: Explainer):
     large = np.kron(LIKE, np.ones((64, 64), np.uint8))
     assert objects(explainer, chest_film(large))[2].pixel_array.shape == (683, 1024, 3)

@@ -163,6 +163,14 @@ def test_a_watch_that_makes_no_sense_does_not_start(arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_a_watch_says_which_models_there_are(tmp_path: Path, model_file: Path):
+    arguments = ["--listen", "0", "--stow", "http://127.0.0.1:1", "--model", "none"]
+    with watching(tmp_path, model_file, *arguments) as watch:
+        assert watch.process.wait(60) == 1
+        watch.stop()
+    assert "cxr watch: --model:" in watch.log
+
+
 def test_a_watch_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(watch_verb, "find_spec", lambda name: None)
     assert cxr.main(["watch", "--listen", "0"]) == 1
