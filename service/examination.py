@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from service.problems import FilmRefused, UnknownClass
+from models.radiograph import is_dicom
+from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from service.reading import Limits, Paint, SeenFilm, View, seen_film
 from service.schemas import (
     ExplainedFinding,
@@ -214,6 +215,12 @@ def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) ->
     """
     seen = seen_film(film, View.of(explainer.card), limits)
     return Examination(explainer, seen, explainer(seen.seen.pixels[None, None]))
+
+
+def check_is_source(film: bytes) -> None:
+    """Raise NoSourceInstance unless DICOM objects can be derived from the film."""
+    if not is_dicom(film):
+        raise NoSourceInstance("DICOM results refer to a DICOM film; this film is none.")
 
 
 def check_class(explainer: Explainer, class_name: str | None) -> None:

@@ -14,7 +14,7 @@ from service import examples
 from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
 from service.engine import Caller, Engine
-from service.examination import Examination, Overlay, check_class
+from service.examination import Examination, Overlay, check_class, check_is_source
 from service.masking import asked_mask
 from service.negotiation import negotiated
 from service.patience import while_wanted
@@ -26,6 +26,7 @@ from service.problems import (
     MalformedForm,
     MalformedMask,
     MissingFile,
+    NoSourceInstance,
     NotAcceptable,
     NotAnImage,
     NotReady,
@@ -46,6 +47,7 @@ from service.problems import (
 )
 from service.reading import Mask, RawFilm
 from service.registry import ALL
+from service.related_parts import RELATED_DICOM, can_be_made, related_dicom
 from service.schemas import (
     ColourMap,
     ColourMapList,
@@ -190,7 +192,7 @@ PICTURE_PROBLEMS = (
     TooSlow,
 )
 FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
-EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
+EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, NoSourceInstance, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
 FILM_ANSWER: dict[str, Any] = {
     "description": "The film: its values, or a picture of them.",
@@ -208,7 +210,11 @@ FILM_ANSWER: dict[str, Any] = {
         }
     },
 }
-EXPLAIN_CONTENT = {JSON: {"example": examples.EXPLAINED_PREDICTION}} | PNG_CONTENT
+EXPLAIN_CONTENT = {
+    JSON: {"example": examples.EXPLAINED_PREDICTION},
+    **PNG_CONTENT,
+    "multipart/related": {"schema": BINARY},
+}
 
 
 @router.post(
@@ -254,10 +260,13 @@ async def explain(
     """Say how probable each finding is on a film, and where the evidence for it lies.
 
     As JSON: the evidence for every class. With `Accept: image/png`, from one model: the film with
-    the evidence for one class painted over it, in the film's own pixels.
+    the evidence for one class painted over it, in the film's own pixels. With
+    `Accept: multipart/related; type="application/dicom"`, about a DICOM film: a structured report
+    and, unless the film is refused, a parametric map of the evidence for one class and a secondary
+    capture of the overlay, all of the film's study.
     """
     engine, explainers = asked
-    media_type = negotiated(accept, (JSON, PNG) if len(explainers) == 1 else (JSON,))
+    media_type = negotiated(accept, _offers(explainers))
     for explainer in explainers:
         check_class(explainer, class_name)
     who = caller(request, "explain")
@@ -267,13 +276,27 @@ async def explain(
         overlay = examination.overlay(class_name, force=force)
         return _picture(overlay, await engine.painted(film, overlay.paint))
 
-    async def answer(film: bytes) -> Response:
+    async def archived(film: bytes) -> Response:
+        check_is_source(film)
+        [examination] = await examined(engine, explainers, film, who)
+        shown = class_name or examination.foremost_class
+        prediction = examination.explained_prediction(force=force)
+        return related_dicom(await engine.result_files(film, prediction, shown))
+
+    async def told(film: bytes) -> Response:
         examinations = await examined(engine, explainers, film, who)
         with engine.metrics.stage("encode", NO_MODEL):
             text = explained(examinations, force).model_dump_json()
         return Response(text, media_type=JSON, headers=VARY)
 
-    return await _answered(request, engine, explainers, painted if media_type == PNG else answer)
+    answer = {PNG: painted, RELATED_DICOM: archived}.get(media_type, told)
+    return await _answered(request, engine, explainers, answer)
+
+
+def _offers(explainers: Sequence[Explainer]) -> tuple[str, ...]:
+    if len(explainers) > 1:
+        return (JSON,)
+    return (JSON, PNG, RELATED_DICOM) if can_be_made() else (JSON, PNG)
 
 
 @router.post(
