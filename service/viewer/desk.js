@@ -375,6 +375,13 @@ export class Desk extends EventTarget {
     showAgreement(at("agreement"), mode === "compare" ? reading.agreement : [], className);
   }
 
+  /** Draws the maps in another look; the signed one also shows, and says, what argues against. */
+  #draw(look) {
+    this.state.look = look;
+    this.explanation.show(this.answer, this.finding, this.state);
+    this.redraw();
+  }
+
   #sayView() {
     const { view, reading, window } = this.state;
     if (!reading) return;
@@ -477,7 +484,7 @@ export class Desk extends EventTarget {
     );
     this.mapControls = new MapControls(at("map-controls"), {
       colourMaps: this.#colourMaps,
-      onChange: (look) => this.change({ look }),
+      onChange: (look) => this.#draw(look),
     });
     this.state.look = this.mapControls.look;
     this.occlusion = new OcclusionView(at("occlusion"), {

@@ -46,7 +46,7 @@ function unreadPanel(model, reading) {
 
 function mappedPanel(answer, { className, belowShown, look, mapHidden, key, colours }) {
   const finding = findingOf(answer, className);
-  const shown = finding && !mapHidden && isPainted(finding, { belowShown });
+  const shown = finding && !mapHidden && isPainted(finding, { belowShown, look });
   return {
     ...{ key, answer, finding },
     title: words.model(answer.model),

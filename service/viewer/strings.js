@@ -276,14 +276,15 @@ const UNLIKE_DRAWING =
   "You may ask for the maps anyway.";
 
 /** Returns what a map's status means, as a heading, a sentence and the button that goes on. */
-export function explanation(status, { finding, shown, forced, drawing, peak }) {
+export function explanation(status, { finding, shown, forced, drawing, peak, signed }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;
   const texts = {
     ok: [`Where the model sees \u201c${name}\u201d`, hottest],
     no_positive_evidence: [
       "No position argues for this class",
-      `Nowhere does the film speak for \u201c${name}\u201d, so there is nothing to colour.`,
+      `Nowhere does the film speak for \u201c${name}\u201d: ` +
+        (signed ? "what is coloured argues against it." : "there is nothing to colour."),
     ],
     below_threshold: shown
       ? ["Shown although below the decision threshold", `${hottest} The class is not called.`, "Hide the map"]

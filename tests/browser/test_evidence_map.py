@@ -13,10 +13,18 @@ from models.radiograph import network_pixels, read_radiograph
 from service.app import create_app
 from service.settings import Settings
 from tests import tiny_model
-from tests.browser.films import EFFUSION, NORMAL, PNEUMONIA, all_bright, bright_square
+from tests.browser.films import (
+    EFFUSION,
+    NORMAL,
+    PNEUMONIA,
+    all_bright,
+    bright_square,
+    dark_noise,
+)
 from tests.browser.painted import film_samples, heat_painted
 from tests.browser.reader import Reader, reading
 from tests.running_server import serving
+from tests.tiny_model import picture
 from xai.heatmap import film_heat, heat
 
 pytestmark = pytest.mark.browser
@@ -248,3 +256,15 @@ def test_the_legend_says_the_scale_in_words(reader: Reader) -> None:
     reader.page.get_by_label("For and against").check()
     expect(controls).to_contain_text("for the class right of 0, against it left of 0")
     expect(controls).to_contain_text("\u22121.2 or beyond: argues against")
+
+
+def test_what_argues_against_a_class_can_be_seen_where_nothing_argues_for_it(
+    reader: Reader,
+) -> None:
+    reader.opens(picture(dark_noise(320, 480)))
+    reader.chooses(PNEUMONIA)
+    assert "there is nothing to colour" in reader.explanation()
+    assert np.ptp(reader.sees(), axis=-1).max() == 0
+    reader.page.get_by_label("For and against").check()
+    assert "what is coloured argues against it" in reader.explanation()
+    assert np.ptp(reader.sees(), axis=-1).max() > 40
