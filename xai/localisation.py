@@ -34,14 +34,14 @@ class Scores(NamedTuple):
     Attributes:
         hit: 1 where the map's maximum lies in the region, else 0.
         iou_otsu: Intersection over union with what Otsu's threshold leaves of the map.
-        iou_tuned: Likewise with a threshold given; nan where none was.
+        iou_at: Likewise with each of `THRESHOLDS`.
         energy_ratio: Share of the heat in the region over the region's share of the film: 1 is what
             an even map has. nan where nothing is hot.
     """
 
     hit: float
     iou_otsu: float
-    iou_tuned: float
+    iou_at: tuple[float, ...]
     energy_ratio: float
 
 
@@ -59,7 +59,7 @@ def map_on_film(evidence: NDArray[np.floating], affine: Affine, *, rows: int, co
     return on_film / (on_film.max() or np.float32(1))
 
 
-def scores(heat: Heat, region: Region, threshold: float | None = None) -> Scores:
+def scores(heat: Heat, region: Region) -> Scores:
     """Return how a map falls on a region.
 
     Raises:
@@ -67,8 +67,8 @@ def scores(heat: Heat, region: Region, threshold: float | None = None) -> Scores
     """
     if heat.shape != region.shape or not region.any():
         raise ValueError(f"region must have pixels, and the map's size {heat.shape}")
-    tuned = np.nan if threshold is None else iou(segmented(heat, threshold), region)
-    return Scores(is_hit(heat, region), iou(segmented(heat), region), tuned, energy(heat, region))
+    iou_at = tuple(iou(segmented(heat, threshold), region) for threshold in THRESHOLDS)
+    return Scores(is_hit(heat, region), iou(segmented(heat), region), iou_at, energy(heat, region))
 
 
 def is_hit(heat: Heat, region: Region) -> float:
@@ -129,17 +129,13 @@ def share_inside(heat: Heat, region: Region) -> float:
     return float(inside / everywhere) if everywhere else float("nan")
 
 
-def best_threshold(maps: Sequence[tuple[Heat, Region]]) -> float:
+def best_threshold(found: Sequence[Scores]) -> float:
     """Return the threshold of the largest mean IoU: the first of several.
 
     Args:
-        maps: Of validation films, never of those that are measured afterwards.
+        found: Of validation films, never of those that are measured afterwards.
     """
-    means = [
-        np.mean([iou(segmented(heat, threshold), region) for heat, region in maps])
-        for threshold in THRESHOLDS
-    ]
-    return THRESHOLDS[int(np.argmax(means))]
+    return THRESHOLDS[int(np.mean([one.iou_at for one in found], axis=0).argmax())]
 
 
 def boxes_region(boxes: Iterable[Box], *, rows: int, columns: int) -> Region:

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from xai.localisation import (
+    THRESHOLDS,
     best_threshold,
     boxes_region,
     energy,
@@ -35,10 +36,10 @@ def map_like(values: list[list[float]]) -> NDArray[np.float32]:
 
 def test_the_four_figures_of_a_small_map_are_those_worked_out_by_hand():
     """Otsu leaves 0.9, 1.0 and 0.5 (2 of them inside); a half leaves 0.9 and 1.0."""
-    found = scores(HEAT, CORNER, 0.5)
+    found = scores(HEAT, CORNER)
     assert found.hit == 1
     assert found.iou_otsu == pytest.approx(2 / 5, abs=1e-6)
-    assert found.iou_tuned == pytest.approx(2 / 4, abs=1e-6)
+    assert found.iou_at[THRESHOLDS.index(0.5)] == pytest.approx(2 / 4, abs=1e-6)
     assert found.energy_ratio == pytest.approx((2.3 / 3.0) / (4 / 9), abs=1e-6)
 
 
@@ -52,8 +53,8 @@ def test_a_threshold_belongs_to_neither_side_as_in_chexlocalize():
 
 
 def test_a_cold_map_hits_nothing_and_covers_nothing():
-    found = scores(np.zeros((3, 3), np.float32), CORNER, 0.5)
-    assert found[:3] == (0, 0, 0)
+    found = scores(np.zeros((3, 3), np.float32), CORNER)
+    assert found[:3] == (0, 0, (0,) * len(THRESHOLDS))
     assert np.isnan(found.energy_ratio)
 
 
@@ -71,9 +72,9 @@ def test_otsus_level_is_opencvs(seed: int):
 
 def test_the_threshold_is_the_one_of_the_largest_mean_iou():
     narrow = boxes((2, 0, 1, 2))
-    assert best_threshold([(HEAT, narrow)]) == 0.5
+    assert best_threshold([scores(HEAT, narrow)]) == 0.5
     wide = boxes((1, 0, 2, 3))
-    assert best_threshold([(HEAT, wide)]) == 0.2
+    assert best_threshold([scores(HEAT, wide)]) == 0.2
 
 
 def test_the_map_peaks_at_the_centre_of_its_hottest_cell_and_is_cold_outside_the_grid():
