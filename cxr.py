@@ -29,9 +29,7 @@ VERBS = {
     "evaluate": Verb("training.evaluate", "measure exported models on films of a manifest"),
     "audit": Verb("training.audit", "look for shortcuts that an exported model has learnt"),
     "localise": Verb("training.localise", "measure how well maps fall on what people marked"),
-    "faithfulness": Verb(
-        "training.faithfulness", "see whether a model leans on what its maps show"
-    ),
+    "faithfulness": Verb("training.faithfulness", "see whether a model leans on its maps"),
     "refusal": Verb("training.refusal", "see which spoiled films and other images a model refuses"),
     "export": Verb("training.export", "write a training run as one ONNX file"),
     "model-card": Verb("training.model_card_page", "write the card inside a model as a page"),

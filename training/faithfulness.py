@@ -228,20 +228,24 @@ def _followed(explainer: Explainer, one: RightFilm) -> dict[str, float]:
 def _figures(explainer: Explainer, one: RightFilm, evidence: Evidence) -> dict[str, float]:
     answer = probabilities_of(explainer)
     deletion, insertion = deletion_insertion(answer, one.pixels, evidence, one.number)
-    explained = answer(explanation_film(one.pixels, evidence))[0, one.number]
+    explained = float(answer(explanation_film(one.pixels, evidence))[0, one.number])
     return {
         "deletion, area": deletion.area,
         "insertion, area": insertion.area,
         "ROAD": road(answer, one.pixels, evidence, one.number),
-        "average drop": float(confidence_drop(np.array(one.probability), np.array(explained))),
+        "average drop": confidence_drop(one.probability, explained),
         "increase in confidence": float(explained > one.probability),
     }
 
 
 def _test_figures(tests: Sequence[TenthTest], right: Sequence[RightFilm]) -> Iterator[Figure]:
-    yield _figure("films that lose more from the hottest tenth", [t.gap > 0 for t in tests], right)
-    yield _figure("faithful", [t.verdict == "faithful" for t in tests], right)
-    yield _figure("unfaithful", [t.verdict == "unfaithful" for t in tests], right)
+    shares = {
+        "films that lose more from the hottest tenth": [test.gap > 0 for test in tests],
+        "faithful": [test.verdict == "faithful" for test in tests],
+        "unfaithful": [test.verdict == "unfaithful" for test in tests],
+    }
+    for name, holds in shares.items():
+        yield _figure(name, [float(one) for one in holds], right)
     yield _figure("probability", [t.probability for t in tests], right)
     yield _figure("probability, hottest tenth masked", [t.masked for t in tests], right)
     yield _figure("probability, random tenth masked", [t.mean_elsewhere for t in tests], right)

@@ -246,14 +246,13 @@ def explanation_film(pixels: Pixels, evidence: Floats) -> Pixels:
     return (pixels * heat / (heat.max() or 1))[None, None].astype(np.float32)
 
 
-def confidence_drop(probability: Floats, explained: Floats) -> NDArray[np.float64]:
-    """Return how much of each film's probability the explanation film loses, 0 to 1.
+def confidence_drop(probability: float, explained: float) -> float:
+    """Return which share of a film's probability the explanation film loses, 0 to 1.
 
-    Its mean is the average drop; the share of films with `explained > probability` is the increase
-    in confidence.
+    Its mean over films is the average drop; the share of films with `explained > probability` is
+    the increase in confidence.
 
     Source:
         Chattopadhay et al. 2018, arXiv:1710.11063, section 3.2, (i) and (ii).
     """
-    whole = np.asarray(probability, np.float64)
-    return np.maximum(whole - explained, 0) / whole
+    return max(probability - explained, 0.0) / probability
