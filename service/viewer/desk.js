@@ -2,6 +2,7 @@
 
 import { showAgreement } from "./agreement_view.js";
 import { ExplanationView, isPainted } from "./explanation_view.js";
+import { FaithfulnessView } from "./faithfulness_view.js";
 import { showFacts } from "./facts_view.js";
 import { foremostClass, showFindings, showMeaning } from "./findings_view.js";
 import { FITTED, panned, rectangle, turned, zoomed, zoomOf } from "./geometry.js";
@@ -293,6 +294,20 @@ export class Desk extends EventTarget {
     if (this.state.mode === "compare") this.askOthers();
   }
 
+  /** Tests whether the model leans on the map in view. */
+  async testMap() {
+    const { reading, model, className } = this.state;
+    const { signal } = this.#abort;
+    this.faithfulness.wait();
+    try {
+      await this.withKey(() => reading.test(model, className, { signal }));
+      this.#showFaithfulness();
+    } catch (error) {
+      const isInView = this.state.model === model && this.state.className === className;
+      if (!signal.aborted && isInView) this.faithfulness.fail(strings.sentenceOf(error));
+    }
+  }
+
   /** Asks the model about the film with a rectangle masked; null takes the mask away. */
   async mask(rectangle) {
     this.change({ mask: rectangle, masked: null, drawn: null });
@@ -363,11 +378,19 @@ export class Desk extends EventTarget {
   #showClass() {
     const { state, answer, finding } = this;
     this.explanation.show(answer, finding, state);
+    this.#showFaithfulness();
     const [rows, columns] = gridOf(answer);
     const evidenceScale = answer.model.evidence_scale;
     this.mapControls.show({ evidenceScale, grid: [rows, columns], enabled: true });
     this.#showAgreement();
     this.redraw();
+  }
+
+  #showFaithfulness() {
+    const { reading, model, className } = this.state;
+    const test = reading.tested(model, className);
+    if (test) this.faithfulness.show(test);
+    else this.faithfulness.invite(this.finding);
   }
 
   #showAgreement() {
@@ -482,6 +505,7 @@ export class Desk extends EventTarget {
       },
       { onButton: () => this.goOn() },
     );
+    this.faithfulness = new FaithfulnessView(at("faithfulness"), { onTest: () => this.testMap() });
     this.mapControls = new MapControls(at("map-controls"), {
       colourMaps: this.#colourMaps,
       onChange: (look) => this.#draw(look),

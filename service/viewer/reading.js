@@ -1,11 +1,12 @@
 /** What is known about one open film: its pixels, each model's answer, and answers with a part masked. */
 
-import { explain, filmPixels, predictMasked } from "./api.js";
+import { explain, filmPixels, predictMasked, testMap } from "./api.js";
 
 export class Reading {
   #film;
   #states = new Map();
   #masked = new Map();
+  #tests = new Map();
 
   /** Takes the film (a Blob). */
   constructor(film) {
@@ -67,6 +68,18 @@ export class Reading {
     const answer = await explain(this.#film, { model, force: true, signal });
     const answers = new Map([[model, answer]]);
     Object.assign(this, { answers, agreement: [], compared: false, forced: true });
+  }
+
+  /** Tests a model's map of a class, where that was not done yet. */
+  async test(model, className, { signal } = {}) {
+    if (this.tested(model, className)) return;
+    const test = await testMap(this.#film, { model, className, force: this.forced, signal });
+    this.#tests.set(`${model} ${className}`, test);
+  }
+
+  /** Returns what testing a model's map of a class has shown; undefined where it was not tested. */
+  tested(model, className) {
+    return this.#tests.get(`${model} ${className}`);
   }
 
   /** Returns a model's answer about the film with a rectangle [x0, y0, x1, y1] masked. */

@@ -181,6 +181,32 @@ function maskWords({ rectangle, masked }, { class_name: name }) {
   return `${area(rectangle)}${said}`;
 }
 
+export const faithfulness = {
+  button: "Test this map",
+  title: "Does the model lean on what is hot? Asks it 25 times, with parts of the film masked",
+  asking: "Asking with the hottest tenth masked, and with 24 random tenths\u2026",
+  probability: percent,
+  masked: ["Hottest tenth masked", "Another tenth masked"],
+  /** Returns what a test found, in a sentence or two. */
+  verdict: ({ class_name, verdict, sentence, ...found }) => {
+    if (verdict === "not_tested") return sentence;
+    const [before, after] = [found.probability, found.probability_masked].map(percent);
+    const other = percent(found.probability_elsewhere);
+    const lowers = found.probability_masked < found.probability ? "lowers" : "does not lower";
+    return `${FAITHFUL[verdict]} Masking what is hot ${lowers} the probability of ` +
+      `\u201c${className(class_name)}\u201d from ${before} to ${after}; masking elsewhere: ${other}.`;
+  },
+  hint:
+    "The line in each bar is the whole film. Elsewhere is the mean of 24 random places, as smooth. " +
+    "A map that passes shows what the model uses, not where a disease is.",
+};
+
+const FAITHFUL = {
+  faithful: "The model leans on this map.",
+  unclear: "Whether the model leans on this map is unclear.",
+  unfaithful: "The model does not lean on this map.",
+};
+
 export const shortcuts = {
   heading: "Keys",
   close: "Close",
