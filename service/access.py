@@ -48,7 +48,7 @@ def access_rule(settings: Settings) -> Path | None:
         if settings.api_keys_file:
             raise ValueError("CXR_AUTH=off contradicts CXR_API_KEYS_FILE: leave one of them out")
         return None
-    if settings.api_keys_file or (settings.auth is None and _is_loopback(settings.host)):
+    if settings.api_keys_file or (settings.auth is None and is_loopback(settings.host)):
         return settings.api_keys_file
     if settings.auth:
         raise ValueError(f"CXR_AUTH=on needs a file of API keys: {REMEDY}")
@@ -173,7 +173,8 @@ def _found(ring: KeyRing, token: str) -> ApiKey | None:
         raise NotReady("The server's key file has a fault; its log says which.") from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches a server at this address."""
     try:
         return host.lower() == "localhost" or ip_address(host).is_loopback
     except ValueError:  # a name, or empty, which is every address

@@ -31,21 +31,25 @@ class Admission:
         self.held_bytes = 0
 
     @contextmanager
-    def place(self, *queues: str) -> Iterator["Held"]:
-        """Give a place in each queue, and give them back with every byte held meanwhile.
+    def place(self, *queues: str, films: int = 1) -> Iterator["Held"]:
+        """Give places in each queue, and give them back with every byte held meanwhile.
+
+        Args:
+            queues: Of the models that are asked.
+            films: How many are run in each. More than there are places come in alone.
 
         Raises:
-            Overloaded: All places of one of them are taken.
+            Overloaded: The places of one of them do not suffice.
         """
         queues = queues or (NO_MODEL,)
-        if any(self._taken[queue] >= self._places for queue in queues):
+        if any(self._taken[one] and self._taken[one] + films > self._places for one in queues):
             raise Overloaded(f"{self._places} films are waiting already; send this one later.")
-        self._taken.update(queues)
+        self._taken.update(queues * films)
         held = Held(self)
         try:
             yield held
         finally:
-            self._taken.subtract(queues)
+            self._taken.subtract(queues * films)
             self.held_bytes -= held.count
 
     def hold(self, count: int) -> None:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -77,7 +78,7 @@ def create_app(
     _add_routes(app)
     _add_documentation(app)
     # Not a mount at "/", which would hide from the router that a path takes another method.
-    app.router.default = StaticFiles(directory=VIEWER, html=True, check_dir=False)
+    app.router.default = GZipMiddleware(StaticFiles(directory=VIEWER, html=True, check_dir=False))
     return app
 
 

@@ -1,10 +1,10 @@
 """Several models' answers about one film, side by side."""
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, zip_longest
 
 from service.examination import Examination
-from service.schemas import Comparison, ExplainedComparison, MapAgreement
+from service.schemas import Comparison, ExplainedComparison, Faithfulness, MapAgreement
 from xai.agreement import Agreement, EvidenceMap, agreement
 
 UNKNOWN = Agreement(None, None)
@@ -16,16 +16,23 @@ def comparison(examinations: Sequence[Examination]) -> Comparison:
 
 
 def explained_comparison(
-    examinations: Sequence[Examination], *, force: bool = False
+    examinations: Sequence[Examination],
+    *,
+    force: bool = False,
+    tests: Sequence[Faithfulness | None] = (),
 ) -> ExplainedComparison:
     """Return the answers with the evidence for every class, and how alike the maps are.
 
     Args:
         examinations: Of one film, by different models.
         force: Give the evidence even where a model holds the film unlike its training films.
+        tests: What testing a map of each has shown, if that was asked for.
     """
     return ExplainedComparison(
-        models=[one.explained_prediction(force=force) for one in examinations],
+        models=[
+            one.explained_prediction(force=force, faithfulness=test)
+            for one, test in zip_longest(examinations, tests)
+        ],
         agreement=[
             found
             for one, other in combinations(examinations, 2)

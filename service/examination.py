@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from service.problems import FilmRefused, UnknownClass
+from models.radiograph import is_dicom
+from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from service.reading import Limits, Paint, SeenFilm, View, seen_film
 from service.schemas import (
     ExplainedFinding,
     ExplainedPrediction,
     Explanation,
+    Faithfulness,
     Film,
     Finding,
     ModelIdentity,
@@ -102,11 +104,14 @@ class Examination:
             findings=[Finding(**self._finding(index)) for index in self._classes],
         )
 
-    def explained_prediction(self, *, force: bool = False) -> ExplainedPrediction:
+    def explained_prediction(
+        self, *, force: bool = False, faithfulness: Faithfulness | None = None
+    ) -> ExplainedPrediction:
         """Return the answer with the evidence for every class.
 
         Args:
             force: Give the evidence even for a film unlike the training films.
+            faithfulness: What testing the map of a class has shown, if that was asked for.
         """
         return ExplainedPrediction(
             **self._about_the_film(),
@@ -116,6 +121,7 @@ class Examination:
                 )
                 for index in self._classes
             ],
+            faithfulness=faithfulness,
         )
 
     def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
@@ -134,7 +140,7 @@ class Examination:
         class_name = class_name or self.foremost_class
         check_class(self.explainer, class_name)
         index = self.explainer.card.class_names.index(class_name)
-        status = self._status(index, force)
+        status = self.status(index, force=force)
         if status is Status.OUT_OF_DISTRIBUTION:
             raise FilmRefused(
                 f"Its distance is {self.distance:.3g}, the model's limit is "
@@ -176,7 +182,8 @@ class Examination:
             "decision": self.decisions[class_name],
         }
 
-    def _status(self, index: int, force: bool) -> Status:
+    def status(self, index: int, *, force: bool) -> Status:
+        """Return whether the map of a class, by its number, may be read as an explanation."""
         return explanation_status(
             self.answers.evidence[0, index],
             probability=float(self.answers.probabilities[0, index]),
@@ -186,7 +193,7 @@ class Examination:
         )
 
     def _explanation(self, index: int, force: bool) -> Explanation:
-        card, status = self.explainer.card, self._status(index, force)
+        card, status = self.explainer.card, self.status(index, force=force)
         withheld = status is Status.OUT_OF_DISTRIBUTION
         return Explanation(
             status=status,
@@ -214,6 +221,12 @@ def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) ->
     """
     seen = seen_film(film, View.of(explainer.card), limits)
     return Examination(explainer, seen, explainer(seen.seen.pixels[None, None]))
+
+
+def check_is_source(film: bytes) -> None:
+    """Raise NoSourceInstance unless DICOM objects can be derived from the film."""
+    if not is_dicom(film):
+        raise NoSourceInstance("DICOM results refer to a DICOM film; this film is none.")
 
 
 def check_class(explainer: Explainer, class_name: str | None) -> None:

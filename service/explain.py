@@ -1,4 +1,4 @@
-"""`cxr explain`: a film with the evidence for one class painted over it.
+"""`cxr explain`: a film with the evidence for one class painted over it, or as DICOM objects.
 
 `--method` asks `training.methods`, which this module does not know: the command line hands it over.
 """
@@ -12,14 +12,24 @@ from models.film_errors import RadiographError
 from service.examination import Examination, Overlay, check_class, examine
 from service.predict import add_model_argument, asked_explainer
 from service.problems import ServiceProblem
-from service.reading import Limits, Paint, painted_png
+from service.reading import Limits, Paint, painted_png, result_files
+from service.related_parts import can_be_made
 from xai.heatmap import Status, heat
+
+DICOM_FILES = ("report.dcm", "evidence.dcm", "overlay.dcm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("film", type=Path, metavar="FILE", help="PNG, JPEG, TIFF, DICOM")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="PNG to write")
+    parser.add_argument("-o", "--output", type=Path, help="PNG to write")
+    parser.add_argument(
+        "--dicom",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for the answer about a DICOM film as DICOM objects: report.dcm and, unless "
+        "the film is refused, evidence.dcm and overlay.dcm",
+    )
     parser.add_argument(
         "--class", dest="class_name", help="default: the predicted class, or the foremost finding"
     )
@@ -29,39 +39,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer, evidence included")
     parser.add_argument(
         "--method",
-        help="another method than the model's own Grad-CAM, such as hirescam, recipro_cam or "
-        "integrated_gradients; needs the packages of training",
+        help="for the PNG another method than the model's own Grad-CAM, such as hirescam, "
+        "recipro_cam or integrated_gradients; needs the packages of training",
     )
     add_model_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the overlay.
+    """Write the overlay, the DICOM objects, or both.
 
     Raises:
         OSError: A file can't be read or written.
-        ValueError: The model is no sound one, or the film can't be used or is refused.
+        ValueError: Nothing is to be written, the model is no sound one, or the film can't be used
+            or (where there is to be an overlay) is refused.
     """
+    if not arguments.output and not arguments.dicom:
+        raise ValueError("give a PNG to write (-o FILE), a folder for DICOM (--dicom), or both")
     try:
         film = arguments.film.read_bytes()
-        overlay = _explained(arguments, film)
-        png = painted_png(film, overlay.paint, Limits())
+        examination = _examined(arguments, film)
+        if arguments.dicom:
+            _write_dicom(arguments, film, examination)
+        if arguments.output:
+            _write_overlay(arguments, film, examination)
     except (RadiographError, ServiceProblem) as error:
         raise ValueError(f"{arguments.film}: {error}") from error
-    arguments.output.write_bytes(png)
-    sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
     return 0
 
 
-def _explained(arguments: argparse.Namespace, film: bytes) -> Overlay:
-    explainer = asked_explainer(arguments)
-    check_class(explainer, arguments.class_name)
-    examination = examine(explainer, film)
-    if arguments.json:
-        answer = examination.explained_prediction(force=arguments.force)
-        sys.stdout.write(answer.model_dump_json() + "\n")
+def _write_dicom(arguments: argparse.Namespace, film: bytes, examination: Examination) -> None:
+    if not can_be_made():
+        raise ValueError("--dicom needs highdicom: pip install '.[dicom-results]'")
+    prediction = examination.explained_prediction(force=arguments.force)
+    class_name = arguments.class_name or examination.foremost_class
+    files = result_files(film, prediction, class_name, Limits())
+    arguments.dicom.mkdir(parents=True, exist_ok=True)
+    for name, file in zip(DICOM_FILES, files, strict=False):  # a refused film has the first alone
+        (arguments.dicom / name).write_bytes(file)
+        sys.stderr.write(f"{arguments.dicom / name}\n")
+
+
+def _write_overlay(arguments: argparse.Namespace, film: bytes, examination: Examination) -> None:
     overlay = examination.overlay(arguments.class_name, force=arguments.force)
-    return _by_method(arguments, examination, overlay) if arguments.method else overlay
+    if arguments.method:
+        overlay = _by_method(arguments, examination, overlay)
+    arguments.output.write_bytes(painted_png(film, overlay.paint, Limits()))
+    sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
 
 
 def _by_method(arguments: argparse.Namespace, asked: Examination, overlay: Overlay) -> Overlay:
@@ -72,3 +95,13 @@ def _by_method(arguments: argparse.Namespace, asked: Examination, overlay: Overl
     sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")
     shown = heat(found, max(float(found.max()), 1e-30)) * (overlay.status is Status.OK)
     return replace(overlay, paint=Paint(shown, seen.grid_affine(found.shape)))
+
+
+def _examined(arguments: argparse.Namespace, film: bytes) -> Examination:
+    explainer = asked_explainer(arguments)
+    check_class(explainer, arguments.class_name)
+    examination = examine(explainer, film)
+    if arguments.json:
+        answer = examination.explained_prediction(force=arguments.force)
+        sys.stdout.write(answer.model_dump_json() + "\n")
+    return examination

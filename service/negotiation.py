@@ -13,7 +13,8 @@ def negotiated(accept: str | None, offers: Sequence[str]) -> str:
 
     Args:
         accept: Value of the `Accept` header; None or empty is anything.
-        offers: Media types, best first.
+        offers: Media types, best first; one of `multipart/related` with what its parts are, as in
+            `multipart/related; type="application/dicom"`.
 
     Raises:
         NotAcceptable: The client wants none of them.
@@ -29,12 +30,16 @@ def negotiated(accept: str | None, offers: Sequence[str]) -> str:
 
 
 def _media_range(text: str) -> tuple[str, float]:
-    """Return a media range in lower case and its quality; one that can't be read counts 0."""
-    media_range, *parameters = (part.strip().lower() for part in text.split(";"))
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            return media_range, _quality(parameter.removeprefix("q="))
-    return media_range, 1.0
+    """Return a media range in lower case and its quality; one that can't be read counts 0.
+
+    Parameters are left out, but for the one that says what the parts of `multipart/related` are.
+    """
+    media_range, *rest = (part.strip().lower() for part in text.split(";"))
+    parameters = dict(one.split("=", 1) for one in rest if "=" in one)
+    if media_range == "multipart/related" and "type" in parameters:
+        kind = parameters["type"].strip('"')
+        media_range = f'{media_range}; type="{kind}"'
+    return media_range, _quality(parameters.get("q", "1"))
 
 
 def _quality(text: str) -> float:
@@ -47,7 +52,8 @@ def _quality(text: str) -> float:
 
 def _liking(offer: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
     """Return quality and specificity of the most specific range that the offer is in."""
-    for specificity, wanted in ((2, offer), (1, f"{offer.split('/')[0]}/*"), (0, "*/*")):
+    wider = (offer.split(";")[0], f"{offer.split('/')[0]}/*", "*/*")
+    for specificity, wanted in zip((3, 2, 1, 0), (offer, *wider), strict=True):
         qualities = [quality for media_range, quality in ranges if media_range == wanted]
         if qualities:
             return max(qualities), specificity

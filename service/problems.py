@@ -16,6 +16,7 @@ ServiceProblem
 │   ├── FilmTooLarge          413  more pixels than allowed
 │   ├── UnreadableFilm        422  truncated, corrupt, not decodable
 │   ├── UnsupportedFilm       422  readable, but not one grey film
+│   ├── NoSourceInstance      422  DICOM results are asked for of a film they can't refer to
 │   └── FilmRefused           409  unlike the training films, so it has no overlay
 ├── QuestionProblem
 │   ├── MalformedMask         422  no rectangle, or none on the film
@@ -203,6 +204,13 @@ class UnsupportedFilm(FilmProblem):
     """Readable, but not one grey film."""
 
     status = 422
+
+
+class NoSourceInstance(FilmProblem):
+    """DICOM results refer to a DICOM film with UIDs, and this is none."""
+
+    status = 422
+    usual_headers = VARY
 
 
 class FilmRefused(FilmProblem):

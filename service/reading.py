@@ -8,7 +8,7 @@ import io
 import math
 import sys
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from models.radiograph import (
     read_radiograph,
 )
 from xai.heatmap import film_heat, overlay
+
+if TYPE_CHECKING:
+    from service.schemas import ExplainedPrediction
 
 BAND_PIXELS = 2**20
 PROCESS_BYTES = 3 * 2**30
@@ -186,6 +189,11 @@ def grey_png(film: bytes, side: int | None, limits: Limits) -> bytes:
 
 def painted_png(film: bytes, paint: Paint, limits: Limits) -> bytes:
     """Return the film with heat painted over it, as a PNG of the film's own size."""
+    return _png(Image.fromarray(painted_pixels(film, paint, limits)))
+
+
+def painted_pixels(film: bytes, paint: Paint, limits: Limits) -> NDArray[np.uint8]:
+    """Return the film with heat painted over it, rows x columns x RGB of the film's own size."""
     radiograph = read_radiograph(film, **limits._asdict())
     rows, columns = radiograph.rows, radiograph.columns
     warm = film_heat(paint.heat, paint.affine, rows, columns)
@@ -195,7 +203,17 @@ def painted_png(film: bytes, paint: Paint, limits: Limits) -> bytes:
     for first in range(0, rows, band):
         lines = slice(first, first + band)
         picture[lines] = overlay(radiograph.pixels[lines], warm[lines])
-    return _png(Image.fromarray(picture))
+    return picture
+
+
+def result_files(
+    film: bytes, prediction: "ExplainedPrediction", class_name: str, limits: Limits
+) -> list[bytes]:
+    """Return the answer about a DICOM film as DICOM files; see `service.dicom_results`."""
+    # Not at the top: highdicom is an optional extra.
+    from service.dicom_results import result_objects
+
+    return result_objects(film, prediction, class_name, limits)
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -15,7 +15,8 @@ from service.admission import NO_MODEL
 from service.comparison import comparison, explained_comparison
 from service.description import description
 from service.engine import Caller, Engine
-from service.examination import Examination, Overlay, check_class
+from service.examination import Examination, Overlay, check_class, check_is_source
+from service.faithfulness import FILMS, faithful
 from service.masking import asked_mask
 from service.negotiation import negotiated
 from service.patience import while_wanted
@@ -27,6 +28,7 @@ from service.problems import (
     MalformedForm,
     MalformedMask,
     MissingFile,
+    NoSourceInstance,
     NotAcceptable,
     NotAnImage,
     NotReady,
@@ -47,12 +49,14 @@ from service.problems import (
 )
 from service.reading import Mask, RawFilm
 from service.registry import ALL
+from service.related_parts import RELATED_DICOM, can_be_made, related_dicom
 from service.schemas import (
     ColourMap,
     ColourMapList,
     Comparison,
     ExplainedComparison,
     ExplainedPrediction,
+    Faithfulness,
     FilmPixels,
     Health,
     ModelDescription,
@@ -138,6 +142,13 @@ Accept = Annotated[str | None, Header(include_in_schema=False)]
 Force = Annotated[
     bool, Query(description="Explain the film even if it is unlike the training films.")
 ]
+Tested = Annotated[
+    bool,
+    Query(
+        description="Test the map of one class, `class` or the foremost one: mask the tenth of the "
+        "film that argues most for it, and 24 random tenths. As JSON only; it costs 25 films more."
+    ),
+]
 MaskText = Annotated[
     str | None,
     Query(
@@ -156,8 +167,9 @@ ClassName = Annotated[
     str | None,
     Query(
         alias="class",
-        description="Class of the overlay. If left out, the predicted class; of a multi-label "
-        "model the most probable finding, those called present before others.",
+        description="Class of the overlay, or of the map to test. If left out, the predicted "
+        "class; of a multi-label model the most probable finding, those called present before "
+        "others.",
     ),
 ]
 
@@ -191,7 +203,7 @@ PICTURE_PROBLEMS = (
     TooSlow,
 )
 FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
-EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, UnknownClass)
+EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, NoSourceInstance, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
 FILM_ANSWER: dict[str, Any] = {
     "description": "The film: its values, or a picture of them.",
@@ -209,7 +221,11 @@ FILM_ANSWER: dict[str, Any] = {
         }
     },
 }
-EXPLAIN_CONTENT = {JSON: {"example": examples.EXPLAINED_PREDICTION}} | PNG_CONTENT
+EXPLAIN_CONTENT = {
+    JSON: {"example": examples.EXPLAINED_PREDICTION},
+    **PNG_CONTENT,
+    "multipart/related": {"schema": BINARY},
+}
 
 
 @router.post(
@@ -250,15 +266,19 @@ async def explain(
     *,
     class_name: ClassName = None,
     force: Force = False,
+    faithfulness: Tested = False,
     accept: Accept = None,
 ) -> Response:
     """Say how probable each finding is on a film, and where the evidence for it lies.
 
     As JSON: the evidence for every class. With `Accept: image/png`, from one model: the film with
-    the evidence for one class painted over it, in the film's own pixels.
+    the evidence for one class painted over it, in the film's own pixels. With
+    `Accept: multipart/related; type="application/dicom"`, about a DICOM film: a structured report
+    and, unless the film is refused, a parametric map of the evidence for one class and a secondary
+    capture of the overlay, all of the film's study.
     """
     engine, explainers = asked
-    media_type = negotiated(accept, (JSON, PNG) if len(explainers) == 1 else (JSON,))
+    media_type = negotiated(accept, (JSON,) if faithfulness else _offers(explainers))
     for explainer in explainers:
         check_class(explainer, class_name)
     who = caller(request, "explain")
@@ -268,13 +288,29 @@ async def explain(
         overlay = examination.overlay(class_name, force=force)
         return _picture(overlay, await engine.painted(film, overlay.paint))
 
-    async def answer(film: bytes) -> Response:
+    async def archived(film: bytes) -> Response:
+        check_is_source(film)
+        [examination] = await examined(engine, explainers, film, who)
+        shown = class_name or examination.foremost_class
+        prediction = examination.explained_prediction(force=force)
+        return related_dicom(await engine.result_files(film, prediction, shown))
+
+    async def told(film: bytes) -> Response:
         examinations = await examined(engine, explainers, film, who)
+        tests = await faithful(engine, examinations, class_name, force) if faithfulness else ()
         with engine.metrics.stage("encode", NO_MODEL):
-            text = explained(examinations, force).model_dump_json()
+            text = explained(examinations, force, tests).model_dump_json()
         return Response(text, media_type=JSON, headers=VARY)
 
-    return await _answered(request, engine, explainers, painted if media_type == PNG else answer)
+    answer = {PNG: painted, RELATED_DICOM: archived}.get(media_type, told)
+    films = 1 + FILMS if faithfulness else 1
+    return await _answered(request, engine, explainers, answer, films=films)
+
+
+def _offers(explainers: Sequence[Explainer]) -> tuple[str, ...]:
+    if len(explainers) > 1:
+        return (JSON,)
+    return (JSON, PNG, RELATED_DICOM) if can_be_made() else (JSON, PNG)
 
 
 @router.post(
@@ -313,10 +349,12 @@ async def _answered(
     engine: Engine,
     explainers: Sequence[Explainer],
     answer: Callable[[bytes], Coroutine[Any, Any, T]],
+    *,
+    films: int = 1,
 ) -> T:
-    """Return the answer to the film in a request, within all bounds."""
+    """Return the answer to the film in a request, within all bounds; each model runs `films`."""
     settings = engine.settings
-    with engine.admission.place(*(one.card.name for one in explainers)) as held:
+    with engine.admission.place(*(one.card.name for one in explainers), films=films) as held:
         with engine.metrics.stage("upload", NO_MODEL):
             film = await film_upload(
                 request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
@@ -343,12 +381,13 @@ def predicted(examinations: Sequence[Examination]) -> Prediction | Comparison:
 
 
 def explained(
-    examinations: Sequence[Examination], force: bool
+    examinations: Sequence[Examination], force: bool, tests: Sequence[Faithfulness] = ()
 ) -> ExplainedPrediction | ExplainedComparison:
     """Return the answer of one model with its evidence, or those of several side by side."""
     if len(examinations) == 1:
-        return examinations[0].explained_prediction(force=force)
-    return explained_comparison(examinations, force=force)
+        test = tests[0] if tests else None
+        return examinations[0].explained_prediction(force=force, faithfulness=test)
+    return explained_comparison(examinations, force=force, tests=tests)
 
 
 def _raw(film: RawFilm) -> Response:

@@ -134,12 +134,38 @@ class Prediction(Answer):
     findings: Sequence[Finding] = Field(description="Every class, in the model's order.")
 
 
+class Faithfulness(Answer):
+    """Whether the model leans on its map: what masking the tenth that argues most does to a class.
+
+    A tenth of the film as the network sees it is filled with the film's median, once where the map
+    is hottest, and for comparison where random maps as smooth are.
+    """
+
+    class_name: str
+    verdict: Literal["faithful", "unclear", "unfaithful", "not_tested"] = Field(
+        description="`faithful`: the hottest tenth lowers the probability more than each of the "
+        "random ones. `unclear`: more than they do on average. `unfaithful`: no more than that. "
+        "`not_tested`: the sentence says why, and the figures are null."
+    )
+    sentence: str
+    probability: float = Field(description="For the whole film.")
+    probability_masked: float | None = Field(description="With the hottest tenth masked.")
+    probability_elsewhere: float | None = Field(description="Mean, with a random tenth masked.")
+    gap: float | None = Field(description="The last less the one before: the more, the better.")
+    random_masks: int | None
+
+
 class ExplainedPrediction(Prediction):
     """What the model says about a film, and where it sees it."""
 
-    model_config = ConfigDict(json_schema_extra=shown(examples.EXPLAINED_PREDICTION))
+    model_config = ConfigDict(
+        json_schema_extra=shown(examples.EXPLAINED_PREDICTION, examples.TESTED_PREDICTION)
+    )
 
     findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
+    faithfulness: Faithfulness | None = Field(
+        default=None, description="Of one class; null unless `?faithfulness=true` asks for it."
+    )
 
 
 class MapAgreement(Answer):

@@ -117,12 +117,19 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise ValueError("; ".join(map(_sentence, error.errors()))) from None
+        raise ValueError(settings_fault(error)) from None
 
 
-def _sentence(fault: ErrorDetails) -> str:
-    name = str(fault["loc"][0])
+def settings_fault(error: ValidationError, prefix: str = "CXR_") -> str:
+    """Return a sentence for each setting that is not allowed, and for what they don't go with."""
+    return "; ".join(_sentence(fault, prefix) for fault in error.errors())
+
+
+def _sentence(fault: ErrorDetails, prefix: str) -> str:
     rule = (
         fault["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must")
     )
-    return f"{name} (CXR_{name.upper()}) {rule}, not {fault['input']!r}"
+    if not fault["loc"]:
+        return rule
+    name = str(fault["loc"][0])
+    return f"{name} ({prefix}{name.upper()}) {rule}, not {fault['input']!r}"

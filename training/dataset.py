@@ -1,6 +1,7 @@
 """Films as network pixels, decoded by the same code as the server's, augmented when asked for."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,10 +28,19 @@ def film_radiograph(film: Film) -> Radiograph:
     Raises:
         ValueError: It cannot be read; the message names its file.
     """
+    return radiograph_at(film.path)
+
+
+def radiograph_at(path: Path) -> Radiograph:
+    """Return the film in a file, decoded.
+
+    Raises:
+        ValueError: It cannot be read; the message names the file.
+    """
     try:
-        return read_radiograph(film.path.read_bytes())
+        return read_radiograph(path.read_bytes())
     except RadiographError as error:
-        raise ValueError(f"{film.path}: {error}") from error
+        raise ValueError(f"{path}: {error}") from error
 
 
 class FilmDataset(Dataset[Sample]):

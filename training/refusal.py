@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +30,7 @@ DRAWINGS = 30
 """How many, of all the kinds that `cxr phantom` draws in turn."""
 
 Pixels = Float[np.ndarray, "rows columns"]
+T = TypeVar("T")
 Outcome = Literal["answered", "refused", "undecided", "unreadable"]
 
 
@@ -133,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def spread(films: Sequence[Film], number: int) -> list[Film]:
+def spread(films: Sequence[T], number: int) -> list[T]:
     """Return at most so many films, evenly spread over all."""
     places = np.linspace(0, len(films) - 1, min(number, len(films))).round().astype(int)
     return [films[place] for place in places]

@@ -86,13 +86,31 @@ def heat(evidence: Floats, evidence_scale: float) -> NDArray[np.float32]:
 def film_heat(
     heat: NDArray[np.float32], affine: Affine, rows: int, columns: int
 ) -> NDArray[np.float32]:
-    """Return heat at every pixel of the film, bilinear between the centres of the grid's cells.
+    """Return heat at every pixel of the film, as `film_evidence` does evidence.
+
+    Args:
+        heat: Heat in [0, 1], grid rows x grid columns.
+        affine: Grid coordinates to film pixels.
+        rows: Rows of the film.
+        columns: Columns of the film.
+
+    Raises:
+        ValueError: As `film_evidence` does.
+    """
+    # Weights that should sum to 1 can miss it by a rounding error.
+    return np.clip(film_evidence(heat, affine, rows, columns), 0, 1)
+
+
+def film_evidence(
+    evidence: NDArray[np.float32], affine: Affine, rows: int, columns: int
+) -> NDArray[np.float32]:
+    """Return evidence at every pixel of the film, bilinear between the centres of the grid's cells.
 
     Between the outermost centres and the grid's edge the outermost cell goes on; a pixel whose
     centre lies outside the grid (in a border that was trimmed) gets 0.
 
     Args:
-        heat: Heat in [0, 1], grid rows x grid columns.
+        evidence: Any numbers, grid rows x grid columns.
         affine: Grid coordinates to film pixels; cell (0, 0) and pixel (0, 0) cover [0, 1) x [0, 1).
         rows: Rows of the film.
         columns: Columns of the film.
@@ -103,11 +121,10 @@ def film_heat(
     a, b, c, d, e, f = affine
     if b != 0 or d != 0 or a == 0 or e == 0:
         raise ValueError(f"affine must only scale and shift (b = d = 0, a and e not 0): {affine}")
-    grid_rows, grid_columns = heat.shape
+    grid_rows, grid_columns = evidence.shape
     row_weights = _cell_weights(rows, scale=e, shift=f, cells=grid_rows)
     column_weights = _cell_weights(columns, scale=a, shift=c, cells=grid_columns)
-    # Weights that should sum to 1 can miss it by a rounding error.
-    return np.clip(row_weights @ heat @ column_weights.T, 0, 1)
+    return np.asarray(row_weights @ evidence @ column_weights.T, np.float32)
 
 
 def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDArray[np.float32]:

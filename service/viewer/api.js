@@ -35,6 +35,13 @@ export async function explain(film, { model, force = false, signal, onProgress }
   return understood(() => response.json());
 }
 
+/** Returns what testing a model's map of a class has shown: `faithfulness` of POST /v1/explain. */
+export async function testMap(film, { model, className, force, signal }) {
+  const asked = new URLSearchParams({ model, class: className, force, faithfulness: true });
+  const response = await upload(`v1/explain?${asked}`, film, { accept: "application/json", signal });
+  return understood(async () => (await response.json()).faithfulness);
+}
+
 /** Returns a small picture of the film as a PNG Blob, 128 pixels along its longer side. */
 export async function thumbnail(film, { signal } = {}) {
   const path = `v1/film?side=${THUMBNAIL_SIDE}`;

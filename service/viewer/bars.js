@@ -10,6 +10,12 @@ export function thresholdBar(value, threshold) {
   return bar;
 }
 
+/** Shows on a progress element which share of a film was sent; while it is read, it only moves. */
+export function showShare(bar, sent) {
+  if (sent === null || sent === 1) bar.removeAttribute("value");
+  else bar.value = sent;
+}
+
 /** Returns a new element with these properties and children. */
 export function element(tag, properties = {}, children = []) {
   const made = Object.assign(document.createElement(tag), properties);

@@ -2,6 +2,7 @@
 
 import { showAgreement } from "./agreement_view.js";
 import { ExplanationView, isPainted } from "./explanation_view.js";
+import { FaithfulnessView } from "./faithfulness_view.js";
 import { showFacts } from "./facts_view.js";
 import { foremostClass, showFindings, showMeaning } from "./findings_view.js";
 import { FITTED, panned, rectangle, turned, zoomed, zoomOf } from "./geometry.js";
@@ -10,11 +11,11 @@ import { MapControls } from "./map_controls.js";
 import { ModelPicker } from "./model_picker.js";
 import { OcclusionView } from "./occlusion_view.js";
 import { findingOf, panelsOf } from "./panels.js";
-import { hashOf } from "./permalink.js";
+import { DEFAULTS, hashOf } from "./permalink.js";
 import { Stage } from "./stage.js";
 import * as strings from "./strings.js";
 import { Choice, pushButtons } from "./toolbar.js";
-import { draggedWindow, WindowControl } from "./window_control.js";
+import { draggedWindow, suits, WindowControl } from "./window_control.js";
 
 const at = (id) => document.getElementById(id);
 const ZOOM_STEP = 1.25;
@@ -31,15 +32,20 @@ const USUAL = {
   mapHidden: false,
   belowShown: false,
   mask: null,
+  masked: null,
+  drawn: null,
 };
 
 export class Desk extends EventTarget {
   state = { ...USUAL, name: "", drawing: false, reading: null, look: null };
+  /** The name of the model that the reader chose; `state.model` is the one in view. */
+  wanted = null;
   #models;
   #colourMaps;
   #card;
   #onCard;
   #abort = new AbortController();
+  #pointed = {}; // the view that the pointer is on, and its last event
 
   /**
    * Takes the server's models (of GET /v1/models), its colour maps, `card(name)`, which returns a
@@ -51,7 +57,7 @@ export class Desk extends EventTarget {
     this.#models = models;
     this.#colourMaps = colourMaps;
     this.#card = card;
-    this.#onCard = onCard;
+    this.#onCard = () => this.#try(onCard);
     this.withKey = withKey;
     this.#makeStage();
     this.#makeToolbar();
@@ -73,22 +79,34 @@ export class Desk extends EventTarget {
     return this.stage.views;
   }
 
+  /** The panels in view, left to right, as panels.js makes them. */
+  get panels() {
+    return panelsOf(this.state, { colours: this.colours, models: this.#models });
+  }
+
+  /** Gives up what is still asked about the film on the desk. */
+  leave() {
+    this.#abort.abort();
+  }
+
   /**
    * Takes a film on the desk: `reading` has its pixels, and the answer of `model`. `link` is what
    * permalink.js read of a link that was followed to here, or null.
    */
   open({ name, drawing, reading, model }, link = null) {
-    this.#abort.abort();
+    this.leave();
     this.#abort = new AbortController();
+    this.#say("");
     const { mode, tool, mapHidden } = this.state;
     const [{ centre, width }] = reading.pixels.windows;
     const kept = { mode, tool, mapHidden, window: { centre, width }, belowShown: reading.forced };
     Object.assign(this.state, USUAL, kept, { name, drawing, reading, model });
     if (link) this.#applyLink(link);
     this.windowControl.offer(reading.pixels);
-    this.occlusion.invite();
+    this.occlusion.begin(reading.pixels);
     this.#showModel();
     at("summary").textContent = strings.summary(this.answer);
+    if (this.wanted !== model) this.chooseModel(this.wanted);
   }
 
   /** The colours that the map is painted in: 256 RGB triples. */
@@ -103,8 +121,7 @@ export class Desk extends EventTarget {
 
   /** The address of a link to this view: nothing of the film is in it. */
   get address() {
-    const { theme } = document.documentElement.dataset;
-    return `${location.origin}${location.pathname}${hashOf({ ...this.#link, theme })}`;
+    return `${location.origin}${location.pathname}${hashOf(this.#link)}`;
   }
 
   /** What a link to this view says, in the fields of permalink.js. */
@@ -121,43 +138,65 @@ export class Desk extends EventTarget {
   }
 
   /** Shows what a link says of the view; what it does not say is as usual. */
-  follow({ model, ...link }) {
+  follow(link) {
     this.#applyLink(link);
-    if (model && model !== this.state.model) this.chooseModel(model);
+    this.redraw();
+    if (this.wanted !== this.state.model) this.chooseModel(this.wanted);
     else this.#showModel();
-    if (this.state.mode === "compare") this.chooseMode("compare");
+    if (this.state.mode === "compare") this.askOthers();
   }
 
-  #applyLink({ className, mode, zoom, viewCentre, rotation = 0, invert, window, ...look }) {
-    const view = { ...FITTED, ...viewCentre, turns: rotation / 90 };
-    if (zoom) view.zoom = zoom * devicePixelRatio;
-    Object.assign(this.state, { view, inverted: invert ?? false });
-    if (className) this.state.className = className;
-    if (mode) this.state.mode = mode;
-    if (window) this.state.window = window;
-    this.mapControls.look = { ...this.state.look, ...look };
-    this.state.look = this.mapControls.look;
+  #applyLink(link) {
+    const { model, className, mode, zoom, viewCentre, rotation, invert, window, ...look } = {
+      ...DEFAULTS,
+      ...link,
+    };
+    const { state } = this;
+    const view = { ...FITTED, ...viewCentre, zoom: zoom && zoom * devicePixelRatio, turns: rotation / 90 };
+    const [{ centre, width }] = state.reading.pixels.windows;
+    const isSuited = window && suits(window, state.reading.pixels);
+    Object.assign(state, { mode, view, inverted: invert });
+    state.window = isSuited ? window : { centre, width };
+    state.className = className ?? state.className;
+    if (this.#models.some(({ name }) => name === model)) this.wanted = model;
+    this.mapControls.look = look;
+    state.look = this.mapControls.look;
   }
 
-  /** Shows another model's answer; it is asked first where it was not. */
+  /** Shows another model's answer; it is asked first where it was not. The last choice counts. */
   async chooseModel(name) {
-    await this.#try(async (signal) => {
-      this.#say(strings.waiting.model(name));
-      await this.withKey(() => this.state.reading.ask(name, { signal }));
+    this.wanted = name;
+    const { signal } = this.#abort;
+    const { reading } = this.state;
+    const isWanted = () => !signal.aborted && this.wanted === name;
+    try {
+      const asked = this.withKey(() => reading.ask(name, { signal }));
+      this.#say(reading.stateOf(name) === "ready" ? "" : strings.waiting.model(name));
+      await asked;
+      if (!isWanted()) return;
       this.#say("");
       this.state.model = name;
-    });
+    } catch (error) {
+      if (!isWanted()) return;
+      this.#say(strings.failures([[name, error]]));
+      this.wanted = this.state.model;
+    }
     this.#showModel();
   }
 
-  /** Asks for the answers of all other models, so that they are there at once. */
-  askOthers() {
+  /** Asks for the answers of all other models and their cards, so that they are there at once. */
+  async askOthers() {
     const { reading } = this.state;
-    if (this.#models.length < 2) return undefined;
-    return this.#try(async (signal) => {
-      await this.withKey(() => reading.askAll({ signal }));
-      this.#showModel();
+    if (this.#models.length < 2 || reading.compared) return;
+    await this.#try(async (signal) => {
+      const names = this.#models.map(({ name }) => name);
+      const asked = this.withKey(() => reading.askAll(names, { signal }));
+      this.#showOthers();
+      for (const name of names) this.#card(name).catch(() => {});
+      const failed = await asked;
+      if (failed.length) this.#say(strings.failures(failed));
     });
+    this.#showOthers();
   }
 
   /** Shows another class. */
@@ -175,11 +214,10 @@ export class Desk extends EventTarget {
   }
 
   /** Shows one film, the film beside the film with its map, or the models side by side. */
-  async chooseMode(mode) {
+  chooseMode(mode) {
     this.state.mode = mode;
-    if (mode === "compare") await this.askOthers();
-    this.#showAgreement();
-    this.redraw();
+    this.#showOthers();
+    if (mode === "compare") this.askOthers();
   }
 
   /** Goes from one film to film and map, to the models side by side, and round again. */
@@ -210,8 +248,14 @@ export class Desk extends EventTarget {
 
   /** Shows one film pixel on one pixel of the screen. */
   zoomToPixels() {
-    const { view, reading } = this.state;
-    this.zoom(1 / zoomOf(view, reading.pixels, this.views[0].canvas));
+    this.change({ view: { ...this.state.view, zoom: 1 } });
+  }
+
+  /** Moves the film by shares of the view's width and height. */
+  pan(right, down) {
+    const { canvas } = this.views[0];
+    const way = [right * canvas.width, down * canvas.height];
+    this.change({ view: panned(this.state.view, this.state.reading.pixels, canvas, way) });
   }
 
   /** Turns the film a quarter clockwise. */
@@ -245,24 +289,40 @@ export class Desk extends EventTarget {
       const { reading, model } = this.state;
       await this.withKey(() => reading.force(model, { signal }));
       this.state.belowShown = true;
+      this.#showModel();
     });
-    return this.#showModel();
+    if (this.state.mode === "compare") this.askOthers();
+  }
+
+  /** Tests whether the model leans on the map in view. */
+  async testMap() {
+    const { reading, model, className } = this.state;
+    const { signal } = this.#abort;
+    this.faithfulness.wait();
+    try {
+      await this.withKey(() => reading.test(model, className, { signal }));
+      this.#showFaithfulness();
+    } catch (error) {
+      const isInView = this.state.model === model && this.state.className === className;
+      if (!signal.aborted && isInView) this.faithfulness.fail(strings.sentenceOf(error));
+    }
   }
 
   /** Asks the model about the film with a rectangle masked; null takes the mask away. */
   async mask(rectangle) {
-    this.change({ mask: rectangle });
+    this.change({ mask: rectangle, masked: null, drawn: null });
     if (!rectangle) return this.occlusion.invite();
     const { reading, model } = this.state;
+    const { signal } = this.#abort;
+    const isInView = () => !signal.aborted && this.state.mask === rectangle && this.state.model === model;
     this.occlusion.wait(rectangle);
     try {
-      const { signal } = this.#abort;
       const masked = await this.withKey(() => reading.masked(rectangle, model, { signal }));
-      if (this.state.mask === rectangle && this.state.model === model) {
-        this.occlusion.show(rectangle, this.answer, masked);
-      }
+      if (!isInView()) return;
+      this.state.masked = masked;
+      this.occlusion.show(rectangle, this.answer, masked);
     } catch (error) {
-      if (error.name !== "AbortError") this.occlusion.fail(strings.sentenceOf(error));
+      if (isInView()) this.occlusion.fail(strings.sentenceOf(error));
     }
   }
 
@@ -270,9 +330,9 @@ export class Desk extends EventTarget {
   redraw() {
     const { state } = this;
     if (!this.answer) return;
-    const { reading, view, window, inverted, look, mask } = state;
+    const { reading, view, window, inverted, look, mask, drawn } = state;
     const scene = { film: reading.pixels, view, window, inverted, opacity: look.opacity };
-    this.stage.show(panelsOf(state, this.colours), { ...scene, rectangle: mask });
+    this.stage.show(this.panels, { ...scene, rectangle: drawn ?? mask });
     this.windowControl.show(window);
     [this.modes.value, this.tools.value] = [state.mode, state.tool];
     at("stage").dataset.tool = state.tool;
@@ -284,8 +344,7 @@ export class Desk extends EventTarget {
     const { state, answer } = this;
     if (!answer) return;
     if (!this.finding) state.className = foremostClass(answer);
-    const states = Object.fromEntries([...state.reading.answers.keys()].map((name) => [name, "ready"]));
-    this.picker.show(this.#models, state.model, { states });
+    this.#showPicker();
     const onSelect = (name) => this.chooseClass(name);
     showFindings(at("findings"), answer, { selected: state.className, onSelect });
     at("findings-hint").textContent = strings.findingsHint(answer);
@@ -295,6 +354,18 @@ export class Desk extends EventTarget {
     at("film-detail").textContent = strings.detail.film(answer.film);
     this.#showClass();
     if (state.mask) this.mask(state.mask);
+  }
+
+  #showPicker() {
+    const states = this.#models.map(({ name }) => [name, this.state.reading.stateOf(name)]);
+    this.picker.show(this.#models, this.wanted, { states: Object.fromEntries(states) });
+  }
+
+  /** Shows what is known of the models that are not in view. */
+  #showOthers() {
+    this.#showPicker();
+    this.#showAgreement();
+    this.redraw();
   }
 
   async #fillInCard(answer) {
@@ -307,6 +378,7 @@ export class Desk extends EventTarget {
   #showClass() {
     const { state, answer, finding } = this;
     this.explanation.show(answer, finding, state);
+    this.#showFaithfulness();
     const [rows, columns] = gridOf(answer);
     const evidenceScale = answer.model.evidence_scale;
     this.mapControls.show({ evidenceScale, grid: [rows, columns], enabled: true });
@@ -314,22 +386,38 @@ export class Desk extends EventTarget {
     this.redraw();
   }
 
+  #showFaithfulness() {
+    const { reading, model, className } = this.state;
+    const test = reading.tested(model, className);
+    if (test) this.faithfulness.show(test);
+    else this.faithfulness.invite(this.finding);
+  }
+
   #showAgreement() {
     const { mode, reading, className } = this.state;
     showAgreement(at("agreement"), mode === "compare" ? reading.agreement : [], className);
+  }
+
+  /** Draws the maps in another look; the signed one also shows, and says, what argues against. */
+  #draw(look) {
+    this.state.look = look;
+    this.explanation.show(this.answer, this.finding, this.state);
+    this.redraw();
   }
 
   #sayView() {
     const { view, reading, window } = this.state;
     if (!reading) return;
     const zoom = zoomOf(view, reading.pixels, this.views[0].canvas);
-    at("view-words").textContent = strings.view(zoom / devicePixelRatio, window);
+    at("view-words").textContent = strings.view(zoom, window);
   }
 
-  #sayPoint(point) {
-    const value = point && this.state.reading?.pixels.valueAt(...point);
-    at("pointer-words").textContent =
-      value === null || value === undefined ? "" : strings.pointer(point, value);
+  /** Says what lies under the pointer; anew with each drawing, since the film moves, too. */
+  #sayPoint() {
+    const { view, event } = this.#pointed;
+    const point = event && view.filmPoint(event);
+    const value = point ? view.scene.film.valueAt(...point) : null;
+    at("pointer-words").textContent = value === null ? "" : strings.pointer(point, value);
   }
 
   #say(sentence) {
@@ -350,7 +438,10 @@ export class Desk extends EventTarget {
   #makeStage() {
     this.stage = new Stage(at("stage"), {
       onPanel: (view) => this.#takeInHand(view),
-      onDraw: () => this.#sayView(),
+      onDraw: () => {
+        this.#sayView();
+        this.#sayPoint();
+      },
     });
   }
 
@@ -362,15 +453,25 @@ export class Desk extends EventTarget {
       onPan: (way) => this.change({ view: panned(this.state.view, film(), canvas, way) }),
       onZoom: (factor, point) => this.zoom(factor, point),
       onWindow: (way) => this.change({ window: draggedWindow(this.state.window, way, film()) }),
-      onMask: (from, to, { finished }) => this.#drawMask(rectangle(film(), from, to), finished),
-      onHover: (point) => this.#sayPoint(point),
+      onMask: (from, to, drag) => this.#drawMask(from && rectangle(film(), from, to), drag),
+      onHover: (event) => {
+        this.#pointed = { view, event };
+        this.#sayPoint();
+      },
     });
   }
 
-  #drawMask(drawn, finished) {
-    const [x0, y0, x1, y1] = drawn;
-    if (!finished) this.change({ mask: drawn });
-    else this.mask(x1 - x0 > 1 && y1 - y0 > 1 ? drawn : null);
+  /** Draws a rectangle while the hand drags it; null gives it up, what was masked stays so. */
+  #drawMask(drawn, { finished } = {}) {
+    if (drawn && finished) this.#maskPart(drawn);
+    else this.change({ drawn });
+  }
+
+  /** Masks a rectangle, if it holds a pixel of the film. */
+  #maskPart([x0, y0, x1, y1]) {
+    if (x1 > x0 && y1 > y0) return this.mask([x0, y0, x1, y1]);
+    this.change({ drawn: null });
+    return this.occlusion.fail(strings.occlusion.empty);
   }
 
   #makeToolbar() {
@@ -404,13 +505,15 @@ export class Desk extends EventTarget {
       },
       { onButton: () => this.goOn() },
     );
+    this.faithfulness = new FaithfulnessView(at("faithfulness"), { onTest: () => this.testMap() });
     this.mapControls = new MapControls(at("map-controls"), {
       colourMaps: this.#colourMaps,
-      onChange: (look) => this.change({ look }),
+      onChange: (look) => this.#draw(look),
     });
     this.state.look = this.mapControls.look;
     this.occlusion = new OcclusionView(at("occlusion"), {
-      onMask: () => this.chooseTool("mask"),
+      onTool: () => this.chooseTool("mask"),
+      onMask: (from, to) => this.#maskPart(rectangle(this.state.reading.pixels, from, to)),
       onClear: () => this.mask(null),
     });
   }

@@ -3,9 +3,13 @@
 import { hottestCell } from "./heat.js";
 import { explanation } from "./strings.js";
 
-/** Returns whether a finding has a map that is painted, `belowShown` if it is below threshold. */
-export function isPainted({ explanation: { status } }, { belowShown }) {
-  return status === "ok" || (status === "below_threshold" && belowShown);
+/**
+ * Returns whether a finding has a map that is painted: `belowShown` if it is below threshold, in the
+ * signed view even if all evidence argues against it.
+ */
+export function isPainted({ explanation: { status } }, { belowShown, look }) {
+  const shown = { ok: true, below_threshold: belowShown, no_positive_evidence: look.signed };
+  return shown[status] ?? false;
 }
 
 export class ExplanationView {
@@ -18,12 +22,14 @@ export class ExplanationView {
   }
 
   /** Says it for a finding of an answer; `drawing` is one of our samples. */
-  show(answer, finding, { belowShown, drawing }) {
+  show(answer, finding, { belowShown, drawing, look: { signed } }) {
     const { status, evidence } = finding.explanation;
     const refused = status === "out_of_distribution";
     const forced = !answer.in_distribution && !refused;
     const peak = evidence ? peakOf(evidence, answer.model.evidence_scale) : 0;
-    const words = explanation(status, { finding, shown: belowShown, forced, drawing, peak });
+    const words = explanation(status, {
+      ...{ finding, shown: belowShown, forced, drawing, peak, signed },
+    });
     const { box, heading, sentence, button } = this.#elements;
     box.dataset.status = refused || forced ? "out_of_distribution" : status;
     heading.textContent = words.heading;

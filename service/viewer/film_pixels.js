@@ -11,6 +11,7 @@ const RAW_VALUES = 65536;
 export class FilmPixels {
   #levels;
   #picture = new OffscreenCanvas(1, 1);
+  #image = null;
   #shown = "";
 
   /**
@@ -53,15 +54,24 @@ export class FilmPixels {
     if (wanted === this.#shown) return;
     this.#shown = wanted;
     const { left, top, columns, rows } = part;
+    const { raw } = level;
     const greys = this.#greys(window, inverted);
-    Object.assign(this.#picture, { width: columns, height: rows });
-    const picture = new ImageData(columns, rows);
-    const seen = new Uint32Array(picture.data.buffer);
+    const seen = this.#seen(rows, columns);
     for (let row = 0, to = 0; row < rows; row++) {
       let from = (top + row) * level.columns + left;
-      for (const end = to + columns; to < end; to++, from++) seen[to] = greys[level.raw[from]];
+      for (const end = to + columns; to < end; to++, from++) seen[to] = greys[raw[from]];
     }
-    this.#picture.getContext("2d").putImageData(picture, 0, 0);
+    this.#picture.getContext("2d", { alpha: false }).putImageData(this.#image, 0, 0);
+  }
+
+  /** Returns the pixels to paint, little-endian RGBA; new ones only for another size. */
+  #seen(rows, columns) {
+    const { width, height } = this.#picture;
+    if (!this.#image || width !== columns || height !== rows) {
+      Object.assign(this.#picture, { width: columns, height: rows });
+      this.#image = new ImageData(columns, rows);
+    }
+    return new Uint32Array(this.#image.data.buffer);
   }
 
   /** Returns the colour (little-endian RGBA) of each raw value. */

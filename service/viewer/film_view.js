@@ -45,7 +45,7 @@ export class FilmView {
 
   /** Returns the affine from film pixels to canvas pixels. */
   get affine() {
-    return filmToCanvas(this.#scene.view, this.#scene.film, this.canvas);
+    return drawnAffine(this.#scene, this.canvas);
   }
 
   /** Returns the point of the film under a point of the window (CSS pixels); null without a film. */
@@ -68,10 +68,12 @@ export class FilmView {
     return canvas;
   }
 
+  /** Gives the canvas a pixel for each of the screen's that it lies on. */
   #resize() {
-    const { clientWidth, clientHeight } = this.canvas;
-    this.canvas.width = Math.max(1, Math.round(clientWidth * devicePixelRatio));
-    this.canvas.height = Math.max(1, Math.round(clientHeight * devicePixelRatio));
+    const { left, top, right, bottom } = this.canvas.getBoundingClientRect();
+    const [x0, y0, x1, y1] = [left, top, right, bottom].map((side) => Math.round(side * devicePixelRatio));
+    this.canvas.width = Math.max(1, x1 - x0);
+    this.canvas.height = Math.max(1, y1 - y0);
     this.#draw();
   }
 
@@ -86,7 +88,7 @@ function drawScene(context, canvas, scene) {
   context.globalAlpha = 1;
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (!scene.film) return;
-  const affine = filmToCanvas(scene.view, scene.film, canvas);
+  const affine = drawnAffine(scene, canvas);
   context.save();
   transform(context, affine);
   context.beginPath();
@@ -98,6 +100,12 @@ function drawScene(context, canvas, scene) {
   if (scene.outline) drawOutline(context, scene.outline, affine);
   if (scene.rectangle) drawRectangle(context, scene.rectangle, affine);
   if (scene.film.spacing) drawScaleBar(context, canvas, scene);
+}
+
+/** Returns the affine to canvas pixels; by whole ones, so that 1:1 shows each film pixel as it is. */
+function drawnAffine({ view, film }, canvas) {
+  const [a, b, c, d, e, f] = filmToCanvas(view, film, canvas);
+  return [a, b, Math.round(c), d, e, Math.round(f)];
 }
 
 function drawFilm(context, canvas, { film, view, window, inverted }, affine) {
@@ -133,6 +141,7 @@ function drawRectangle(context, [x0, y0, x1, y1], affine) {
 
 /** Strokes a path so that it is seen on bright and on dark ground. */
 function strokeTwice(context, colour) {
+  context.lineJoin = "round"; // else a sharp turn of a line would end in a spike
   for (const [width, style] of [[3.5, "#000000"], [1.5, colour]]) {
     context.lineWidth = width * devicePixelRatio;
     context.strokeStyle = style;

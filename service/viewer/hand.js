@@ -2,13 +2,16 @@
 
 const WHEEL_STEP = 1.0015;
 const LINE_PIXELS = 16;
+/** A hand that moves less, in CSS pixels, has clicked and draws no rectangle. */
+const CLICK_PIXELS = 4;
 
 /**
  * Listens to a FilmView's canvas.
  *
  * `tool()` returns "pan", "window" or "mask". `onPan([right, down])` gets canvas pixels,
  * `onZoom(factor, point)` a canvas point, `onWindow([right, down])` shares of the canvas,
- * `onMask(from, to, {finished})` film points, `onHover(point)` a film point or null.
+ * `onMask(from, to, {finished})` film points (`onMask(null)`: it is given up), `onHover(event)` a
+ * pointer event or null.
  * The right button is always for the window, the middle one for panning.
  */
 export class Hand {
@@ -26,9 +29,8 @@ export class Hand {
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => this.#up(event));
-    }
+    canvas.addEventListener("pointerup", (event) => this.#up(event));
+    canvas.addEventListener("pointercancel", (event) => this.#cancel(event));
     canvas.addEventListener("pointerleave", () => this.#on.onHover(null));
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   }
@@ -44,11 +46,11 @@ export class Hand {
     this.#view.canvas.setPointerCapture(event.pointerId);
     this.#fingers.set(event.pointerId, event);
     const tool = ["", "pan", "window"][event.button] || this.#tool();
-    this.#drag = { tool, from: this.#view.filmPoint(event) };
+    this.#drag = { tool, down: event, from: this.#view.filmPoint(event) };
   }
 
   #move(event) {
-    this.#on.onHover(this.#view.filmPoint(event));
+    this.#on.onHover(event);
     const before = this.#fingers.get(event.pointerId);
     if (!before) return;
     if (this.#fingers.size === 2) this.#pinch(event);
@@ -60,10 +62,17 @@ export class Hand {
     const [x, y] = this.#view.canvasPoint(event);
     const [fromX, fromY] = this.#view.canvasPoint(before);
     const { width, height } = this.#view.canvas;
-    const { tool, from } = this.#drag;
+    const { tool } = this.#drag;
     if (tool === "pan") this.#on.onPan([x - fromX, y - fromY]);
     if (tool === "window") this.#on.onWindow([(x - fromX) / width, (y - fromY) / height]);
-    if (tool === "mask") this.#on.onMask(from, this.#view.filmPoint(event), { finished: false });
+    if (tool === "mask") this.#draw(event, { finished: false });
+  }
+
+  #draw(event, state) {
+    const { down, from } = this.#drag;
+    const far = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY);
+    if (far < CLICK_PIXELS) this.#on.onMask(null);
+    else this.#on.onMask(from, this.#view.filmPoint(event), state);
   }
 
   #pinch(event) {
@@ -75,12 +84,22 @@ export class Hand {
     const [before, after] = [middle(one, other), middle(now, still)];
     this.#on.onPan([after[0] - before[0], after[1] - before[1]]);
     this.#on.onZoom(length(now, still) / Math.max(1, length(one, other)), after);
-    this.#drag = { tool: "" }; // a finger that stays does not go on with the tool
+    this.#giveUp(); // a finger that stays does not go on with the tool
   }
 
   #up(event) {
     if (this.#fingers.delete(event.pointerId) && this.#drag.tool === "mask") {
-      this.#on.onMask(this.#drag.from, this.#view.filmPoint(event), { finished: true });
+      this.#draw(event, { finished: true });
     }
+  }
+
+  #cancel(event) {
+    this.#fingers.delete(event.pointerId);
+    if (this.#drag) this.#giveUp();
+  }
+
+  #giveUp() {
+    if (this.#drag.tool === "mask") this.#on.onMask(null);
+    this.#drag = { tool: "" };
   }
 }

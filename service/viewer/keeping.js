@@ -26,7 +26,7 @@ export function keepFrom(container, { desk, card }) {
       name: file("pdf"),
     }),
     onAnswer: async (withName) => ({
-      blob: answerFile([...desk.state.reading.answers.values()], named(withName)),
+      blob: answerFile([...desk.state.reading.answers.values()], named(withName), desk.state.masked),
       name: file("json"),
     }),
     onLink: () => desk.address,
@@ -43,6 +43,8 @@ async function snapshot(desk, card, filmName, picture) {
     ...{ answer, finding, filmName, card: description?.card ?? null },
     look: { ...state.look, colours: desk.colours, mapShown: desk.isMapShown },
     window: state.window,
+    compared: state.mode === "compare" ? desk.panels : [],
+    mask: state.mask && { rectangle: state.mask, masked: state.masked },
     date: new Date(),
   };
 }
@@ -50,7 +52,8 @@ async function snapshot(desk, card, filmName, picture) {
 /** Returns the panels as they are on the page, on one canvas. */
 function viewsSideBySide(desk, change) {
   const pictures = desk.views.map((view) => view.picture(view.canvas, change));
-  const canvas = newCanvas(pictures.reduce((sum, { width }) => sum + width, 0), pictures[0].height);
+  const height = Math.max(...pictures.map((picture) => picture.height));
+  const canvas = newCanvas(pictures.reduce((sum, { width }) => sum + width, 0), height);
   const context = canvas.getContext("2d");
   pictures.reduce((left, picture) => {
     context.drawImage(picture, left, 0);
@@ -59,9 +62,9 @@ function viewsSideBySide(desk, change) {
   return canvas;
 }
 
-/** Returns the whole film, upright as it was turned, with the map in view. */
+/** Returns the whole film, upright as it was turned, with the map of the model in view. */
 function wholeFilm(desk, change) {
-  const view = desk.views.at(-1);
+  const view = desk.views[desk.panels.findIndex(({ answer }) => answer === desk.answer)];
   const { film, view: seen } = view.scene;
   const sides = seen.turns % 2 ? [film.rows, film.columns] : [film.columns, film.rows];
   const [width, height] = sides.map((side) => Math.round((side * REPORT_PIXELS) / Math.max(...sides)));

@@ -1,11 +1,7 @@
 /** Wires the page: films come into the work list, and the open one lies on the desk. */
 
 import * as api from "./api.js";
-import { CardDialog } from "./card_view.js";
-import { Desk } from "./desk.js";
 import { takeFilms } from "./film_files.js";
-import { FITTED } from "./geometry.js";
-import { keepFrom } from "./keeping.js";
 import { KeyDialog } from "./key.js";
 import { stateFromHash } from "./permalink.js";
 import { showProblem } from "./problem_view.js";
@@ -16,20 +12,34 @@ import { listen, showHelp } from "./shortcuts.js";
 import * as strings from "./strings.js";
 import { switchTheme, takeUpTheme } from "./theme.js";
 import { fillTexts } from "./toolbar.js";
-import { WorkList } from "./work_list.js";
+import { BUSY, WorkList } from "./work_list.js";
 import { WorkListView } from "./work_list_view.js";
 
 const at = (id) => document.getElementById(id);
+
+/** What a film is read with: it comes behind the empty page, so that this is there at once. */
+const deskModules = Promise.all([
+  import("./desk.js"),
+  import("./keeping.js"),
+  import("./card_view.js"),
+]);
 
 /** How many films' pixels are kept: the open one's and its neighbours'. */
 const KEPT_READINGS = 3;
 /** How long a film is looked at before the other models are asked about it. */
 const DWELL_MILLISECONDS = 700;
 const LINK_MILLISECONDS = 300;
+/** By which share of the view a key moves the film. */
+const PAN_SHARE = 0.1;
 
 const keyDialog = new KeyDialog({ dialog: at("key-dialog"), words: at("key-words"), input: at("key") });
 const progress = new Progress(
-  { box: at("progress"), words: at("progress-words"), cancel: at("cancel") },
+  {
+    box: at("progress"),
+    words: at("progress-words"),
+    bar: at("progress-bar"),
+    cancel: at("cancel"),
+  },
   { onCancel: () => workList.remove(workList.current.id) },
 );
 const workList = new WorkList({ read });
@@ -37,6 +47,7 @@ const readings = new Map(); // entry -> Reading; the one that was opened last st
 const cards = new Map(); // model name -> promise of its description
 
 let desk = null;
+let keeping = null;
 let preparation = null;
 let link = stateFromHash(location.hash); // until a film was opened by it
 let opening = new AbortController();
@@ -44,23 +55,25 @@ let dwelling = 0;
 let linking = 0;
 
 function start() {
-  takeUpTheme(link.theme);
+  takeUpTheme();
   fillTexts();
   takeFilms({ input: at("pick"), folder: at("pick-folder"), dropHere: at("drop-here"), onFilms: add });
   offerSamples(at("samples"), addSample);
   new WorkListView(at("work-list"), { list: workList });
   workList.addEventListener("open", openCurrent);
+  workList.addEventListener("change", ({ detail }) => followCurrent(detail.entries));
   at("retry").addEventListener("click", retry);
   at("theme").addEventListener("click", switchTheme);
   at("help").addEventListener("click", () => showHelp(at("help-dialog")));
-  addEventListener("hashchange", () => desk?.answer && desk.follow(stateFromHash(location.hash)));
+  addEventListener("hashchange", followLink);
   listen(shortcuts);
   enter("empty");
 }
 
 function add(films, refused) {
-  const [first] = workList.add([...films, ...refused]);
-  if (first) workList.open(first.id);
+  const found = [...films, ...refused];
+  const [first] = workList.add(found.length ? found : [strings.files.none]);
+  workList.open(first.id);
 }
 
 function addSample(key) {
@@ -73,9 +86,9 @@ function addSample(key) {
 async function read(entry, { signal, onProgress }) {
   await prepare();
   const film = await entry.load(signal);
-  const { model } = desk.state;
-  const answer = await withKey(() => api.explain(film, { model, signal, onProgress }));
-  return { answer, thumbnail: await api.thumbnail(film, { signal }) };
+  const answer = await withKey(() => api.explain(film, { model: desk.wanted, signal, onProgress }));
+  const thumbnail = patiently(() => api.thumbnail(film, { signal }), signal);
+  return { answer, thumbnail: await thumbnail.catch(() => null) }; // the answer is not lost for it
 }
 
 /** Shows the open film of the work list as soon as its pixels and its answer are there. */
@@ -83,34 +96,56 @@ async function openCurrent() {
   opening.abort();
   opening = new AbortController();
   clearTimeout(dwelling);
+  desk?.leave();
   const entry = workList.current;
   if (!entry) return enter("empty");
   const { signal } = opening;
   enter("waiting");
-  progress.start();
+  progress.start(entry);
   try {
     await show(entry, signal);
   } catch (error) {
     if (!signal.aborted) fail(error);
-  } finally {
-    if (!signal.aborted) progress.stop();
   }
 }
 
+/** Says how far the open film is; opens it again where it is read after a problem. */
+function followCurrent(changed) {
+  const { current } = workList;
+  progress.show();
+  const failed = document.body.dataset.state === "problem";
+  if (failed && changed.includes(current) && current.state === "reading") openCurrent();
+}
+
 async function show(entry, signal) {
+  if (entry.state === "refused") throw entry.problem; // perhaps before it could be loaded
   const reading = readingOf(entry, await entry.load(signal));
-  const [answer] = await Promise.all([
-    answerOf(entry, signal),
-    withKey(() => reading.fetchPixels({ signal })),
-  ]);
+  const pixels = patiently(() => withKey(() => reading.fetchPixels({ signal })), signal);
+  pixels.catch(() => {}); // the answer's problem is said first
+  const answer = await answerOf(entry, signal);
+  await pixels;
   if (signal.aborted) return;
-  reading.answers.set(answer.model.name, answer);
+  reading.take(answer);
   enter("answer");
   document.body.dataset.film = entry.id;
   const { name, drawing } = entry;
   desk.open({ name, drawing, reading, model: answer.model.name }, link);
   link = null;
+  keeping.show();
   dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);
+}
+
+/** Does what asks the server; again and again, after as long as it asks, where it is busy. */
+async function patiently(work, signal) {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!BUSY.has(error.status)) throw error;
+      await new Promise((next) => setTimeout(next, 1000 * (error.retryAfter ?? 1)));
+      signal.throwIfAborted();
+    }
+  }
 }
 
 /** Returns a promise of what the work list learns of an entry: its answer, or its problem. */
@@ -119,7 +154,9 @@ function answerOf(entry, signal) {
     const look = () => {
       if (entry.state === "done") resolve(entry.answer);
       else if (entry.state === "refused") reject(entry.problem);
-      else if (workList.pause?.problem) reject(workList.pause.problem);
+      else if (workList.pause && entry.state === "queued") {
+        reject(workList.pause.problem ?? strings.problem.stopped);
+      }
     };
     workList.addEventListener("change", look, { signal });
     look();
@@ -151,14 +188,15 @@ function prepare() {
 }
 
 async function makeDesk() {
+  const [{ Desk }, { keepFrom }, { CardDialog }] = await deskModules;
   const [models, colourMaps] = await withKey(() => Promise.all([api.models(), api.colourMaps()]));
   const cardDialog = new CardDialog(document.body);
   const onCard = async () => cardDialog.show(await card(desk.state.model));
   desk = new Desk({ models, colourMaps, card, onCard, withKey });
   const known = models.some(({ name }) => name === link?.model);
-  desk.state.model = known ? link.model : models.find((model) => model.is_default).name;
+  desk.wanted = known ? link.model : models.find((model) => model.is_default).name;
   desk.addEventListener("change", keepLink);
-  keepFrom(at("keeping"), { desk, card });
+  keeping = keepFrom(at("keeping"), { desk, card });
 }
 
 /** Returns a promise of a model's description, which is asked for once. */
@@ -184,6 +222,13 @@ async function withKey(work) {
   }
 }
 
+/** Shows what the page's address says now; with no film in view, once there is one. */
+function followLink() {
+  const told = stateFromHash(location.hash);
+  if (document.body.dataset.state === "answer") desk.follow(told);
+  else link = told;
+}
+
 /** Puts what is in view into the page's address: never anything of the film. */
 function keepLink() {
   clearTimeout(linking);
@@ -193,6 +238,7 @@ function keepLink() {
 }
 
 function fail(error) {
+  opening.abort();
   enter("problem");
   showProblem(
     {
@@ -210,6 +256,7 @@ function fail(error) {
 /** Puts the page into a state (empty, waiting, answer, problem); CSS shows what belongs to it. */
 function enter(name) {
   document.body.dataset.state = name;
+  if (name !== "waiting") progress.stop();
   at("problem").hidden = true;
   at("summary").textContent = "";
 }
@@ -226,6 +273,10 @@ const shortcuts = {
   t: switchTheme,
   ...Object.fromEntries(
     Object.entries({
+      ShiftArrowLeft: () => desk.pan(-PAN_SHARE, 0),
+      ShiftArrowRight: () => desk.pan(PAN_SHARE, 0),
+      ShiftArrowUp: () => desk.pan(0, -PAN_SHARE),
+      ShiftArrowDown: () => desk.pan(0, PAN_SHARE),
       "+": () => desk.zoom(1.25),
       "=": () => desk.zoom(1.25),
       "-": () => desk.zoom(0.8),

@@ -4,31 +4,58 @@ import { element } from "./bars.js";
 import { className, occlusion as words } from "./strings.js";
 
 export class OcclusionView {
-  #section;
-  #onClear;
-  #onMask;
+  #sentence = element("p", { className: "occlusion-words", role: "status" });
+  #found = element("div");
+  #sides = words.sides.map(() => element("input", { type: "number", min: 0, required: true }));
+  #tool = button(words.choose);
+  #clear = button(words.clear);
 
-  /** Takes a section; `onMask()` is called to choose the tool, `onClear()` to take the mask away. */
-  constructor(section, { onMask, onClear }) {
-    this.#section = section;
-    this.#onMask = onMask;
-    this.#onClear = onClear;
+  /**
+   * Fills a section. `onTool()` is called to choose the tool that draws a rectangle, `onMask([x, y],
+   * [x, y])` with two corners that were entered, in film pixels, `onClear()` to take the mask away.
+   */
+  constructor(section, { onTool, onMask, onClear }) {
+    this.#tool.addEventListener("click", onTool);
+    this.#clear.addEventListener("click", () => {
+      onClear();
+      this.#tool.focus();
+    });
+    const form = sidesForm(this.#sides);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const [left, top, right, bottom] = this.#sides.map((side) => side.valueAsNumber);
+      onMask([left, top], [right, bottom]);
+    });
+    section.replaceChildren(
+      element("h2", { id: "occlusion-heading", textContent: words.heading }),
+      ...[this.#sentence, this.#found, this.#clear, this.#tool, form],
+    );
+    this.invite();
+  }
+
+  /** Begins with a film (a FilmPixels): its middle is what may be masked first. */
+  begin({ rows, columns }) {
+    [columns, rows, columns, rows].forEach((most, at) => (this.#sides[at].max = most));
+    this.#enter([columns / 3, rows / 3, (2 * columns) / 3, (2 * rows) / 3].map(Math.round));
     this.invite();
   }
 
   /** Says what can be done. */
   invite() {
-    this.#fill(words.invitation, this.#button(words.choose, this.#onMask));
+    this.#show(words.invitation, []);
+    this.#clear.hidden = true;
   }
 
   /** Says that the model is asked. */
   wait(rectangle) {
-    this.#fill(words.asking(rectangle));
+    this.#enter(rectangle);
+    this.#show(words.asking(rectangle), []);
+    this.#clear.hidden = false;
   }
 
-  /** Says what went wrong, in a sentence. */
+  /** Says what went wrong, in a sentence; what was found before stays. */
   fail(sentence) {
-    this.#fill(sentence, this.#button(words.clear, this.#onClear));
+    this.#sentence.textContent = sentence;
   }
 
   /** Shows the probabilities with a rectangle masked (a Prediction) beside those without. */
@@ -39,23 +66,28 @@ export class OcclusionView {
       element("tbody", {}, rows),
     ]);
     const unlike = answer.in_distribution && !masked.in_distribution ? [hint(words.unlike)] : [];
-    const clear = this.#button(words.clear, this.#onClear);
-    this.#fill(words.masked(rectangle), table, ...unlike, hint(words.hint), clear);
+    this.#show(words.masked(rectangle), [table, ...unlike, hint(words.hint)]);
   }
 
-  #fill(sentence, ...more) {
-    this.#section.replaceChildren(
-      element("h2", { id: "occlusion-heading", textContent: words.heading }),
-      element("p", { className: "occlusion-words", role: "status", textContent: sentence }),
-      ...more,
-    );
+  #show(sentence, found) {
+    this.#sentence.textContent = sentence;
+    this.#found.replaceChildren(...found);
   }
 
-  #button(textContent, onPress) {
-    const button = element("button", { type: "button", textContent });
-    button.addEventListener("click", onPress);
-    return button;
+  #enter(rectangle) {
+    rectangle.forEach((value, at) => (this.#sides[at].value = value));
   }
+}
+
+function sidesForm(sides) {
+  const labels = sides.map((side, at) => element("label", {}, [words.sides[at], side]));
+  const legend = element("legend", { textContent: words.legend });
+  const send = element("button", { textContent: words.set });
+  return element("form", {}, [element("fieldset", { className: "sides" }, [legend, ...labels, send])]);
+}
+
+function button(textContent) {
+  return element("button", { type: "button", textContent });
 }
 
 function comparedRow(finding, masked) {

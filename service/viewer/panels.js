@@ -2,44 +2,57 @@
 
 import { contours } from "./contours.js";
 import { isPainted } from "./explanation_view.js";
-import { heat, heatLayer, hottestCell } from "./heat.js";
+import { heat, heatAt, heatLayer, hottestCell } from "./heat.js";
 import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
+
+/** Points along a cell that an outline goes through: a level line of the field is no straight one. */
+const OUTLINE_POINTS = 4;
 
 /** Returns an answer's finding of a class; undefined if the model has no such class. */
 export function findingOf(answer, className) {
   return answer.findings.find((finding) => finding.class_name === className);
 }
 
+const BARE = { map: null, outline: null };
+
 /**
- * Returns the panels for Stage.show: one, film beside film with map, or one for each model; maps
- * are painted in `colours` (256 RGB triples).
+ * Returns the panels for Stage.show: one, film beside film with map, or one for each of the server's
+ * `models`; maps are painted in `colours` (256 RGB triples).
  */
-export function panelsOf(state, colours) {
+export function panelsOf(state, { colours, models }) {
+  const { answers } = state.reading;
   const mapped = (answer, key) => mappedPanel(answer, { ...state, key, colours });
-  const answer = state.reading.answers.get(state.model);
-  if (state.mode === "beside") return [plainPanel(state), mapped(answer, "mapped")];
-  if (state.mode === "compare") {
-    return [...state.reading.answers.values()].map((one) => mapped(one, one.model.name));
-  }
-  return [mapped(answer, "mapped")];
+  const panelOf = (model) => {
+    const answer = answers.get(model.name);
+    return answer ? mapped(answer, model.name) : unreadPanel(model, state.reading);
+  };
+  if (state.mode === "compare") return models.map(panelOf);
+  const panel = mapped(answers.get(state.model), "mapped");
+  return state.mode === "beside" ? [plainPanel(state), panel] : [panel];
 }
 
 function plainPanel({ name }) {
-  const scene = { map: null, outline: null };
-  return { key: "plain", title: words.film, words: "", label: canvasWords.original(name), scene };
+  const label = canvasWords.original(name);
+  return { key: "plain", title: words.film, words: "", label, scene: BARE };
+}
+
+function unreadPanel(model, reading) {
+  const said = words.unread[reading.stateOf(model.name) ?? "waiting"];
+  const { name: key } = model;
+  return { key, title: words.model(model), words: said, label: canvasWords.plain, scene: BARE };
 }
 
 function mappedPanel(answer, { className, belowShown, look, mapHidden, key, colours }) {
   const finding = findingOf(answer, className);
-  const shown = finding && !mapHidden && isPainted(finding, { belowShown });
+  const shown = finding && !mapHidden && isPainted(finding, { belowShown, look });
   return {
-    key,
+    ...{ key, answer, finding },
     title: words.model(answer.model),
     words: finding ? words.finding(answer, finding, { shown }) : words.noSuchClass(className),
     label: shown ? mappedLabel(finding) : canvasWords.plain,
-    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : { map: null, outline: null },
+    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : BARE,
   };
 }
 
@@ -61,8 +74,22 @@ export function mapOf(finding, evidenceScale, look) {
   const grid = { rows: evidence.length, columns: evidence[0].length };
   const field = heat(evidence, evidenceScale, { signed });
   const levels = outline === null ? [] : signed ? [outline, -outline] : [outline];
-  const lines = levels.flatMap((level) => contours(field, level));
-  const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: { lines, affine } };
+  const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: outlineOf(field, levels, affine) };
   painted.set(finding, { key, scene });
   return scene;
+}
+
+function outlineOf(field, levels, [a, b, c, d, e, f]) {
+  if (!levels.length) return null;
+  const finer = sampled(field, OUTLINE_POINTS);
+  const lines = levels.flatMap((level) => contours(finer, level));
+  const [p, q, s, t] = [a, b, d, e].map((length) => length / OUTLINE_POINTS);
+  return { lines, affine: [p, q, c, s, t, f] };
+}
+
+/** Returns a grid with so many cells along each of a field's. */
+function sampled(field, times) {
+  const places = (cells) => Array.from({ length: times * cells }, (_, at) => (at + 0.5) / times);
+  const columns = places(field[0].length);
+  return places(field.length).map((row) => columns.map((column) => heatAt(field, column, row)));
 }

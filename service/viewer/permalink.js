@@ -25,7 +25,6 @@ const FIELDS = [
   ["signed", "signed", false, flag],
   ["raw", "raw", false, flag],
   ["outline", "outline", null, share],
-  ["theme", "theme", "dark", oneOf("dark", "light")],
 ];
 
 /** The state of a fresh page. */

@@ -4,7 +4,9 @@
  * A snapshot is what was on the page when the reader chose to keep it: {plain: canvas of the film
  * alone, mapped: canvas of the view, answer, finding, card or null, filmName or null, look:
  * {mapShown, opacity, threshold, colourMap, colours: 256 RGB triples, signed, raw, outline or
- * null}, window: {centre, width} or null, date}. Opacity, threshold and outline are in [0, 1].
+ * null}, window: {centre, width} or null, compared: the panels {title, words, answer, finding} where
+ * models stand side by side, mask: {rectangle, masked: prediction or null} or null, date}. Opacity,
+ * threshold and outline are in [0, 1].
  */
 
 import { caption as words, legendEnds } from "./strings.js";
@@ -49,9 +51,12 @@ export function newCanvas(width, height) {
 
 /** Returns a function for each line of the caption that draws it at a height. */
 function captionLines(context, snapshot, size) {
+  const { compared = [], mask = null } = snapshot;
+  const findings = compared.length ? compared.map(words.panel) : [words.finding(snapshot)];
   const said = [
-    [words.finding(snapshot), { weight: 600 }],
+    ...findings.map((text) => [text, { weight: 600 }]),
     [words.source(snapshot), {}],
+    ...(mask ? [[words.mask(snapshot), {}]] : []),
     [words.map(snapshot), {}],
     [words.researchOnly, { weight: 600, colour: CAUTION }],
   ];
@@ -76,16 +81,17 @@ function textLine(text, { weight, colour = TEXT }) {
 }
 
 /** The scale of colours between the figures at its ends. */
-function legendLine({ answer, look }) {
-  const [low, high] = legendEnds(answer.model.evidence_scale, look.signed);
+function legendLine({ answer, look, compared = [] }) {
+  const scale = compared.length ? null : answer.model.evidence_scale; // each panel has its own
+  const [low, high] = legendEnds(scale, look.signed);
   return (context, size, y) => {
     context.font = font(size, {});
     const [before, after] = [low, high].map((text) => context.measureText(text).width);
     const room = context.canvas.width - 3 * size - before - after;
     const width = Math.min(16 * size, room - size);
-    const scale = scaleOfColours(look.colours);
+    const ramp = scaleOfColours(look.colours);
     textLine(low, {})(context, size, y);
-    context.drawImage(scale, 1.5 * size + before, y - size / 3, width, size / 1.5);
+    context.drawImage(ramp, 1.5 * size + before, y - size / 3, width, size / 1.5);
     context.fillText(high, 2 * size + before + width, y);
   };
 }

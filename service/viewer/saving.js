@@ -12,11 +12,12 @@ export function save(blob, name) {
 
 /**
  * Returns the answers of all models that read a film as indented JSON: {models: [...]}, as the
- * server's comparison has them, and `film_name` where one is given.
+ * server's comparison has them, `film_name` where one is given, and `masked`: what a model said with
+ * a part masked, where it was asked.
  */
-export function answerFile(answers, filmName = null) {
+export function answerFile(answers, filmName = null, masked = null) {
   const name = filmName === null ? {} : { film_name: filmName };
-  const text = JSON.stringify({ ...name, models: answers }, null, 2);
+  const text = JSON.stringify({ ...name, models: answers, ...(masked && { masked }) }, null, 2);
   return new Blob([`${text}\n`], { type: "application/json" });
 }
 

@@ -110,17 +110,19 @@ export const windowing = {
 export const panel = {
   film: "Film",
   model: ({ name, version }) => `${name} ${version}`,
-  finding: (answer, finding, { shown }) => {
-    const words = `${className(finding.class_name)} ${percent(finding.probability)}`;
-    if (!answer.in_distribution) return `${words} \u00b7 unlike known films`;
-    return shown ? words : `${words} \u00b7 no map shown`;
-  },
+  finding: (answer, finding, { shown }) =>
+    [
+      `${className(finding.class_name)} ${percent(finding.probability)}`,
+      answer.in_distribution ? decided(finding).toLowerCase() : "unlike known films",
+      ...(shown ? [] : ["no map shown"]),
+    ].join(" \u00b7 "),
+  unread: { waiting: "not read yet", asking: "reading\u2026", failed: "gave no answer" },
   noSuchClass: (name) => `does not know \u201c${className(name)}\u201d`,
 };
 
 /** Returns where the pointer is: film pixel and its value. */
 export function pointer([x, y], value) {
-  return `x ${Math.floor(x)}, y ${Math.floor(y)}: ${figure(value)}`;
+  return `x ${Math.floor(x)}, y ${Math.floor(y)}: ${Number(value.toPrecision(6))}`;
 }
 
 /** Returns how the film is seen; `zoom` in screen pixels per film pixel. */
@@ -138,7 +140,7 @@ export const agreement = {
   heading: "Agreement of the maps",
   columns: ["Models", "Rank correlation", "Top tenth shared"],
   pair: ([one, other]) => `${one} and ${other}`,
-  correlation: (value) => (value === null ? "none" : value.toFixed(2)),
+  correlation: (value) => (value === null ? "none" : value.toFixed(2).replace("-", "\u2212")),
   overlap: (value) => (value === null ? "none" : percent(value)),
   hint:
     "Rank correlation is Spearman\u2019s, from \u22121 to 1. Of the tenth of the film that argues " +
@@ -148,7 +150,11 @@ export const agreement = {
 export const occlusion = {
   heading: "Mask a part",
   invitation: "What would the model say without a part of the film? Mask it and see.",
-  choose: "Mask a rectangle (M)",
+  choose: "Mask a rectangle by hand (M)",
+  sides: ["Left", "Top", "Right", "Bottom"],
+  legend: "Or by its sides, in pixels",
+  set: "Mask it",
+  empty: "This rectangle holds no pixel of the film.",
   clear: "Take the mask away (X)",
   asking: (rectangle) => `Asking with ${area(rectangle)} masked\u2026`,
   masked: (rectangle) => `With ${area(rectangle)} masked:`,
@@ -168,9 +174,43 @@ function area([x0, y0, x1, y1]) {
   return `${x1 - x0} \u00d7 ${y1 - y0} pixels at ${x0}, ${y0}`;
 }
 
+/** Returns what a rectangle on a kept film is; `masked` is the prediction without it, or null. */
+function maskWords({ rectangle, masked }, { class_name: name }) {
+  const found = masked?.findings.find((finding) => finding.class_name === name);
+  const said = found ? `: with it masked, ${className(name)} ${percent(found.probability)}` : "";
+  return `${area(rectangle)}${said}`;
+}
+
+export const faithfulness = {
+  button: "Test this map",
+  title: "Does the model lean on what is hot? Asks it 25 times, with parts of the film masked",
+  asking: "Asking with the hottest tenth masked, and with 24 random tenths\u2026",
+  probability: percent,
+  masked: ["Hottest tenth masked", "Another tenth masked"],
+  /** Returns what a test found, in a sentence or two. */
+  verdict: ({ class_name, verdict, sentence, ...found }) => {
+    if (verdict === "not_tested") return sentence;
+    const [before, after] = [found.probability, found.probability_masked].map(percent);
+    const other = percent(found.probability_elsewhere);
+    const lowers = found.probability_masked < found.probability ? "lowers" : "does not lower";
+    return `${FAITHFUL[verdict]} Masking what is hot ${lowers} the probability of ` +
+      `\u201c${className(class_name)}\u201d from ${before} to ${after}; masking elsewhere: ${other}.`;
+  },
+  hint:
+    "The line in each bar is the whole film. Elsewhere is the mean of 24 random places, as smooth. " +
+    "A map that passes shows what the model uses, not where a disease is.",
+};
+
+const FAITHFUL = {
+  faithful: "The model leans on this map.",
+  unclear: "Whether the model leans on this map is unclear.",
+  unfaithful: "The model does not lean on this map.",
+};
+
 export const shortcuts = {
   heading: "Keys",
   close: "Close",
+  on: "Single keys do this (switch it off for speech input)",
   keys: {
     "\u2191 \u2193 K J": "The film before, the next film",
     O: "Open films",
@@ -178,6 +218,7 @@ export const shortcuts = {
     Space: "Hide the map, or show it again",
     B: "One film, film and map, compare models",
     "+ \u2212": "Zoom in, zoom out",
+    "Shift \u2190 \u2191 \u2192 \u2193": "Move the film, with Shift held",
     "0 1": "Fit the film, one to one",
     R: "Turn a quarter clockwise",
     I: "Exchange black and white",
@@ -193,6 +234,11 @@ export const shortcuts = {
     "In the list of films: Delete takes a film off the list.",
   ],
 };
+
+/** Returns what is said of models that gave no answer, as [name, ApiProblem]. */
+export function failures(failed) {
+  return failed.map(([name, problem]) => `${name} gave no answer. ${sentenceOf(problem)}`).join(" ");
+}
 
 /** Returns a problem (an ApiProblem) as one sentence or two. */
 export function sentenceOf({ title, detail }) {
@@ -256,14 +302,15 @@ const UNLIKE_DRAWING =
   "You may ask for the maps anyway.";
 
 /** Returns what a map's status means, as a heading, a sentence and the button that goes on. */
-export function explanation(status, { finding, shown, forced, drawing, peak }) {
+export function explanation(status, { finding, shown, forced, drawing, peak, signed }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;
   const texts = {
     ok: [`Where the model sees \u201c${name}\u201d`, hottest],
     no_positive_evidence: [
       "No position argues for this class",
-      `Nowhere does the film speak for \u201c${name}\u201d, so there is nothing to colour.`,
+      `Nowhere does the film speak for \u201c${name}\u201d: ` +
+        (signed ? "what is coloured argues against it." : "there is nothing to colour."),
     ],
     below_threshold: shown
       ? ["Shown although below the decision threshold", `${hottest} The class is not called.`, "Hide the map"]
@@ -324,7 +371,8 @@ export const mapControls = {
     managua_r: "Managua",
   },
   signed: "For and against",
-  raw: (rows, columns) => `Raw grid (${rows} \u00d7 ${columns} squares)`,
+  raw: (rows, columns) =>
+    rows * columns > 1 ? `Raw grid (${rows} \u00d7 ${columns} squares)` : "Raw grid",
   outlined: "Outline",
   outlineLevel: "Level of the outline",
   level: (level) => `at ${percent(level)} of full colour`,
@@ -488,16 +536,18 @@ function storage({ storage: kept }) {
 export const waiting = {
   model: (name) => `Asking ${name}\u2026`,
   film: "Sending the film\u2026",
+  sending: (share) => `Sending the film\u2026 ${percent(share)}`,
+  again: ({ title, detail }) =>
+    `${sentences([title, detail])} The page asks again by itself; you may cancel.`,
   reading: (seconds) => `Reading the film\u2026 ${seconds} s`,
   long: (seconds) => `Still reading: ${seconds} s. A busy server takes its time; you may cancel.`,
-  cancelled: "Cancelled.",
 };
 
 export const canvas = {
   original: (name) => `The film: ${name}`,
   plain: "The film without a map",
   mapped: (name, row, column, rows, columns) =>
-    `The film with the evidence for ${name}; strongest in row ${row} of ${rows}, ` +
+    `The film with the evidence for ${className(name)}; strongest in row ${row} of ${rows}, ` +
     `column ${column} of ${columns} of the map`,
 };
 
@@ -535,6 +585,11 @@ export const problem = {
     title: "The film was not read",
     detail: "This server asks for an API key, and none was given.",
   },
+  stopped: {
+    title: "Reading is stopped",
+    detail: "This film waits until you go on.",
+    status: 0,
+  },
   retry: "Try again",
   wayOut: {
     401: "Try again and enter a key. Whoever runs this server can give you one.",
@@ -550,6 +605,14 @@ export const problem = {
 
 /** What is said of files that can't be opened. */
 export const files = {
+  none: {
+    name: "Nothing to open",
+    problem: {
+      title: "There is no film in it",
+      detail: "The folder or zip holds no file that could be one.",
+      status: 415,
+    },
+  },
   unreadable: {
     title: "This file can\u2019t be read",
     detail: "It may have been moved, changed or deleted since. Open it again.",
@@ -592,6 +655,7 @@ export const workList = {
   clear: "Clear the list",
   retry: "Try again",
   remove: "Remove",
+  removeSign: "\u00d7",
   about: (action, name) => `${action}: ${name}`,
   stopped: "Reading is stopped.",
   paused: ({ title, detail }) => `Reading is paused. ${sentences([title, detail])}`,
@@ -614,8 +678,9 @@ function sentences(texts) {
   return texts.filter(Boolean).map((text) => text.replace(/[^.]$/, "$&.")).join(" ");
 }
 
-/** Returns the figures at the ends of a map's scale of colours. */
+/** Returns the figures at the ends of a map's scale of colours; without a scale, what they are. */
 export function legendEnds(scale, signed) {
+  if (scale === null) return [signed ? "full colour against" : "0", "full colour"];
   return [signed ? `\u2212${figure(scale)} or less` : "0", legend.full(scale)];
 }
 
@@ -652,9 +717,16 @@ export const caption = {
       `${decided(finding).toLowerCase()}${unlike}, threshold ${finePercent(finding.threshold)}`
     );
   },
-  source: ({ answer: { model }, window, filmName }) =>
+  /** What a panel shows, of several side by side; without an answer, or a finding, why it is bare. */
+  panel: ({ title, words, answer, finding }, at) => {
+    const scale = finding ? `; full colour from ${figure(answer.model.evidence_scale)}` : "";
+    const said = finding ? caption.finding({ answer, finding }) : words;
+    return `${at + 1}. ${title}: ${said}${scale}`;
+  },
+  mask: ({ mask, finding }) => `Rectangle: ${maskWords(mask, finding)}`,
+  source: ({ answer: { model }, compared = [], window, filmName }) =>
     [
-      `${model.name} ${model.version}`,
+      ...(compared.length ? ["Numbered from the left"] : [`${model.name} ${model.version}`]),
       ...(window ? [`window ${windowWords(window)}`] : []),
       ...(filmName === null ? [] : [filmName]),
     ].join(" \u00b7 "),
@@ -708,10 +780,11 @@ export const report = {
     "A map shows what moved this model, not where disease is.",
   ],
   factsHeading: "About this answer",
-  facts: ({ answer, card, filmName, window }) => [
+  facts: ({ answer, finding, card, filmName, window, mask }) => [
     ...(filmName === null ? [] : [["File", filmName]]),
     ["Film", detail.film(answer.film)],
     ...(window ? [["Window", windowWords(window)]] : []),
+    ...(mask ? [["Rectangle", maskWords(mask, finding)]] : []),
     ["Distance", distanceWords(answer)],
     ["Model", `${answer.model.name} ${answer.model.version}`],
     ["File SHA-256", answer.model.sha256],

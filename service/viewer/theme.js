@@ -3,7 +3,7 @@
 const KEY = "theme";
 const THEMES = ["dark", "light"];
 
-/** Takes up the theme that was chosen last; dark if none was. */
+/** Takes up a theme, the one that was chosen last; dark if none was. */
 export function takeUpTheme(theme = localStorage.getItem(KEY)) {
   document.documentElement.dataset.theme = THEMES.includes(theme) ? theme : THEMES[0];
 }

@@ -10,6 +10,7 @@ export class WindowControl {
   #centre;
   #width;
   #windows = [];
+  #shown = {};
   #onWindow;
 
   /** Takes a container; `onWindow({centre, width})` is called when the reader sets another. */
@@ -35,13 +36,16 @@ export class WindowControl {
   /** Offers the windows of a film (a FilmPixels). */
   offer(film) {
     this.#windows = windowsOf(film);
+    this.#shown = {};
     const option = ({ name }, at) => element("option", { value: at, textContent: name });
     const own = element("option", { value: OWN, textContent: words.own, hidden: true });
     this.#preset.replaceChildren(...this.#windows.map(option), own);
   }
 
-  /** Shows the window {centre, width} that the film is seen in. */
+  /** Shows the window {centre, width} that the film is seen in; the same one leaves what is typed. */
   show({ centre, width }) {
+    if (centre === this.#shown.centre && width === this.#shown.width) return;
+    this.#shown = { centre, width };
     const at = this.#windows.findIndex((one) => one.centre === centre && one.width === width);
     this.#preset.value = at < 0 ? OWN : at;
     this.#centre.value = rounded(centre);
@@ -71,6 +75,13 @@ export class WindowControl {
 export function draggedWindow({ centre, width }, [right, down], { low, high }) {
   const range = Math.max(high - low, 1);
   return { centre: centre + down * range, width: Math.max(1, width + right * range) };
+}
+
+/** Returns whether a window from elsewhere suits a film: its values fill a tenth of it or more. */
+export function suits({ centre, width }, { windows: [usual], low, high }) {
+  const least = Math.max(centre - width / 2, Math.min(low, usual.centre - usual.width / 2));
+  const most = Math.min(centre + width / 2, Math.max(high, usual.centre + usual.width / 2));
+  return most - least >= width / 10;
 }
 
 /** Returns the windows {name, centre, width} that a film offers; the first is the models'. */

@@ -3,7 +3,7 @@
 import { problem as words } from "./strings.js";
 
 /** HTTP statuses of a server that may take the same film a moment later. */
-const BUSY = new Set([429, 503]);
+export const BUSY = new Set([429, 503]);
 /** Statuses after which no other film would fare better: no answer at all, no key. */
 const PAUSING = new Set([0, 401]);
 const LONGEST_WAIT_SECONDS = 60;

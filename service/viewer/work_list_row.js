@@ -1,6 +1,6 @@
 /** One entry of the work list: thumbnail, name, and what is known or why nothing is. */
 
-import { element } from "./bars.js";
+import { element, showShare } from "./bars.js";
 import { foremostClass } from "./findings_view.js";
 import { WORTH_A_RETRY } from "./problem_view.js";
 import { decision, workList as words } from "./strings.js";
@@ -11,7 +11,7 @@ export class WorkListRow {
   #words = element("span", { className: "words" });
   #picture = element("img", { alt: "", decoding: "async", hidden: true });
   #bar = element("progress", { ariaHidden: "true", hidden: true }); // the words say the same
-  #remove = element("button", { type: "button", className: "remove", textContent: "\u00d7" });
+  #remove = element("button", { type: "button", className: "remove", textContent: words.removeSign });
   #retry = null;
   #thumbnail = null;
 
@@ -20,7 +20,7 @@ export class WorkListRow {
     Object.assign(this, { entry, list, predictionOf });
     this.button = element("button", { type: "button", className: "open", tabIndex: -1 }, [
       element("span", { className: "thumbnail" }, [this.#picture]),
-      nameElement(entry.name),
+      nameElement(entry),
       this.#words,
     ]);
     this.button.addEventListener("click", () => list.open(entry.id));
@@ -40,7 +40,7 @@ export class WorkListRow {
     this.#words.textContent = this.#words.title = said;
     this.button.ariaLabel = `${name}: ${said}`;
     this.#bar.hidden = state !== "reading";
-    this.#showSent(sent);
+    showShare(this.#bar, sent);
     this.#showRetry(state === "refused" && WORTH_A_RETRY.has(problem.status));
     this.#showThumbnail(thumbnail);
   }
@@ -60,12 +60,6 @@ export class WorkListRow {
   discard() {
     this.#showThumbnail(null);
     this.element.remove();
-  }
-
-  /** Without a share, or once all is sent, the bar only moves. */
-  #showSent(sent) {
-    if (sent === null || sent === 1) this.#bar.removeAttribute("value");
-    else this.#bar.value = sent;
   }
 
   #showRetry(wanted) {
@@ -90,9 +84,9 @@ export class WorkListRow {
 }
 
 /** Returns a name that loses its middle where there is no room: files differ at their ends. */
-function nameElement(path) {
+function nameElement({ name: path, drawing }) {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const cut = Math.max(0, name.length - END_LETTERS);
+  const cut = drawing ? name.length : Math.max(0, name.length - END_LETTERS);
   return element("span", { className: "entry-name", title: path }, [
     element("span", { className: "beginning", textContent: name.slice(0, cut) }),
     element("span", { className: "ending", textContent: name.slice(cut) }),

@@ -114,7 +114,7 @@ export class WorkListView {
       End: () => this.#list.open(entries.at(-1).id),
       Delete: () => this.#removeFocused(),
     }[event.key];
-    if (!deed || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (!deed || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     deed();
   }

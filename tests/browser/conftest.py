@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from service.app import create_app
 from service.settings import Settings
+from tests.browser.films import THREE_MODELS
 from tests.browser.reader import Reader, reading
 from tests.running_server import serving
 from tests.tiny_model import write_model
@@ -53,14 +54,26 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield str(client.base_url).rstrip("/")
 
 
+@pytest.fixture(scope="module")
+def address_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a server with three tiny models listens; see `tests.browser.films.THREE_MODELS`."""
+    folder = tmp_path_factory.mktemp("three")
+    for changes in THREE_MODELS:
+        write_model(folder, **changes)
+    with serving(create_app(Settings(models=folder, own_models=False))) as client:
+        yield str(client.base_url).rstrip("/")
+
+
+@pytest.fixture
+def comparer(browser: Browser, address_of_three: str) -> Iterator[Reader]:
+    """A person at the page of a server with three models."""
+    yield from _undisturbed(browser, address_of_three)
+
+
 @pytest.fixture
 def reader(browser: Browser, address: str) -> Iterator[Reader]:
     """A person at the page, who meets no console error and no other host."""
-    with reading(browser, address) as reader:
-        yield reader
-        assert [fault for fault in reader.faults if not fault.startswith(REFUSED)] == []
-        own = (f"{address}/", f"blob:{address}/")  # a blob is the page's own memory
-        assert [url for url in reader.requests if not url.startswith(own)] == []
+    yield from _undisturbed(browser, address)
 
 
 @pytest.fixture
@@ -74,3 +87,11 @@ def reader_of(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Reader
             return stack.enter_context(reading(browser, str(client.base_url).rstrip("/")))
 
         yield reader_of
+
+
+def _undisturbed(browser: Browser, address: str) -> Iterator[Reader]:
+    with reading(browser, address) as reader:
+        yield reader
+        assert [fault for fault in reader.faults if not fault.startswith(REFUSED)] == []
+        own = (f"{address}/", f"blob:{address}/")  # a blob is the page's own memory
+        assert [url for url in reader.requests if not url.startswith(own)] == []

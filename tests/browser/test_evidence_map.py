@@ -6,14 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from docs.make_screenshot import show_film, show_map
 from models.card import DecisionThreshold, ResizeMode
 from models.radiograph import network_pixels, read_radiograph
+from service.app import create_app
+from service.settings import Settings
 from tests import tiny_model
-from tests.browser.films import EFFUSION, NORMAL, PNEUMONIA, all_bright, bright_square
-from tests.browser.reader import READ, Pixels, Reader
+from tests.browser.films import (
+    EFFUSION,
+    NORMAL,
+    PNEUMONIA,
+    all_bright,
+    bright_square,
+    dark_noise,
+)
+from tests.browser.painted import film_samples, heat_painted
+from tests.browser.reader import Reader, reading
+from tests.running_server import serving
+from tests.tiny_model import picture
 from xai.heatmap import film_heat, heat
 
 pytestmark = pytest.mark.browser
@@ -21,27 +32,22 @@ pytestmark = pytest.mark.browser
 ALWAYS_CALLED = [DecisionThreshold(value=0, sensitivity=1, specificity=1)] * 3
 
 
-def painted_heat(reader: Reader, rows: int, columns: int) -> NDArray[np.float64]:
-    """Return the heat that explains the picture best, at the middle of every 10 x 10 film pixels.
-
-    The slider must stand at full opacity.
-    """
-    grey = sampled(reader.sees("plain"), rows, columns)[..., :1]
-    seen = sampled(reader.sees("mapped"), rows, columns)
-    fits = [
-        np.abs((255 - level) * grey + level * colour - 255 * seen).sum(axis=-1)
-        for level, colour in enumerate(reader.colours().astype(np.int32))
-    ]
-    return np.argmin(fits, axis=0) / 255
+@pytest.fixture
+def beside(reader: Reader) -> Reader:
+    """A person who looks at a film with a bright quarter, and at its map beside it."""
+    reader.opens(bright_square())
+    reader.takes("Film and map")
+    return reader
 
 
-def sampled(seen: Pixels, rows: int, columns: int) -> NDArray[np.int32]:
-    """Return the canvas at every tenth pixel of a film that is fitted into it."""
-    height, width, _ = seen.shape
-    scale = min(height / rows, width / columns)
-    y = (height - scale * rows) / 2 + scale * (np.arange(5, rows, 10) + 0.5)
-    x = (width - scale * columns) / 2 + scale * (np.arange(5, columns, 10) + 0.5)
-    return seen[np.ix_(y.astype(int), x.astype(int))].astype(np.int32)
+def is_bare(reader: Reader) -> bool:
+    """Return whether no map lies over the film."""
+    return np.array_equal(reader.sees("mapped"), reader.sees("plain"))
+
+
+def is_coloured(reader: Reader) -> bool:
+    """Return whether a map lies over the film."""
+    return bool(np.ptp(reader.sees("mapped"), axis=-1).max() > 40)
 
 
 @pytest.mark.parametrize("resize_mode", ["stretch", "letterbox"])
@@ -52,9 +58,11 @@ def test_the_map_lies_where_the_model_saw_it(
     film = bright_square(rows, columns)
     reader = reader_of(resize_mode=resize_mode, decision_thresholds=ALWAYS_CALLED)
     reader.opens(film)
+    reader.takes("Film and map")
     reader.chooses(PNEUMONIA)
     reader.sets_opacity(100)
-    painted = painted_heat(reader, rows, columns)
+    seen = [film_samples(reader.sees(panel), rows, columns) for panel in ("plain", "mapped")]
+    painted = heat_painted(*seen, reader.colours())
     expected = expected_heat(film, resize_mode)[5::10, 5::10]
     row, column = np.unravel_index(np.argmax(painted), painted.shape)
     assert row >= painted.shape[0] // 2  # in the square
@@ -78,111 +86,185 @@ def cell_means(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return pixels.reshape(rows, height // rows, columns, width // columns).mean(axis=(1, 3))
 
 
-def test_the_original_stands_beside_the_overlay_and_has_no_colour(reader: Reader) -> None:
-    reader.opens(bright_square())
-    reader.chooses(PNEUMONIA)
-    original, overlay = reader.sees("plain"), reader.sees("mapped")
-    assert original.shape == overlay.shape
-    assert np.ptp(original, axis=-1).max() == 0
-    assert np.ptp(overlay, axis=-1).max() > 40
-    boxes = [reader.page.locator(f"#{name}").bounding_box() for name in ("original", "overlay")]
-    assert boxes[0] is not None
-    assert boxes[1] is not None
-    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+def test_the_film_stands_beside_the_film_with_its_map_and_has_no_colour(beside: Reader) -> None:
+    beside.chooses(PNEUMONIA)
+    plain, mapped = beside.sees("plain"), beside.sees("mapped")
+    assert plain.shape == mapped.shape
+    assert np.ptp(plain, axis=-1).max() == 0
+    assert np.ptp(mapped, axis=-1).max() > 40
+    left, right = (beside.canvas(panel).bounding_box() for panel in ("plain", "mapped"))
+    assert left is not None
+    assert right is not None
+    assert left["x"] + left["width"] <= right["x"]
 
 
-def test_the_opacity_slider_changes_the_overlay_and_zero_leaves_the_film(reader: Reader) -> None:
-    reader.opens(bright_square())
-    reader.chooses(PNEUMONIA)
-    half = reader.sees("mapped")
-    reader.sets_opacity(100)
-    assert np.abs(reader.sees("mapped").astype(int) - half).max() > 40
-    reader.sets_opacity(0)
-    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
+def test_the_opacity_slider_changes_the_map_and_zero_leaves_the_film(beside: Reader) -> None:
+    beside.chooses(PNEUMONIA)
+    half = beside.sees()
+    beside.sets_opacity(100)
+    assert np.abs(beside.sees().astype(int) - half).max() > 40
+    beside.sets_opacity(0)
+    assert is_bare(beside)
 
 
-def test_another_class_has_another_map(reader: Reader) -> None:
-    reader.opens(bright_square())
-    reader.chooses(PNEUMONIA)
-    expect(reader.page.locator("#map-name")).to_have_text(PNEUMONIA)
-    assert "Where the model sees" in reader.explanation()
-    reader.chooses(EFFUSION)
-    assert "No position argues for this class" in reader.explanation()
-    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
+def test_another_class_has_another_map(beside: Reader) -> None:
+    caption = beside.page.locator("figure[data-panel=mapped] figcaption")
+    beside.chooses(PNEUMONIA)
+    expect(caption).to_contain_text("tiny 1.2.3")
+    expect(caption).to_contain_text("Pneumonia 23")
+    assert "Where the model sees" in beside.explanation()
+    beside.chooses(EFFUSION)
+    expect(caption).to_contain_text("Effusion")
+    expect(caption).to_contain_text("no map shown")
+    assert "No position argues for this class" in beside.explanation()
+    assert is_bare(beside)
 
 
-def test_classes_can_be_switched_with_the_arrow_keys(reader: Reader) -> None:
+def test_classes_can_be_switched_with_the_arrow_keys_and_with_comma_and_full_stop(
+    reader: Reader,
+) -> None:
     reader.opens(bright_square())
     reader.page.get_by_role("radio", name=NORMAL).focus()
-    reader.page.keyboard.press("ArrowDown")
-    expect(reader.page.get_by_role("radio", name=PNEUMONIA)).to_be_checked()
-    expect(reader.page.locator("#map-name")).to_have_text(PNEUMONIA)
+    for key, class_name in [("ArrowDown", PNEUMONIA), (".", EFFUSION), (".", NORMAL)]:
+        reader.page.keyboard.press(key)
+        expect(reader.page.get_by_role("radio", name=class_name)).to_be_checked()
+        expect(reader.page.locator("figcaption")).to_contain_text(class_name)
+    reader.page.keyboard.press(",")
+    expect(reader.page.get_by_role("radio", name=EFFUSION)).to_be_checked()
 
 
-def test_a_map_below_the_threshold_is_hidden_until_asked_for(reader: Reader) -> None:
-    reader.opens(bright_square())  # most likely normal, but not called
-    assert "Below the decision threshold: map hidden" in reader.explanation()
-    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
-    reader.presses("Show it anyway")
-    assert "Shown although below the decision threshold" in reader.explanation()
-    assert np.ptp(reader.sees("mapped"), axis=-1).max() > 40
-    reader.presses("Hide the map")
-    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
+def test_space_hides_the_map_and_shows_it_again_although_a_class_was_just_chosen(
+    beside: Reader,
+) -> None:
+    beside.chooses(PNEUMONIA)
+    mapped = beside.sees()
+    beside.page.keyboard.press("Space")
+    assert is_bare(beside)
+    beside.page.keyboard.press("Space")
+    assert np.array_equal(beside.sees(), mapped)
+    beside.presses("Hide the map, or show it again")
+    assert is_bare(beside)
 
 
-def test_a_film_unlike_the_training_films_is_refused_politely(reader: Reader) -> None:
+def test_a_map_below_the_threshold_is_hidden_until_asked_for(beside: Reader) -> None:
+    # The film is most likely normal, but that is not called.
+    assert "Below the decision threshold: map hidden" in beside.explanation()
+    assert is_bare(beside)
+    beside.presses("Show it anyway")
+    assert "Shown although below the decision threshold" in beside.explanation()
+    assert is_coloured(beside)
+    beside.page.locator("#explanation-button", has_text="Hide the map").click()
+    assert is_bare(beside)
+
+
+def test_a_refused_film_is_greyed_and_its_maps_can_be_demanded(reader: Reader) -> None:
     reader.opens(all_bright())
+    reader.takes("Film and map")
     reader.chooses(PNEUMONIA)
     assert "Unlike the films this model knows: no decision, no map" in reader.explanation()
     expect(reader.finding(PNEUMONIA)).to_contain_text("No decision")
+    expect(reader.page.locator("#findings")).to_have_class("undecided")
     expect(reader.page.locator("#facts")).to_contain_text("Unlike them: above the limit of 8")
-    assert np.array_equal(reader.sees("mapped"), reader.sees("plain"))
-
-
-def test_the_map_of_a_refused_film_can_be_demanded(reader: Reader) -> None:
-    reader.opens(all_bright())
+    assert is_bare(reader)
     reader.presses("Ask for the maps anyway")
     expect(reader.page.get_by_role("button", name="Ask for the maps anyway")).to_be_hidden()
-    reader.chooses(PNEUMONIA)
     assert "unlike those the model knows" in reader.explanation()
     expect(reader.finding(PNEUMONIA)).to_contain_text("No decision")
-    assert np.ptp(reader.sees("mapped"), axis=-1).max() > 40
+    assert is_coloured(reader)
+
+
+def test_demanded_maps_stay_when_the_film_is_opened_again(reader: Reader) -> None:
+    reader.opens(all_bright())
+    reader.presses("Ask for the maps anyway")
+    reader.chooses(PNEUMONIA)
+    reader.opens(bright_square(), "other.png")
+    with reader.waits():
+        reader.page.keyboard.press("k")
+    reader.chooses(PNEUMONIA)
+    expect(reader.page.get_by_role("button", name="Ask for the maps anyway")).to_be_hidden()
+    assert is_coloured(reader)
+
+
+def test_maps_that_cannot_be_had_leave_the_answer_as_it_was(reader: Reader) -> None:
+    reader.opens(all_bright())
+    reader.page.route("**/v1/explain?*force=true*", lambda route: route.abort())
+    reader.presses("Ask for the maps anyway")
+    expect(reader.page.locator("#notice")).to_be_visible()
+    reader.chooses(PNEUMONIA)
+    expect(reader.finding(PNEUMONIA)).to_contain_text("No decision")
+    reader.page.unroute("**/v1/explain?*force=true*")
+    reader.presses("Ask for the maps anyway")
+    expect(reader.page.get_by_role("button", name="Ask for the maps anyway")).to_be_hidden()
+    assert [fault for fault in reader.faults if "ERR_FAILED" not in fault] == []
+    reader.faults.clear()
 
 
 def test_a_refused_sample_is_said_to_be_a_drawing_whose_maps_can_be_demanded(
     reader_of: Callable[..., Reader],
 ) -> None:
     reader = reader_of(distance_threshold=0.01)
-    reader.presses("Opacity")
-    reader.page.wait_for_selector(READ)
+    with reader.waits():
+        reader.presses("Opacity")
     assert "This is a drawing, unlike the films this model knows" in reader.explanation()
     assert "You may ask for the maps anyway" in reader.explanation()
     reader.presses("Ask for the maps anyway")
-    reader.page.wait_for_selector(READ)
+    expect(reader.page.get_by_role("button", name="Ask for the maps anyway")).to_be_hidden()
     reader.opens(bright_square())
     assert "This is a drawing" not in reader.explanation()
 
 
-@pytest.mark.parametrize("limit", [0.01, 100.0])  # all films are refused, none is
-@pytest.mark.parametrize("class_name", [None, "pneumonia", "normal"])
-def test_the_screenshot_shows_a_map_that_the_page_holds_back(
-    reader_of: Callable[..., Reader], tmp_path: Path, limit: float, class_name: str | None
+def test_looking_on_asks_the_server_nothing_once_all_models_were_read(
+    browser: Browser, tmp_path: Path
 ) -> None:
-    reader = reader_of(distance_threshold=limit)
-    (tmp_path / "film.png").write_bytes(bright_square())
-    show_film(reader.page, tmp_path / "film.png", sample="")
-    show_map(reader.page, class_name, opacity=100)
-    assert np.ptp(reader.sees("mapped"), axis=-1).max() > 40
-    expect(reader.page.get_by_role("slider")).to_have_value("100")
+    for name in ("tiny", "twin"):
+        tiny_model.write_model(tmp_path, name=name)
+    app = create_app(Settings(models=tmp_path, own_models=False, default_model="tiny"))
+    with serving(app) as client, reading(browser, str(client.base_url).rstrip("/")) as reader:
+        reader.opens(bright_square())
+        reader.takes("Compare models")
+        expect(reader.page.locator("figure")).to_have_count(2)
+        before = len(reader.requests)
+        looks_on(reader)
+        asked = [url for url in reader.requests[before:] if not url.endswith("/icon.svg")]
+        assert asked == []  # Chromium looks for the icon again when the address changes
+        assert reader.faults == []
 
 
-def test_the_screenshot_does_without_the_map_of_a_class_that_has_none(reader: Reader) -> None:
-    show_film(reader.page, None, sample="drawn_normal")
-    show_map(reader.page, "effusion", opacity=100)
-    expect(reader.page.get_by_role("slider")).to_be_disabled()
+def looks_on(reader: Reader) -> None:
+    """Change all that is only a matter of looking."""
+    for mode in ("One film", "Film and map", "Compare models"):
+        reader.takes(mode)
+        for class_name in (PNEUMONIA, EFFUSION, NORMAL):
+            reader.chooses(class_name)
+    for name in ("twin", "tiny"):
+        reader.page.locator("#model-picker").get_by_role("radio", name=name).check()
+        expect(reader.page.locator("#facts")).to_contain_text(f"{name} 1.2.3")
+    reader.presses("Show it anyway")
+    for label, value in [("Opacity", "80"), ("Hide weak evidence", "20"), ("Centre", "90")]:
+        reader.page.get_by_label(label).fill(value)
+    reader.page.get_by_label("For and against").check()
+    for key in ["]", "+", "r", "i", "1", "0", " ", "Escape"]:
+        reader.page.keyboard.press(key)
+    assert len(reader.sees("tiny"))
 
 
 def test_the_legend_says_the_scale_in_words(reader: Reader) -> None:
     reader.opens(bright_square())
-    expect(reader.page.locator("#legend-words")).to_contain_text("in logits per position")
-    expect(reader.page.locator("#legend-full")).to_have_text("1.2 or more")
+    controls = reader.page.locator("#map-controls")
+    expect(controls).to_contain_text("Evidence for the class, in logits per position.")
+    assert controls.locator(".legend-ends span").all_inner_texts() == ["0", "0.6", "1.2 or more"]
+    reader.page.get_by_label("For and against").check()
+    expect(controls).to_contain_text("for the class right of 0, against it left of 0")
+    expect(controls).to_contain_text("\u22121.2 or beyond: argues against")
+
+
+def test_what_argues_against_a_class_can_be_seen_where_nothing_argues_for_it(
+    reader: Reader,
+) -> None:
+    reader.opens(picture(dark_noise(320, 480)))
+    reader.chooses(PNEUMONIA)
+    assert "there is nothing to colour" in reader.explanation()
+    assert np.ptp(reader.sees(), axis=-1).max() == 0
+    reader.page.get_by_label("For and against").check()
+    assert "what is coloured argues against it" in reader.explanation()
+    assert np.ptp(reader.sees(), axis=-1).max() > 40

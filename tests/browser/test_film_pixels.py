@@ -1,4 +1,4 @@
-"""A film's own pixels in the page (`film_pixels.js`): values, windows, and what is drawn of them."""
+"""A film's own pixels in the page (`film_pixels.js`): values, windows, what is drawn of them."""
 
 from typing import Any
 
@@ -73,7 +73,8 @@ def test_a_value_is_rescaled_and_there_is_none_beside_the_film(reader: Reader) -
       const { FilmPixels } = await import("/film_pixels.js");
       const about = { rows: 2, columns: 3, slope: 0.5, intercept: -10 };
       const film = new FilmPixels(about, Uint16Array.of(0, 1, 2, 3, 4, 50));
-      return [film.valueAt(2.9, 1.2), film.valueAt(0, 0), film.valueAt(3, 0), film.valueAt(-0.1, 0)];
+      const points = [[2.9, 1.2], [0, 0], [3, 0], [-0.1, 0]];
+      return points.map((point) => film.valueAt(...point));
     }""")
     assert values == [15, -10, None, None]
 

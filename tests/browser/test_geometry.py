@@ -50,7 +50,9 @@ def test_four_turns_are_none(geometry: Any) -> None:
 def test_zooming_holds_the_film_under_the_pointer(geometry: Any, turns: int, factor: float) -> None:
     view = {"zoom": 2.0, "x": 0.4, "y": 0.6, "turns": turns}
     point = [123, 321]
-    held = geometry("moved", geometry("undone", geometry("filmToCanvas", view, FILM, CANVAS)), point)
+    held = geometry(
+        "moved", geometry("undone", geometry("filmToCanvas", view, FILM, CANVAS)), point
+    )
     zoomed = geometry("zoomed", view, FILM, CANVAS, factor, point)
     assert zoomed["zoom"] == pytest.approx(2 * factor)
     affine = geometry("filmToCanvas", zoomed, FILM, CANVAS)

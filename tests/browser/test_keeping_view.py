@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Download, Locator, expect
 
-from tests.browser.films import bright_square
 from tests.browser.reader import Reader
 
 pytestmark = pytest.mark.browser
@@ -16,7 +15,7 @@ async (answers) => {
   const { KeepingView } = await import("/keeping_view.js");
   const { answerFile, fileName } = await import("/saving.js");
   const container = document.createElement("section");
-  container.id = "keeping";
+  container.id = "kept";
   document.body.prepend(container);
   const date = new Date(2026, 10, 28, 22, 40, 0);
   window.keeping = new KeepingView(container, {
@@ -39,7 +38,7 @@ CLIPBOARD = """
 def keeping(reader: Reader, answers: list[dict[str, object]] | None = None) -> Locator:
     """Show the view and return its place."""
     reader.page.evaluate(SHOW, answers or [])
-    return reader.page.locator("#keeping")
+    return reader.page.locator("#kept")
 
 
 def saved(reader: Reader, button: str) -> Download:
@@ -101,7 +100,6 @@ def test_where_the_clipboard_is_missing_the_link_is_shown_selected(reader: Reade
 
 
 def test_the_buttons_come_in_order_by_keyboard(reader: Reader) -> None:
-    reader.opens(bright_square())
     view = keeping(reader)
     view.get_by_role("button", name="Save picture").focus()
     for name in ("Save answer", "Save report", "Copy link"):

@@ -48,7 +48,7 @@ def gives(reader: Reader, key: str) -> None:
 
 def test_a_page_whose_server_needs_no_key_asks_for_none(reader: Reader) -> None:
     reader.opens(bright_square())
-    expect(reader.page.locator("dialog")).to_be_hidden()
+    expect(dialog(reader)).to_be_hidden()
 
 
 def test_a_key_is_asked_for_once_and_the_film_is_read_then(stranger: Reader, key: str) -> None:
@@ -68,8 +68,11 @@ def test_the_key_goes_with_every_request_for_an_answer(stranger: Reader, key: st
     )
     gives(stranger, f" {key}\u200b ")  # as it may be copied
     stranger.page.wait_for_selector(READ)
-    assert {url.rpartition("/")[2] for url in sent} >= {"film", "explain"}
-    assert set(sent.values()) == {f"Bearer {key}"}
+    stranger.page.wait_for_load_state("networkidle")
+    asked = {url.partition("/v1/")[2]: key for url, key in sent.items() if "/v1/" in url}
+    for path in ("models", "colour-maps", "explain?model=tiny", "film", "film?side=128"):
+        assert asked[path] == f"Bearer {key}"
+    assert set(asked.values()) == {f"Bearer {key}"}
 
 
 def test_a_key_that_is_refused_is_forgotten_and_another_is_asked_for(
@@ -112,7 +115,8 @@ def test_without_a_key_nothing_is_read_and_the_way_out_is_said(
     stranger.picks(bright_square())
     expect(dialog(stranger)).to_be_visible()
     stranger.page.keyboard.type("half a k")
-    stranger.page.keyboard.press(way) if way == "Escape" else stranger.presses(way)
+    cancel = dialog(stranger).get_by_role("button", name="Cancel")
+    cancel.click() if way == "Cancel" else stranger.page.keyboard.press(way)
     stranger.page.wait_for_selector(FAILED)
     expect(stranger.page.get_by_role("alert")).to_contain_text("Try again and enter a key.")
     stranger.presses("Try again")
@@ -130,34 +134,50 @@ def test_the_dialog_can_be_answered_from_the_keyboard(stranger: Reader, key: str
     stranger.page.wait_for_selector(READ)
 
 
-def test_of_two_films_opened_before_there_is_a_key_the_last_is_read(
+def test_many_films_wait_for_one_key_and_the_last_that_was_opened_is_shown(
     stranger: Reader, key: str
 ) -> None:
     stranger.picks(bright_square(), "first.png")
     expect(dialog(stranger)).to_be_visible()
-    stranger.picks(bright_square(), "second.png")
+    stranger.picks_all({f"{number}.png": bright_square() for number in range(5)})
     stranger.page.wait_for_load_state("networkidle")
     gives(stranger, key)
     stranger.page.wait_for_selector(READ)
-    expect(stranger.page.locator("#film-name")).to_have_text("second.png")
+    expect(stranger.page.locator("#film-name")).to_have_text("0.png")
+    expect(stranger.page.locator(".counts")).to_have_text("6 of 6 read")
     expect(dialog(stranger)).to_be_hidden()
 
 
-def test_a_key_that_asks_too_often_is_told_in_words_when_to_go_on(
+def test_a_key_that_is_not_given_is_asked_for_once_however_many_films_wait(
+    stranger: Reader, key: str, file: Path
+) -> None:
+    stranger.picks(bright_square(), "first.png")
+    gives(stranger, key)
+    stranger.page.wait_for_selector(READ)
+    file.write_text("")
+    stranger.picks_all({f"{number}.png": bright_square() for number in range(5)})
+    dialog(stranger).get_by_role("button", name="Cancel").click()
+    stranger.page.wait_for_selector(FAILED)
+    stranger.page.wait_for_load_state("networkidle")
+    expect(dialog(stranger)).to_be_hidden()
+    expect(stranger.page.locator("#work-list")).to_contain_text("Reading is paused.")
+    expect(stranger.page.locator(".counts")).to_have_text("1 of 6 read")
+
+
+def test_a_key_that_asks_too_often_is_told_in_words_that_the_page_asks_again(
     stranger: Reader, file: Path
 ) -> None:
     stranger.picks(bright_square())
     gives(stranger, new_token(file, "slow", rate=1))
-    stranger.page.wait_for_selector(FAILED)
-    alert = stranger.page.get_by_role("alert")
-    expect(alert).to_contain_text("This key's requests per minute are limited to 1")
-    expect(alert).to_contain_text("Wait as long as that, then try again.")
-    expect(stranger.page.get_by_role("button", name="Try again")).to_be_visible()
+    words = stranger.page.locator("#progress-words")
+    expect(words).to_contain_text("This key's requests per minute are limited to 1")
+    expect(words).to_contain_text("The page asks again by itself; you may cancel.")
+    expect(stranger.page.locator("#work-list")).to_contain_text("the server asks for a pause")
 
 
 def test_what_a_key_may_not_do_is_said_in_words(reader: Reader) -> None:
     body = '{"title": "Not allowed", "detail": "This needs an admin\'s key."}'
-    reader.page.route("**/v1/explain", lambda route: route.fulfill(status=403, body=body))
+    reader.page.route("**/v1/explain**", lambda route: route.fulfill(status=403, body=body))
     reader.picks(bright_square())
     reader.page.wait_for_selector(FAILED)
     expect(reader.page.get_by_role("alert")).to_contain_text("can give you a key that may do this")

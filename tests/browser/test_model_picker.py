@@ -21,7 +21,7 @@ async ([models, chosen, states]) => {
   window.chosen ??= [];
   if (!window.picker) {
     const container = document.createElement("div");
-    document.querySelector("main").append(container);
+    document.querySelector("header").after(container);
     window.picker = new ModelPicker(container, { onChoose: (name) => window.chosen.push(name) });
   }
   window.picker.show(models, chosen, { states });
@@ -50,7 +50,7 @@ def test_a_choice_is_told_by_its_name(reader: Reader) -> None:
 
 def test_each_model_says_how_far_its_answer_is(reader: Reader) -> None:
     picker = show(reader, MODELS, "chest_cnn", chest_cnn="ready", vgg16="asking")
-    for name in ("chest_cnn", "vgg16 reading\u2026", "vit_b16 loads when asked"):
+    for name in ("chest_cnn", "vgg16 reading\u2026", "vit_b16"):
         expect(picker.get_by_role("radio", name=name, exact=True)).to_be_visible()
     show(reader, MODELS, "chest_cnn", chest_cnn="ready", vgg16="failed")
     expect(picker.get_by_role("radio", name="vgg16 failed", exact=True)).to_be_visible()

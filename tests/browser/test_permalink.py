@@ -35,7 +35,6 @@ STATES = st.fixed_dictionaries(
         "signed": st.just(True),
         "raw": st.just(True),
         "outline": SHARES,
-        "theme": st.just("light"),
     },
 )
 

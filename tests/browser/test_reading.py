@@ -1,5 +1,6 @@
 """Films come in, and answers or sentences come out."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,13 +10,26 @@ from models.radiograph import read_radiograph
 from service.app import VIEWER
 from tests.browser.films import NORMAL, PNEUMONIA, bright_square, dark_noise, dicom
 from tests.browser.reader import FAILED, READ, Reader
+from tests.tiny_model import picture
 
 pytestmark = pytest.mark.browser
+
+RECORD_BODIES = """
+() => {
+  window.bodies = [];
+  const { send } = XMLHttpRequest.prototype;
+  XMLHttpRequest.prototype.send = function (body) {
+    window.bodies.push(new Response(body).text());
+    return send.call(this, body);
+  };
+}
+"""
+BROKEN = '{"title": "Internal server error", "detail": "The fault is the server\'s."}'
 
 
 def test_a_picked_film_gets_a_bar_with_its_threshold_for_every_class(reader: Reader) -> None:
     reader.opens(bright_square())
-    expect(reader.page.get_by_role("radio")).to_have_count(3)
+    expect(reader.page.locator("#findings").get_by_role("radio")).to_have_count(3)
     bar = reader.finding(PNEUMONIA).locator(".threshold-bar")
     whole, length = bar.bounding_box(), bar.locator(".length").bounding_box()
     tick = bar.locator(".tick").bounding_box()
@@ -27,11 +41,15 @@ def test_a_picked_film_gets_a_bar_with_its_threshold_for_every_class(reader: Rea
     assert (tick["x"] + 1 - whole["x"]) / whole["width"] == pytest.approx(0.1, abs=0.01)
 
 
-def test_decisions_are_said_in_words(reader: Reader) -> None:
+def test_the_page_says_what_was_decided_and_about_what_film_and_model(reader: Reader) -> None:
     reader.opens(bright_square())
     expect(reader.finding(PNEUMONIA)).to_contain_text("Called: at or above its threshold of 10")
     expect(reader.finding(NORMAL)).to_contain_text("Not called: below its threshold of 90")
     expect(reader.finding(NORMAL)).to_contain_text("most likely")
+    expect(reader.page.locator("#film-detail")).to_have_text("480 \u00d7 320 \u00b7 PNG")
+    expect(reader.page.locator("#stage .caption")).to_have_text("tiny 1.2.3")
+    for fact in ("480 \u00d7 320 pixels", "PNG", "tiny 1.2.3", "SHA-256", "limit of 8"):
+        expect(reader.page.locator("#facts")).to_contain_text(fact)
 
 
 def test_a_film_that_leaves_the_model_unsure_gets_no_decision_in_words(
@@ -41,15 +59,6 @@ def test_a_film_that_leaves_the_model_unsure_gets_no_decision_in_words(
     reader.opens(bright_square())
     expect(reader.finding(PNEUMONIA)).to_contain_text("No decision: no class reaches 99")
     expect(reader.page.locator("#summary")).to_have_text("No class is likely enough for a decision")
-
-
-def test_the_page_says_what_film_and_model_the_answer_is_about(reader: Reader) -> None:
-    reader.opens(bright_square())
-    facts = reader.page.locator("#facts")
-    expect(reader.page.locator("#film-detail")).to_have_text("480 \u00d7 320 \u00b7 PNG")
-    expect(reader.page.locator("#map-detail")).to_have_text("tiny 1.2.3")
-    for fact in ("480 \u00d7 320 pixels", "PNG", "tiny 1.2.3", "SHA-256", "limit of 8"):
-        expect(facts).to_contain_text(fact)
 
 
 def test_a_film_can_be_dropped(reader: Reader) -> None:
@@ -62,6 +71,7 @@ def test_a_dicom_film_is_shown_although_the_browser_cannot_decode_it(reader: Rea
     film = dark_noise(320, 480)
     film[:160] += 165
     reader.opens(dicom(film), "film.dcm")
+    reader.takes("Film and map")
     expect(reader.page.locator("#facts")).to_contain_text("DICOM")
     seen = reader.sees("plain")
     rows, columns, _ = seen.shape
@@ -71,80 +81,112 @@ def test_a_dicom_film_is_shown_although_the_browser_cannot_decode_it(reader: Rea
 
 def test_the_samples_are_read_and_said_to_be_drawings(reader: Reader) -> None:
     for sample in ("Normal", "Opacity", "Effusion"):
-        reader.presses(sample)
+        with reader.waits():
+            reader.page.locator("#samples button", has_text=sample).click()
         name = reader.page.locator("#film-name")
         expect(name).to_have_text(f"{sample}: a drawing, not a patient")
-        reader.page.wait_for_selector(READ)
 
 
-def test_two_films_opened_before_the_page_is_ready_share_one_view(reader: Reader) -> None:
+def test_of_two_films_opened_before_the_page_is_ready_the_last_is_shown(reader: Reader) -> None:
     held: list[Route] = []
-    reader.page.route("**/v1/colour-map", lambda route: held.append(route))
+    reader.page.route("**/v1/colour-maps", lambda route: held.append(route))
     reader.picks(bright_square(), "first.png")
     reader.picks(bright_square(), "second.png")
     expect(reader.page.locator("#progress-words")).to_contain_text("1 s")
-    [colour_map] = held
-    colour_map.continue_()
+    [colour_maps] = held
+    colour_maps.continue_()
     reader.page.wait_for_selector(READ)
     expect(reader.page.locator("#film-name")).to_have_text("second.png")
     reader.presses("Show it anyway")
     assert "Shown although below the decision threshold" in reader.explanation()
 
 
-def test_a_colour_table_that_failed_is_asked_for_again(reader: Reader) -> None:
-    reader.page.route("**/v1/colour-map", lambda route: route.fulfill(status=429, body="{}"))
+@pytest.mark.parametrize("asked", ["v1/models", "v1/colour-maps", "v1/explain**", "v1/film"])
+def test_what_failed_on_the_server_can_be_tried_again(reader: Reader, asked: str) -> None:
+    reader.page.route(f"**/{asked}", lambda route: route.fulfill(status=500, body=BROKEN))
     reader.picks(bright_square())
     reader.page.wait_for_selector(FAILED)
-    reader.page.unroute("**/v1/colour-map")
-    reader.presses("Try again")
-    reader.page.wait_for_selector(READ)
+    expect(reader.page.get_by_role("alert")).to_contain_text("The fault is the server's")
+    reader.page.unroute(f"**/{asked}")
+    with reader.waits():
+        reader.page.locator("#retry").click()
+    reader.faults.clear()  # Chromium reports each 500
 
 
 def test_what_is_not_a_film_is_refused_in_a_sentence_with_a_way_out(reader: Reader) -> None:
+    reader.opens(bright_square())
     reader.picks(b"a letter", "letter.txt")
     reader.page.wait_for_selector(FAILED)
     alert = reader.page.get_by_role("alert")
     expect(alert).to_contain_text("Choose a PNG, JPEG, TIFF or DICOM file.")
-    expect(reader.page.get_by_role("button", name="Try again")).to_be_hidden()
+    expect(alert.get_by_role("button")).to_have_count(0)
+    expect(reader.page.locator("#answer, #stage, #toolbar, #status-line").first).to_be_hidden()
     reader.opens(bright_square())
     expect(alert).to_be_hidden()
 
 
-def test_an_old_answer_never_stands_beside_a_new_problem(reader: Reader) -> None:
+def test_an_old_answer_never_stands_beside_a_film_that_is_waited_for(reader: Reader) -> None:
     reader.opens(bright_square())
-    reader.picks(b"a letter", "letter.txt")
-    reader.page.wait_for_selector(FAILED)
-    expect(reader.page.locator("#answer")).to_be_hidden()
-    expect(reader.page.locator("#films")).to_be_hidden()
-
-
-def test_a_film_that_failed_for_the_server_can_be_tried_again(reader: Reader) -> None:
-    busy = '{"title": "The models are not loaded", "detail": "Ask again in a moment."}'
-    refuse = {"status": 429, "body": busy, "content_type": "application/problem+json"}
-    reader.page.route("**/v1/explain", lambda route: route.fulfill(**refuse))
-    reader.picks(bright_square())
-    reader.page.wait_for_selector(FAILED)
-    expect(reader.page.get_by_role("alert")).to_contain_text("Ask again in a moment.")
-    reader.page.unroute("**/v1/explain")
-    reader.presses("Try again")
-    reader.page.wait_for_selector(READ)
+    reader.page.route("**/v1/film", lambda route: None)
+    reader.picks(bright_square(), "second.png")
+    expect(reader.page.locator("#progress")).to_be_visible()
+    for part in ("#answer", "#stage", "#toolbar", "#status-line"):
+        expect(reader.page.locator(part)).to_be_hidden()
 
 
 def test_waiting_is_said_and_can_be_cancelled(reader: Reader) -> None:
-    held: list[Route] = []
-    reader.page.route("**/v1/explain", lambda route: held.append(route))
+    reader.page.route("**/v1/explain**", lambda route: None)
     reader.picks(bright_square())
     expect(reader.page.locator("#progress-words")).to_contain_text("Reading the film\u2026 1")
     reader.presses("Cancel")
     expect(reader.page.locator("#progress")).to_be_hidden()
-    expect(reader.page.get_by_text("Drop a chest film here")).to_be_visible()
+    expect(reader.page.get_by_text("Drop chest films here")).to_be_visible()
+
+
+def test_how_much_of_a_large_film_was_sent_is_said(reader: Reader) -> None:
+    network = reader.page.context.new_cdp_session(reader.page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 500_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    reader.picks(picture(dark_noise(1500, 1500)))
+    expect(reader.page.locator("#progress-words")).to_have_text(
+        re.compile(r"Sending the film\u2026 [1-9]\d?\u202f%")
+    )
+    assert 0 < reader.page.locator("#progress-bar").evaluate("(bar) => bar.value") < 1
+    reader.presses("Cancel")
+
+
+@pytest.mark.parametrize("way", ["desk", "list"])
+def test_a_connection_that_is_lost_is_said_and_the_film_read_once_it_is_back(
+    reader: Reader, way: str
+) -> None:
+    reader.opens(bright_square())
+    reader.page.context.set_offline(True)
+    reader.picks(bright_square(), "second.png")
+    reader.page.wait_for_selector(FAILED)
+    expect(reader.page.get_by_role("alert")).to_contain_text("The server does not answer")
+    expect(reader.page.locator("#work-list")).to_contain_text("Reading is paused.")
+    reader.page.context.set_offline(False)
+    with reader.waits():
+        reader.presses("Try again" if way == "desk" else "Go on")
+    expect(reader.page.locator("#film-name")).to_have_text("second.png")
+    reader.faults.clear()  # Chromium reports each request that failed
+
+
+def test_a_card_that_does_not_come_is_said_in_a_sentence(reader: Reader) -> None:
+    reader.page.route("**/v1/models/tiny", lambda route: route.fulfill(status=404, body=BROKEN))
+    reader.opens(bright_square())
+    reader.presses("Model card")
+    expect(reader.page.locator("#notice")).to_contain_text("The fault is the server's")
 
 
 def test_the_name_of_the_file_stays_in_the_page(reader: Reader) -> None:
-    bodies: list[bytes] = []
-    reader.page.on("request", lambda request: bodies.append(request.post_data_buffer or b""))
+    reader.page.evaluate(RECORD_BODIES)
     reader.opens(bright_square(), "SURNAME.png")
-    assert not any(b"SURNAME" in body for body in bodies)
+    reader.page.wait_for_load_state("networkidle")
+    bodies = reader.page.evaluate("Promise.all(window.bodies)")
+    assert len(bodies) == 3  # for the answer, the pixels, the thumbnail
+    assert all('filename="film"' in body for body in bodies)
+    assert "SURNAME" not in " ".join([*bodies, *reader.requests, reader.page.url])
 
 
 def test_every_sample_that_the_page_offers_is_a_small_film_there() -> None:

@@ -31,6 +31,22 @@ def test_a_film_for_all_models_takes_a_place_in_each_queue_or_in_none():
         assert admission.taken("chest_cnn") == 0
 
 
+def test_a_request_that_runs_many_films_takes_as_many_places():
+    admission = Admission(places=10, max_held_bytes=10)
+    with admission.place("a"):
+        with admission.place("a", "b", films=9):
+            assert (admission.taken("a"), admission.taken("b")) == (10, 9)
+        with pytest.raises(Overloaded), admission.place("a", films=10):
+            pass
+    assert admission.taken("a") == admission.taken("b") == 0
+
+
+def test_more_films_than_places_come_in_alone():
+    admission = Admission(places=2, max_held_bytes=10)
+    with admission.place("a", films=26), pytest.raises(Overloaded), admission.place("a"):
+        pass
+
+
 def test_bytes_are_counted_over_all_requests_and_let_go_with_each():
     admission = Admission(places=2, max_held_bytes=10)
     with admission.place("a") as one:

@@ -278,7 +278,8 @@ def test_the_interface_is_described(client: httpx.Client):
     assert {"multipart/form-data", "image/png", "application/dicom"} <= set(
         explain["requestBody"]["content"]
     )
-    assert set(explain["responses"]["200"]["content"]) == {"application/json", "image/png"}
+    answers = {"application/json", "image/png", "multipart/related"}
+    assert set(explain["responses"]["200"]["content"]) == answers
     assert {"400", "404", "406", "409", "413", "415", "422", "503"} <= set(explain["responses"])
     assert set(explain["responses"]["413"]["content"]) == {"application/problem+json"}
     assert explain["responses"]["422"]["description"].split("; ") == [
@@ -286,6 +287,7 @@ def test_the_interface_is_described(client: httpx.Client):
         "Empty upload",
         "Unreadable film",
         "Unsupported film",
+        "No source instance",
         "Unknown class",
     ]
     assert {parameter["name"] for parameter in explain["parameters"]} == {

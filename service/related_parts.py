@@ -1,0 +1,30 @@
+"""Several objects in one answer, as DICOMweb sends them."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from uuid import uuid4
+
+from fastapi import Response
+
+from service.problems import VARY
+
+DICOM = "application/dicom"
+RELATED_DICOM = f'multipart/related; type="{DICOM}"'
+
+
+def can_be_made() -> bool:
+    """Return whether what makes DICOM objects is installed (extra `dicom-results`)."""
+    return find_spec("highdicom") is not None
+
+
+def related_dicom(objects: Sequence[bytes]) -> Response:
+    """Return an answer of DICOM files, one a part.
+
+    Source:
+        RFC 2387, and DICOM PS3.18, 8.6.1.2.
+    """
+    boundary = uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: {DICOM}\r\n\r\n".encode()
+    body = b"".join(part for one in objects for part in (head, one, b"\r\n"))
+    media_type = f"{RELATED_DICOM}; boundary={boundary}"
+    return Response(body + f"--{boundary}--\r\n".encode(), media_type=media_type, headers=VARY)

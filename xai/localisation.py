@@ -1,0 +1,176 @@
+"""How well a heat map falls on what a person marked on the film, as CheXlocalize measures it.
+
+Source:
+    Saporta et al. 2022, Benchmarking saliency methods for chest X-ray interpretation, Nature
+    Machine Intelligence 4: hit rate, and mean intersection over union at Otsu's threshold and at
+    one tuned on the validation films. The pointing game: Zhang et al. 2016, arXiv:1608.00507.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.radiograph import Affine
+from xai.heatmap import film_heat
+
+Heat = NDArray[np.float32]
+"""[film rows, film columns], 0 to 1; 1 is the map's own maximum. All 0: nothing argues."""
+
+Region = NDArray[np.bool_]
+"""[film rows, film columns], true where a person marked something."""
+
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in film pixels; pixel (0, 0) covers [0, 1) x [0, 1)."""
+
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+"""Shares of the map's range among which one is tuned; CheXlocalize's own."""
+
+
+class Scores(NamedTuple):
+    """How a map falls on a region.
+
+    Attributes:
+        hit: 1 where the map's maximum lies in the region, else 0.
+        iou_otsu: Intersection over union with what Otsu's threshold leaves of the map.
+        iou_at: Likewise with each of `THRESHOLDS`.
+        energy_ratio: Share of the heat in the region over the region's share of the film: 1 is what
+            an even map has. nan where nothing is hot.
+    """
+
+    hit: float
+    iou_otsu: float
+    iou_at: tuple[float, ...]
+    energy_ratio: float
+
+
+def map_on_film(evidence: NDArray[np.floating], affine: Affine, *, rows: int, columns: int) -> Heat:
+    """Return the positive part of a map at each film pixel, bilinear, its maximum at 1.
+
+    Args:
+        evidence: [grid rows, grid columns], signed.
+        affine: From grid cells to film pixels.
+        rows: Of the film.
+        columns: Of the film.
+    """
+    positive = np.maximum(evidence, 0).astype(np.float32)
+    on_film = film_heat(positive / (positive.max() or 1), affine, rows, columns)
+    return on_film / (on_film.max() or np.float32(1))
+
+
+def scores(heat: Heat, region: Region) -> Scores:
+    """Return how a map falls on a region.
+
+    Raises:
+        ValueError: The region is empty, or of another size than the map.
+    """
+    if heat.shape != region.shape or not region.any():
+        raise ValueError(f"region must have pixels, and the map's size {heat.shape}")
+    iou_at = tuple(iou(segmented(heat, threshold), region) for threshold in THRESHOLDS)
+    return Scores(is_hit(heat, region), iou(segmented(heat), region), iou_at, energy(heat, region))
+
+
+def is_hit(heat: Heat, region: Region) -> float:
+    """Return 1 where the map's maximum, the first of several, lies in the region, else 0."""
+    return float(region.ravel()[heat.argmax()] and heat.max() > 0)
+
+
+def segmented(heat: Heat, threshold: float | None = None) -> Region:
+    """Return where a map, stretched over its own range, is above a threshold.
+
+    Args:
+        heat: The map.
+        threshold: Share of the range; None is Otsu's on 256 levels.
+    """
+    span = np.ptp(heat)
+    if span == 0:
+        return np.zeros(heat.shape, bool)
+    stretched = (heat - heat.min()) / span
+    if threshold is not None:
+        return stretched > threshold
+    levels = (255 * stretched).astype(np.uint8)
+    return levels > otsu(levels)
+
+
+def otsu(levels: NDArray[np.uint8]) -> int:
+    """Return the level above which Otsu's method sees foreground.
+
+    Source:
+        Otsu 1979, IEEE Transactions on Systems, Man, and Cybernetics 9(1), equation 18.
+    """
+    shares = np.bincount(levels.ravel(), minlength=256) / levels.size
+    below, sums = shares.cumsum(), (shares * np.arange(256)).cumsum()
+    both = below * (1 - below)
+    between = np.divide(
+        (sums[-1] * below - sums) ** 2, both, out=np.zeros(256), where=both > np.finfo(float).eps
+    )
+    return int(between.argmax())
+
+
+def iou(segment: Region, region: Region) -> float:
+    """Return intersection over union; 0 for an empty segment, which CheXlocalize may leave out."""
+    return float((segment & region).sum() / (segment | region).sum())
+
+
+def energy(heat: Heat, region: Region) -> float:
+    """Return the share of the heat in a region over the region's share of the film."""
+    return share_inside(heat, region) / float(region.mean())
+
+
+def share_inside(heat: Heat, region: Region) -> float:
+    """Return which share of the heat lies in a region; nan where nothing is hot.
+
+    Source:
+        Wang et al. 2020, arXiv:1910.01279, section 4.2 (the energy-based pointing game).
+    """
+    everywhere = heat.sum(dtype=np.float64)
+    inside = heat[region].sum(dtype=np.float64)
+    return float(inside / everywhere) if everywhere else float("nan")
+
+
+def best_threshold(found: Sequence[Scores]) -> float:
+    """Return the threshold of the largest mean IoU: the first of several.
+
+    Args:
+        found: Of validation films, never of those that are measured afterwards.
+    """
+    return THRESHOLDS[int(np.mean([one.iou_at for one in found], axis=0).argmax())]
+
+
+def boxes_region(boxes: Iterable[Box], *, rows: int, columns: int) -> Region:
+    """Return all pixels whose centre lies in one of the boxes."""
+    x, y = np.arange(columns) + 0.5, (np.arange(rows) + 0.5)[:, None]
+    region = np.zeros((rows, columns), bool)
+    for left, top, width, height in boxes:
+        region |= (x >= left) & (x < left + width) & (y >= top) & (y < top + height)
+    return region
+
+
+def region_from_runs(counts: str, *, rows: int, columns: int) -> Region:
+    """Return a mask from COCO's compressed run lengths, as CheXlocalize's JSON holds them.
+
+    Runs of 0 and 1 follow each other, column by column; from the fourth on, each is written as the
+    difference from the one before the last, in groups of five bits, the lowest first.
+
+    Raises:
+        ValueError: The runs do not fill the mask.
+    """
+    runs: list[int] = []
+    for number in _signed_numbers(counts):
+        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
+    if min(runs, default=0) < 0 or sum(runs) != rows * columns:
+        raise ValueError(f"counts must fill {rows} x {columns} pixels, not {sum(runs)}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(columns, rows).T
+
+
+def _signed_numbers(counts: str) -> Iterable[int]:
+    number, bits = 0, 0
+    for letter in counts.encode("ascii"):
+        group = letter - 48
+        number |= (group & 31) << bits
+        bits += 5
+        if not group & 32:  # the last group; its highest bit is the sign
+            yield number - (1 << bits) if group & 16 else number
+            number, bits = 0, 0
