@@ -237,7 +237,7 @@ class ModelDescription(Answer):
     sha256: str
     card: ModelCard
     trust: TrustDescription | None = Field(
-        description="Null where nothing was measured of this very file."
+        default=None, description="Null where nothing was measured of this very file."
     )
 
 
