@@ -28,7 +28,7 @@ async (answers) => {
   box.id = "list";
   box.style.setProperty("width", "15rem");
   box.style.setProperty("height", "25rem");
-  document.querySelector("main").prepend(box);
+  document.querySelector("nav").prepend(box);
   window.view = new WorkListView(box, { list });
   const load = async () => new Blob();
   list.add(Object.keys(answers).map((name) => ({ name, load })));
