@@ -33,6 +33,7 @@ from xai.faithfulness import (
     tenth_films,
     tenth_test,
 )
+from xai.trust import Figure
 
 LEAST_SHARE = 0.8
 """Of the films on which masking the hottest tenth should cost more than masking elsewhere."""
@@ -43,17 +44,11 @@ Pixels = Float32[np.ndarray, "rows columns"]
 Evidence = Float[np.ndarray, "grid_rows grid_columns"]
 
 
-class Figure(Record):
-    """A mean over films with its 95 % interval, bootstrapped by group."""
+class NamedFigure(Figure):
+    """What the figure is of, and over how many films."""
 
     name: str
     films: int
-    estimate: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 class FilmTest(Record):
@@ -94,7 +89,7 @@ class FaithfulnessReport(Record):
     sha256: Sha256
     split: Split
     asked: int
-    figures: tuple[Figure, ...]
+    figures: tuple[NamedFigure, ...]
     films: tuple[FilmTest, ...]
 
 
@@ -238,7 +233,7 @@ def _figures(explainer: Explainer, one: RightFilm, evidence: Evidence) -> dict[s
     }
 
 
-def _test_figures(tests: Sequence[TenthTest], right: Sequence[RightFilm]) -> Iterator[Figure]:
+def _test_figures(tests: Sequence[TenthTest], right: Sequence[RightFilm]) -> Iterator[NamedFigure]:
     shares = {
         "films that lose more from the hottest tenth": [test.gap > 0 for test in tests],
         "faithful": [test.verdict == "faithful" for test in tests],
@@ -254,17 +249,17 @@ def _test_figures(tests: Sequence[TenthTest], right: Sequence[RightFilm]) -> Ite
 
 def _curve_figures(
     values: Sequence[dict[str, float]], followed: Sequence[RightFilm]
-) -> Iterator[Figure]:
+) -> Iterator[NamedFigure]:
     for name in values[0] if values else ():
         yield _figure(name, [of_film[name] for of_film in values], followed)
 
 
-def _figure(name: str, values: Sequence[float], right: Sequence[RightFilm]) -> Figure:
+def _figure(name: str, values: Sequence[float], right: Sequence[RightFilm]) -> NamedFigure:
     numbers = np.asarray(values, np.float64)
     found = Resamples([one.film.group_id for one in right]).estimate(
         lambda weights: ratio(weights @ numbers, weights.sum(axis=1))
     )
-    return Figure(
+    return NamedFigure(
         name=name,
         films=len(values),
         estimate=found.estimate,

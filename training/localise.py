@@ -24,21 +24,11 @@ from training.metrics import ratio
 from training.refusal import spread
 from xai.explainer import Explainer
 from xai.localisation import THRESHOLDS, best_threshold
+from xai.trust import Figure
 
 KINDS = (MODEL, CENTRE, MEAN, RANDOM)
 LEAST_INSIDE = 0.75
 """Share of the evidence that should lie inside the lungs."""
-
-
-class Figure(Record):
-    """A mean over films with its 95 % interval, bootstrapped by patient."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 class MapFigures(Record):

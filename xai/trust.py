@@ -23,7 +23,7 @@ class Figure(Record):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.estimate:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 class Likeness(Record):
