@@ -56,13 +56,21 @@ async (answer) => {
   const [{ modelDescription }, { showFindings }, { showFacts }, { CardDialog }] =
     await Promise.all(["api", "findings_view", "facts_view", "card_view"].map(
       (name) => import(`/${name}.js`)));
-  const { sha256, card } = await modelDescription("tiny");
+  const { sha256, card, trust } = await modelDescription("tiny");
   const dialog = new CardDialog(document.body);
   const selected = document.querySelector("input[name=finding]:checked").value;
   const findings = document.getElementById("findings");
   showFindings(findings, answer, { card, selected, onSelect: () => {} });
-  const onCard = () => dialog.show({ sha256, card });
+  const onCard = () => dialog.show({ sha256, card, trust });
   showFacts(document.getElementById("facts"), answer, { card, onCard });
+}
+"""
+SHOW_TRUST = """
+async (verdict) => {
+  const { modelDescription } = await import("/api.js");
+  const { CardDialog } = await import("/card_view.js");
+  const { sha256, card } = await modelDescription("tiny");
+  new CardDialog(document.body).show({ sha256, card, trust: { verdict } });
 }
 """
 LATER = """
@@ -216,6 +224,19 @@ def test_the_card_says_all_that_the_model_is_good_for(shown: Callable[[bytes], R
     ):
         expect(card).to_contain_text(words)
     assert "iVBOR" not in card.inner_text()  # the golden film
+
+
+def test_the_card_says_that_nobody_measured_the_maps(shown: Callable[[bytes], Reader]) -> None:
+    card = card_of(shown(bright_square()))
+    section = card.locator("section", has_text="How far the map can be trusted")
+    expect(section).to_contain_text("Nobody has measured it for this file.")
+
+
+def test_the_card_says_how_far_the_map_can_be_trusted(reader: Reader) -> None:
+    verdict = ["The map depends on the head.", "The map SURVIVES a random last block."]
+    reader.page.evaluate(SHOW_TRUST, verdict)
+    section = reader.page.locator("section", has_text="How far the map can be trusted")
+    expect(section.get_by_role("listitem")).to_have_text(verdict)
 
 
 def test_the_tables_of_the_card_have_headings_for_rows_and_columns(
