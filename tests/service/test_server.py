@@ -292,6 +292,7 @@ def test_the_interface_is_described(client: httpx.Client):
     ]
     assert {parameter["name"] for parameter in explain["parameters"]} == {
         "class",
+        "faithfulness",
         "force",
         "model",
     }
