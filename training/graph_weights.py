@@ -96,8 +96,10 @@ class GraphWeights:
             self._store(copy.constant, copy.made_of(values))
 
     def _named(self) -> Iterator[tuple[str, Place]]:
-        for name in (*self._constants, *self._made_by):
-            if name.startswith(PREFIX) and self._is_constant(name):
+        made = [name for name in self._made_by if self._is_constant(name)]
+        packed = {source for name in made for source in self._made_by[name].input}
+        for name in (*self._constants, *made):
+            if name.startswith(PREFIX) and name not in packed:
                 yield name.removeprefix(PREFIX), Place((name,))
 
     def _transposed(self) -> Iterator[tuple[str, Place]]:
@@ -158,9 +160,19 @@ class GraphWeights:
         if name in self._constants:
             self._constants[name].CopyFrom(tensor)
             return
-        self.model.graph.node.remove(self._made_by.pop(name))  # nothing unpacks the old one now
+        self._drop(name)
         self._constants[name] = self.model.graph.initializer.add()
         self._constants[name].CopyFrom(tensor)
+
+    def _drop(self, name: str) -> None:
+        """Remove a constant, or a small form with all that it is unpacked from."""
+        if name in self._constants:
+            self.model.graph.initializer.remove(self._constants.pop(name))
+            return
+        node = self._made_by.pop(name)
+        self.model.graph.node.remove(node)
+        for source in node.input:
+            self._drop(source)
 
 
 def _bias(weight: str) -> str:

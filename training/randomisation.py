@@ -1,8 +1,8 @@
 """Exported graphs with some of their weights drawn anew, and what their maps keep.
 
-It is done to the graph that is shipped, not to a network like it. Weights are drawn from a normal
-distribution with the mean and standard deviation of those they replace, tensor by tensor, so that
-activations keep about their scale.
+It is done to the graph that is shipped, not to a network like it. Weights are drawn as before
+training: as small as trained ones, three random layers would let next to nothing through, and any
+map would be changed. A BatchNorm that was folded into its convolution is the identity again.
 
 Source:
     Adebayo et al. 2018, arXiv:1810.03292, section 3: cascading and independent randomisation.
@@ -16,10 +16,14 @@ from itertools import pairwise
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from jaxtyping import Float, Int
 
+from models.card import NetworkSpec
+from models.networks import build
 from training.bootstrap import Resamples
 from training.graph_weights import GraphWeights
+from training.network_from_onnx import card_of
 from xai.processors import available_cpus
 from xai.sanity import rank_correlation, structural_similarity
 from xai.trust import Figure, Likeness
@@ -90,12 +94,20 @@ def _number(part: Part) -> int:
 
 def randomised(model: onnx.ModelProto, part: Part, seed: int) -> onnx.ModelProto:
     """Return a copy of the graph with a part's weights drawn anew, wherever they stand."""
-    graph, random = GraphWeights(model), np.random.default_rng(seed)
+    graph, drawn = GraphWeights(model), untrained(card_of(model), seed)
     for name in part.weights:
-        before = graph.read(name)
-        drawn = random.normal(before.mean(), before.std(), before.shape)
-        graph.write(name, drawn.astype(np.float32))
+        shape = graph.read(name).shape
+        is_folded = name.endswith(".weight_bias")
+        graph.write(name, np.zeros(shape, np.float32) if is_folded else drawn[name].reshape(shape))
     return graph.model
+
+
+def untrained(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
+    """Return a network's weights by name, as they are drawn before training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(spec)
+    return {name: value.numpy() for name, value in network.state_dict().items()}
 
 
 def maps_of(model: onnx.ModelProto, pixels: Pixels, classes: Classes) -> Maps:
@@ -149,10 +161,15 @@ def kept(
         films: Their maps are compared.
         seeds: Of the draws; a film's likeness is the mean over them.
         done: Called after each draw.
+
+    Raises:
+        ValueError: A random network gives a constant map, whose rank correlation is not defined.
     """
     likenesses = []
     for seed in seeds:
         maps = maps_of(randomised(model, part, seed), films.pixels, films.classes)
+        if not np.ptp(maps, axis=(1, 2)).all():
+            raise ValueError(f"with the {part.name} drawn anew a map is constant: it is like none")
         likenesses.append(list(_pairs(films.maps, maps)))
         done()
     return likeness(part.name, np.array(likenesses), films.groups)

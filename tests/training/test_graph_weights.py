@@ -60,6 +60,13 @@ def test_the_model_that_was_given_stays_as_it_is(name: str) -> None:
     assert model(name).SerializeToString(deterministic=True) == before
 
 
+@NETWORKS
+def test_every_weight_has_one_name(name: str) -> None:
+    state = small_network(name).state_dict()
+    unknown = [own for own in GraphWeights(model(name)).names if own not in state]
+    assert all(own.endswith("conv.weight_bias") or ".conv" in own for own in unknown)
+
+
 def test_values_of_another_shape_are_refused() -> None:
     graph = GraphWeights(model("vgg16"))
     with pytest.raises(

@@ -8,7 +8,17 @@ import pytest
 
 import cxr
 from training.graph_weights import GraphWeights
-from training.randomisation import Films, Part, cascade, floor, kept, last_block, maps_of, parts
+from training.randomisation import (
+    Films,
+    Part,
+    cascade,
+    floor,
+    kept,
+    last_block,
+    maps_of,
+    parts,
+    randomised,
+)
 from training.trust import doubts
 from xai.explainer import Explainer
 from xai.trust import Figure, Likeness, Trust, randomisation_verdict, read_trust, survives
@@ -62,6 +72,32 @@ def test_a_random_head_changes_the_map_and_other_seeds_otherwise(spot_model: Pat
     first, second = (kept(graph, head, films(spot_model), [seed]) for seed in (0, 1))
     assert first.rank_correlation.estimate < 0.95
     assert first != second
+
+
+def test_drawn_weights_are_those_before_training(spot_model: Path) -> None:
+    graph = onnx.load(spot_model)
+    block = last_block(parts(GraphWeights(graph).names))
+    drawn = GraphWeights(randomised(graph, block, 0))
+    weight, bias = "stages.3.1.conv1.weight", "stages.3.1.conv1.weight_bias"
+    assert drawn.read(weight).std() == pytest.approx(np.sqrt(2 / (192 * 9)), rel=0.01)
+    assert not drawn.read(bias).any()
+    np.testing.assert_array_equal(
+        drawn.read("head.weight"), GraphWeights(graph).read("head.weight")
+    )
+
+
+def test_a_network_that_lets_nothing_through_is_no_proof(
+    spot_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(spec: object, seed: int) -> dict[str, np.ndarray]:
+        return {
+            name: np.zeros(n, np.float32) for name, n in (("head.weight", 384), ("head.bias", 2))
+        }
+
+    monkeypatch.setattr("training.randomisation.untrained", nothing)
+    head = Part("head", ("head.weight", "head.bias"))
+    with pytest.raises(ValueError, match="with the head drawn anew a map is constant"):
+        kept(onnx.load(spot_model), head, films(spot_model), [0])
 
 
 def test_the_last_block_is_the_one_before_the_head(spot_model: Path) -> None:
