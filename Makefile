@@ -57,9 +57,11 @@ $(SERVER)/installed: pyproject.toml
 	$(SERVER)/bin/pip install $(PIP) -e .
 	touch $@
 
+# Quantus is a reference of the tests; its requirements would put a second OpenCV into the first's folder.
 $(TRAINING)/installed: pyproject.toml
 	$(call virtual_environment,$(TRAINING))
 	$(TRAINING)/bin/pip install $(PIP) -e '.[train,dev]'
+	$(TRAINING)/bin/pip install $(PIP) --no-deps 'quantus>=0.6'
 	touch $@
 
 $(SBOM)/installed:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from models.card import NetworkSpec
 from models.film_errors import RadiographError
-from models.radiograph import Radiograph, read_radiograph
+from models.radiograph import NetworkPixels, Radiograph, network_pixels, read_radiograph
 from training.manifest import Film, task_of
 
 Targets = Sequence[int] | Float[np.ndarray, "films findings"]
@@ -41,6 +42,16 @@ def radiograph_at(path: Path) -> Radiograph:
         return read_radiograph(path.read_bytes())
     except RadiographError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
+    """Return a film as a network sees it."""
+    return network_pixels(
+        radiograph,
+        image_size=spec.image_size,
+        resize_mode=spec.resize_mode,
+        crop_pct=spec.crop_pct,
+    )
 
 
 class FilmDataset(Dataset[Sample]):

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.card import Metric, ModelCard
-from models.radiograph import network_pixels
 from training.bootstrap import Resamples, Statistic
 from training.calibration import calibrated
-from training.dataset import class_numbers, film_radiograph, film_targets
+from training.dataset import class_numbers, film_radiograph, film_targets, seen_by
 from training.manifest import Film, task_of
 from training.metrics import (
     IsClass,
@@ -37,14 +36,8 @@ from xai.explainer import Answers, Explainer
 
 def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
     """Yield the answers for each film, a batch of one each, as the server gives them."""
-    card = explainer.card
     for film in tqdm(films, "evaluating", unit="film", leave=False):
-        pixels = network_pixels(
-            film_radiograph(film),
-            image_size=card.image_size,
-            resize_mode=card.resize_mode,
-            crop_pct=card.crop_pct,
-        ).pixels
+        pixels = seen_by(explainer.card, film_radiograph(film)).pixels
         yield explainer(pixels[None, None])
 
 

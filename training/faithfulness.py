@@ -15,9 +15,8 @@ from jaxtyping import Float, Float32
 from tqdm import tqdm
 
 from models.card import Record, Sha256
-from models.radiograph import network_pixels
 from training.bootstrap import Resamples
-from training.dataset import class_numbers, film_radiograph
+from training.dataset import class_numbers, film_radiograph, seen_by
 from training.manifest import Film, Split, of_split, read_manifest
 from training.metrics import ratio
 from training.refusal import spread
@@ -181,12 +180,7 @@ def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFi
     card = explainer.card
     numbers = class_numbers(films, card.class_names)
     for film, number in zip(tqdm(films, "films", unit="film", leave=False), numbers, strict=True):
-        seen = network_pixels(
-            film_radiograph(film),
-            image_size=card.image_size,
-            resize_mode=card.resize_mode,
-            crop_pct=card.crop_pct,
-        )
+        seen = seen_by(card, film_radiograph(film))
         answers = explainer(seen.pixels[None, None])
         probabilities = answers.probabilities[0]
         is_decided = card.is_alike(float(answers.distance[0])) and card.is_confident(

@@ -187,6 +187,8 @@ def _localised(
     notes = [f"marked as {finding}: the model has no such class" for finding in without]
     if mean is None:
         notes.append("no mean map: give --manifest or --mean-maps")
+    if arguments.split == "val" and arguments.threshold is None:
+        notes.append("the tuned IoU is no result: its threshold was tuned on these very films")
     return list(localised(explainer, chosen, mean)), tuple(notes)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from tqdm import tqdm
 
-from models.radiograph import NetworkPixels, Radiograph, network_pixels
+from models.radiograph import NetworkPixels, Radiograph
 from training.annotations import LUNGS, Annotation, class_of
-from training.dataset import radiograph_at
+from training.dataset import radiograph_at, seen_by
 from training.lung_regions import LUNG_ELLIPSES
 from training.mean_maps import MeanMaps
 from xai.explainer import Answers, Explainer
@@ -106,12 +106,7 @@ class ShownFilm:
         """Decode a film and ask the network."""
         card = explainer.card
         radiograph = radiograph_at(marked.film)
-        seen = network_pixels(
-            radiograph,
-            image_size=card.image_size,
-            resize_mode=card.resize_mode,
-            crop_pct=card.crop_pct,
-        )
+        seen = seen_by(card, radiograph)
         number = card.class_names.index(marked.class_name)
         return cls(marked, number, radiograph, seen, explainer(seen.pixels[None, None]))
 

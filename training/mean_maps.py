@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from models.card import Record, Sha256
-from models.radiograph import network_pixels
-from training.dataset import film_radiograph
+from training.dataset import film_radiograph, seen_by
 from training.manifest import Film
 from training.refusal import spread
 from xai.explainer import Explainer
@@ -68,11 +67,6 @@ def _mean_map(explainer: Explainer, name: str, films: Sequence[Film]) -> list[li
     card = explainer.card
     number, total = card.class_names.index(name), np.zeros(card.activation_grid)
     for film in tqdm(films, f"mean map of {name}", unit="film", leave=False):
-        seen = network_pixels(
-            film_radiograph(film),
-            image_size=card.image_size,
-            resize_mode=card.resize_mode,
-            crop_pct=card.crop_pct,
-        )
+        seen = seen_by(card, film_radiograph(film))
         total += np.maximum(explainer(seen.pixels[None, None]).evidence[0, number], 0)
     return (total / len(films)).tolist()

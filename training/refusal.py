@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from models.card import Record, Sha256
 from models.film_errors import RadiographError
-from models.radiograph import Radiograph, network_pixels, read_radiograph
+from models.radiograph import Radiograph, read_radiograph
 from training.bootstrap import Resamples
-from training.dataset import film_radiograph
+from training.dataset import film_radiograph, seen_by
 from training.manifest import Film, Split, of_split, read_manifest
 from training.metrics import share
 from training.phantom import FINDINGS, draw_film
@@ -211,9 +211,7 @@ def _file_reaction(explainer: Explainer, file: Path) -> Reaction:
 def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reaction:
     """Return what a model makes of one image."""
     card = explainer.card
-    seen = network_pixels(
-        radiograph, image_size=card.image_size, resize_mode=card.resize_mode, crop_pct=card.crop_pct
-    )
+    seen = seen_by(card, radiograph)
     answers = explainer(seen.pixels[None, None])
     distance, probabilities = float(answers.distance[0]), answers.probabilities[0]
     outcome: Outcome = "answered"

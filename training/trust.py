@@ -12,9 +12,9 @@ import onnx
 from jaxtyping import Float32
 from tqdm import tqdm
 
-from models.radiograph import NetworkPixels, network_pixels
+from models.radiograph import NetworkPixels
 from training.bootstrap import Resamples
-from training.dataset import film_radiograph
+from training.dataset import film_radiograph, seen_by
 from training.graph_weights import GraphWeights
 from training.manifest import Film, manifest_sha256, of_split, read_manifest
 from training.model_card import code_revision
@@ -135,13 +135,7 @@ def drawn_films(films: Sequence[Film], number: int) -> list[Film]:
 
 def seen_film(film: Film, explainer: Explainer) -> NetworkPixels:
     """Return a film as a model sees it."""
-    card = explainer.card
-    return network_pixels(
-        film_radiograph(film),
-        image_size=card.image_size,
-        resize_mode=card.resize_mode,
-        crop_pct=card.crop_pct,
-    )
+    return seen_by(explainer.card, film_radiograph(film))
 
 
 def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> Films:

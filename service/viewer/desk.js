@@ -98,15 +98,21 @@ export class Desk extends EventTarget {
     this.#abort = new AbortController();
     this.#say("");
     const { mode, tool, mapHidden } = this.state;
-    const [{ centre, width }] = reading.pixels.windows;
-    const kept = { mode, tool, mapHidden, window: { centre, width }, belowShown: reading.forced };
+    const kept = { mode, tool, mapHidden, belowShown: reading.forced };
     Object.assign(this.state, USUAL, kept, { name, drawing, reading, model });
+    this.state.window = this.#usualWindow;
     if (link) this.#applyLink(link);
     this.windowControl.offer(reading.pixels);
     this.occlusion.begin(reading.pixels);
     this.#showModel();
     at("summary").textContent = strings.summary(this.answer);
     if (this.wanted !== model) this.chooseModel(this.wanted);
+  }
+
+  /** The window that the models see the film in. */
+  get #usualWindow() {
+    const [{ centre, width }] = this.state.reading.pixels.windows;
+    return { centre, width };
   }
 
   /** The colours that the map is painted in: 256 RGB triples. */
@@ -126,8 +132,8 @@ export class Desk extends EventTarget {
 
   /** What a link to this view says, in the fields of permalink.js. */
   get #link() {
-    const { model, className, mode, view, window, inverted, look, reading } = this.state;
-    const [usual] = reading.pixels.windows;
+    const { model, className, mode, view, window, inverted, look } = this.state;
+    const usual = this.#usualWindow;
     const isUsual = usual.centre === window.centre && usual.width === window.width;
     return {
       ...{ model, className, mode, ...look, invert: inverted, window: isUsual ? null : window },
@@ -153,10 +159,9 @@ export class Desk extends EventTarget {
     };
     const { state } = this;
     const view = { ...FITTED, ...viewCentre, zoom: zoom && zoom * devicePixelRatio, turns: rotation / 90 };
-    const [{ centre, width }] = state.reading.pixels.windows;
     const isSuited = window && suits(window, state.reading.pixels);
     Object.assign(state, { mode, view, inverted: invert });
-    state.window = isSuited ? window : { centre, width };
+    state.window = isSuited ? window : this.#usualWindow;
     state.className = className ?? state.className;
     if (this.#models.some(({ name }) => name === model)) this.wanted = model;
     this.mapControls.look = look;
@@ -238,6 +243,16 @@ export class Desk extends EventTarget {
     this.redraw();
   }
 
+  /** Zooms in a step about the middle. */
+  zoomIn() {
+    this.zoom(ZOOM_STEP);
+  }
+
+  /** Zooms out a step about the middle. */
+  zoomOut() {
+    this.zoom(1 / ZOOM_STEP);
+  }
+
   /** Zooms by a factor about a canvas point; null fits the film. */
   zoom(factor, point) {
     const { view, reading } = this.state;
@@ -275,8 +290,7 @@ export class Desk extends EventTarget {
 
   /** Takes view, window and inversion back to what the film began with. */
   reset() {
-    const [{ centre, width }] = this.state.reading.pixels.windows;
-    this.change({ view: FITTED, window: { centre, width }, inverted: false });
+    this.change({ view: FITTED, window: this.#usualWindow, inverted: false });
   }
 
   /** Goes on as the explanation's button says: the map of an uncalled class, or of a refused film. */
@@ -369,8 +383,9 @@ export class Desk extends EventTarget {
   }
 
   async #fillInCard(answer) {
-    const { card } = await this.#card(answer.model.name).catch(() => ({}));
-    if (!card || this.answer !== answer) return;
+    const { card, sha256 } = await this.#card(answer.model.name).catch(() => ({}));
+    // The server may have loaded another file under this name meanwhile.
+    if (sha256 !== answer.model.sha256 || this.answer !== answer) return;
     showMeaning(at("findings"), card);
     showFacts(at("facts"), answer, { card, onCard: this.#onCard });
   }
@@ -482,8 +497,8 @@ export class Desk extends EventTarget {
     pushButtons(at("view-buttons"), buttons, {
       fit: () => this.zoom(null),
       pixels: () => this.zoomToPixels(),
-      closer: () => this.zoom(ZOOM_STEP),
-      farther: () => this.zoom(1 / ZOOM_STEP),
+      closer: () => this.zoomIn(),
+      farther: () => this.zoomOut(),
       turn: () => this.turn(),
       invert: () => this.invert(),
       hide: () => this.hideMaps(),

@@ -21,13 +21,6 @@ export function moved([a, b, c, d, e, f], [x, y]) {
   return [a * x + b * y + c, d * x + e * y + f];
 }
 
-/** Returns the affine that does `first`, then `second`. */
-export function chained(first, second) {
-  const [a, b, c, d, e, f] = first;
-  const [p, q, r, s, t, u] = second;
-  return [p * a + q * d, p * b + q * e, p * c + q * f + r, s * a + t * d, s * b + t * e, s * c + t * f + u];
-}
-
 /** Returns the affine that undoes one. */
 export function undone([a, b, c, d, e, f]) {
   const area = a * e - b * d;

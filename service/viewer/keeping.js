@@ -36,11 +36,12 @@ export function keepFrom(container, { desk, card }) {
 /** Returns what picture_export.js calls a snapshot; `picture(desk, change)` draws its pictures. */
 async function snapshot(desk, card, filmName, picture) {
   const { answer, finding, state } = desk;
-  const description = await card(answer.model.name).catch(() => null);
+  const description = await card(answer.model.name).catch(() => ({}));
+  const isOfAnswer = description.sha256 === answer.model.sha256;
   return {
     plain: picture(desk, { map: null, outline: null }),
     mapped: picture(desk, {}),
-    ...{ answer, finding, filmName, card: description?.card ?? null },
+    ...{ answer, finding, filmName, card: isOfAnswer ? description.card : null },
     look: { ...state.look, colours: desk.colours, mapShown: desk.isMapShown },
     window: state.window,
     compared: state.mode === "compare" ? desk.panels : [],

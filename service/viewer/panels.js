@@ -62,7 +62,7 @@ function mappedLabel({ class_name: name, explanation: { evidence } }) {
 }
 
 /** Returns the map and the outline of a finding as FilmView takes them. */
-export function mapOf(finding, evidenceScale, look) {
+function mapOf(finding, evidenceScale, look) {
   const { colours, signed, threshold, raw, outline } = look;
   const key = JSON.stringify([look.colourMap, signed, threshold, raw, outline]);
   const known = painted.get(finding);

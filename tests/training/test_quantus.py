@@ -1,4 +1,4 @@
-"""Deletion against Quantus, where it is installed (`pip install --no-deps quantus`)."""
+"""Deletion against Quantus, which `make install` brings."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def to_median(arr: NDArray[np.float32], indices: NDArray[np.intp], **_: object) 
 
 
 def test_each_step_of_deletion_is_that_of_quantus_pixel_flipping():
-    quantus = pytest.importorskip("quantus")
+    quantus = pytest.importorskip("quantus", reason="Quantus is not installed: make install")
     flipping = quantus.PixelFlipping(
         features_in_step=FILM.size // STEPS,
         normalise=False,

@@ -41,7 +41,7 @@ def test_the_similarity_is_scikit_images_on_maps_from_0_to_1(shape: tuple[int, i
 
 def test_both_are_quantus_own() -> None:
     """Its model parameter randomisation test compares maps by these two functions."""
-    quantus = pytest.importorskip("quantus", reason="Quantus is not installed")
+    quantus = pytest.importorskip("quantus", reason="Quantus is not installed: make install")
     first, second = ((m - m.min()) / np.ptp(m) for m in maps(2))
     spearman = quantus.similarity_func.correlation_spearman(first.ravel(), second.ravel())
     assert rank_correlation(first, second) == pytest.approx(spearman, abs=1e-6)
