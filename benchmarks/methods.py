@@ -1,7 +1,7 @@
 """Which way to explain a network is best? One table per network, on val films only.
 
     python benchmarks/methods.py MODEL --manifest FILE --marked FOLDER -o JSON
-        [--films 40] [--few 10] [--seeds 3] [--methods NAME ...]
+        [--films 40] [--few 10] [--seeds 3] [--methods NAME ...] [--layers NAME ...]
 
 Hit rate, IoU and energy are on val films with boxes; deletion, insertion and ROAD on val films that
 the network classifies rightly and confidently; randomisation (of the head alone, of the last block
@@ -34,7 +34,7 @@ from training.faithfulness import RightFilm, probabilities_of, right_films
 from training.graph_weights import GraphWeights
 from training.localised import Marked, ShownFilm, marked_films
 from training.manifest import of_split, read_manifest
-from training.methods import METHODS, Map, Method, methods_for
+from training.methods import METHODS, Map, Method, methods_at, methods_for
 from training.network_from_onnx import network_from_onnx, restored
 from training.randomisation import last_block, mean_figure, parts, randomised
 from training.refusal import spread
@@ -269,9 +269,12 @@ def main() -> int:
     parser.add_argument("--few", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=USUAL)
+    parser.add_argument("--layers", nargs="*", default=(), help="beside the target layer")
     options = parser.parse_args()
     asked = setting(options.model, options.manifest, options.marked, options)
     chosen = {n: m for n, m in methods_for(asked.network).items() if n in options.methods}
+    for layer_name in options.layers:
+        chosen |= methods_at(layer_name)
     table = MethodTable(
         model=asked.explainer.card.name,
         version=asked.explainer.card.version,

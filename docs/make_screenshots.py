@@ -19,7 +19,7 @@ from socket import socket
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect, sync_playwright
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
@@ -230,10 +230,7 @@ def shows_map(page: Page) -> None:
     while button.is_visible() and button.inner_text() != "Hide the map":
         before = heading.inner_text()
         button.click()
-        page.wait_for_function(
-            "(before) => document.querySelector('#explanation-heading').innerText !== before",
-            arg=before,
-        )
+        expect(heading).not_to_have_text(before)
 
 
 def takes(page: Page, words: str) -> None:

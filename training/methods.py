@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from captum.attr import IntegratedGradients
 from jaxtyping import Float
-from pytorch_grad_cam import GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM
+from pytorch_grad_cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, ScoreCAM
 from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from timm.models.vision_transformer import Block
@@ -46,13 +46,18 @@ def grad_cam(network: Network, pixels: Tensor, number: int) -> Map:
 
 
 def class_activation(
-    cam_class: type[BaseCAM], network: Network, pixels: Tensor, number: int
+    cam_class: type[BaseCAM],
+    network: Network,
+    pixels: Tensor,
+    number: int,
+    *,
+    layer_name: str | None = None,
 ) -> Map:
-    """Return the map of one of pytorch-grad-cam's classes at the card's target layer.
+    """Return the map of one of pytorch-grad-cam's classes at a layer; None is the target layer.
 
     It is taken before the library drops its negative part and scales it to [0, 1].
     """
-    layer = network.get_submodule(network.target_layer)
+    layer = network.get_submodule(layer_name or network.target_layer)
     cam = cam_class(network, [layer], reshape_transform=network.on_grid)
     target, watched = ClassifierOutputTarget(number), cam.activations_and_grads
     try:
@@ -194,6 +199,7 @@ METHODS: dict[str, Method] = {
     "attention_rollout": attention_rollout,
     "attention_gradient": attention_gradient,
 }
+AT_ANY_LAYER = {"grad_cam": GradCAM, "hirescam": HiResCAM, "layer_cam": LayerCAM}
 OF_TRANSFORMERS = ("attention_rollout", "attention_gradient")
 
 
@@ -201,6 +207,14 @@ def methods_for(network: Network) -> dict[str, Method]:
     """Return the methods that can explain a network, by name."""
     left_out = () if isinstance(network, ViTB16) else OF_TRANSFORMERS
     return {name: method for name, method in METHODS.items() if name not in left_out}
+
+
+def methods_at(layer_name: str) -> dict[str, Method]:
+    """Return methods that explain by another layer than the target layer, by name and layer."""
+    return {
+        f"{name} at {layer_name}": partial(class_activation, cam_class, layer_name=layer_name)
+        for name, cam_class in AT_ANY_LAYER.items()
+    }
 
 
 def map_by(

@@ -12,22 +12,29 @@ export function authorization() {
 /** The dialog that asks for the key. */
 export class KeyDialog {
   #elements;
+  #closed = 0;
 
   constructor(elements) {
     this.#elements = elements;
     elements.dialog.addEventListener("close", () => this.#take());
   }
 
-  /** The key that is sent; "" if there is none. */
-  get key() {
-    return key;
+  /** How often the reader has answered the dialog, with a key or without one. */
+  get answers() {
+    return this.#closed;
   }
 
-  /** Forgets a key that was refused, and asks for another; returns whether one was given. */
-  async ask() {
+  /**
+   * Forgets a key that was refused, and asks for another; returns whether there is one. A request
+   * that was sent before the reader's last answer, after as many as `answers`, takes that answer.
+   */
+  async ask(answers) {
     const { dialog } = this.#elements;
-    if (!dialog.open) this.#show(); // a film dropped meanwhile waits for the same key
-    await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
+    if (answers === this.answers && !dialog.open) this.#show();
+    if (dialog.open) {
+      // A film dropped meanwhile waits for the same key.
+      await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
+    }
     return key !== "";
   }
 
@@ -40,6 +47,7 @@ export class KeyDialog {
   }
 
   #take() {
+    this.#closed += 1;
     const { dialog, input } = this.#elements;
     // A header holds nothing else than visible ASCII, and neither does a key.
     if (dialog.returnValue === "send") key = input.value.replace(/[^\x21-\x7e]/g, "");

@@ -211,13 +211,12 @@ function card(name) {
 
 /** Does what asks the server; again once there is a key, where that was all that was missing. */
 async function withKey(work) {
-  const before = keyDialog.key;
+  const { answers } = keyDialog;
   try {
     return await work();
   } catch (error) {
     if (error.status !== 401) throw error;
-    const given = keyDialog.key !== before || (await keyDialog.ask());
-    if (!given) throw new api.ApiProblem({ ...strings.problem.noKey, status: 401 });
+    if (!(await keyDialog.ask(answers))) throw new api.ApiProblem({ ...strings.problem.noKey, status: 401 });
     return withKey(work);
   }
 }

@@ -25,7 +25,9 @@ async () => {
   const folder = made("input", { type: "file", webkitdirectory: true, id: "test-folder" });
   const dropHere = made("div", { hidden: true, id: "test-drop" });
   window.taken = [];
-  const onFilms = (films, refused) => window.taken.push({ films, refused });
+  const onFilms = (films, refused) => {
+    document.documentElement.dataset.taken = window.taken.push({ films, refused });
+  };
   takeFilms({ input, folder, dropHere, onFilms });
 }
 """
@@ -78,7 +80,7 @@ def page(reader: Reader) -> Page:
 
 def taken(page: Page) -> dict[str, Any]:
     """Return the films, each as [name, text], and what was refused, of the first time."""
-    page.wait_for_function("window.taken.length")
+    page.wait_for_selector("html[data-taken]")
     return page.evaluate(TAKEN)
 
 
@@ -174,7 +176,7 @@ def test_a_zip_that_cannot_be_opened_is_refused_and_the_others_are_not(page: Pag
 def test_a_file_that_changed_since_it_was_opened_says_so(page: Page, tmp_path: Path) -> None:
     path = folder(tmp_path, {"a": "a"}) / "a"
     page.set_input_files("#test-files", path)
-    page.wait_for_function("window.taken.length")
+    page.wait_for_selector("html[data-taken]")
     path.unlink()
     title = "() => window.taken[0].films[0].load().catch(({ title }) => title)"
     assert page.evaluate(title) == "This file can\u2019t be read"

@@ -1,10 +1,11 @@
 """A server that asks for an API key: the page asks its reader, and keeps the key to itself."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from service.app import create_app
 from service.settings import Settings
@@ -122,6 +123,18 @@ def test_without_a_key_nothing_is_read_and_the_way_out_is_said(
     stranger.presses("Try again")
     gives(stranger, key)
     stranger.page.wait_for_selector(READ)
+
+
+def test_what_is_refused_after_the_reader_said_no_does_not_ask_again(stranger: Reader) -> None:
+    late: list[Route] = []
+    stranger.page.route(re.compile("/v1/(models|colour-maps)$"), late.append)
+    stranger.picks(bright_square())
+    expect(dialog(stranger)).to_be_visible()  # for the film's pixels
+    dialog(stranger).get_by_role("button", name="Cancel").click()
+    for route in late:
+        route.continue_()
+    stranger.page.wait_for_selector(FAILED)
+    expect(dialog(stranger)).to_be_hidden()
 
 
 def test_the_dialog_can_be_answered_from_the_keyboard(stranger: Reader, key: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.seam import Network
 from tests.small_networks import SMALL, noise, small_network
-from training.methods import METHODS, OF_TRANSFORMERS, _attended, map_by, methods_for
+from training.methods import METHODS, OF_TRANSFORMERS, _attended, map_by, methods_at, methods_for
 from training.network_from_onnx import logits_and_evidence
 
 POOLED = ("chest_cnn", "vgg16")
@@ -51,6 +51,16 @@ def test_under_a_pooled_head_recipro_cam_of_single_cells_is_grad_cam(
     ours, theirs = (METHODS[m](network, pixels, 2) for m in ("grad_cam", "recipro_cam"))
     bias = network.head.bias[2].item()
     np.testing.assert_allclose(theirs - bias, ours, rtol=0, atol=1e-5 * np.abs(ours).max())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_grad_cam_by_the_library_at_the_target_layer_is_ours(name: str) -> None:
+    network, pixels = seen(name)
+    theirs = methods_at(network.target_layer)[f"grad_cam at {network.target_layer}"]
+    ours = METHODS["grad_cam"](network, pixels, 1)
+    np.testing.assert_allclose(
+        theirs(network, pixels, 1), ours, rtol=0, atol=1e-5 * np.abs(ours).max()
+    )
 
 
 def test_layer_cam_is_positive_where_relu_activations_are() -> None:
