@@ -14,6 +14,7 @@ ReadOut = Literal["token", "average"]
 Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Storage = Literal["float32", "float16", "int8"]
+ExplanationMethod = Literal["grad_cam", "hirescam"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -212,6 +213,7 @@ class ModelCard(NetworkSpec):
         distance_threshold: Films whose `distance` is above it are refused.
         confidence_threshold: Films whose largest probability is below it get no decision; None is
             no such limit, as findings have.
+        method: How evidence is found.
         golden: An input with its outputs.
         score_histograms: Calibrated probabilities of val films, one histogram per class.
         distance_histogram: Distances of val films.
@@ -234,6 +236,7 @@ class ModelCard(NetworkSpec):
     evidence_scale: PositiveFloat
     distance_threshold: PositiveFloat
     confidence_threshold: Probability | None = None
+    method: ExplanationMethod = "grad_cam"
     golden: Golden
     score_histograms: tuple[Histogram, ...]
     distance_histogram: Histogram

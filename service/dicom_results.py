@@ -70,7 +70,7 @@ def evidence_map(derivation: Derivation) -> ParametricMap:
         real_world_value_mappings=[_meaning(derivation.class_name, evidence)],
         voi_lut_transformations=[_window(derivation.prediction.model.evidence_scale)],
         content_label="EVIDENCE",
-        content_description="Grad-CAM evidence, research use only",
+        content_description="Evidence, research use only",
         image_flavor="STATIC",
         derived_pixel_contrast=DerivedPixelContrastValues.QUANTITY,
         **derivation.about(role, 9002, "AI evidence, research use only"),

@@ -197,6 +197,7 @@ class Examination:
         withheld = status is Status.OUT_OF_DISTRIBUTION
         return Explanation(
             status=status,
+            method=card.method,
             target_layer=card.target_layer,
             evidence=None if withheld else self.answers.evidence[0, index].tolist(),
             affine=self.film.seen.grid_affine(card.activation_grid),

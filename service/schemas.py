@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.card import Architecture, ModelCard
+from models.card import Architecture, ExplanationMethod, ModelCard
 from models.radiograph import FilmFormat
 from service import examples
 from service.examples import shown
@@ -80,10 +80,10 @@ class Explanation(Answer):
         "films, evidence is withheld. `no_positive_evidence`: no position argues for the class. "
         "`below_threshold`: the class is not called present. `ok`."
     )
-    method: Literal["grad_cam"] = "grad_cam"
+    method: ExplanationMethod
     target_layer: str
     evidence: list[list[float]] | None = Field(
-        description="Rows of signed evidence in logits per position; Grad-CAM is its positive part."
+        description="Rows of signed evidence in logits per position; the map is its positive part."
     )
     affine: Affine
 

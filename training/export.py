@@ -5,6 +5,7 @@ import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from models.card import NetworkSpec, Storage, Task, TrainingData, WeightStorage
+from models.card import ExplanationMethod, NetworkSpec, Storage, TrainingData
 from models.checkpoint import load_checkpoint
 from models.seam import Network
 from training.backprop_report import backprop_report, verified
@@ -34,7 +35,7 @@ from training.split import split_sha256
 from training.storage import sentence, storage_loss, with_rounded_weights
 from training.train import RunFolder
 from training.trust import doubts, films_of
-from xai.explained_network import Distance, ExplainedNetwork, Explanation
+from xai.explained_network import ExplainedNetwork, Explanation
 from xai.explainer import Explainer
 
 DOUBT_FILMS = 16
@@ -55,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="how large weights are stored; they are float32 again once the file is loaded",
     )
+    parser.add_argument(
+        "--method",
+        choices=get_args(ExplanationMethod),
+        default="grad_cam",
+        help="how the file finds evidence",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -65,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         manifest=arguments.manifest,
         with_test=arguments.test,
         storage=arguments.storage,
+        method=arguments.method,
     )
     sys.stdout.write(report + "\n")
     return 0
@@ -98,6 +106,7 @@ def export(
     manifest: Path | None = None,
     with_test: bool = False,
     storage: Storage = "float32",
+    method: ExplanationMethod = "grad_cam",
 ) -> str:
     """Write the ONNX file of the run's best weights and return a sentence on its exactness.
 
@@ -113,6 +122,8 @@ def export(
         manifest: Where the films are now, if not where the run found them.
         with_test: Look at the test split and put its figures into the card.
         storage: How large weights are stored.
+        method: How the file finds evidence; under a pooled head, and under the average of patch
+            tokens, both methods are one.
 
     Raises:
         ValueError: The run or its data is unfit, the gradients by hand are wrong, storing the
@@ -127,10 +138,14 @@ def export(
     memory = FilmMemory(config.data.cache, spec.image_size, spec.resize_mode, spec.crop_pct)
     train, val = (_film_set(films, split, spec, memory) for split in ("train", "val"))
     distance = fitted_distance(layouts(network, train), train.targets)
-    answers = explained(ExplainedNetwork(network, distance, temperature=1.0, task=spec.task), val)
-    loss = _storage_loss(storage, trained, distance, val, answers, task=spec.task)
+    explaining = partial(ExplainedNetwork, distance=distance, task=spec.task, method=method)
+    answers = explained(explaining(network, temperature=1.0), val)
+    loss = None
+    if storage != "float32":
+        exact = explained(explaining(trained, temperature=1.0), val)
+        loss = storage_loss(storage, exact, answers, val.targets)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
-    exported = ExplainedNetwork(network, distance, temperature=temperature, task=spec.task).eval()
+    exported = explaining(network, temperature=temperature).eval()
     card = model_card(
         config,
         spec,
@@ -141,6 +156,7 @@ def export(
         data=data,
         backprop_report_sha256=hashlib.sha256(proof.encode()).hexdigest(),
         storage=loss,
+        method=method,
     )
     pixels = torch.stack([val.dataset[index][0] for index in range(min(16, len(val.films)))])
     report = write_checked(exported, card, output, pixels=pixels)
@@ -181,22 +197,6 @@ def _proof(config: Config, network: Network, spec: NetworkSpec) -> str:
             f"the gradients by hand are off, nothing was written: {'; '.join(report.faults)}"
         )
     return backprop_report(report).model_dump_json(indent=2)
-
-
-def _storage_loss(
-    storage: Storage,
-    trained: Network,
-    distance: Distance,
-    val: FilmSet,
-    answers: Explanation,
-    *,
-    task: Task,
-) -> WeightStorage | None:
-    """Return how far the answers for val are from those of the weights as they were trained."""
-    if storage == "float32":
-        return None
-    exact = explained(ExplainedNetwork(trained, distance, temperature=1.0, task=task), val)
-    return storage_loss(storage, exact, answers, val.targets)
 
 
 def _films(folder: RunFolder, manifest: Path) -> tuple[tuple[Film, ...], TrainingData]:

@@ -37,7 +37,7 @@ SPOT = 0.5
 
 @torch.inference_mode()
 def grad_cam(network: Network, pixels: Tensor, number: int) -> Map:
-    """Return the signed evidence that the exported graph gives.
+    """Return the signed evidence that the exported graph gives by Grad-CAM.
 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391.

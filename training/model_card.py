@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.card import (
+    ExplanationMethod,
     Golden,
     Grid,
     Histogram,
@@ -46,6 +47,7 @@ def model_card(
     data: TrainingData,
     backprop_report_sha256: str,
     storage: WeightStorage | None = None,
+    method: ExplanationMethod = "grad_cam",
 ) -> ModelCard:
     """Return the card of a trained network, still without figures.
 
@@ -59,6 +61,7 @@ def model_card(
         data: Which films taught it.
         backprop_report_sha256: Hash of the report on its gradients by hand.
         storage: How its weights are stored, if not in float32.
+        method: How evidence is found.
     """
     probabilities = calibrated(answers.logits.numpy(), temperature, task=spec.task)
     distance = answers.distance.numpy()
@@ -76,6 +79,7 @@ def model_card(
         confidence_threshold=None
         if spec.task == "multilabel"
         else float(np.quantile(probabilities.max(axis=1), CONFIDENCE_QUANTILE)),
+        method=method,
         golden=golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
         distance_histogram=histogram(distance, (0.0, float(distance.max()))),

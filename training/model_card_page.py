@@ -12,6 +12,7 @@ from pathlib import Path
 from models.card import Metric, ModelCard
 from xai.explainer import Explainer
 
+METHODS = {"grad_cam": "Grad-CAM", "hirescam": "HiResCAM"}
 TASKS = {
     "multiclass": "exactly one class per film (softmax)",
     "multilabel": "any number of classes per film (sigmoid)",
@@ -65,7 +66,10 @@ def _details(card: ModelCard) -> Iterator[str]:
     rows, columns = card.image_size
     yield f"- Input: one grey channel, {rows} rows, {columns} columns (`{card.resize_mode}`)"
     grid_rows, grid_columns = card.activation_grid
-    yield f"- Explanation: Grad-CAM at `{card.target_layer}`, {grid_rows} x {grid_columns} cells"
+    yield (
+        f"- Explanation: {METHODS[card.method]} at `{card.target_layer}`, "
+        f"{grid_rows} x {grid_columns} cells"
+    )
     yield f"- Weights: {_storage(card)}"
     yield f"- Exported by revision `{card.code_revision}`"
     if card.backprop_report_sha256:

@@ -14,13 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.card import CARD_KEY, ModelCard, Task
+from models.card import CARD_KEY, ExplanationMethod, ModelCard, Task
 from models.networks import build
 from models.seam import Network
 from training.graph_weights import GraphWeights
 from xai.explained_network import grad_cam
 from xai.golden import golden_pixels
-from xai.grad_cam import class_evidence
 
 MAX_RELATIVE_DIFFERENCE = 1e-4
 """Of logits, probabilities and evidence, as a share of the largest of each."""
@@ -38,7 +37,8 @@ def network_from_onnx(file: Path) -> tuple[Network, ModelCard]:
     golden = torch.from_numpy(golden_pixels(card.golden, card.image_size))
     noise = torch.rand(2, 1, *card.image_size, generator=torch.Generator().manual_seed(0))
     network = restored(build(card), model)
-    check_same(network, model, torch.cat([golden, noise]), card.temperature, card.task)
+    pixels = torch.cat([golden, noise])
+    check_same(network, model, pixels, card.temperature, card.task, card.method)
     return network, card
 
 
@@ -99,12 +99,12 @@ def _convolution_before(norm: str) -> str:
 
 
 def logits_and_evidence(
-    network: Network, pixels: Float[Tensor, "batch 1 rows columns"]
+    network: Network,
+    pixels: Float[Tensor, "batch 1 rows columns"],
+    method: ExplanationMethod = "grad_cam",
 ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes grid_rows grid_columns"]]:
     """Return what the exported graph says, for pixels in [0, 1]."""
-    seam = network.seam(pixels)
-    logits, channel_weights = grad_cam(network)(seam)
-    return logits, class_evidence(network.on_grid(seam.activations), channel_weights)
+    return grad_cam(network, method).explain(network.seam(pixels))
 
 
 @torch.inference_mode()
@@ -114,6 +114,7 @@ def check_same(
     pixels: Float[Tensor, "batch 1 rows columns"],
     temperature: float,
     task: Task,
+    method: ExplanationMethod = "grad_cam",
 ) -> None:
     """Raise ValueError unless the network answers as ONNX Runtime does with the graph.
 
@@ -123,8 +124,9 @@ def check_same(
         pixels: What both are asked.
         temperature: Divides the logits.
         task: Softmax or sigmoid.
+        method: How the graph finds evidence.
     """
-    logits, evidence = logits_and_evidence(network, pixels)
+    logits, evidence = logits_and_evidence(network, pixels, method)
     scaled = logits / temperature
     probabilities = scaled.sigmoid() if task == "multilabel" else scaled.softmax(dim=1)
     expected = {"logits": logits, "probabilities": probabilities, "evidence": evidence}

@@ -33,6 +33,7 @@ BATCH = 16
 Pixels = Float[np.ndarray, "films 1 rows columns"]
 Maps = Float[np.ndarray, "films grid_rows grid_columns"]
 Classes = Int[np.ndarray, " films"]
+Values = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,87 @@ def untrained(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
 
 def maps_of(model: onnx.ModelProto, pixels: Pixels, classes: Classes) -> Maps:
     """Return each film's signed evidence for its class, as the graph gives it."""
+    batches = answers(model, ("evidence",), [{"pixels": batch} for batch in _batches(pixels)])
+    return _for_classes([batch["evidence"] for batch in batches], classes)
+
+
+def randomised_maps(
+    model: onnx.ModelProto, part: Part, films: "Films", seeds: Sequence[int]
+) -> Iterator[Maps]:
+    """Yield the maps of the graph with a part drawn anew, a seed each.
+
+    What lies before the part is asked once, however often it is drawn.
+    """
+    before: dict[tuple[str, ...], list[Values]] = {}
+    batches = [{"pixels": batch} for batch in _batches(films.pixels)]
+    for seed in seeds:
+        random = randomised(model, part, seed)
+        crossing, rest = cut(random, changed(model, random))
+        if crossing not in before:
+            before[crossing] = answers(model, crossing, batches)
+        evidence = answers(rest, ("evidence",), before[crossing]) if rest else before[crossing]
+        yield _for_classes([batch["evidence"] for batch in evidence], films.classes)
+
+
+def _batches(pixels: Pixels) -> list[np.ndarray]:
+    return [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
+
+
+def _for_classes(evidence: Sequence[np.ndarray], classes: Classes) -> Maps:
+    return np.concatenate(evidence)[np.arange(len(classes)), classes]
+
+
+def changed(model: onnx.ModelProto, other: onnx.ModelProto) -> set[str]:
+    """Return the names of the other graph's constants that this one has otherwise, or not."""
+    own = {constant.name: constant for constant in model.graph.initializer}
+    return {c.name for c in other.graph.initializer if own.get(c.name) != c}
+
+
+def cut(model: onnx.ModelProto, names: set[str]) -> tuple[tuple[str, ...], onnx.ModelProto | None]:
+    """Return what crosses into the part of a graph that some constants reach, and that part.
+
+    Args:
+        model: With the output `evidence`.
+        names: Of the constants. Where they don't reach the evidence, this alone crosses, into None.
+    """
+    of_films, reached, rest = {"pixels"}, set(names), onnx.ModelProto()
+    rest.CopyFrom(model)
+    del rest.graph.node[:], rest.graph.input[:], rest.graph.output[:]
+    for node in model.graph.node:  # in the order of computation
+        if reached & set(node.input):
+            reached.update(node.output)
+        if of_films & set(node.input):
+            of_films.update(node.output)
+        if reached & set(node.output) or not of_films & set(node.output):
+            rest.graph.node.append(node)
+    if "evidence" not in reached:
+        return ("evidence",), None
+    needed = {name for node in rest.graph.node for name in node.input}
+    crossing = tuple(sorted(needed & of_films - reached))
+    rest.graph.input.extend(onnx.ValueInfoProto(name=name) for name in crossing)
+    rest.graph.output.append(onnx.ValueInfoProto(name="evidence"))
+    return crossing, rest
+
+
+def answers(
+    model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Values]
+) -> list[Values]:
+    """Return values inside a graph, whatever their names, batch by batch."""
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    del asked.graph.output[:]
+    asked.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    for given in asked.graph.input:
+        value = batches[0][given.name]
+        kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        free = [None, *value.shape[1:]] if value.ndim else []
+        given.CopyFrom(onnx.helper.make_tensor_value_info(given.name, kind, free))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = available_cpus()
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        asked.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    batches = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
-    evidence = [session.run(["evidence"], {"pixels": batch})[0] for batch in batches]
-    return np.concatenate(evidence)[np.arange(len(classes)), classes]
+    return [dict(zip(names, session.run(list(names), batch), strict=True)) for batch in batches]
 
 
 @dataclass(frozen=True)
@@ -166,8 +240,7 @@ def kept(
         ValueError: A random network gives a constant map, whose rank correlation is not defined.
     """
     likenesses = []
-    for seed in seeds:
-        maps = maps_of(randomised(model, part, seed), films.pixels, films.classes)
+    for maps in randomised_maps(model, part, films, seeds):
         if not np.ptp(maps, axis=(1, 2)).all():
             raise ValueError(f"with the {part.name} drawn anew a map is constant: it is like none")
         likenesses.append(list(_pairs(films.maps, maps)))

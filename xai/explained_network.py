@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.card import Task
+from models.card import ExplanationMethod, Task
 from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
-from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM, class_evidence
+from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM
+from xai.hires_cam import ClassTokenHiResCAM, FullyConnectedHiResCAM
 from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
 
 
@@ -83,9 +84,10 @@ class ExplainedNetwork(nn.Module):
         *,
         temperature: float,
         task: Task = "multiclass",
+        method: ExplanationMethod = "grad_cam",
     ) -> None:
         super().__init__()
-        self.grad_cam = grad_cam(network)
+        self.grad_cam = grad_cam(network, method)
         self.distance = distance
         self.task = task
         self.register_buffer("temperature", torch.tensor(temperature))
@@ -99,21 +101,23 @@ class ExplainedNetwork(nn.Module):
         """Return the explanation of pixels in [0, 1]."""
         halfway = self.network.halfway(pixels)
         seam = self.network.seam_after(halfway)
-        logits, channel_weights = self.grad_cam(seam)
-        activations = self.network.on_grid(seam.activations)
+        logits, evidence = self.grad_cam.explain(seam)
         scaled = logits / self.temperature
         return Explanation(
             logits=logits,
             probabilities=scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(dim=1),
-            evidence=class_evidence(activations, channel_weights),
+            evidence=evidence,
             distance=self.distance(self.network.layout(halfway)),
         )
 
 
-def grad_cam(network: Network) -> GradCAM:
-    """Return the closed form of Grad-CAM that fits the network's head."""
+def grad_cam(network: Network, method: ExplanationMethod = "grad_cam") -> GradCAM:
+    """Return the closed form that fits the network's head; where both methods are one, that one."""
+    is_hires = method == "hirescam"
+    if isinstance(network, ViTB16) and network.reads_token:
+        return (ClassTokenHiResCAM if is_hires else ClassTokenGradCAM)(network)
     if isinstance(network, ViTB16):
-        return (ClassTokenGradCAM if network.reads_token else PatchAverageGradCAM)(network)
+        return PatchAverageGradCAM(network)
     if isinstance(network, VGG16) and not network.is_pooled:
-        return FullyConnectedGradCAM(network)
+        return (FullyConnectedHiResCAM if is_hires else FullyConnectedGradCAM)(network)
     return PooledGradCAM(network)

@@ -13,6 +13,8 @@ be taken early, by linearity, which leaves a closed form for each head:
                      keeps the sum, and the first layer's weight may be summed over positions
     class token      `xai.vit_grad_cam`
     patch average    `xai.vit_grad_cam`
+
+HiResCAM keeps each position's own derivative: `xai.hires_cam`.
 """
 
 from abc import ABC, abstractmethod
@@ -47,6 +49,18 @@ class LogitsAndWeights(NamedTuple):
     channel_weights: Tensor
 
 
+class LogitsAndEvidence(NamedTuple):
+    """What a network says, and where it sees it.
+
+    Attributes:
+        logits: [batch, classes].
+        evidence: [batch, classes, grid rows, grid columns]; see `class_evidence`.
+    """
+
+    logits: Tensor
+    evidence: Tensor
+
+
 class GradCAM(nn.Module, ABC):
     """A network's part behind the cut, forward once and back once for every class.
 
@@ -67,6 +81,12 @@ class GradCAM(nn.Module, ABC):
         Source:
             Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
         """
+
+    def explain(self, seam: Seam) -> LogitsAndEvidence:
+        """Return logits and evidence for what crosses the cut."""
+        logits, channel_weights = self(seam)
+        activations = self.network.on_grid(seam.activations)
+        return LogitsAndEvidence(logits, class_evidence(activations, channel_weights))
 
 
 class PooledGradCAM(GradCAM):
@@ -98,18 +118,28 @@ class FullyConnectedGradCAM(GradCAM):
         self.register_buffer("summed_weight", torch.unflatten(weight, 1, (channels, -1)).sum(dim=2))
 
     def forward(self, seam: Seam) -> LogitsAndWeights:
-        """Return the logits, and the weights: BP1, then BP2 through two ReLUs."""
-        hidden, head, activations = self.network.hidden, self.network.head, seam.activations
-        pooled = max_pool_forward(activations, kernel=(2, 2), stride=(2, 2)).out.flatten(1)
-        first = relu_forward(linear_forward(pooled, hidden.fc1.weight, hidden.fc1.bias))
-        second = relu_forward(linear_forward(first, hidden.fc2.weight, hidden.fc2.bias))
-        logits = linear_forward(second, head.weight, head.bias)
-        grad_second = relu_backward(*for_each_class(head.weight, second))
-        grad_first = relu_backward(
-            *for_each_class(linear_backward(grad_second, hidden.fc2.weight), first)
-        )
+        """Return the logits, and the weights: back through the layers, then the mean."""
+        activations = seam.activations
+        pooled = max_pool_forward(activations, kernel=(2, 2), stride=(2, 2)).out
+        logits, grad_first = hidden_layers(self.network, pooled)
         positions = activations.shape[2] * activations.shape[3]
         return LogitsAndWeights(logits, linear_backward(grad_first, self.summed_weight) / positions)
+
+
+def hidden_layers(
+    network: VGG16, pooled: Float[Tensor, "batch channels rows columns"]
+) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes hidden"]]:
+    """Return logits, and their derivatives by what enters vgg16's first ReLU after the pooling.
+
+    BP1, then BP2 through two ReLUs.
+    """
+    hidden, head = network.hidden, network.head
+    first = relu_forward(linear_forward(pooled.flatten(1), hidden.fc1.weight, hidden.fc1.bias))
+    second = relu_forward(linear_forward(first, hidden.fc2.weight, hidden.fc2.bias))
+    grad_second = relu_backward(*for_each_class(head.weight, second))
+    grad_after_first = linear_backward(grad_second, hidden.fc2.weight)
+    grad_first = relu_backward(*for_each_class(grad_after_first, first))
+    return linear_forward(second, head.weight, head.bias), grad_first
 
 
 def for_each_class(

@@ -6,6 +6,8 @@ tokens. Only the mean over the patch tokens is wanted, and key and value are lin
 the mean is taken before them: no token but the class token is ever differentiated by itself.
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from timm.models.vision_transformer import Attention
@@ -39,36 +41,6 @@ class PatchAverageGradCAM(GradCAM):
         return LogitsAndWeights(
             linear_forward(norm.out, head.weight, head.bias), norm.backward(head.weight) / patches
         )
-
-
-class ClassTokenGradCAM(GradCAM):
-    """Under the class token: back through head, norm, perceptron and attention to the patches."""
-
-    network: ViTB16
-
-    def forward(self, seam: Seam) -> LogitsAndWeights:
-        """Return the logits, and the weights: each step back follows its step forward's name."""
-        if seam.bypass is None:
-            raise ValueError("bypass must be the residual stream, not None")
-        block, head = self.network.blocks[-1], self.network.head
-        attention = ClassTokenAttention(seam.activations, block.attn)
-        token = seam.bypass[:, 0] + linear_forward(
-            attention.out, block.attn.proj.weight, block.attn.proj.bias
-        )
-        norm2 = NormalisedVector(token, block.norm2)
-        fc1, fc2 = block.mlp.fc1, block.mlp.fc2
-        before_gelu = linear_forward(norm2.out, fc1.weight, fc1.bias)
-        last_token = token + linear_forward(gelu_forward(before_gelu), fc2.weight, fc2.bias)
-        norm = NormalisedVector(last_token, self.network.norm)
-        logits = linear_forward(norm.out, head.weight, head.bias)
-
-        grad_last_token = norm.backward(head.weight)
-        grad_after_gelu = linear_backward(grad_last_token, fc2.weight)
-        grad_before_gelu = gelu_backward(*for_each_class(grad_after_gelu, before_gelu))
-        grad_norm2 = linear_backward(grad_before_gelu, fc1.weight)
-        grad_token = grad_last_token + norm2.backward(grad_norm2)
-        grad_attention = linear_backward(grad_token, block.attn.proj.weight)
-        return LogitsAndWeights(logits, attention.mean_backward(grad_attention))
 
 
 class NormalisedVector:
@@ -113,14 +85,35 @@ class ClassTokenAttention:
         weight, bias = layer.qkv.weight, layer.qkv.bias
         self._key_value_weight = weight[width:]
         query = linear_forward(tokens[:, :1], weight[:width], bias[:width])
-        key_value = linear_forward(tokens, self._key_value_weight, bias[width:])
-        key, value = key_value.chunk(2, dim=2)
+        unbiased = linear_forward(tokens, self._key_value_weight, None)
+        key, value = (unbiased + bias[width:]).chunk(2, dim=2)
+        self._unbiased_key, self._unbiased_value = (
+            split_heads(part, heads=self.heads) for part in unbiased.chunk(2, dim=2)
+        )
         self._query = split_heads(query, heads=self.heads)
         self._value = split_heads(value, heads=self.heads)
         self._probabilities = attention_probabilities(
             self._query, split_heads(key, heads=self.heads)
         )
         self.out = merge_heads(self._probabilities @ self._value)[:, 0]
+
+    def by_patch(
+        self, grad_out: Float[Tensor, "batch classes width"]
+    ) -> Float[Tensor, "batch classes patches"]:
+        """Return each patch token's derivatives times the token, summed over its channels.
+
+        key_j and value_j are linear in the token, so with k_j and v_j less their biases that is
+        grad_score_j * query k_j / sqrt + p_j * grad_out v_j, summed over the heads.
+        """
+        grad_out = split_heads(grad_out, heads=self.heads)
+        grad_scores = softmax_backward(
+            grad_out @ self._value.transpose(-2, -1),
+            self._probabilities.expand(-1, -1, grad_out.shape[2], -1),
+        )
+        scaled_query = self._query * self._query.shape[-1] ** -0.5
+        by_key = grad_scores * (scaled_query @ self._unbiased_key.transpose(-2, -1))
+        by_value = self._probabilities * (grad_out @ self._unbiased_value.transpose(-2, -1))
+        return (by_key + by_value).sum(dim=1)[:, :, 1:]
 
     def mean_backward(
         self, grad_out: Float[Tensor, "batch classes width"]
@@ -142,3 +135,56 @@ class ClassTokenAttention:
             torch.cat([merge_heads(mean_grad_key), merge_heads(mean_grad_value)], dim=2),
             self._key_value_weight,
         )
+
+
+class Attended(NamedTuple):
+    """The class token's way through the last block.
+
+    Attributes:
+        logits: [batch, classes].
+        attention: What it took from all tokens.
+        grad_attention: Derivative of each class logit by that, [batch, classes, width].
+    """
+
+    logits: Tensor
+    attention: ClassTokenAttention
+    grad_attention: Tensor
+
+
+class ClassTokenGradCAM(GradCAM):
+    """Under the class token: back through head, norm, perceptron and attention to the patches."""
+
+    network: ViTB16
+
+    def forward(self, seam: Seam) -> LogitsAndWeights:
+        """Return the logits, and the weights."""
+        attended = self.attended(seam)
+        channel_weights = attended.attention.mean_backward(attended.grad_attention)
+        return LogitsAndWeights(attended.logits, channel_weights)
+
+    def attended(self, seam: Seam) -> Attended:
+        """Return what the last block's attention gives, and the way back to it.
+
+        Each step back follows its step forward's name.
+        """
+        if seam.bypass is None:
+            raise ValueError("bypass must be the residual stream, not None")
+        block, head = self.network.blocks[-1], self.network.head
+        attention = ClassTokenAttention(seam.activations, block.attn)
+        token = seam.bypass[:, 0] + linear_forward(
+            attention.out, block.attn.proj.weight, block.attn.proj.bias
+        )
+        norm2 = NormalisedVector(token, block.norm2)
+        fc1, fc2 = block.mlp.fc1, block.mlp.fc2
+        before_gelu = linear_forward(norm2.out, fc1.weight, fc1.bias)
+        last_token = token + linear_forward(gelu_forward(before_gelu), fc2.weight, fc2.bias)
+        norm = NormalisedVector(last_token, self.network.norm)
+        logits = linear_forward(norm.out, head.weight, head.bias)
+
+        grad_last_token = norm.backward(head.weight)
+        grad_after_gelu = linear_backward(grad_last_token, fc2.weight)
+        grad_before_gelu = gelu_backward(*for_each_class(grad_after_gelu, before_gelu))
+        grad_norm2 = linear_backward(grad_before_gelu, fc1.weight)
+        grad_token = grad_last_token + norm2.backward(grad_norm2)
+        grad_attention = linear_backward(grad_token, block.attn.proj.weight)
+        return Attended(logits, attention, grad_attention)

@@ -412,6 +412,7 @@ export const picker = {
   states: { ready: "", asking: "reading\u2026", failed: "failed" },
 };
 
+const METHODS = { grad_cam: "Grad-CAM", hirescam: "HiResCAM" };
 const TASKS = {
   multiclass: "Exactly one class per film (softmax)",
   multilabel: "Any number of classes per film (sigmoid)",
@@ -483,8 +484,8 @@ export const card = {
     ],
     [
       "Evidence",
-      ({ target_layer: layer, activation_grid: grid }) =>
-        `Grad-CAM at ${layer}, ${pair(grid)} cells`,
+      ({ method, target_layer: layer, activation_grid: grid }) =>
+        `${METHODS[method]} at ${layer}, ${pair(grid)} cells`,
     ],
     [
       "Full colour",
@@ -797,9 +798,9 @@ export const report = {
           ["Its limits", card.limits.map((limit) => `\u2022 ${limit}`).join("\n")],
         ]
       : [["The model\u2019s card was not read", "It says what the model is for, and its limits."]],
-  producer: ({ model }, { explanation: { target_layer: layer } }) =>
+  producer: ({ model }, { explanation: { method, target_layer: layer } }) =>
     "Made in the reader\u2019s browser by the viewer of Chest X-ray explainer. Probabilities and " +
-    `Grad-CAM evidence (layer ${layer}) by the model ${model.name} ${model.version}. ` +
+    `${METHODS[method]} evidence (layer ${layer}) by the model ${model.name} ${model.version}. ` +
     page.researchOnly,
 };
 

@@ -37,17 +37,6 @@ async ([film, evidence, options, opacity]) => {
   return Array.from(context.getImageData(0, 0, layer.width, layer.height).data);
 }
 """
-MILLISECONDS = """
-async ([evidence, options]) => {
-  const { heatLayer } = await import("/heat.js");
-  const times = Array.from({ length: 60 }, () => {
-    const start = performance.now();
-    heatLayer(evidence, options);
-    return performance.now() - start;
-  });
-  return times.sort((a, b) => a - b)[15]; // a quarter: other programs may have slowed the rest
-}
-"""
 
 
 def layer(reader: Reader, evidence: Any, **options: Any) -> NDArray[np.int64]:
@@ -121,10 +110,3 @@ def test_the_raw_grid_is_one_flat_colour_for_each_cell(reader: Reader) -> None:
     assert np.ptp(cells, axis=(1, 3)).max() == 0
     assert np.array_equal(cells[:, 0, :, 0, 3], np.floor(255 * evidence + 0.5))
     assert np.array_equal(cells[:, 0, :, 0, :3], colours(evidence))
-
-
-@pytest.mark.parametrize("cells", [14, 32])
-def test_a_layer_is_made_between_two_frames(reader: Reader, cells: int) -> None:
-    evidence = np.random.default_rng(3).normal(size=(cells, cells)).tolist()
-    options = {"evidenceScale": 1, "colours": MANAGUA, "signed": True, "threshold": 0.1}
-    assert reader.page.evaluate(MILLISECONDS, [evidence, options]) < 3

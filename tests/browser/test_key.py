@@ -127,7 +127,7 @@ def test_without_a_key_nothing_is_read_and_the_way_out_is_said(
 
 def test_what_is_refused_after_the_reader_said_no_does_not_ask_again(stranger: Reader) -> None:
     late: list[Route] = []
-    stranger.page.route(re.compile("/v1/(models|colour-maps)$"), late.append)
+    stranger.page.route(re.compile("/v1/(models|colour-maps)$"), lambda route: late.append(route))
     stranger.picks(bright_square())
     expect(dialog(stranger)).to_be_visible()  # for the film's pixels
     dialog(stranger).get_by_role("button", name="Cancel").click()

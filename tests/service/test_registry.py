@@ -5,6 +5,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
 import httpx
 import pytest
@@ -162,12 +163,14 @@ def test_refreshing_takes_up_no_model_called_all(folder: Path, caplog):
 
 
 def test_reloading_over_http_drops_no_request(folder: Path):
+    writing = Lock()  # a file that is written anew while it is loaded is rightly refused
     with serving(create_app(Settings(models=folder, own_models=False))) as client:
 
         def answer(number: int) -> int:
             if number % 10 == 5:
-                write_model(folder, name="a", version=str(number))
-                return client.post("/v1/models/a/reload").status_code
+                with writing:
+                    write_model(folder, name="a", version=str(number))
+                    return client.post("/v1/models/a/reload").status_code
             return client.post("/v1/predict", content=FILM).status_code
 
         with ThreadPoolExecutor(4) as pool:

@@ -129,3 +129,9 @@ def test_films_elsewhere_can_be_named(
     moved = shutil.copytree(spot_manifest.parent, tmp_path / "films")
     export(spot_run, tmp_path / "model.onnx", manifest=moved / "manifest.csv")
     assert (tmp_path / "model.onnx").is_file()
+
+
+def test_the_method_stands_in_the_card(spot_run: RunFolder, tmp_path: Path) -> None:
+    export(spot_run, tmp_path / "model.onnx", method="hirescam")
+    assert Explainer(tmp_path / "model.onnx").card.method == "hirescam"
+    assert "HiResCAM at `stages.3`" in (tmp_path / "model.MODEL_CARD.md").read_text()

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.card import ExplanationMethod
 from tests.small_networks import SMALL, noise, plain_distance, small_network
+from training.network_from_onnx import check_same
 from training.onnx_file import onnx_model
 from xai.explained_network import ExplainedNetwork, Explanation
 
@@ -32,9 +34,10 @@ class WithWeights(nn.Module):
         return (*self.explained(pixels), self.explained.grad_cam(seam).channel_weights)
 
 
-def explained(name: str) -> ExplainedNetwork:
+def explained(name: str, method: ExplanationMethod = "grad_cam") -> ExplainedNetwork:
     network = small_network(name).float()
-    return ExplainedNetwork(network, plain_distance(network, films(1)), temperature=2.0).eval()
+    distance = plain_distance(network, films(1))
+    return ExplainedNetwork(network, distance, temperature=2.0, method=method).eval()
 
 
 def films(batch: int) -> Tensor:
@@ -70,6 +73,16 @@ def test_onnx_runtime_answers_as_pytorch_for_every_batch(name: str, batch: int) 
     for output, value in expected.items():
         scale = max(1e-6, float(value.abs().max()))
         np.testing.assert_allclose(answers[output], value.numpy(), rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("name", ["vgg16 fully connected", "vit_b16 token"])
+def test_a_graph_with_hirescam_inside_answers_as_pytorch(name: str) -> None:
+    wanted = explained(name, "hirescam")
+    graph = onnx_model(wanted, films(2), Explanation._fields)
+    onnx.checker.check_model(graph, full_check=True)
+    check_same(wanted.network, graph, films(3), 2.0, "multiclass", "hirescam")
+    with pytest.raises(ValueError, match="evidence of the network made from the file differ"):
+        check_same(wanted.network, graph, films(3), 2.0, "multiclass", "grad_cam")
 
 
 @NETWORKS

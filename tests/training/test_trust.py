@@ -18,6 +18,7 @@ from training.randomisation import (
     maps_of,
     parts,
     randomised,
+    randomised_maps,
 )
 from training.trust import doubts
 from xai.explainer import Explainer
@@ -72,6 +73,16 @@ def test_a_random_head_changes_the_map_and_other_seeds_otherwise(spot_model: Pat
     first, second = (kept(graph, head, films(spot_model), [seed]) for seed in (0, 1))
     assert first.rank_correlation.estimate < 0.95
     assert first != second
+
+
+def test_maps_are_those_of_the_whole_graph_though_what_lies_before_is_asked_once(
+    spot_model: Path,
+) -> None:
+    graph, seen = onnx.load(spot_model), films(spot_model, 20)
+    for part in parts(GraphWeights(graph).names):
+        whole = maps_of(randomised(graph, part, 1), seen.pixels, seen.classes)
+        (found,) = randomised_maps(graph, part, seen, [1])
+        np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
 def test_drawn_weights_are_those_before_training(spot_model: Path) -> None:

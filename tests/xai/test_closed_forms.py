@@ -1,9 +1,12 @@
 """Every network's closed form is Grad-CAM of the logit, as autograd has it."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
 
+from models.card import ExplanationMethod
 from models.seam import Network
 from tests.small_networks import SMALL, noise, plain_distance, small_network
 from xai.explained_network import ExplainedNetwork, Explanation, grad_cam
@@ -22,10 +25,14 @@ def derivatives(network: Network, pixels: Tensor) -> Tensor:
     return torch.stack([network.on_grid(row) for row in rows])
 
 
-def explained(network: Network, pixels: Tensor) -> Explanation:
+def explained(
+    network: Network, pixels: Tensor, method: ExplanationMethod = "grad_cam"
+) -> Explanation:
     distance = plain_distance(network, pixels).double()
     with torch.no_grad():
-        explanation: Explanation = ExplainedNetwork(network, distance, temperature=2.0)(pixels)
+        explanation: Explanation = ExplainedNetwork(
+            network, distance, temperature=2.0, method=method
+        )(pixels)
     return explanation
 
 
@@ -39,9 +46,19 @@ def test_evidence_is_the_mean_derivative_times_the_activations(name: str) -> Non
 
 
 @NETWORKS
-def test_the_explained_logits_are_the_networks_own(name: str) -> None:
+def test_hirescam_is_each_positions_own_derivative_times_its_activations(name: str) -> None:
     network, (pixels, _) = small_network(name), noise(3)
-    torch.testing.assert_close(explained(network, pixels).logits, network(pixels))
+    activations = network.on_grid(network.features(pixels))
+    expected = (derivatives(network, pixels) * activations).sum(dim=2).transpose(0, 1)
+    found = explained(network, pixels, "hirescam").evidence
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@NETWORKS
+@pytest.mark.parametrize("method", get_args(ExplanationMethod))
+def test_the_explained_logits_are_the_networks_own(name: str, method: ExplanationMethod) -> None:
+    network, (pixels, _) = small_network(name), noise(3)
+    torch.testing.assert_close(explained(network, pixels, method).logits, network(pixels))
 
 
 @NETWORKS
