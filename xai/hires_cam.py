@@ -26,11 +26,13 @@ class FullyConnectedHiResCAM(FullyConnectedGradCAM):
         logits, grad_first = hidden_layers(self.network, pooled.out)
         grad_pooled = linear_backward(grad_first, self.network.hidden.fc1.weight)
         # An error that comes back to a winner meets its value, so both may be multiplied before.
-        products = grad_pooled.unflatten(2, pooled.out.shape[1:]) * pooled.out[:, None]
+        products = torch.unflatten(grad_pooled, 2, pooled.out.shape[1:]) * pooled.out[:, None]
         positions = pooled.positions[:, None].expand_as(products)
         grid = (activations.shape[2], activations.shape[3])
         evidence = max_pool_backward(products.flatten(1, 2), positions.flatten(1, 2), grid=grid)
-        return LogitsAndEvidence(logits, evidence.unflatten(1, products.shape[1:3]).sum(dim=2))
+        return LogitsAndEvidence(
+            logits, torch.unflatten(evidence, 1, products.shape[1:3]).sum(dim=2)
+        )
 
 
 class ClassTokenHiResCAM(ClassTokenGradCAM):
