@@ -17,3 +17,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real films (folder `shared` beside the checkout) are not on this machine")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

@@ -20,6 +20,8 @@ from tests.test_story import explained, hottest_pixel
 from training.manifest import read_manifest
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 
 class NarrowChestCNN(ChestCNN):
     """One narrow block per stage: enough for shapes."""

@@ -14,6 +14,8 @@ from service.app import create_app
 from service.settings import Settings
 from tests.bright_spot import SPOT, film, write_config, write_set
 
+pytestmark = pytest.mark.slow
+
 
 def test_learn_export_serve_and_find_the_spot(tmp_path: Path) -> None:
     config = write_config(write_set(tmp_path / "films"))

@@ -20,6 +20,8 @@ from tests.archive_films import PATIENT, write_archive
 from tests.tiny_model import CLASS_NAMES, FILM, write_model
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -19,6 +19,8 @@ from training.export import export
 from training.train import RunFolder
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_card_says_what_the_run_was(spot_model: Path) -> None:
     card = Explainer(spot_model).card

@@ -58,9 +58,7 @@ def test_the_shipped_models_come_back(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "layer"), [("vgg16", "trunk.28"), ("vit_b16", "blocks.11"), ("vit_b16", "blocks.3")]
-)
+@pytest.mark.parametrize(("name", "layer"), [("vgg16", "trunk.28"), ("vit_b16", "blocks.11")])
 def test_weights_stored_small_can_be_written(name: str, layer: str) -> None:
     graph = GraphWeights(onnx.load(SHIPPED / f"{name}.onnx"))
     for weight in [own for own in graph.names if own.startswith(f"{layer}.")]:

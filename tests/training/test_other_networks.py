@@ -17,6 +17,8 @@ from tests.bright_spot import write_config, write_set
 from tests.small_networks import SmallVGG16, SmallViTB16
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 IMAGENET = ["--mean", "0.485", "0.456", "0.406", "--std", "0.229", "0.224", "0.225"]
 VARIANTS = {
     "vgg16": 'architecture = "vgg16"',

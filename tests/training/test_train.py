@@ -14,6 +14,8 @@ from training.config import Config
 from training.loop import TrainingRun
 from training.train import RunFolder, mean_and_std, train
 
+pytestmark = pytest.mark.slow
+
 
 def records(folder: RunFolder) -> list[dict[str, float]]:
     return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
