@@ -53,6 +53,7 @@ def finding(name: str, *, decision: bool | None = False, **changes: Any) -> Json
     fields: Json = {"class_name": name, "logit": 0.0, "probability": 0.087, "threshold": 0.9}
     explanation = {
         "status": "ok" if decision else "below_threshold",
+        "method": "grad_cam",
         "target_layer": "stages.3",
         "evidence": [[0.0, 0.1, 0.2, 0.9], [0.0, -0.1, -0.2, -0.3]],
         "affine": [150.0, 0.0, 0.0, 0.0, 400.0, 0.0],

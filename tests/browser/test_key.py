@@ -130,6 +130,8 @@ def test_what_is_refused_after_the_reader_said_no_does_not_ask_again(stranger: R
     stranger.page.route(re.compile("/v1/(models|colour-maps)$"), lambda route: late.append(route))
     stranger.picks(bright_square())
     expect(dialog(stranger)).to_be_visible()  # for the film's pixels
+    while len(late) < 2:
+        stranger.page.wait_for_timeout(10)
     dialog(stranger).get_by_role("button", name="Cancel").click()
     for route in late:
         route.continue_()
