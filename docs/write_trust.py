@@ -28,6 +28,7 @@ PAGE = ROOT / "docs/trust.md"
 FIGURES = ROOT / "docs/trust"
 RESULTS = ROOT / "docs/results"
 MODELS = ROOT / "service/default_model"
+CENTRES = "lungs' centres"
 NAMES = ("chest_cnn", "vgg16", "vit_b16")
 COLOURS = dict(zip(NAMES, (BLUE, ORANGE, GREEN), strict=True))
 TABLE = re.compile(r"<!-- table: (?P<name>\w+) -->\n.*?<!-- end of table -->", re.DOTALL)
@@ -87,6 +88,50 @@ def of_model(name: str, kind: str) -> str:
     """Return the model's name and version."""
     measured = results(f"{kind}_{name}")
     return f"{measured['model']} {measured['version']}"
+
+
+def summary() -> Iterator[str]:
+    """Yield one line per question, a model a column, with our aim."""
+    found = [trust(name) for name in NAMES]
+    on_marks = [results(f"localisation_{name}") for name in NAMES]
+    tenths = [results(f"faithfulness_{name}")["figures"][0] for name in NAMES]
+    yield from head("", "aim", *(f"{one.name} {one.version}" for one in found))
+    yield row(
+        "hottest pixel inside a box of pneumonia (lungs' centres)",
+        "more than the centres",
+        *(
+            f"{_of_map(one['marks'], 'model')['hit_rate']['estimate']:.2f} "
+            f"({_of_map(one['marks'], CENTRES)['hit_rate']['estimate']:.2f})"
+            for one in on_marks
+        ),
+    )
+    yield row(
+        "evidence for COVID-19 inside the lungs (lungs' centres)",
+        "0.75",
+        *(
+            f"{_of_map(one['lungs'], 'model')['inside']['estimate']:.2f} "
+            f"({_of_map(one['lungs'], CENTRES)['inside']['estimate']:.2f})"
+            for one in on_marks
+        ),
+    )
+    yield row(
+        "films that lose more from the hottest tenth than from another",
+        "80 %",
+        *(f"{one['estimate']:.0%}" for one in tenths),
+    )
+    for words, parts in {
+        "random head, above two unrelated films": [one.head for one in found],
+        "random last block, above two unrelated films": [one.last_block for one in found],
+    }.items():
+        above = (
+            part.rank_correlation.estimate - one.floor.rank_correlation.estimate
+            for part, one in zip(parts, found, strict=True)
+        )
+        yield row(words, "at most 0.10", *(f"{value:+.2f}" for value in above))
+
+
+def _of_map(figures: list[Record], kind: str) -> Record:
+    return next(one for one in figures if one["map"] == kind)
 
 
 def marks() -> Iterator[str]:
@@ -190,6 +235,7 @@ def wrong_maps() -> Iterator[str]:
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "summary": summary,
     "marks": marks,
     "lungs": lungs,
     "faithfulness": faithfulness,
