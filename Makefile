@@ -24,7 +24,7 @@ test: install packages  ## install everything and run all that CI runs
 	$(TRAINING)/bin/ruff check
 	$(TRAINING)/bin/mypy
 	$(TRAINING)/bin/lint-imports
-	$(TRAINING)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(TRAINING)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 install: $(TRAINING)/installed  ## install the training tools and the tests' tools (5 GB)
 
