@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from service.app import create_app
 from service.settings import Settings
 from tests.browser.films import THREE_MODELS
-from tests.browser.reader import VIEWPORT, Reader, reading
+from tests.browser.reader import Reader, reading
 from tests.running_server import serving
 from tests.tiny_model import write_model
 
@@ -64,23 +64,16 @@ def address_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield str(client.base_url).rstrip("/")
 
 
-@pytest.fixture(scope="module")
-def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """What a browser keeps from page to page: a second visit is twice as fast as a first."""
-    with browser.new_context(viewport=VIEWPORT) as context:
-        yield context
-
-
 @pytest.fixture
-def comparer(profile: BrowserContext, address_of_three: str) -> Iterator[Reader]:
+def comparer(browser: Browser, address_of_three: str) -> Iterator[Reader]:
     """A person at the page of a server with three models."""
-    yield from _undisturbed(profile, address_of_three)
+    yield from _undisturbed(browser, address_of_three)
 
 
 @pytest.fixture
-def reader(profile: BrowserContext, address: str) -> Iterator[Reader]:
+def reader(browser: Browser, address: str) -> Iterator[Reader]:
     """A person at the page, who meets no console error and no other host."""
-    yield from _undisturbed(profile, address)
+    yield from _undisturbed(browser, address)
 
 
 @pytest.fixture
@@ -96,18 +89,9 @@ def reader_of(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Reader
         yield reader_of
 
 
-def _undisturbed(profile: BrowserContext, address: str) -> Iterator[Reader]:
-    with profile.new_page() as page:
-        forget(page, address)
-        reader = Reader(page, address)
+def _undisturbed(browser: Browser, address: str) -> Iterator[Reader]:
+    with reading(browser, address) as reader:
         yield reader
         assert [fault for fault in reader.faults if not fault.startswith(REFUSED)] == []
         own = (f"{address}/", f"blob:{address}/")  # a blob is the page's own memory
         assert [url for url in reader.requests if not url.startswith(own)] == []
-
-
-def forget(page: Page, address: str) -> None:
-    """Forget what pages at this address have stored and may do; their files stay in the cache."""
-    stored = {"origin": address, "storageTypes": "local_storage"}
-    page.context.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
-    page.context.clear_permissions()

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, ViewportSize
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page
 
 Pixels = NDArray[np.uint8]
 
 PATIENCE_MILLISECONDS = 10_000
-VIEWPORT = ViewportSize(width=1280, height=800)
 
 READ = "body[data-state=answer]"
 FAILED = "body[data-state=problem]"
@@ -139,5 +138,5 @@ class Reader:
 @contextmanager
 def reading(browser: Browser, address: str) -> Iterator[Reader]:
     """Give a new reader of the page at an address."""
-    with browser.new_context(viewport=VIEWPORT) as context:
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         yield Reader(context.new_page(), address)
