@@ -188,8 +188,12 @@ function prepare() {
 }
 
 async function makeDesk() {
-  const [{ Desk }, { keepFrom }, { CardDialog }] = await deskModules;
-  const [models, colourMaps] = await withKey(() => Promise.all([api.models(), api.colourMaps()]));
+  // Asked for at once: not after the reader may have refused a key for the same film.
+  const descriptions = withKey(() => Promise.all([api.models(), api.colourMaps()]));
+  const [[{ Desk }, { keepFrom }, { CardDialog }], [models, colourMaps]] = await Promise.all([
+    deskModules,
+    descriptions,
+  ]);
   const cardDialog = new CardDialog(document.body);
   const onCard = async () => cardDialog.show(await card(desk.state.model));
   desk = new Desk({ models, colourMaps, card, onCard, withKey });

@@ -242,6 +242,7 @@ def test_the_card_the_thresholds_meaning_and_the_distance_are_those_of_the_model
 ) -> None:
     comparer.opens(bright_square())
     comparer.page.get_by_role("radio", name="beta").check()
+    expect(comparer.finding("Mass")).to_be_visible()
     expect(comparer.page.locator(".meaning:visible")).to_contain_text("finds 100")
     facts = comparer.page.locator("#facts")
     expect(facts).to_contain_text("limit of 8, ")

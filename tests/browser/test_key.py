@@ -125,15 +125,19 @@ def test_without_a_key_nothing_is_read_and_the_way_out_is_said(
     stranger.page.wait_for_selector(READ)
 
 
-def test_what_is_refused_after_the_reader_said_no_does_not_ask_again(stranger: Reader) -> None:
-    late: list[Route] = []
-    stranger.page.route(re.compile("/v1/(models|colour-maps)$"), lambda route: late.append(route))
+@pytest.mark.parametrize(("late", "count"), [("/v1/(models|colour-maps)$", 2), ("/desk.js", 1)])
+def test_what_comes_late_after_the_reader_said_no_does_not_ask_again(
+    stranger: Reader, late: str, count: int
+) -> None:
+    held: list[Route] = []
+    stranger.page.route(re.compile(late), lambda route: held.append(route))
+    stranger.page.goto(stranger.address, wait_until="domcontentloaded")
     stranger.picks(bright_square())
     expect(dialog(stranger)).to_be_visible()  # for the film's pixels
-    while len(late) < 2:
+    while len(held) < count:
         stranger.page.wait_for_timeout(10)
     dialog(stranger).get_by_role("button", name="Cancel").click()
-    for route in late:
+    for route in held:
         route.continue_()
     stranger.page.wait_for_selector(FAILED)
     expect(dialog(stranger)).to_be_hidden()
