@@ -1,6 +1,7 @@
 """Several objects in one answer, as DICOMweb sends them."""
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ DICOM = "application/dicom"
 RELATED_DICOM = f'multipart/related; type="{DICOM}"'
 
 
+@cache
 def can_be_made() -> bool:
     """Return whether what makes DICOM objects is installed (extra `dicom-results`)."""
     return find_spec("highdicom") is not None
