@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Waiting:
     Attributes:
         pixels: [1, rows, columns] in [0, 1].
         answer: Of this film alone; cancelled when nobody wants it any more.
-        since: When it came, in seconds of the loop's clock.
+        since: When it came, in seconds of `time.perf_counter`.
         request: The context of the request that it came with.
     """
 
@@ -31,6 +31,20 @@ class Waiting:
     answer: asyncio.Future[Answers]
     since: float
     request: Context
+
+
+class Run(NamedTuple):
+    """Films that ran together.
+
+    Attributes:
+        films: Those that were wanted still.
+        begin: When it began, in seconds of `time.perf_counter`.
+        answers: Of all of them.
+    """
+
+    films: list[Waiting]
+    begin: float
+    answers: Answers
 
 
 class Batcher:
@@ -55,7 +69,8 @@ class Batcher:
         Args:
             explainer: The model.
             executor: Runs batches off the event loop; shared with other models.
-            runs: Batches of this model at the same time.
+            runs: Batches of this model at the same time. With more than the executor has threads,
+                one lies ready, and no thread waits for the event loop to make it.
             metrics: Where queue times and batch sizes are counted.
             max_size: Most films in a batch.
             delay_seconds: How long a batch waits to be full.
@@ -91,9 +106,7 @@ class Batcher:
         try:
             while self._queue:
                 await self._company()
-                batch = self._taken()
-                if batch:
-                    await self._answer(batch)
+                await self._answer(self._taken())
         finally:
             # Not when the task is done: a film that comes in between would find no run.
             self._running.remove(cast(asyncio.Task[None], asyncio.current_task()))
@@ -107,27 +120,43 @@ class Batcher:
                 await asyncio.wait_for(self._is_full.wait(), left)
 
     def _taken(self) -> list[Waiting]:
-        """Take this run's share of the queue out of it, without films that nobody wants."""
+        """Take this run's share of the queue out of it."""
         share = math.ceil(len(self._queue) / (self._runs - len(self._running) + 1))
-        films = [self._queue.popleft() for _ in range(min(share, self._max_size))]
-        return [film for film in films if not film.answer.done()]
+        return [self._queue.popleft() for _ in range(min(share, self._max_size))]
 
     async def _answer(self, batch: list[Waiting]) -> None:
-        name, now = self._explainer.card.name, time.perf_counter()
-        for film in batch:
-            self._metrics.observe("queue", name, now - film.since, [film.request])
-        self._metrics.batch(name, len(batch))
         pixels = np.stack([film.pixels for film in batch])
         loop = asyncio.get_running_loop()
         try:
-            with self._metrics.stage("inference", name, [film.request for film in batch]):
-                answers = await loop.run_in_executor(self._executor, self._explainer, pixels)
+            run = await loop.run_in_executor(self._executor, self._run, batch, pixels)
         except Exception as error:  # whatever it is, each film's request answers for it
             for film in batch:
                 _settle(film.answer, error)
         else:
-            for film, own in zip(batch, answers.films(), strict=True):
-                _settle(film.answer, own)
+            if run:
+                self._tell(run)
+
+    def _run(self, batch: list[Waiting], pixels: Floats) -> Run | None:
+        """Return the run of those films that are wanted still; None if there are none.
+
+        In a thread, which shall soon be free again: all else is done outside.
+        """
+        begin = time.perf_counter()
+        wanted = [film for film in batch if not film.answer.done()]
+        if not wanted:
+            return None
+        if len(wanted) < len(batch):
+            pixels = np.stack([film.pixels for film in wanted])
+        requests = [film.request for film in wanted]
+        with self._metrics.stage("inference", self._explainer.card.name, requests):
+            return Run(wanted, begin, self._explainer(pixels))
+
+    def _tell(self, run: Run) -> None:
+        name = self._explainer.card.name
+        self._metrics.batch(name, len(run.films))
+        for film, own in zip(run.films, run.answers.films(), strict=True):
+            self._metrics.observe("queue", name, run.begin - film.since, [film.request])
+            _settle(film.answer, own)
 
 
 def _settle(answer: asyncio.Future[Answers], outcome: Answers | Exception) -> None:

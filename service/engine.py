@@ -257,7 +257,7 @@ class Engine:
             self._batchers[explainer] = Batcher(
                 explainer,
                 executor=self._runners,
-                runs=self.at_once,
+                runs=self.at_once + 1,  # one lies ready for the next free thread
                 metrics=self.metrics,
                 max_size=self.settings.max_batch_size,
                 delay_seconds=self.settings.max_batch_delay_seconds,

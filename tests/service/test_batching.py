@@ -90,6 +90,34 @@ def test_free_runs_share_what_waits(explainer: Watched):
     assert max(explainer.sizes) <= 6
 
 
+def test_a_batch_lies_ready_for_the_next_free_thread_and_waits_until_then(explainer: Watched):
+    metrics = Metrics()
+
+    async def work() -> None:
+        one_thread = ThreadPoolExecutor(1)
+        queue = Batcher(explainer, executor=one_thread, runs=2, metrics=metrics, max_size=4)
+        explainer.may_run.clear()
+        first = asyncio.create_task(queue(film(0)))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(queue(film(0)))
+        await asyncio.sleep(0.05)
+        assert len(queue) == 0
+        await asyncio.sleep(0.3)
+        explainer.may_run.set()
+        await asyncio.gather(first, second)
+
+    run(work)
+    assert explainer.sizes == [1, 1]
+    seconds = {
+        stage: metrics.registry.get_sample_value(
+            "cxr_stage_duration_seconds_sum",
+            {"stage": stage, "model": explainer.card.name},
+        )
+        for stage in ("queue", "inference")
+    }
+    assert 0.35 <= seconds["queue"] < seconds["inference"]
+
+
 def test_a_batch_waits_for_company_only_as_long_as_it_is_told_to(explainer: Watched):
     async def work() -> None:
         queue = queue_of(explainer, delay_seconds=0.2)
@@ -126,6 +154,26 @@ def test_a_film_that_nobody_wants_any_more_is_not_run(explainer: Watched):
 
     run(work)
     assert explainer.sizes == [1]
+
+
+def test_a_film_is_taken_out_of_a_batch_that_lies_ready(explainer: Watched):
+    async def work() -> None:
+        one_thread = ThreadPoolExecutor(1)
+        queue = Batcher(explainer, executor=one_thread, runs=2, metrics=Metrics(), max_size=4)
+        explainer.may_run.clear()
+        films = [asyncio.create_task(queue(film(0)))]
+        await asyncio.sleep(0.05)
+        films += [asyncio.create_task(queue(film(grey))) for grey in (0.1, 0.2, 0.3)]
+        await asyncio.sleep(0.05)
+        assert len(queue) == 0
+        films.pop(2).cancel()
+        explainer.may_run.set()
+        answers = await asyncio.gather(*films)
+        distances = [float(answer.distance[0]) for answer in answers]
+        np.testing.assert_allclose(distances, [0, 1, 3], atol=1e-4)
+
+    run(work)
+    assert explainer.sizes == [1, 2]
 
 
 def test_a_run_that_fails_fails_for_its_films_alone(explainer: Watched):
