@@ -106,7 +106,9 @@ class Batcher:
         try:
             while self._queue:
                 await self._company()
-                await self._answer(self._taken())
+                batch = self._taken()
+                if batch:  # another run may have taken the company
+                    await self._answer(batch)
         finally:
             # Not when the task is done: a film that comes in between would find no run.
             self._running.remove(cast(asyncio.Task[None], asyncio.current_task()))
