@@ -31,7 +31,7 @@ def main() -> None:
     def answer(place: int) -> None:
         explainer: Explainer = of_this_thread.explainer
         seen = seen_film(films[place % len(films)], View.of(explainer.card), Limits())
-        explainer(seen.seen.pixels[None, None])
+        explainer(seen.input.pixels[None, None])
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=start) as pool:
         list(pool.map(answer, range(len(films))))  # warm

@@ -31,7 +31,7 @@ class ExplainedFilms(litserve.LitAPI):  # type: ignore[misc]
     def decode_request(self, request: Request) -> Floats:
         """Return network pixels [1, rows, columns]."""
         film = request["film"].file.read()
-        return seen_film(film, View.of(self.explainer.card), Limits()).seen.pixels[None]
+        return seen_film(film, View.of(self.explainer.card), Limits()).input.pixels[None]
 
     def batch(self, inputs: list[Floats]) -> Floats:
         """Return one batch."""

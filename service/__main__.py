@@ -8,7 +8,8 @@ from pathlib import Path
 import uvicorn
 
 from service.access import access_rule
-from service.app import asked_audit_trail, create_app
+from service.app import create_app
+from service.audit_trail import asked_audit_trail
 from service.connections import BoundedProtocol
 from service.logs import log_config
 from service.registry import Registry
@@ -39,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(**given)
     access_rule(settings)  # before the models are opened, which takes seconds
     # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
-    audit = asked_audit_trail(settings)
-    app = create_app(settings, registry=Registry(settings), audit=audit)
+    audit_trail = asked_audit_trail(settings)
+    app = create_app(settings, registry=Registry(settings), audit_trail=audit_trail)
     gc.freeze()  # what is there by now stays, and need not be looked through at each collection
     uvicorn.run(
         app,

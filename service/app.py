@@ -14,9 +14,16 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from service import audit_routes, batch_routes, inference_routes, metrics_routes, routes
+from service import (
+    audit_routes,
+    batch_routes,
+    inference_routes,
+    metrics_routes,
+    model_routes,
+    routes,
+)
 from service.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
-from service.audit_trail import AuditTrail, open_audit_trail
+from service.audit_trail import AuditTrail, asked_audit_trail
 from service.engine import Engine
 from service.headers import SafeAnswers
 from service.metrics import Metrics
@@ -41,7 +48,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     registry: Registry | None = None,
-    audit: AuditTrail | None = None,
+    audit_trail: AuditTrail | None = None,
     tracing: Tracing | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -49,7 +56,7 @@ def create_app(
     Args:
         settings: None reads them from the environment.
         registry: Open models; None opens those of the settings when the server starts.
-        audit: An open audit trail; None opens that of the settings, if they have one.
+        audit_trail: An open audit trail; None opens that of the settings, if they have one.
         tracing: Records spans; None is what OpenTelemetry's variables in the environment say.
 
     Raises:
@@ -63,7 +70,7 @@ def create_app(
         title="Chest X-ray explainer",
         description=DESCRIPTION,
         version=version("chest-xray-explainer"),
-        lifespan=_lifespan(settings, registry, audit),
+        lifespan=_lifespan(settings, registry, audit_trail),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
         # FastAPI's own would tell paths, queries, and what exceptions say.
@@ -90,25 +97,26 @@ def _add_routes(app: FastAPI) -> None:
     keyed = list(app.state.gate.dependencies())
     for router in (
         routes.router,
+        model_routes.router,
         batch_routes.router,
         inference_routes.router,
         metrics_routes.router,
     ):
         app.include_router(router, dependencies=keyed, responses=KEY_PROBLEMS)
-    for router in (routes.admin_router, audit_routes.router):
+    for router in (model_routes.admin_router, audit_routes.router):
         app.include_router(
             router, dependencies=[*keyed, AdminKey], responses=KEY_PROBLEMS | ADMIN_PROBLEMS
         )
-    for router in (routes.health_router, inference_routes.health_router):
+    for router in (metrics_routes.health_router, inference_routes.health_router):
         app.include_router(router)
 
 
 def _lifespan(
-    settings: Settings, registry: Registry | None, audit: AuditTrail | None
+    settings: Settings, registry: Registry | None, audit_trail: AuditTrail | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        trail = audit or asked_audit_trail(settings)
+        trail = audit_trail or asked_audit_trail(settings)
         engine = Engine(registry or Registry(settings), settings, app.state.metrics, trail)
         app.state.engine, app.state.audit = engine, trail
         with _reloading_on_hangup(engine.registry):
@@ -120,17 +128,6 @@ def _lifespan(
                 await asyncio.to_thread(opened.close)
 
     return lifespan
-
-
-def asked_audit_trail(settings: Settings) -> AuditTrail | None:
-    """Return the audit trail of the settings, open; None if they have none.
-
-    Raises:
-        OSError, ValueError: See `open_audit_trail`.
-    """
-    if settings.audit_url is None:
-        return None
-    return open_audit_trail(settings.audit_url, settings.audit_days)
 
 
 @contextmanager

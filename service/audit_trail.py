@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from service.audit_row import AuditQuery, AuditRow, KeptRow
 from service.problems import AuditUnavailable
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.audit_database import AuditDatabase
@@ -103,6 +104,17 @@ class AuditTrail:
             self._database.delete_before(self._clock() - timedelta(days=self._days))
         except AuditUnavailable:
             log.warning("old audit rows could not be deleted; tried again in an hour")
+
+
+def asked_audit_trail(settings: Settings) -> AuditTrail | None:
+    """Return the audit trail of the settings, open; None if they have none.
+
+    Raises:
+        OSError, ValueError: See `open_audit_trail`.
+    """
+    if settings.audit_url is None:
+        return None
+    return open_audit_trail(settings.audit_url, settings.audit_days)
 
 
 def open_audit_trail(

@@ -15,8 +15,10 @@ from models.film_errors import RadiographError
 from service import examples
 from service.admission import NO_MODEL
 from service.archives import ArchiveLimits, archived_films, is_archive
+from service.dependencies import AskedModels, Force, caller, examined, explained, predicted
 from service.engine import Engine
 from service.headers import FAULT, log_fault
+from service.openapi import BINARY, FILM_PROBLEMS
 from service.problems import (
     ArchiveTooLarge,
     BadArchive,
@@ -25,16 +27,6 @@ from service.problems import (
     TooSlow,
     film_problem,
     openapi_problems,
-)
-from service.routes import (
-    BINARY,
-    FILM_PROBLEMS,
-    AskedModels,
-    Force,
-    caller,
-    examined,
-    explained,
-    predicted,
 )
 from service.settings import Settings
 from service.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files

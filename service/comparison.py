@@ -59,4 +59,4 @@ def _agreements(one: Examination, other: Examination, force: bool) -> Iterator[M
 def _map(examination: Examination, class_name: str) -> EvidenceMap:
     card = examination.explainer.card
     evidence = examination.answers.evidence[0, card.class_names.index(class_name)]
-    return EvidenceMap(evidence, examination.film.seen.grid_affine(card.activation_grid))
+    return EvidenceMap(evidence, examination.film.input.grid_affine(card.activation_grid))

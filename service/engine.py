@@ -29,10 +29,10 @@ from service.reading import (
     masked_film,
     painted_png,
     raw_film,
-    result_files,
     seen_film,
 )
 from service.registry import Registry
+from service.related_parts import result_files
 from service.schemas import ExplainedPrediction
 from service.settings import Settings
 from xai.explainer import Answers, Explainer, Floats
@@ -122,7 +122,7 @@ class Engine:
         name = explainer.card.name
         with self.metrics.stage("decode", name):
             seen = await self._seen(film, View.of(explainer.card), mask)
-        answers = await self.infer(explainer, seen.seen.pixels[None, None])
+        answers = await self.infer(explainer, seen.input.pixels[None, None])
         examination = Examination(explainer, seen, answers)
         if mask is None:
             self.metrics.examined(examination)
@@ -158,7 +158,7 @@ class Engine:
             examination: The film, and the map to test.
             number: Of the class.
         """
-        pixels, answers = examination.film.seen.pixels, examination.answers
+        pixels, answers = examination.film.input.pixels, examination.answers
         films = await asyncio.get_running_loop().run_in_executor(
             self._readers, tenth_films, pixels, answers.evidence[0, number]
         )

@@ -200,13 +200,13 @@ class Examination:
             method=card.method,
             target_layer=card.target_layer,
             evidence=None if withheld else self.answers.evidence[0, index].tolist(),
-            affine=self.film.seen.grid_affine(card.activation_grid),
+            affine=self.film.input.grid_affine(card.activation_grid),
         )
 
     def _paint(self, index: int, *, coloured: bool) -> Paint:
         card = self.explainer.card
         warm = heat(self.answers.evidence[0, index], card.evidence_scale)
-        return Paint(warm * np.float32(coloured), self.film.seen.grid_affine(card.activation_grid))
+        return Paint(warm * np.float32(coloured), self.film.input.grid_affine(card.activation_grid))
 
 
 def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> Examination:
@@ -221,7 +221,7 @@ def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) ->
         RadiographError: The film can't be used.
     """
     seen = seen_film(film, View.of(explainer.card), limits)
-    return Examination(explainer, seen, explainer(seen.seen.pixels[None, None]))
+    return Examination(explainer, seen, explainer(seen.input.pixels[None, None]))
 
 
 def check_is_source(film: bytes) -> None:

@@ -12,8 +12,8 @@ from models.film_errors import RadiographError
 from service.examination import Examination, Overlay, check_class, examine
 from service.predict import add_model_argument, asked_explainer
 from service.problems import ServiceProblem
-from service.reading import Limits, Paint, painted_png, result_files
-from service.related_parts import can_be_made
+from service.reading import Limits, Paint, painted_png
+from service.related_parts import can_be_made, result_files
 from xai.heatmap import Status, heat
 
 DICOM_FILES = ("report.dcm", "evidence.dcm", "overlay.dcm")
@@ -89,7 +89,7 @@ def _write_overlay(arguments: argparse.Namespace, film: bytes, examination: Exam
 
 def _by_method(arguments: argparse.Namespace, asked: Examination, overlay: Overlay) -> Overlay:
     """Return the overlay with another method's map, full colour at the map's own maximum."""
-    explainer, seen = asked.explainer, asked.film.seen
+    explainer, seen = asked.explainer, asked.film.input
     number = explainer.card.class_names.index(overlay.class_name)
     found = arguments.map_by(arguments.method, explainer.file, seen.pixels, number)
     sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")

@@ -10,8 +10,7 @@ import numpy as np
 from models.film_errors import RadiographError
 from models.radiograph import MAX_FILM_BYTES
 from service.examination import Examination
-from service.predict import file_error
-from service.problems import ProblemDocument
+from service.problems import ProblemDocument, file_error
 from service.reading import Limits, SeenFilm, View, seen_film
 from xai.explainer import Explainer
 
@@ -91,7 +90,7 @@ def _error(document: ProblemDocument) -> Row:
 
 def _answers(explainer: Explainer, films: Sequence[SeenFilm]) -> Iterable[Row]:
     if films:
-        pixels = np.stack([film.seen.pixels[None] for film in films])
+        pixels = np.stack([film.input.pixels[None] for film in films])
         for film, answers in zip(films, explainer(pixels).films(), strict=True):
             yield _answer(Examination(explainer, film, answers))
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from service import inference_protocol as protocol
+from service.dependencies import OpenEngine, caller
 from service.engine import Caller, Engine
 from service.inference_schemas import (
     InferenceRequest,
@@ -17,6 +18,7 @@ from service.inference_schemas import (
     ServerMetadata,
     ServerReady,
 )
+from service.openapi import BINARY, JSON
 from service.patience import while_wanted
 from service.problems import (
     FilmTooLarge,
@@ -36,7 +38,6 @@ from service.problems import (
     UploadTooLarge,
     openapi_problems,
 )
-from service.routes import BINARY, JSON, OpenEngine, caller
 from service.uploads import ANY_TYPE, Bounds, uploaded_files
 from xai.explainer import Answers, Explainer
 

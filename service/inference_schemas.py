@@ -15,13 +15,13 @@ from service.examples import shown
 Scalar = str | int | float | bool
 
 
-class Part(BaseModel):
+class Message(BaseModel):
     """Base of what is sent and answered; members that are not named here are extensions."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
-class TensorMetadata(Part):
+class TensorMetadata(Message):
     """A tensor that a model takes or gives."""
 
     name: str
@@ -29,7 +29,7 @@ class TensorMetadata(Part):
     shape: list[int] = Field(description="-1 is a length that may vary.")
 
 
-class ModelMetadata(Part):
+class ModelMetadata(Message):
     """What a model takes and gives."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_METADATA))
@@ -47,7 +47,7 @@ class ModelMetadata(Part):
     )
 
 
-class ServerMetadata(Part):
+class ServerMetadata(Message):
     """Which server this is."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.SERVER_METADATA))
@@ -57,7 +57,7 @@ class ServerMetadata(Part):
     extensions: list[str]
 
 
-class ServerLive(Part):
+class ServerLive(Message):
     """The process answers."""
 
     model_config = ConfigDict(json_schema_extra=shown({"live": True}))
@@ -65,7 +65,7 @@ class ServerLive(Part):
     live: bool
 
 
-class ServerReady(Part):
+class ServerReady(Message):
     """The default model is loaded, checked against its card, and warm."""
 
     model_config = ConfigDict(json_schema_extra=shown({"ready": True}))
@@ -73,7 +73,7 @@ class ServerReady(Part):
     ready: bool
 
 
-class ModelReady(Part):
+class ModelReady(Message):
     """The model can be asked; one that is not loaded yet loads when it is."""
 
     model_config = ConfigDict(json_schema_extra=shown({"name": "chest_cnn", "ready": True}))
@@ -82,7 +82,7 @@ class ModelReady(Part):
     ready: bool
 
 
-class TensorParameters(Part):
+class TensorParameters(Message):
     """Where a tensor's data stand."""
 
     binary_data_size: int | None = Field(
@@ -90,7 +90,7 @@ class TensorParameters(Part):
     )
 
 
-class RequestInput(Part):
+class RequestInput(Message):
     """An input tensor; its data stand in `data` or behind the JSON."""
 
     name: str
@@ -102,20 +102,20 @@ class RequestInput(Part):
     )
 
 
-class OutputParameters(Part):
+class OutputParameters(Message):
     """How an output is sent."""
 
     binary_data: bool | None = Field(default=None, description="Whether it stands behind the JSON.")
 
 
-class RequestOutput(Part):
+class RequestOutput(Message):
     """An output tensor that is wanted."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
 
 
-class RequestParameters(Part):
+class RequestParameters(Message):
     """How outputs are sent that don't say it themselves."""
 
     binary_data_output: bool = Field(
@@ -123,7 +123,7 @@ class RequestParameters(Part):
     )
 
 
-class InferenceRequest(Part):
+class InferenceRequest(Message):
     """What is asked."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.INFERENCE_REQUEST))
@@ -139,7 +139,7 @@ class InferenceRequest(Part):
         return self.parameters.binary_data_output if own is None else own
 
 
-class ResponseOutput(Part):
+class ResponseOutput(Message):
     """An output tensor; its data stand in `data` or behind the JSON."""
 
     name: str
@@ -149,7 +149,7 @@ class ResponseOutput(Part):
     data: list[float] | list[bool] | None = None
 
 
-class InferenceResponse(Part):
+class InferenceResponse(Message):
     """What is answered.
 
     The tensors are as the network gives them. Nothing is withheld of a film that is unlike the

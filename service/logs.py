@@ -5,11 +5,11 @@ import logging
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
+from service.settings import LogFormat
 from service.trace_context import current_request
 
-LogFormat = Literal["text", "json"]
 FIELDS = "fields"
 """`extra={FIELDS: {...}}` adds fields to a line; what is empty is left out."""
 

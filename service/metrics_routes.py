@@ -1,14 +1,20 @@
-"""What Prometheus asks."""
+"""What can be asked by whoever watches the server: `/metrics`, `/health/live`, `/health/ready`."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from prometheus_client.exposition import choose_encoder
 
+from service.dependencies import OpenEngine
+from service.problems import NotReady, openapi_problems
+from service.schemas import Health
+
 OPEN_METRICS = "application/openmetrics-text"
 PAGE: dict[str, Any] = {"schema": {"type": "string"}}
 
 router = APIRouter()
+health_router = APIRouter(prefix="/health", tags=["health"])
+"""Asked by whoever watches the server: needs no key."""
 
 
 @router.get(
@@ -32,3 +38,15 @@ def metrics(
     # Not all of the header: a version that is no number would raise in there.
     encode, media_type = choose_encoder(OPEN_METRICS if OPEN_METRICS in accept else "")
     return Response(encode(request.app.state.metrics.registry), media_type=media_type)
+
+
+@health_router.get("/live")
+async def live() -> Health:
+    """Say that the process answers."""
+    return Health(status="live")
+
+
+@health_router.get("/ready", responses=openapi_problems(NotReady))
+async def ready(_engine: OpenEngine) -> Health:
+    """Say that the default model is loaded, checked against its card, and warm."""
+    return Health(status="ready")

@@ -1,11 +1,100 @@
-"""The OpenAPI document: what FastAPI makes of the routes, put right where it can't know better."""
+"""The OpenAPI document: what routes say of themselves in it, and FastAPI's part put right.
 
+The constants describe what several routes share: a film as a request's body, the media types
+of answers, and the problems that a film may meet.
+"""
+
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.problems import MEDIA_TYPE, ProblemDocument
+from service import examples
+from service.problems import (
+    MEDIA_TYPE,
+    EmptyUpload,
+    FilmRefused,
+    FilmTooLarge,
+    MalformedForm,
+    MissingFile,
+    NoSourceInstance,
+    NotAcceptable,
+    NotAnImage,
+    NotReady,
+    Overloaded,
+    ProblemDocument,
+    SlowUpload,
+    TooSlow,
+    UnknownClass,
+    UnknownModel,
+    UnreadableFilm,
+    UnsoundModel,
+    UnsupportedFilm,
+    UnsupportedMediaType,
+    UploadInterrupted,
+    UploadTooLarge,
+)
+from service.uploads import ANY_TYPE, FIELD, FILM_TYPES, FORM
+
+JSON = "application/json"
+PNG = "image/png"
+RAW = ANY_TYPE
+FILM_HEADER = "X-Film"
+
+BINARY = {"type": "string", "format": "binary"}
+FILM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A film (PNG, JPEG, TIFF, DICOM) in the form's field `{FIELD}`, "
+        "or as the body itself. Which format it is, the bytes tell.",
+        "content": {
+            FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY}}}
+        }
+        | {media_type: {"schema": BINARY} for media_type in FILM_TYPES},
+    }
+}
+PICTURE_PROBLEMS = (
+    MalformedForm,
+    NotAcceptable,
+    UploadTooLarge,
+    FilmTooLarge,
+    UnsupportedMediaType,
+    NotAnImage,
+    MissingFile,
+    EmptyUpload,
+    UnreadableFilm,
+    UnsupportedFilm,
+    SlowUpload,
+    UploadInterrupted,
+    NotReady,
+    Overloaded,
+    TooSlow,
+)
+FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
+EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, NoSourceInstance, UnknownClass)
+PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
+FILM_ANSWER: dict[str, Any] = {
+    "description": "The film: its values, or a picture of them.",
+    "content": {RAW: {"schema": BINARY}} | PNG_CONTENT,
+    "headers": {
+        FILM_HEADER: {
+            "description": "What raw pixels mean, as JSON in ASCII: value = pixel * slope + "
+            "intercept; `spacing` is millimetres between rows and between columns, or null; `low` "
+            "and `high` are the film's smallest and largest value, padding left out. A window "
+            "shows a value as the grey clip((value - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, "
+            "0, 1); the first is what models see the film through. Its `name` is one of a few "
+            "standard words or null.",
+            "schema": {"type": "string", "contentMediaType": JSON},
+            "example": json.dumps(examples.FILM_PIXELS),
+        }
+    },
+}
+EXPLAIN_CONTENT = {
+    JSON: {"example": examples.EXPLAINED_PREDICTION},
+    **PNG_CONTENT,
+    "multipart/related": {"schema": BINARY},
+}
 
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 WRONG_PARAMETER: dict[str, Any] = {

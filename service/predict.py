@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.film_errors import RadiographError
 from service.examination import examine
-from service.problems import ProblemDocument, film_problem
+from service.problems import file_error
 from service.registry import open_explainers
 from service.settings import read_settings
 from xai.explainer import Explainer
@@ -61,14 +61,6 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
     if asked not in (None, *own):
         raise ValueError(f"--model must be a file or one of {', '.join(own)}, not {asked!r}")
     return own[asked or next(iter(own))]
-
-
-def file_error(error: RadiographError | OSError) -> ProblemDocument:
-    """Return what is wrong with a file in the server's words."""
-    if isinstance(error, RadiographError):
-        return film_problem(error).document()
-    detail = error.strerror or type(error).__name__
-    return ProblemDocument(type="about:blank", title="File not read", status=400, detail=detail)
 
 
 def _answer(explainer: Explainer, path: Path) -> dict[str, object]:

@@ -350,6 +350,14 @@ def film_problem(error: RadiographError) -> FilmProblem:
     return FILM_PROBLEMS.get(type(error), UnreadableFilm)(str(error))
 
 
+def file_error(error: RadiographError | OSError) -> ProblemDocument:
+    """Return what is wrong with a file in the server's words."""
+    if isinstance(error, RadiographError):
+        return film_problem(error).document()
+    detail = error.strerror or type(error).__name__
+    return ProblemDocument(type="about:blank", title="File not read", status=400, detail=detail)
+
+
 def problem_response(problem: ServiceProblem, *, path: str = "") -> JSONResponse:
     """Return the answer for a problem; under the path /v2 as its protocol wants it."""
     return _response(problem.document().model_dump(), problem.headers, path)

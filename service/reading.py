@@ -8,7 +8,7 @@ import io
 import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,6 @@ from models.radiograph import (
     read_radiograph,
 )
 from xai.heatmap import film_heat, overlay
-
-if TYPE_CHECKING:
-    from service.schemas import ExplainedPrediction
 
 BAND_PIXELS = 2**20
 PROCESS_BYTES = 3 * 2**30
@@ -88,14 +85,14 @@ class SeenFilm(NamedTuple):
         rows: Of the film.
         columns: Of the film.
         format: What the bytes were.
-        seen: What the network sees.
+        input: What the network sees.
         mask: Pixels of the film that it does not see; None is none.
     """
 
     rows: int
     columns: int
     format: FilmFormat
-    seen: NetworkPixels
+    input: NetworkPixels
     mask: PixelBox | None = None
 
 
@@ -204,16 +201,6 @@ def painted_pixels(film: bytes, paint: Paint, limits: Limits) -> NDArray[np.uint
         lines = slice(first, first + band)
         picture[lines] = overlay(radiograph.pixels[lines], warm[lines])
     return picture
-
-
-def result_files(
-    film: bytes, prediction: "ExplainedPrediction", class_name: str, limits: Limits
-) -> list[bytes]:
-    """Return the answer about a DICOM film as DICOM files; see `service.dicom_results`."""
-    # Not at the top: highdicom is an optional extra.
-    from service.dicom_results import result_objects
-
-    return result_objects(film, prediction, class_name, limits)
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -1,4 +1,7 @@
-"""Several objects in one answer, as DICOMweb sends them."""
+"""An answer about a DICOM film as DICOM files: whether they can be made, made, and sent.
+
+They are sent as DICOMweb does, as the parts of one `multipart/related` body.
+"""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,6 +11,8 @@ from uuid import uuid4
 from fastapi import Response
 
 from service.problems import VARY
+from service.reading import Limits
+from service.schemas import ExplainedPrediction
 
 DICOM = "application/dicom"
 RELATED_DICOM = f'multipart/related; type="{DICOM}"'
@@ -17,6 +22,16 @@ RELATED_DICOM = f'multipart/related; type="{DICOM}"'
 def can_be_made() -> bool:
     """Return whether what makes DICOM objects is installed (extra `dicom-results`)."""
     return find_spec("highdicom") is not None
+
+
+def result_files(
+    film: bytes, prediction: ExplainedPrediction, class_name: str, limits: Limits
+) -> list[bytes]:
+    """Return the answer about a DICOM film as DICOM files; see `service.dicom_results`."""
+    # Not at the top: highdicom is an optional extra.
+    from service.dicom_results import result_objects
+
+    return result_objects(film, prediction, class_name, limits)
 
 
 def related_dicom(objects: Sequence[bytes]) -> Response:

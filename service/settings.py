@@ -1,15 +1,16 @@
 """What the person who runs the server may choose; nothing about a model is among it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
-from service.logs import LogFormat
 from xai.execution import Precision, Provider
+
+LogFormat = Literal["text", "json"]
 
 OWN_MODELS = Path(__file__).with_name("default_model")
 """The ONNX files that come with the package lie here; `chest_cnn` is the first by name."""

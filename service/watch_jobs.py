@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
 from models.film_errors import RadiographError
-from service.app import asked_audit_trail
+from service.audit_trail import asked_audit_trail
 from service.dicom_node import listening
 from service.engine import Caller, Engine
 from service.film_server import fetch_new_films
