@@ -75,14 +75,14 @@ def _run(argv: Sequence[str]) -> int:
             modules[name] = import_module(verb.module)
             modules[name].add_arguments(subparser)
     arguments = parser.parse_args(argv)
-    if getattr(arguments, "method", None):  # the server's `explain` may not know of training
+    if arguments.verb == "explain" and arguments.method:  # the server may not know of training
         arguments.map_by = import_module("training.methods").map_by
     return int(modules[arguments.verb].run(arguments))
 
 
 def _needs_training(argv: Sequence[str]) -> bool:
-    has_method = any(argument.startswith("--method") for argument in argv)
-    return has_method or VERBS[argv[0]].module.startswith("training.")
+    is_by_method = argv[0] == "explain" and any(word.startswith("--me") for word in argv)
+    return is_by_method or VERBS[argv[0]].module.startswith("training.")
 
 
 def _remedy(package: str) -> str:

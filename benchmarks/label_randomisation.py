@@ -27,7 +27,7 @@ from training.dataset import class_numbers
 from training.export import export
 from training.manifest import Film, of_split, read_manifest
 from training.phantom import write_phantom_set
-from training.randomisation import Films, floor, likeness, maps_of
+from training.randomisation import ExplainedFilms, floor, likeness, maps_of
 from training.train import RunFolder, train
 from training.trust import seen_film
 from xai.explainer import Explainer
@@ -74,16 +74,16 @@ def trained(config: Config, manifest: Path, folder: Path, *, seed: int, epochs: 
     return folder / "model.onnx"
 
 
-def films_with_maps(model: Path, films: Sequence[Film]) -> Films:
+def films_with_maps(model: Path, films: Sequence[Film]) -> ExplainedFilms:
     """Return films with a model's maps for their true class."""
     explainer = Explainer(model)
     pixels = np.stack([seen_film(film, explainer).pixels[None] for film in films])
     classes = np.array(class_numbers(films, explainer.card.class_names))
     groups = tuple(film.group_id for film in films)
-    return Films(pixels, classes, groups, maps_of(onnx.load(model), pixels, classes))
+    return ExplainedFilms(pixels, classes, groups, maps_of(onnx.load(model), pixels, classes))
 
 
-def compared(what: str, first: Films, second: Films) -> Likeness:
+def compared(what: str, first: ExplainedFilms, second: ExplainedFilms) -> Likeness:
     """Return how alike two networks' maps of the same films are."""
     pairs = [
         (abs(rank_correlation(one, other)), structural_similarity(one, other))

@@ -33,11 +33,10 @@ from training.bootstrap import Resamples
 from training.faithfulness import RightFilm, probabilities_of, right_films
 from training.graph_weights import GraphWeights
 from training.localised import Marked, ShownFilm, marked_films
-from training.manifest import of_split, read_manifest
+from training.manifest import of_split, read_manifest, spread
 from training.methods import METHODS, Map, Method, methods_at, methods_for
 from training.network_from_onnx import network_from_onnx, restored
 from training.randomisation import last_block, mean_figure, parts, randomised
-from training.refusal import spread
 from training.road import road
 from training.split import check_split
 from xai.explainer import Explainer

@@ -98,10 +98,15 @@ class ChestCNN(Network):
         )
         return nn.Sequential(first, *others)
 
+    @classmethod
+    def last_stage(cls) -> str:
+        """Return the last stage's name, which is known before the network is built."""
+        return f"stages.{len(cls.strides) - 1}"
+
     @property
     def target_layer(self) -> str:
         """The last stage."""
-        return f"stages.{len(self.stages) - 1}"
+        return self.last_stage()
 
     def halfway(
         self, pixels: Float[Tensor, "batch 1 rows columns"]

@@ -2,8 +2,7 @@
 
 from torch import nn
 
-from models.backprop.network import layers_in_order
-from models.seam import Network
+from models.seam import Network, layers_in_order
 
 
 def layer_number(network: Network, name: str) -> int:

@@ -1,6 +1,10 @@
-"""What every network offers: it can be cut at its target layer, and looked into half-way there."""
+"""The base class of the networks, and the order of their layers.
+
+Every network can be cut at its target layer, and looked into half-way there.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -82,3 +86,12 @@ class Network(nn.Module, ABC):
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for pixels in [0, 1]."""
         return self.classify(*self.seam(pixels))
+
+
+def layers_in_order(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """Yield name and layer in the order of the forward pass; chains are opened up."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.Sequential):
+            yield from layers_in_order(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name, child

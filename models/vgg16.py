@@ -90,10 +90,19 @@ class VGG16(Network):
             self.head = nn.Linear(self.hidden_width, classes)
         self.apply(_initialised)
 
+    @classmethod
+    def last_relu(cls) -> str:
+        """Return the last ReLU's name, which is known before the network is built.
+
+        Each convolution is followed by a ReLU; the last max-pooling, `M`, is left out.
+        """
+        layers = sum(1 if width == "M" else 2 for width in cls.configuration[:-1])
+        return f"trunk.{layers - 1}"
+
     @property
     def target_layer(self) -> str:
         """The last ReLU, timm's `features.29`."""
-        return f"trunk.{len(self.trunk) - 1}"
+        return self.last_relu()
 
     def halfway(
         self, pixels: Float[Tensor, "batch 1 rows columns"]

@@ -159,11 +159,16 @@ class ViTB16(Network):
         """Whether the logits are read from the class token."""
         return not hasattr(self, "pool")
 
+    @classmethod
+    def last_layer(cls, read_out: ReadOut) -> str:
+        """Return the target layer's name, which is known before the network is built."""
+        last = f"blocks.{cls.depth - 1}"
+        return f"{last}.norm1" if read_out == "token" else last
+
     @property
     def target_layer(self) -> str:
         """Under a class token the last block's first layer norm, else the last block."""
-        last = f"blocks.{len(self.blocks) - 1}"
-        return f"{last}.norm1" if self.reads_token else last
+        return self.last_layer("token" if self.reads_token else "average")
 
     def halfway(
         self, pixels: Float[Tensor, "batch 1 rows columns"]

@@ -136,14 +136,28 @@ def test_a_method_that_nobody_knows_is_named(film: str, model: str, tmp_path: Pa
     assert "--method must be one of grad_cam, hirescam" in capsys.readouterr().err
 
 
-def test_a_method_without_its_packages_says_what_to_install():
+@pytest.mark.parametrize("option", ["--method", "--me"])  # argparse takes what is unambiguous
+def test_a_method_without_its_packages_says_what_to_install(option: str):
     script = (
         "import sys; sys.modules['captum'] = None; import cxr; "
-        "sys.exit(cxr.main(['explain', 'x', '-o', 'y', '--method', 'hirescam']))"
+        f"sys.exit(cxr.main(['explain', 'x', '-o', 'y', '{option}', 'hirescam']))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 2
     assert "the package captum is missing" in done.stderr
+
+
+def test_export_loads_no_other_methods_packages(tmp_path: Path):
+    script = (
+        "import sys, cxr; status = cxr.main(sys.argv[1:]); "
+        "print(status, *({'captum', 'pytorch_grad_cam'} & set(sys.modules)))"
+    )
+    arguments = ["export", str(tmp_path / "no_run"), "-o", str(tmp_path / "model.onnx")]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True
+    )
+    assert done.stdout == "1\n"
+    assert "no_run" in done.stderr
 
 
 def test_training_without_its_packages_says_what_to_install():

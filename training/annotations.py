@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-from training.listing import read_table
+from training.tables import read_table
 from xai.localisation import Box, boxes_region, region_from_runs
 
 Layout = Literal["localisation", "chexlocalize", "nih", "rsna", "masks"]

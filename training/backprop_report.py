@@ -11,12 +11,11 @@ from timm.layers import DropPath
 from torch import nn
 from tqdm import tqdm
 
-from models.backprop.network import layers_in_order
 from models.card import Grid, PositiveInt, Record, Task
-from models.seam import Network
+from models.seam import Network, layers_in_order
 from training import gradient_proofs
 from training.gradient_proofs import (
-    Films,
+    NoiseFilms,
     Slope,
     errors_against_slopes,
     is_zero_by_mathematics,
@@ -253,7 +252,9 @@ def without_dropout(network: Network) -> Network:
     return network
 
 
-def _compared(network: Network, films: Films) -> tuple[tuple[LayerError, ...], dict[str, float]]:
+def _compared(
+    network: Network, films: NoiseFilms
+) -> tuple[tuple[LayerError, ...], dict[str, float]]:
     """Return relative errors by layer, and what is zero by mathematics."""
     seen = parts(rightly(films)(network, films.pixels, films.targets).gradients)
     expected = _expected(network, films)
@@ -270,7 +271,7 @@ def _compared(network: Network, films: Films) -> tuple[tuple[LayerError, ...], d
     )
 
 
-def _sloped(network: Network, films: Films) -> tuple[list[Slope], dict[str, float]]:
+def _sloped(network: Network, films: NoiseFilms) -> tuple[list[Slope], dict[str, float]]:
     """Return measured slopes of the loss, and how far the gradients by hand are from them."""
     gradients = rightly(films)(network, films.pixels, films.targets).gradients
     slopes = measured_slopes(network, films, gradients, samples=FINITE_DIFFERENCES)
@@ -278,7 +279,7 @@ def _sloped(network: Network, films: Films) -> tuple[list[Slope], dict[str, floa
 
 
 def _trained(
-    network: Network, films: Films, gradients_of: GradientsOf, steps: int
+    network: Network, films: NoiseFilms, gradients_of: GradientsOf, steps: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the losses of some training steps by hand, and of as many by autograd."""
     hand = gradient_proofs.losses_by_hand(network, films, gradients_of)
@@ -286,7 +287,7 @@ def _trained(
     return tuple(islice(hand, steps)), tuple(islice(autograd, steps))
 
 
-def _control(network: Network, films: Films, slopes: list[Slope]) -> Control:
+def _control(network: Network, films: NoiseFilms, slopes: list[Slope]) -> Control:
     """Return what each proof sees of an error planted half-way through the network."""
     layers = [
         name for name, layer in layers_in_order(network) if any(True for _ in layer.parameters())
@@ -304,7 +305,7 @@ def _control(network: Network, films: Films, slopes: list[Slope]) -> Control:
     )
 
 
-def _expected(network: Network, films: Films) -> dict[str, torch.Tensor]:
+def _expected(network: Network, films: NoiseFilms) -> dict[str, torch.Tensor]:
     return parts(
         by_autograd(network, films.pixels, films.targets, objective=films.objective).gradients
     )

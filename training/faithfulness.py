@@ -17,9 +17,8 @@ from tqdm import tqdm
 from models.card import Record, Sha256
 from training.bootstrap import Resamples
 from training.dataset import class_numbers, film_radiograph, seen_by
-from training.manifest import Film, Split, of_split, read_manifest
+from training.manifest import Film, Split, of_split, read_manifest, spread
 from training.metrics import ratio
-from training.refusal import spread
 from training.road import road
 from training.split import check_split
 from xai.explainer import Explainer

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from training.gradient_alarms import alarms
-from training.gradient_sample import FlowRecord, Sample
+from training.gradient_sample import FlowRecord, StepSample
 
 
 class GradientFlow:
@@ -50,7 +50,7 @@ class GradientFlow:
         if not self._every or step % self._every:
             yield
             return
-        sample = Sample(self._network)
+        sample = StepSample(self._network)
         with sample.hooks(), torch.compiler.set_stance("force_eager"):
             yield
         self.records.append(sample.record(step))

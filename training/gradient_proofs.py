@@ -34,7 +34,7 @@ DIFFERENCE_STEP = 1e-7
 
 
 @dataclass(frozen=True)
-class Films:
+class NoiseFilms:
     """What the proofs are run on: a batch of noise with targets, and whose loss.
 
     The loss has weights and smoothing, so that neither can hide an error.
@@ -44,7 +44,7 @@ class Films:
     targets: Tensor
     objective: Objective
 
-    def of_type(self, dtype: torch.dtype) -> "Films":
+    def of_type(self, dtype: torch.dtype) -> "NoiseFilms":
         """Return the same films in another precision."""
         return replace(self, pixels=self.pixels.to(dtype))
 
@@ -56,7 +56,7 @@ def random_films(
     classes: int,
     dtype: torch.dtype,
     task: Task = "multiclass",
-) -> Films:
+) -> NoiseFilms:
     """Return the same noise every time, drawn in float64; the first finding of all is unknown."""
     generator = torch.Generator().manual_seed(7)
     pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64)
@@ -68,7 +68,7 @@ def random_films(
         targets = targets.double()
         targets[0, 0] = torch.nan
     objective = (Multilabel if is_multilabel else Multiclass)(weights, label_smoothing=0.1)
-    return Films(pixels.to(dtype), targets, objective)
+    return NoiseFilms(pixels.to(dtype), targets, objective)
 
 
 def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
@@ -129,7 +129,7 @@ class Slope:
 
 
 def measured_slopes(
-    network: Network, films: Films, gradients: Tensors, *, samples: int
+    network: Network, films: NoiseFilms, gradients: Tensors, *, samples: int
 ) -> list[Slope]:
     """Return finite differences of the loss by parameters spread evenly over the depth.
 
@@ -155,7 +155,7 @@ def errors_against_slopes(gradients: Tensors, slopes: list[Slope]) -> dict[str, 
     }
 
 
-def _measured_slope(network: Network, films: Films, name: str, entry: int) -> Slope:
+def _measured_slope(network: Network, films: NoiseFilms, name: str, entry: int) -> Slope:
     weight = network.get_parameter(name).detach().view(-1)
     before = weight[entry].clone()
     losses = []
@@ -167,12 +167,14 @@ def _measured_slope(network: Network, films: Films, name: str, entry: int) -> Sl
 
 
 @torch.no_grad()
-def _loss(network: Network, films: Films) -> float:
+def _loss(network: Network, films: NoiseFilms) -> float:
     logits = network(films.pixels)
     return films.objective.loss_by_hand(logits, films.targets).loss.item()
 
 
-def losses_by_hand(network: Network, films: Films, gradients_of: GradientsOf) -> Iterator[float]:
+def losses_by_hand(
+    network: Network, films: NoiseFilms, gradients_of: GradientsOf
+) -> Iterator[float]:
     """Yield the loss of one training step after the other: backward, clipping and SGD by hand."""
     trained = copy.deepcopy(network)
     states = {name: sgd_start(weight) for name, weight in trained.named_parameters()}
@@ -189,7 +191,7 @@ def losses_by_hand(network: Network, films: Films, gradients_of: GradientsOf) ->
                 weight.copy_(moved)
 
 
-def losses_by_autograd(network: Network, films: Films) -> Iterator[float]:
+def losses_by_autograd(network: Network, films: NoiseFilms) -> Iterator[float]:
     """Yield the loss of one training step after the other, all PyTorch's."""
     trained = copy.deepcopy(network)
     optimiser = torch.optim.SGD(trained.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
@@ -221,7 +223,7 @@ class PlantedStep:
         return Gradients(None if grad_x is None else grad_x * PLANTED_FACTOR, parameters)
 
 
-def planted_at(layer: str, films: Films) -> GradientsOf:
+def planted_at(layer: str, films: NoiseFilms) -> GradientsOf:
     """Return a backward by hand that goes wrong at one layer."""
 
     def spoiled(name: str, step: Step) -> Step:
@@ -230,7 +232,7 @@ def planted_at(layer: str, films: Films) -> GradientsOf:
     return partial(by_hand, objective=films.objective, spoiled=spoiled)
 
 
-def rightly(films: Films) -> GradientsOf:
+def rightly(films: NoiseFilms) -> GradientsOf:
     """Return the backward by hand, as it is."""
     return partial(by_hand, objective=films.objective)
 
@@ -248,7 +250,7 @@ class Cost:
     bytes: int
 
 
-def costs(network: Network, films: Films, *, rounds: int) -> tuple[Cost, Cost]:
+def costs(network: Network, films: NoiseFilms, *, rounds: int) -> tuple[Cost, Cost]:
     """Return what a step costs by hand and by autograd, measured in turns."""
     contestants: list[Callable[[], object]] = [
         lambda: rightly(films)(network, films.pixels, films.targets),

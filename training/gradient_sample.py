@@ -37,7 +37,7 @@ class FlowRecord(Record):
     dead_share: dict[str, float]
 
 
-class Sample:
+class StepSample:
     """Collects one step.
 
     Tensor hooks on the layers' outputs are used, not module hooks: they see the output's own

@@ -26,7 +26,7 @@ from training.feature_cache import feature_cache
 from training.left_out import LeftOut, LeftOutRecipe
 from training.loop import Films, TrainingRun
 from training.manifest import Film, class_names, manifest_sha256, of_split
-from training.part import Part
+from training.part import Subset
 from training.train import (
     add_start_arguments,
     checked_films,
@@ -212,19 +212,19 @@ def fold(
     training = TrainingRun(
         network.to(recipe_films.device),
         recipe_films.config.training,
-        part(recipe_films.train, learnt, classes),
-        part(recipe_films.val, chosen_on, classes),
+        subset(recipe_films.train, learnt, classes),
+        subset(recipe_films.val, chosen_on, classes),
     )
-    scored = Part(recipe_films.scored, out, [0] * len(out))
+    scored = Subset(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():
         if training.is_best:
             logits = training.predicted_logits(scored).numpy()
     return classes, logits
 
 
-def part(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Part:
+def subset(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Subset:
     """Return some films under the numbers that their classes have among fewer classes."""
-    return Part(whole, films, [classes.index(whole.targets[film]) for film in films])
+    return Subset(whole, films, [classes.index(whole.targets[film]) for film in films])
 
 
 def figures(

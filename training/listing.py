@@ -1,8 +1,7 @@
 """What a collection lists: films with their targets, read from its publisher's own files."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,27 +64,6 @@ class Listing:
     films: tuple[ListedFilm, ...]
     left_out: Counter[str] = field(default_factory=Counter)
     notes: tuple[str, ...] = ()
-
-
-def read_table(file: Path, required: Set[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield where each row of a CSV file stands, in words, and its cells by column.
-
-    Raises:
-        ValueError: The file is absent or lacks a required column, or a row has too few cells.
-    """
-    if not file.is_file():
-        raise ValueError(f"{file} does not exist")
-    with file.open(newline="", encoding="utf-8-sig") as lines:  # Excel starts it with a mark
-        rows = csv.DictReader(lines, restval=None)
-        absent = required - set(rows.fieldnames or ())
-        if absent:
-            raise ValueError(f"{file} lacks the columns {sorted(absent)}")
-        for row in rows:
-            where = f"line {rows.line_num} of {file}"
-            short = sorted(column for column in required if row[column] is None)
-            if short:
-                raise ValueError(f"{where}: the row ends before the columns {short}")
-            yield where, {column: cell for column, cell in row.items() if isinstance(cell, str)}
 
 
 def finding_columns(findings: Mapping[str, str]) -> dict[str, str]:

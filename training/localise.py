@@ -18,10 +18,9 @@ from training.annotations import LAYOUTS, read_annotations
 from training.bootstrap import Resamples, Weights
 from training.localisation_picture import draw_films
 from training.localised import CENTRE, MEAN, MODEL, RANDOM, Localised, localised, marked_films
-from training.manifest import of_split, read_manifest
+from training.manifest import of_split, read_manifest, spread
 from training.mean_maps import MeanMaps, mean_maps, read_mean_maps
 from training.metrics import ratio
-from training.refusal import spread
 from xai.explainer import Explainer
 from xai.localisation import THRESHOLDS, best_threshold
 from xai.trust import Figure

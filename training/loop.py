@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from models.division import divided
@@ -27,13 +27,14 @@ from training.gradients import by_hand
 from training.mixup import Mixture, mixture
 from training.objective import objective_for
 from training.optimiser import optimiser_of
-from training.part import Part
+from training.part import Subset
 from training.sampling import epoch_order
 from training.schedule import check_unfreeze, first_trained, learning_rate_factor, train_from
 from training.sharding import load_whole, load_whole_optimiser, shard, whole
+from training.whole_file import replacing
 
 EpochRecord = dict[str, float | int]
-Films = FilmDataset | FeatureDataset | Part
+Films = FilmDataset | FeatureDataset | Subset
 
 
 @dataclass
@@ -287,7 +288,7 @@ class TrainingRun:
     def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""
         network = self._from_entry(self.averaged_network)
-        own = Subset(films, self.processes.share(len(films)))
+        own = torch.utils.data.Subset(films, self.processes.share(len(films)))
         logits = predicted_logits(network, own, autocast=self.config.precision == "bfloat16")
         return self.processes.gathered(logits.to(self.device))[: len(films)].cpu()
 
@@ -328,9 +329,8 @@ def _unjoined(pixels: Tensor) -> Tensor:
 
 def save(state: dict[str, Any], file: Path) -> None:
     """Write the state of a run; a kill while writing leaves the former file whole."""
-    unfinished = file.with_suffix(".unfinished")
-    torch.save(state, unfinished)
-    unfinished.replace(file)
+    with replacing(file) as unfinished:
+        torch.save(state, unfinished)
 
 
 def _dropout_seed(seed: int, epoch: int, rank: int) -> int:

@@ -9,10 +9,13 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
 
 from models.card import Task
 
+T = TypeVar("T")
 Split = Literal["train", "val", "test"]
 REQUIRED_COLUMNS = ("path", "patient_id", "split")
 FINDING = "finding:"
@@ -135,6 +138,12 @@ def of_split(films: Iterable[Film], split: Split) -> tuple[Film, ...]:
     if not chosen:
         raise ValueError(f"the manifest has no film with split {split!r}")
     return chosen
+
+
+def spread(films: Sequence[T], number: int) -> list[T]:
+    """Return at most so many films, evenly spread over all."""
+    places = np.linspace(0, len(films) - 1, min(number, len(films))).round().astype(int)
+    return [films[place] for place in places]
 
 
 def task_of(films: Iterable[Film]) -> Task:

@@ -10,8 +10,7 @@ from tqdm import tqdm
 
 from models.card import Record, Sha256
 from training.dataset import film_radiograph, seen_by
-from training.manifest import Film
-from training.refusal import spread
+from training.manifest import Film, spread
 from xai.explainer import Explainer
 
 

@@ -2,8 +2,6 @@
 
 import base64
 import io
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +20,7 @@ from models.card import (
     WeightStorage,
 )
 from training.calibration import calibrated, youden_threshold
+from training.code_revision import code_revision
 from training.config import Config
 from training.phantom import draw_film
 from xai.explained_network import ExplainedNetwork, Explanation
@@ -132,18 +131,3 @@ def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
         distance=answer.distance[0].item(),
         evidence=answer.evidence[0].tolist(),
     )
-
-
-def code_revision() -> str:
-    """Return this checkout's git revision, `-dirty` when it has changes, or "unknown"."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return described.stdout.strip()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.card import CARD_KEY, ModelCard
 from training.storage import large_weights
 from training.stored_graph import store_small
+from training.whole_file import replacing
 from xai.explained_network import ExplainedNetwork, Explanation
 from xai.explainer import Answers, Explainer
 
@@ -78,16 +79,11 @@ def write_checked(
         store_small(model, rounded_values=rounded_values)
     onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    unchecked = output.with_suffix(".unchecked")
-    onnx.save(model, unchecked)
-    try:
+    with replacing(output) as unchecked:
+        onnx.save(model, unchecked)
         answers = Explainer(unchecked)(pixels.numpy())
         differences = _differences(network, answers, pixels)
         _check(differences)
-        unchecked.replace(output)
-    finally:
-        unchecked.unlink(missing_ok=True)
     figures = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
     return (
         f"{output}: {output.stat().st_size / 1e6:.1f} MB; largest difference between ONNX Runtime "

@@ -6,8 +6,7 @@ from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.optim import Optimizer
 
-from models.backprop.network import layers_in_order
-from models.seam import Network
+from models.seam import Network, layers_in_order
 from training.config import TrainingConfig
 
 UNDECAYED = ("embed.cls_token", "embed.pos_embed")

@@ -8,7 +8,7 @@ from training.dataset import FilmDataset, Sample
 from training.feature_cache import FeatureDataset
 
 
-class Part(Dataset[Sample]):
+class Subset(Dataset[Sample]):
     """What a training reads of a data set, without the others being computed again.
 
     Attributes:
@@ -20,7 +20,7 @@ class Part(Dataset[Sample]):
 
     def __init__(
         self,
-        whole: "FilmDataset | FeatureDataset | Part",
+        whole: "FilmDataset | FeatureDataset | Subset",
         films: Sequence[int],
         targets: Sequence[int],
     ) -> None:
@@ -49,7 +49,7 @@ class Part(Dataset[Sample]):
         return len(self.films)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return what the whole does, with this part's class number; past the last, a copy."""
+        """Return what the whole does, with this subset's class number; past the last, a copy."""
         copy, film = divmod(index, len(self))
         pixels, _ = self.whole[copy * len(self.whole) + self.films[film]]
         return pixels, self.targets[film]

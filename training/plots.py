@@ -1,11 +1,10 @@
-"""Training curves as a picture, and a report's figures as SVG in data URLs."""
+"""Draws the figures of an evaluation's report: curves as SVG in data URLs."""
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
@@ -16,23 +15,6 @@ from training.curves import Curve
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which colour-blind readers tell apart."""
-
-
-def draw_curves(history: Sequence[Mapping[str, float | int]], file: Path) -> None:
-    """Write losses, validation scores and learning rate by epoch as a PNG."""
-    panels = (
-        ("loss", ("train_loss", "val_loss")),
-        ("validation", ("val_macro_auroc", "val_balanced_accuracy")),
-        ("learning rate", ("learning_rate",)),
-    )
-    figure = Figure(figsize=(12, 3.5), layout="constrained")
-    epochs = [record["epoch"] + 1 for record in history]
-    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name in (name for name in names if name in history[0]):
-            axes.plot(epochs, [record[name] for record in history], label=name, marker=".")
-        axes.set(title=title, xlabel="epoch")
-        axes.legend()
-    figure.savefig(file, dpi=100)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def maps_of(model: onnx.ModelProto, pixels: Pixels, classes: Classes) -> Maps:
 
 
 def randomised_maps(
-    model: onnx.ModelProto, part: Part, films: "Films", seeds: Sequence[int]
+    model: onnx.ModelProto, part: Part, films: "ExplainedFilms", seeds: Sequence[int]
 ) -> Iterator[Maps]:
     """Yield the maps of the graph with a part drawn anew, a seed each.
 
@@ -197,7 +197,7 @@ def answers(
 
 
 @dataclass(frozen=True)
-class Films:
+class ExplainedFilms:
     """Films whose maps are compared.
 
     Attributes:
@@ -212,9 +212,9 @@ class Films:
     groups: tuple[str, ...]
     maps: Maps
 
-    def first(self, number: int) -> "Films":
+    def first(self, number: int) -> "ExplainedFilms":
         """Return the first few."""
-        return Films(
+        return ExplainedFilms(
             self.pixels[:number], self.classes[:number], self.groups[:number], self.maps[:number]
         )
 
@@ -222,7 +222,7 @@ class Films:
 def kept(
     model: onnx.ModelProto,
     part: Part,
-    films: Films,
+    films: ExplainedFilms,
     seeds: Sequence[int],
     *,
     done: Callable[[], object] = lambda: None,
@@ -248,7 +248,7 @@ def kept(
     return likeness(part.name, np.array(likenesses), films.groups)
 
 
-def floor(films: Films, seeds: Sequence[int]) -> Likeness:
+def floor(films: ExplainedFilms, seeds: Sequence[int]) -> Likeness:
     """Return how alike the maps of two unrelated films are: each with one of another group.
 
     Raises:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from models.film_errors import RadiographError
 from models.radiograph import Radiograph, read_radiograph
 from training.bootstrap import Resamples
 from training.dataset import film_radiograph, seen_by
-from training.manifest import Film, Split, of_split, read_manifest
+from training.manifest import Film, Split, of_split, read_manifest, spread
 from training.metrics import share
 from training.phantom import FINDINGS, draw_film
 from training.split import check_split
@@ -30,7 +30,6 @@ DRAWINGS = 30
 """How many, of all the kinds that `cxr phantom` draws in turn."""
 
 Pixels = Float[np.ndarray, "rows columns"]
-T = TypeVar("T")
 Outcome = Literal["answered", "refused", "undecided", "unreadable"]
 
 
@@ -132,12 +131,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         arguments.output.write_text(report.model_dump_json(indent=2) + "\n")
     return 0
-
-
-def spread(films: Sequence[T], number: int) -> list[T]:
-    """Return at most so many films, evenly spread over all."""
-    places = np.linspace(0, len(films) - 1, min(number, len(films))).round().astype(int)
-    return [films[place] for place in places]
 
 
 def refusal_report(

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from models.backprop.network import layers_in_order
 from models.division import layer_number
-from models.seam import Network
+from models.seam import Network, layers_in_order
 from training.config import Unfreezing
 
 

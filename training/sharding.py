@@ -13,8 +13,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from models.backprop.network import layers_in_order
-from models.seam import Network
+from models.seam import Network, layers_in_order
 
 Tensors = dict[str, Tensor]
 

@@ -14,11 +14,12 @@ from jaxtyping import UInt8
 from models import local_contrast
 from models.card import NetworkSpec, Task, TrainingData
 from models.checkpoint import save_checkpoint
-from models.networks import draw
+from models.networks import build, target_layer
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from models.seam import Network
 from training.augmentation import augmentation
 from training.config import STRIDE, Config, NetworkConfig, read_config
+from training.curves_picture import draw_curves
 from training.dataset import FilmDataset, film_targets
 from training.distributed import Processes, process_group
 from training.event_log import event_log
@@ -28,9 +29,9 @@ from training.gradient_flow_plot import draw_gradient_flow
 from training.gradient_sample import FlowRecord
 from training.loop import EpochRecord, TrainingRun, save
 from training.manifest import Film, class_names, of_split, read_manifest, task_of
-from training.plots import draw_curves
 from training.split import check_classes, check_split, training_data
 from training.styles import Styles
+from training.whole_file import replacing
 
 
 @dataclass(frozen=True)
@@ -222,21 +223,6 @@ def starting_network(
     rows, columns = wanted.image_size
     pretrained = _pretrained(wanted)
     mean, std = pretrained[1:] if pretrained else _own_mean_and_std(wanted, films)
-    torch.manual_seed(config.training.seed)
-    network = draw(
-        wanted.architecture,
-        classes=len(names),
-        mean=mean,
-        std=std,
-        head=wanted.head,
-        read_out=wanted.read_out,
-        image_size=wanted.image_size,
-        local_contrast=wanted.local_contrast,
-        drop_rate=wanted.drop_rate,
-        drop_path_rate=wanted.drop_path_rate,
-    )
-    if pretrained:
-        load_pretrained(network, pretrained)
     spec = NetworkSpec(
         architecture=wanted.architecture,
         head=wanted.head,
@@ -247,11 +233,15 @@ def starting_network(
         resize_mode=wanted.resize_mode,
         crop_pct=wanted.crop_pct,
         local_contrast=wanted.local_contrast,
-        target_layer=network.target_layer,
+        target_layer=target_layer(wanted.architecture, read_out=wanted.read_out),
         activation_grid=(rows // STRIDE, columns // STRIDE),
         mean=mean,
         std=std,
     )
+    torch.manual_seed(config.training.seed)
+    network = build(spec, drop_rate=wanted.drop_rate, drop_path_rate=wanted.drop_path_rate)
+    if pretrained:
+        load_pretrained(network, pretrained)
     return network, spec
 
 
@@ -304,7 +294,8 @@ def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
 
 
 def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
-    folder.metrics.write_text("".join(json.dumps(record) + "\n" for record in history))
+    with replacing(folder.metrics) as unfinished:
+        unfinished.write_text("".join(json.dumps(record) + "\n" for record in history))
     draw_curves(history, folder.curves)
 
 

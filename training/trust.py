@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from models.radiograph import NetworkPixels
 from training.bootstrap import Resamples
+from training.code_revision import code_revision
 from training.dataset import film_radiograph, seen_by
 from training.graph_weights import GraphWeights
 from training.manifest import Film, manifest_sha256, of_split, read_manifest
-from training.model_card import code_revision
 from training.randomisation import (
-    Films,
+    ExplainedFilms,
     Part,
     Pixels,
     cascade,
@@ -138,12 +138,12 @@ def seen_film(film: Film, explainer: Explainer) -> NetworkPixels:
     return seen_by(explainer.card, film_radiograph(film))
 
 
-def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> Films:
+def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> ExplainedFilms:
     """Return films with their maps for the class that the model finds most probable."""
     answers = Answers.joined([explainer(pixels[[n]]) for n in range(len(pixels))])
     classes = answers.probabilities.argmax(axis=1)
     maps = answers.evidence[np.arange(len(classes)), classes]
-    return Films(pixels, classes, tuple(groups), maps)
+    return ExplainedFilms(pixels, classes, tuple(groups), maps)
 
 
 def _with_progress(of_part: partial[Likeness], part: Part, seeds: int) -> Likeness:
@@ -151,14 +151,16 @@ def _with_progress(of_part: partial[Likeness], part: Part, seeds: int) -> Likene
         return of_part(part=part, done=bar.update)
 
 
-def _by_depth(graph: onnx.ModelProto, wanted: Sequence[Part], films: Films) -> tuple[Likeness, ...]:
+def _by_depth(
+    graph: onnx.ModelProto, wanted: Sequence[Part], films: ExplainedFilms
+) -> tuple[Likeness, ...]:
     few, seeds = films.first(CASCADE_FILMS), range(CASCADE_SEEDS)
     total = len(wanted) * CASCADE_SEEDS
     with tqdm(total=total, desc="by depth", unit="draw", leave=False) as bar:
         return tuple(kept(graph, part, few, seeds, done=bar.update) for part in wanted)
 
 
-def _stability(explainer: Explainer, films: Films) -> Iterator[Likeness]:
+def _stability(explainer: Explainer, films: ExplainedFilms) -> Iterator[Likeness]:
     """Yield how alike maps are to those of films with noise, and of films moved by a pixel."""
     pairs = []
     for number in tqdm(range(len(films.maps)), "stability", unit="film", leave=False):
@@ -214,7 +216,7 @@ def _agreement(film: Film, one: Explainer, other: Explainer) -> tuple[float, flo
     return found.rank_correlation, found.top_tenth_overlap
 
 
-def doubts(model: Path, films: Films, *, seeds: int = 2) -> list[str]:
+def doubts(model: Path, films: ExplainedFilms, *, seeds: int = 2) -> list[str]:
     """Return what a short form of the test warns of: maps that survive a randomised network."""
     graph = onnx.load(model)
     all_parts = parts(GraphWeights(graph).names)

@@ -23,7 +23,7 @@ from models.backprop import (  # noqa: F401
 )
 from models.backprop.checkpoint import record_checkpoint
 from models.backprop.tape import ChainStep, Step, record, record_chain
-from models.seam import Network
+from models.seam import Network, layers_in_order
 
 NamedLayers = Sequence[tuple[str, nn.Module]]
 
@@ -94,15 +94,6 @@ def parameter_gradients(
     tape.is_used = True
     with torch.no_grad():
         return tape.chain.backward(grad_logits, needs_grad_x=False).parameters
-
-
-def layers_in_order(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield name and layer in the order of the forward pass; chains are opened up."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.Sequential):
-            yield from layers_in_order(child, f"{prefix}{name}.")
-        else:
-            yield prefix + name, child
 
 
 @record.register

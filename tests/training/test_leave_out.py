@@ -16,7 +16,7 @@ from training.leave_out import (
     without,
 )
 from training.manifest import Film, of_split, read_manifest
-from training.part import Part
+from training.part import Subset
 
 SOURCES = ("east", "east_copies", "west")
 
@@ -96,16 +96,16 @@ def test_every_film_is_scored_and_only_by_a_model_without_its_origin(
 def test_the_training_part_holds_no_film_of_the_origin(
     split: RecipeFilms, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = []
+    subsets = []
 
-    class Noted(Part):
+    class Noted(Subset):
         def __init__(self, *arguments) -> None:  # type: ignore[no-untyped-def]
             super().__init__(*arguments)
-            parts.append(self)
+            subsets.append(self)
 
-    monkeypatch.setattr("training.leave_out.Part", Noted)
+    monkeypatch.setattr("training.leave_out.Subset", Noted)
     fold(split, origins(manifest), "west")
-    learnt_from, chosen_on, scored = parts
+    learnt_from, chosen_on, scored = subsets
     assert set(learnt_from.sources) == {"east", "east_copies"}
     assert len(chosen_on) == sum(origin != "west" for origin in split.val_origins)
     assert set(scored.sources) == {"west"}
@@ -173,8 +173,8 @@ def test_one_origin_alone_is_refused(manifest: Path, tmp_path: Path) -> None:
         left_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
 
 
-def test_a_copy_of_a_film_in_a_part_is_a_copy_of_it_in_the_whole(split: RecipeFilms) -> None:
-    some = Part(split.train, [3, 5], [0, 1])
+def test_a_copy_of_a_film_in_a_subset_is_a_copy_of_it_in_the_whole(split: RecipeFilms) -> None:
+    some = Subset(split.train, [3, 5], [0, 1])
     some.epoch = 0
     for index, whole in ((0, 3), (1, 5), (2, len(split.train) + 3)):
         assert (some[index][0] == split.train[whole][0]).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.dataset import film_targets
-from training.manifest import class_names, of_split, read_manifest, task_of
+from training.manifest import class_names, of_split, read_manifest, spread, task_of
 from training.split import check_classes, check_split, split_sha256
 
 
@@ -159,3 +159,9 @@ def test_view_sex_and_age_group_are_optional(tmp_path: Path) -> None:
     )
     films = [(film.view, film.sex, film.age_group) for film in read_manifest(manifest)]
     assert films == [("PA", "unknown", "child"), ("unknown", "unknown", "unknown")]
+
+
+def test_films_are_spread_evenly_over_all() -> None:
+    films = list(range(11))
+    assert spread(films, 3) == [0, 5, 10]
+    assert spread(films, 100) == films

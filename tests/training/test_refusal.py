@@ -10,7 +10,7 @@ from PIL import Image
 import cxr
 from tests.tiny_model import CLASS_NAMES, FILM, REFUSED_FILM, write_model
 from training.manifest import Film, of_split, read_manifest
-from training.refusal import refusal_report, spread
+from training.refusal import refusal_report
 from xai.explainer import Explainer
 
 FILMS = 12
@@ -66,12 +66,6 @@ def test_what_is_undecided_is_not_answered(unlike: Path, manifest: Path, tmp_pat
     assert report.images[0].outcome == "undecided"
     kind = report.kinds[0]
     assert (kind.kind, kind.silent, kind.refused) == ("films as they are", 1, 0)
-
-
-def test_films_are_spread_over_the_split(manifest: Path) -> None:
-    films = _films(manifest)
-    assert spread(films, 3) == [films[0], films[5], films[10]]
-    assert spread(films, 100) == films
 
 
 def test_no_films_are_refused(manifest: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import cxr
 from training.graph_weights import GraphWeights
 from training.randomisation import (
-    Films,
+    ExplainedFilms,
     Part,
     cascade,
     floor,
@@ -27,14 +27,14 @@ from xai.trust import Figure, Likeness, Trust, randomisation_verdict, read_trust
 NOTHING = Part("nothing", ())
 
 
-def films(model: Path, number: int = 6) -> Films:
+def films(model: Path, number: int = 6) -> ExplainedFilms:
     random = np.random.default_rng(0)
     pixels = random.random((number, 1, 64, 64), np.float32) ** random.uniform(
         1, 3, (number, 1, 1, 1)
     )
     pixels, classes = pixels.astype(np.float32), np.arange(number) % 2
     maps = maps_of(onnx.load(model), pixels, classes)
-    return Films(pixels, classes, tuple(map(str, range(number))), maps)
+    return ExplainedFilms(pixels, classes, tuple(map(str, range(number))), maps)
 
 
 def likeness(correlation: float, what: str = "head") -> Likeness:
@@ -125,7 +125,7 @@ def test_of_vgg16_the_last_block_is_its_last_stage() -> None:
 def test_films_of_one_patient_are_not_unrelated(spot_model: Path) -> None:
     seen = films(spot_model)
     with pytest.raises(ValueError, match="two patients or more"):
-        floor(Films(seen.pixels, seen.classes, ("one",) * 6, seen.maps), [0])
+        floor(ExplainedFilms(seen.pixels, seen.classes, ("one",) * 6, seen.maps), [0])
 
 
 def test_the_figures_lie_beside_the_file_they_belong_to(trusted: Trust, spot_model: Path) -> None:

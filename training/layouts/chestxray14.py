@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.listing import ListedFilm, Listing, finding_columns, person, read_table, view_of
+from training.listing import ListedFilm, Listing, finding_columns, person, view_of
 from training.manifest import Split
+from training.tables import read_table
 
 SOURCE = "nih_chestxray14"
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")

@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from training.listing import ListedFilm, Listing, finding_columns, person, read_table, view_of
+from training.listing import ListedFilm, Listing, finding_columns, person, view_of
 from training.manifest import Split
+from training.tables import read_table
 
 Uncertain = Literal["zeros", "ones", "ignore"]
 Unmentioned = Literal["zeros", "ignore"]

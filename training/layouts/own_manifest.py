@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from training.listing import FINDING_PREFIX, ListedFilm, Listing, read_table
+from training.listing import FINDING_PREFIX, ListedFilm, Listing
 from training.manifest import Split
+from training.tables import read_table
 
 OURS = frozenset({"path", "label", "patient_id", "split", "group_id", "source", "sha256"})
 

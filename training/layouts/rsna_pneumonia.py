@@ -22,7 +22,8 @@ from pydicom.errors import InvalidDicomError
 from tqdm import tqdm
 
 from models.discretion import ignore_warnings, silence_logs
-from training.listing import ListedFilm, Listing, person, read_table, view_of
+from training.listing import ListedFilm, Listing, person, view_of
+from training.tables import read_table
 
 SOURCE = "rsna_pneumonia"
 LABELS = "stage_2_train_labels.csv"

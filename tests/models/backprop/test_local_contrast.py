@@ -2,8 +2,9 @@ import torch
 from torch import Tensor
 
 from models.backprop.local_contrast import local_contrast_backward, local_contrast_forward
+from models.card import NetworkSpec
 from models.local_contrast import FLOOR, MEAN, STD, LocalContrast, gaussian_windows
-from models.networks import draw
+from models.networks import build
 from tests.models.backprop import proofs
 from tests.models.backprop.errors import Tensors
 from tests.models.backprop.proofs import Layer
@@ -81,16 +82,18 @@ def test_every_proof_catches_a_planted_error() -> None:
 
 
 def test_a_network_behind_it_has_the_gradients_of_autograd() -> None:
-    network = draw(
-        "chest_cnn",
-        classes=2,
+    spec = NetworkSpec(
+        architecture="chest_cnn",
+        class_names=("normal", "ring"),
+        image_size=(32, 32),
+        resize_mode="stretch",
+        local_contrast=0.12,
+        target_layer="stages.3",
+        activation_grid=(2, 2),
         mean=MEAN,
         std=STD,
-        head=None,
-        read_out=None,
-        image_size=(32, 32),
-        local_contrast=0.12,
-    ).double()
+    )
+    network = build(spec).double()
     pixels, targets = proofs.draw(2, 1, 32, 32, seed=1), torch.tensor([0, 1])
     loss = torch.nn.functional.cross_entropy(network(pixels), targets)
     expected = torch.autograd.grad(loss, tuple(network.parameters()))

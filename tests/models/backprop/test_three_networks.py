@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.backprop.network import forward_with_tape, layers_in_order
+from models.backprop.network import forward_with_tape
 from models.backprop.tape import record
-from models.seam import Network
+from models.seam import Network, layers_in_order
 from tests.models.backprop.errors import relative_error
 from tests.models.backprop.test_network import one_per_cent_too_large, plant
 from tests.small_networks import SMALL, SmallViTB16, noise, small_network
