@@ -30,7 +30,7 @@ RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
 # Only what the server loads is compiled, here, since a read-only container can't keep bytecode.
 RUN cp -a /ours/. /opt/cxr \
     && export PYTHONPYCACHEPREFIX=/opt/bytecode \
-    && /opt/cxr/bin/python -P -c "import models.dicom, service.__main__" \
+    && /opt/cxr/bin/python -P -c "import models.film_files.dicom, service.commands.serve" \
     && /opt/cxr/bin/cxr predict service/viewer/samples/drawn_normal.png
 
 FROM ${PYTHON_IMAGE}

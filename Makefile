@@ -34,7 +34,7 @@ benchmarks: install  ## measure maps in the graph, back-propagation by hand, and
 	$(TRAINING)/bin/python benchmarks/start_up.py
 
 screenshots: install packages  ## make the pictures of README and docs/viewer.md
-	$(TRAINING)/bin/python docs/make_screenshots.py
+	$(TRAINING)/bin/python docs/scripts/make_screenshots.py
 
 image:  ## build the container image; IMAGE=cxr, ENGINE=docker, BUILD='--build-arg MODELS=chest_cnn'
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) $(BUILD) \

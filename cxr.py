@@ -12,34 +12,32 @@ from typing import NamedTuple
 
 
 class Verb(NamedTuple):
-    """One job: the module that does it, and what it is."""
+    """One job: the package that does it, and what it is."""
 
-    module: str
+    package: str
     help: str
 
 
 VERBS = {
-    "serve": Verb("service.__main__", "run the server and the viewer"),
-    "key": Verb("service.keys", "make an API key for the server"),
-    "predict": Verb("service.predict", "print the findings of films, a line of JSON each"),
-    "explain": Verb("service.explain", "write a film with the evidence painted over it"),
-    "watch": Verb("service.watch", "answer an archive's chest films with DICOM objects"),
-    "batch": Verb("service.batch", "score an archive of films, a row of a Parquet file each"),
-    "train": Verb("training.train", "train a network as a configuration file says"),
-    "evaluate": Verb("training.evaluate", "measure exported models on films of a manifest"),
-    "audit": Verb("training.audit", "look for shortcuts that an exported model has learnt"),
-    "localise": Verb("training.localise", "measure how well maps fall on what people marked"),
-    "faithfulness": Verb("training.faithfulness", "see whether a model leans on its maps"),
-    "refusal": Verb("training.refusal", "see which spoiled films and other images a model refuses"),
-    "trust": Verb("training.trust", "see whether maps depend on what the model has learnt"),
-    "export": Verb("training.export", "write a training run as one ONNX file"),
-    "model-card": Verb("training.model_card_page", "write the card inside a model as a page"),
-    "verify-backprop": Verb(
-        "training.verify_backprop", "compare the gradients by hand with autograd's"
-    ),
-    "prepare": Verb("training.prepare", "make a manifest from somebody's films, or check one"),
-    "leave-out": Verb("training.leave_out", "measure a recipe on origins that it never saw"),
-    "phantom": Verb("training.phantom", "draw films to train and test on"),
+    "serve": Verb("service", "run the server and the viewer"),
+    "key": Verb("service", "make an API key for the server"),
+    "predict": Verb("service", "print the findings of films, a line of JSON each"),
+    "explain": Verb("service", "write a film with the evidence painted over it"),
+    "watch": Verb("service", "answer an archive's chest films with DICOM objects"),
+    "batch": Verb("service", "score an archive of films, a row of a Parquet file each"),
+    "train": Verb("training", "train a network as a configuration file says"),
+    "evaluate": Verb("training", "measure exported models on films of a manifest"),
+    "audit": Verb("training", "look for shortcuts that an exported model has learnt"),
+    "localise": Verb("training", "measure how well maps fall on what people marked"),
+    "faithfulness": Verb("training", "see whether a model leans on its maps"),
+    "refusal": Verb("training", "see which spoiled films and other images a model refuses"),
+    "trust": Verb("training", "see whether maps depend on what the model has learnt"),
+    "export": Verb("training", "write a training run as one ONNX file"),
+    "model-card": Verb("training", "write the card inside a model as a page"),
+    "verify-backprop": Verb("training", "compare the gradients by hand with autograd's"),
+    "prepare": Verb("training", "make a manifest from somebody's films, or check one"),
+    "leave-out": Verb("training", "measure a recipe on origins that it never saw"),
+    "phantom": Verb("training", "draw films to train and test on"),
 }
 OURS = {"models", "xai", "training", "service"}
 
@@ -72,17 +70,22 @@ def _run(argv: Sequence[str]) -> int:
             name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}."
         )
         if name in argv[:1]:
-            modules[name] = import_module(verb.module)
+            modules[name] = import_module(module_of(name))
             modules[name].add_arguments(subparser)
     arguments = parser.parse_args(argv)
     if arguments.verb == "explain" and arguments.method:  # the server may not know of training
-        arguments.map_by = import_module("training.methods").map_by
+        arguments.map_by = import_module("training.maps.methods").map_by
     return int(modules[arguments.verb].run(arguments))
+
+
+def module_of(verb: str) -> str:
+    """Return the module that does a job: `service.commands.serve` for `serve`."""
+    return f"{VERBS[verb].package}.commands.{verb.replace('-', '_')}"
 
 
 def _needs_training(argv: Sequence[str]) -> bool:
     is_by_method = argv[0] == "explain" and any(word.startswith("--me") for word in argv)
-    return is_by_method or VERBS[argv[0]].module.startswith("training.")
+    return is_by_method or VERBS[argv[0]].package == "training"
 
 
 def _remedy(package: str) -> str:

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from service.reading import Limits, View, seen_film
+from service.films.decoding import Limits, View, seen_film
 from service.settings import OWN_MODELS
 from xai.explainer import Explainer
 

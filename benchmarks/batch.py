@@ -23,10 +23,10 @@ from tempfile import TemporaryDirectory
 import pyarrow.parquet as pq
 from PIL import Image
 
-from service.film_listing import Listing, list_films
-from service.film_scoring import Row, score_films
+from service.batch.listing import Listing, list_films
+from service.batch.scoring import Row, score_films
 from service.settings import OWN_MODELS
-from training.phantom import FINDINGS, draw_film
+from training.data.phantom import FINDINGS, draw_film
 from xai.explainer import Explainer
 
 MODEL = OWN_MODELS / "chest_cnn.onnx"

@@ -22,7 +22,7 @@ from pathlib import Path
 from start_up import free_port
 from throughput import serving
 
-from service.keys import add_key, new_key
+from service.commands.key import add_key, new_key
 
 HERE = Path(__file__).parent.resolve()
 CHECKS = (

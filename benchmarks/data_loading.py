@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.config import Config, read_config
-from training.loop import TrainingRun
-from training.train import checked_films, datasets, starting_network
+from training.fitting.loop import TrainingRun
+from training.fitting.start import checked_films, datasets, starting_network
 
 Batch = tuple[Tensor, Tensor]
 

@@ -20,9 +20,9 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from models.seam import Network
-from training.onnx_file import onnx_model
-from training.verify_backprop import NETWORKS
+from models.network import Network
+from training.commands.verify_backprop import NETWORKS
+from training.onnx_files.writing import onnx_model
 from xai.explained_network import Distance, ExplainedNetwork, Explanation
 
 CLASSES = 5

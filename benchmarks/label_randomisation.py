@@ -23,16 +23,17 @@ import onnx
 
 from models.card import Record
 from training.config import Config, read_config
-from training.dataset import class_numbers
-from training.export import export
-from training.manifest import Film, of_split, read_manifest
-from training.phantom import write_phantom_set
-from training.randomisation import ExplainedFilms, floor, likeness, maps_of
-from training.train import RunFolder, train
-from training.trust import seen_film
+from training.data.dataset import class_numbers
+from training.data.manifest import Film, of_split, read_manifest
+from training.data.phantom import write_phantom_set
+from training.export.export import export
+from training.fitting.run_folder import RunFolder
+from training.fitting.train import train
+from training.maps.randomisation import ExplainedFilms, floor, likeness, maps_of
+from training.maps.trust import seen_film
 from xai.explainer import Explainer
-from xai.sanity import rank_correlation, structural_similarity
-from xai.trust import Likeness
+from xai.measures.sanity import rank_correlation, structural_similarity
+from xai.measures.trust import Likeness
 
 RECIPE = Path(__file__).parents[1] / "training/configs/phantom.toml"
 

@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
-from service.reading import Limits, View, seen_film
+from service.films.decoding import Limits, View, seen_film
 from service.settings import OWN_MODELS
 from xai.explainer import Answers, Explainer, Floats
 

@@ -6,9 +6,9 @@
 Hit rate, IoU and energy are on val films with boxes; deletion, insertion and ROAD on val films that
 the network classifies rightly and confidently; randomisation (of the head alone, of the last block
 alone) and stability on a few of those, for each takes as many maps as draws. Every figure has its
-95 % interval, bootstrapped by group. Time is the median of a map as `training.methods` makes it.
-Score-CAM, which asks the network once for each channel, is left out unless it is named: ReciproCAM
-stands for methods without gradients.
+95 % interval, bootstrapped by group. Time is the median of a map as `training.maps.methods` makes
+it. Score-CAM, which asks the network once for each channel, is left out unless it is named:
+ReciproCAM stands for methods without gradients.
 """
 
 import argparse
@@ -25,25 +25,25 @@ import onnx
 import torch
 from tqdm import tqdm
 
+from models.architectures import build
 from models.card import Record, Sha256
-from models.networks import build
-from models.seam import Network
-from training.annotations import LUNGS, read_annotations
-from training.bootstrap import Resamples
-from training.faithfulness import RightFilm, probabilities_of, right_films
-from training.graph_weights import GraphWeights
-from training.localised import Marked, ShownFilm, marked_films
-from training.manifest import of_split, read_manifest, spread
-from training.methods import METHODS, Map, Method, methods_at, methods_for
-from training.network_from_onnx import network_from_onnx, restored
-from training.randomisation import last_block, mean_figure, parts, randomised
-from training.road import road
-from training.split import check_split
+from models.network import Network
+from training.data.manifest import of_split, read_manifest, spread
+from training.data.split import check_split
+from training.maps.annotations import LUNGS, read_annotations
+from training.maps.faithfulness import RightFilm, probabilities_of, right_films
+from training.maps.localised import Marked, ShownFilm, marked_films
+from training.maps.methods import METHODS, Map, Method, methods_at, methods_for
+from training.maps.randomisation import last_block, mean_figure, parts, randomised
+from training.maps.road import road
+from training.onnx_files.graph_weights import GraphWeights
+from training.onnx_files.network_from_onnx import network_from_onnx, restored
+from training.statistics.bootstrap import Resamples
 from xai.explainer import Explainer
-from xai.faithfulness import deletion_insertion
-from xai.localisation import THRESHOLDS, Scores, best_threshold, scores
-from xai.sanity import perturbed, rank_correlation
-from xai.trust import Figure
+from xai.measures.faithfulness import deletion_insertion
+from xai.measures.localisation import THRESHOLDS, Scores, best_threshold, scores
+from xai.measures.sanity import perturbed, rank_correlation
+from xai.measures.trust import Figure
 
 USUAL = tuple(name for name in METHODS if name != "score_cam")
 STEPS, PERCENTILES = 8, (10, 30, 50, 70, 90)
@@ -54,7 +54,7 @@ class MethodFigures(Record):
     """One row of the table; means over films, None where no film could be asked.
 
     Attributes:
-        method: Its name in `training.methods`.
+        method: Its name in `training.maps.methods`.
         seconds: Median time of one map.
         threshold: Share of the map's range, tuned on these val films, for `iou_tuned`.
         figures: By name: `hit`, `iou_otsu`, `iou_tuned`, `energy`, `deletion`, `insertion`,

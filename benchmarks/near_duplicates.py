@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import UInt64
 from PIL import Image, ImageEnhance, ImageOps
 
-from training.fingerprint import fingerprint, fingerprints
-from training.layouts.own_manifest import read_own_manifest
-from training.near_duplicates import near_duplicates
+from training.preparation.fingerprint import fingerprint, fingerprints
+from training.preparation.layouts.own_manifest import read_own_manifest
+from training.preparation.near_duplicates import near_duplicates
 
 DISTANCES = (16, 24, 32, 40, 48, 56)
 MANY_FILMS = 20_000

@@ -23,11 +23,11 @@ from PIL import Image
 from models.card import ModelCard
 from models.radiograph import network_pixels, read_radiograph
 from service.settings import OWN_MODELS
-from training.phantom import FINDINGS, draw_film
-from xai.execution import Precision
+from training.data.phantom import FINDINGS, draw_film
 from xai.explainer import Answers, Explainer, Floats
-from xai.golden import correlation
-from xai.processors import available_cpus
+from xai.runtime.execution import Precision
+from xai.runtime.golden import correlation
+from xai.runtime.processors import available_cpus
 
 MODELS = ("vgg16", "vit_b16")
 FILMS = 20

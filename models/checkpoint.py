@@ -6,9 +6,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from models.architectures import build
 from models.card import NetworkSpec
-from models.networks import build
-from models.seam import Network
+from models.network import Network
 
 WEIGHTS = "weights.safetensors"
 SPEC = "spec.json"

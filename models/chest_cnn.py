@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from models.backprop.initialisation import he_normal_
 from models.card import PerChannel
-from models.normalisation import Normalisation
-from models.pooling import GlobalAveragePool
-from models.seam import Network, Seam
+from models.layers import GlobalAveragePool, Normalisation
+from models.network import Network, Seam
 
 
 class Stem(nn.Sequential):

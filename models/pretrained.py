@@ -16,8 +16,8 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, tensor
 
 from models.card import Architecture, Colours, PerChannel
-from models.normalisation import grey, per_colour
-from models.seam import Network
+from models.layers import grey, per_colour
+from models.network import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 

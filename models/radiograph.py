@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.card import ResizeMode
-from models.film_errors import (
+from models.film_files.errors import (
     FilmTooLargeError,
     NotAnImageError,
     RadiographError,
     UnreadableFilmError,
     UnsupportedFilmError,
 )
-from models.film_values import FilmValues
-from models.picture import PictureFormat, read_picture, read_picture_values
+from models.film_files.picture import PictureFormat, read_picture, read_picture_values
+from models.film_files.values import FilmValues
 
 __all__ = [
     "Affine",
@@ -132,7 +132,7 @@ def read_radiograph(
     film_format = _checked_format(film, max_bytes)
     if film_format == "dicom":
         # Not at the top: pydicom and its decoders take half a second to load.
-        from models.dicom import read_dicom
+        from models.film_files.dicom import read_dicom
 
         pixels = read_dicom(film, max_bytes=max_bytes, max_pixels=max_pixels)
     else:
@@ -155,7 +155,7 @@ def read_film_values(
     """
     film_format = _checked_format(film, max_bytes)
     if film_format == "dicom":
-        from models.dicom import read_dicom_values  # not at the top: see above
+        from models.film_files.dicom import read_dicom_values  # not at the top: see above
 
         return read_dicom_values(film, max_bytes=max_bytes, max_pixels=max_pixels)
     return read_picture_values(film, film_format, max_pixels=max_pixels)

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from models.backprop.initialisation import he_normal_
 from models.card import Grid, Head, PerChannel
-from models.normalisation import Normalisation, per_colour
-from models.pooling import GlobalAveragePool
-from models.seam import Network, Seam
+from models.layers import GlobalAveragePool, Normalisation, per_colour
+from models.network import Network, Seam
 
 
 class Hidden(nn.Sequential):

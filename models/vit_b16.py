@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.card import Grid, PerChannel, ReadOut
-from models.normalisation import Normalisation, grey
-from models.pooling import PatchAverage
-from models.seam import Network, Seam
+from models.layers import Normalisation, PatchAverage, grey
+from models.network import Network, Seam
 
 PATCH = 16
 

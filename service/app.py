@@ -14,25 +14,18 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from service import (
-    audit_routes,
-    batch_routes,
-    inference_routes,
-    metrics_routes,
-    model_routes,
-    routes,
-)
-from service.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
-from service.audit_trail import AuditTrail, asked_audit_trail
-from service.engine import Engine
-from service.headers import SafeAnswers
-from service.metrics import Metrics
-from service.observation import Observed
-from service.openapi import DocumentedApp, operation_id
+from service.api import audit, batch, films, models, monitoring, open_inference
+from service.api.openapi import DocumentedApp, operation_id
+from service.audit.trail import AuditTrail, asked_audit_trail
+from service.http.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
+from service.http.headers import SafeAnswers
+from service.inference.engine import Engine
+from service.inference.registry import Registry
+from service.observability.metrics import Metrics
+from service.observability.requests import Observed
+from service.observability.tracing import Tracing, open_tracing
 from service.problems import add_handlers
-from service.registry import Registry
 from service.settings import Settings, read_settings
-from service.tracing import Tracing, open_tracing
 
 VIEWER = Path(__file__).with_name("viewer")
 SWAGGER = Path(__file__).with_name("swagger")
@@ -96,18 +89,18 @@ def _add_routes(app: FastAPI) -> None:
     """
     keyed = list(app.state.gate.dependencies())
     for router in (
-        routes.router,
-        model_routes.router,
-        batch_routes.router,
-        inference_routes.router,
-        metrics_routes.router,
+        films.router,
+        models.router,
+        batch.router,
+        open_inference.router,
+        monitoring.router,
     ):
         app.include_router(router, dependencies=keyed, responses=KEY_PROBLEMS)
-    for router in (model_routes.admin_router, audit_routes.router):
+    for router in (models.admin_router, audit.router):
         app.include_router(
             router, dependencies=[*keyed, AdminKey], responses=KEY_PROBLEMS | ADMIN_PROBLEMS
         )
-    for router in (metrics_routes.health_router, inference_routes.health_router):
+    for router in (monitoring.health_router, open_inference.health_router):
         app.include_router(router)
 
 

@@ -1,4 +1,4 @@
-"""A client of the server: films in, the answers of `service.schemas` out.
+"""A client of the server: films in, the answers of `service.answers.schemas` out.
 
 It needs httpx (`pip install '.[client]'`) and loads nothing of the server.
 
@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from service.schemas import (
+from service.answers.schemas import (
     ExplainedComparison,
     ExplainedPrediction,
     FilmPixels,

@@ -55,7 +55,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from models.film_errors import (
+from models.film_files.errors import (
     FilmTooLargeError,
     NotAnImageError,
     RadiographError,

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
-from xai.execution import Precision, Provider
+from xai.runtime.execution import Precision, Provider
 
 LogFormat = Literal["text", "json"]
 

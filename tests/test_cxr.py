@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import cxr
-from tests.tiny_model import FILM, REFUSED_FILM, write_model
+from tests.support.tiny_model import FILM, REFUSED_FILM, write_model
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_explain_paints_another_methods_map(film: str, model: str, tmp_path, mon
         asked.append((name, pixels.shape, number))
         return np.array([[0, 2], [-3, 0]], np.float32)
 
-    monkeypatch.setattr("training.methods.map_by", map_by)
+    monkeypatch.setattr("training.maps.methods.map_by", map_by)
     overlay = tmp_path / "overlay.png"
     options = ["--class", "pneumonia", "--method", "layer_cam", model]
     assert cxr.main(["explain", film, "-o", str(overlay), *options]) == 0

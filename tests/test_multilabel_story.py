@@ -9,15 +9,23 @@ import torch
 from starlette.testclient import TestClient
 
 import cxr
-from models import networks
+from models import architectures
 from models.card import ModelCard
 from models.checkpoint import load_checkpoint
 from models.chest_cnn import ChestCNN
 from service.app import create_app
 from service.settings import Settings
-from tests.bright_shapes import CORNERS, FINDINGS, SHAPE, Places, film, write_config, write_set
+from tests.support.bright_shapes import (
+    CORNERS,
+    FINDINGS,
+    SHAPE,
+    Places,
+    film,
+    write_config,
+    write_set,
+)
 from tests.test_story import explained, hottest_pixel
-from training.manifest import read_manifest
+from training.data.manifest import read_manifest
 from xai.explainer import Explainer
 
 pytestmark = pytest.mark.slow
@@ -34,7 +42,7 @@ class NarrowChestCNN(ChestCNN):
 def _small() -> Iterator[None]:
     """Build a small network under the real one's name."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(networks, "ChestCNN", NarrowChestCNN)
+        patched.setattr(architectures, "ChestCNN", NarrowChestCNN)
         yield
 
 

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 import cxr
 from service.app import create_app
 from service.settings import Settings
-from tests.bright_spot import SPOT, film, write_config, write_set
+from tests.support.bright_spot import SPOT, film, write_config, write_set
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from training.train import add_arguments, run
+from training.commands.train import add_arguments, run
 
 
 def main() -> int:

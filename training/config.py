@@ -35,7 +35,8 @@ class DataConfig(Record):
     """Which films.
 
     Attributes:
-        manifest: CSV with one film per row (see `training.manifest`); relative to where `cxr` runs.
+        manifest: CSV with one film per row (see `training.data.manifest`); relative to where `cxr`
+            runs.
         description: Where the films come from, in a sentence; goes into the card.
         cache: Folder of decoded films, shared by all runs; may be removed when none is under way.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
@@ -245,7 +246,7 @@ class TrainingConfig(Record):
         cache_folder: Where they lie; by default `features` in the run folder.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
         gradient_flow_every: Steps from one sample of the gradient flow to the next (see
-            `training.gradient_flow`); 0 takes none, as must be where gradients are `manual`
+            `training.gradient_flow.flow`); 0 takes none, as must be where gradients are `manual`
             or under `fsdp`.
         precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
             for comparisons.

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.card import ExplanationMethod, Task
-from models.seam import Network
+from models.network import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM

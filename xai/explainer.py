@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models.card import CARD_KEY, ModelCard
-from xai.execution import Precision, Provider, check_execution, open_session, read_metadata
-from xai.golden import check_golden
-from xai.processors import available_cpus
+from xai.runtime.execution import Precision, Provider, check_execution, open_session, read_metadata
+from xai.runtime.golden import check_golden
+from xai.runtime.processors import available_cpus
 
 Floats = NDArray[np.float32]
 

@@ -32,7 +32,7 @@ from models.backprop.pooling import (
     global_average_pool_forward,
     max_pool_forward,
 )
-from models.seam import Network, Seam
+from models.network import Network, Seam
 from models.vgg16 import VGG16
 
 

@@ -18,7 +18,7 @@ from models.radiograph import Affine
 Floats = NDArray[np.floating[Any]]
 
 COLOUR_MAPS = Path(__file__).with_name("colour_maps")
-"""A JSON file for each name; docs/write_colour_maps.py writes them."""
+"""A JSON file for each name; docs/scripts/write_colour_maps.py writes them."""
 
 
 class ColourMapName(StrEnum):

@@ -11,7 +11,7 @@ import torch
 
 from models.backprop.linear import linear_backward
 from models.backprop.pooling import max_pool_backward, max_pool_forward
-from models.seam import Seam
+from models.network import Seam
 from xai.grad_cam import FullyConnectedGradCAM, LogitsAndEvidence, hidden_layers
 from xai.vit_grad_cam import ClassTokenGradCAM
 

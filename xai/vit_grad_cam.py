@@ -19,7 +19,7 @@ from models.backprop.attention import attention_probabilities, merge_heads, spli
 from models.backprop.linear import linear_backward, linear_forward
 from models.backprop.normalisation import layer_norm_backward, layer_norm_forward
 from models.backprop.pooling import patch_average_forward
-from models.seam import Seam
+from models.network import Seam
 from models.vit_b16 import ViTB16
 from xai.grad_cam import GradCAM, LogitsAndWeights, for_each_class
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-from models.local_contrast import FLOOR, MEAN, STD
+from models.layers import CONTRAST_FLOOR, CONTRAST_MEAN, CONTRAST_STD
 
 
 class ContrastPixels(NamedTuple):
@@ -33,8 +33,8 @@ def local_contrast_forward(
         Jarrett et al. 2009, ICCV, section 2.1, local contrast normalisation.
     """
     deviation = x - row_window @ x @ column_window.T
-    std = (row_window @ deviation.square() @ column_window.T + FLOOR**2).sqrt()
-    return ContrastPixels(MEAN + STD * deviation / std, deviation, std)
+    std = (row_window @ deviation.square() @ column_window.T + CONTRAST_FLOOR**2).sqrt()
+    return ContrastPixels(CONTRAST_MEAN + CONTRAST_STD * deviation / std, deviation, std)
 
 
 def local_contrast_backward(
@@ -56,7 +56,7 @@ def local_contrast_backward(
         deviation: As `local_contrast_forward` returned it.
         std: Likewise.
     """
-    grad_variance = -STD * grad_out * deviation / (2 * std**3)
-    grad_deviation = STD * grad_out / std
+    grad_variance = -CONTRAST_STD * grad_out * deviation / (2 * std**3)
+    grad_deviation = CONTRAST_STD * grad_out / std
     grad_deviation = grad_deviation + 2 * deviation * (row_window.T @ grad_variance @ column_window)
     return grad_deviation - row_window.T @ grad_deviation @ column_window

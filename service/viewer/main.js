@@ -1,27 +1,27 @@
 /** Wires the page: films come into the work list, and the open one lies on the desk. */
 
-import * as api from "./api.js";
-import { takeFilms } from "./film_files.js";
-import { KeyDialog } from "./key.js";
-import { stateFromHash } from "./permalink.js";
-import { showProblem } from "./problem_view.js";
-import { Progress } from "./progress.js";
-import { Reading } from "./reading.js";
-import { offerSamples } from "./samples.js";
-import { listen, showHelp } from "./shortcuts.js";
-import * as strings from "./strings.js";
-import { switchTheme, takeUpTheme } from "./theme.js";
-import { fillTexts } from "./toolbar.js";
-import { BUSY, WorkList } from "./work_list.js";
-import { WorkListView } from "./work_list_view.js";
+import * as api from "./page/api.js";
+import { takeFilms } from "./films/film_files.js";
+import { KeyDialog } from "./page/key.js";
+import { stateFromHash } from "./keeping/permalink.js";
+import { showProblem } from "./page/problem_view.js";
+import { Progress } from "./page/progress.js";
+import { Reading } from "./desk/reading.js";
+import { offerSamples } from "./page/samples.js";
+import { listen, showHelp } from "./page/shortcuts.js";
+import * as strings from "./page/strings.js";
+import { switchTheme, takeUpTheme } from "./page/theme.js";
+import { fillTexts } from "./page/toolbar.js";
+import { BUSY, WorkList } from "./films/work_list.js";
+import { WorkListView } from "./films/work_list_view.js";
 
 const at = (id) => document.getElementById(id);
 
 /** What a film is read with: it comes behind the empty page, so that this is there at once. */
 const deskModules = Promise.all([
-  import("./desk.js"),
-  import("./keeping.js"),
-  import("./card_view.js"),
+  import("./desk/desk.js"),
+  import("./keeping/keeping.js"),
+  import("./answer/card_view.js"),
 ]);
 
 /** How many films' pixels are kept: the open one's and its neighbours'. */

@@ -14,8 +14,8 @@ from service.app import create_app
 from service.settings import Settings
 from tests.browser.films import THREE_MODELS
 from tests.browser.reader import Reader, reading
-from tests.running_server import serving
-from tests.tiny_model import write_model
+from tests.support.running_server import serving
+from tests.support.tiny_model import write_model
 
 ARGUMENTS = [
     "--no-sandbox",

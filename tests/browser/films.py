@@ -11,7 +11,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 
-from tests.tiny_model import picture
+from tests.support.tiny_model import picture
 
 NORMAL, PNEUMONIA, EFFUSION = "Normal", "Pneumonia", "Effusion"
 

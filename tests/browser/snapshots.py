@@ -6,8 +6,8 @@ from typing import Any
 from playwright.sync_api import Page
 
 from models.card import Metric
-from service.schemas import ExplainedPrediction
-from tests.tiny_model import CLASS_NAMES, card
+from service.answers.schemas import ExplainedPrediction
+from tests.support.tiny_model import CLASS_NAMES, card
 
 Json = dict[str, Any]
 
@@ -120,7 +120,9 @@ def kept(
     **changes: Any,
 ) -> bytes:
     """Return the file that a function (`report` or `captionedPicture`) makes of a snapshot."""
-    module = {"report": "/report.js", "captionedPicture": "/picture_export.js"}[function]
+    module = {"report": "/keeping/report.js", "captionedPicture": "/keeping/picture_export.js"}[
+        function
+    ]
     sizes = {"plain": plain, "mapped": mapped}
     _, file = page.evaluate(MAKE, [module, function, snapshot(**changes), sizes])
     return base64.b64decode(file)

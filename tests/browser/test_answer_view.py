@@ -13,8 +13,8 @@ from service.settings import Settings
 from tests.browser.axe import violations
 from tests.browser.films import EFFUSION, NORMAL, PNEUMONIA, all_bright, bright_square
 from tests.browser.reader import Reader
-from tests.running_server import serving
-from tests.tiny_model import write_model
+from tests.support.running_server import serving
+from tests.support.tiny_model import write_model
 
 pytestmark = pytest.mark.browser
 
@@ -67,16 +67,16 @@ async (answer) => {
 """
 SHOW_TRUST = """
 async (verdict) => {
-  const { modelDescription } = await import("/api.js");
-  const { CardDialog } = await import("/card_view.js");
+  const { modelDescription } = await import("/page/api.js");
+  const { CardDialog } = await import("/answer/card_view.js");
   const { sha256, card } = await modelDescription("tiny");
   new CardDialog(document.body).show({ sha256, card, trust: { verdict } });
 }
 """
 LATER = """
 async (answer) => {
-  const { showFindings, showMeaning } = await import("/findings_view.js");
-  const { card } = await (await import("/api.js")).modelDescription("tiny");
+  const { showFindings, showMeaning } = await import("/answer/findings_view.js");
+  const { card } = await (await import("/page/api.js")).modelDescription("tiny");
   const findings = document.getElementById("findings");
   showFindings(findings, answer, { selected: "normal", onSelect: () => {} });
   const before = findings.textContent;
@@ -86,7 +86,7 @@ async (answer) => {
 """
 SHARES = """
 async ([histogram, distances]) => {
-  const { shareBeyond } = await import("/distance_view.js");
+  const { shareBeyond } = await import("/answer/distance_view.js");
   return distances.map((distance) => shareBeyond(histogram, distance));
 }
 """

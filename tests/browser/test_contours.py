@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 CONTOURS = """
 async ([grid, level]) => {
-  const { contours } = await import("/contours.js");
+  const { contours } = await import("/maps/contours.js");
   return contours(grid, level);
 }
 """

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.browser.films import dicom
 from tests.browser.hand import Hand
 from tests.browser.reader import Reader
-from tests.tiny_model import picture
+from tests.support.tiny_model import picture
 
 pytestmark = pytest.mark.browser
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.drawn_answers import evaluation, films
-from training.curves import Curves, curves
-from training.figures import figures
-from training.report import report_html
+from tests.support.drawn_answers import evaluation, films
+from training.evaluation.curves import Curves, curves
+from training.evaluation.figures import figures
+from training.report.page import report_html
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,6 @@ from models.card import DecisionThreshold, ResizeMode
 from models.radiograph import network_pixels, read_radiograph
 from service.app import create_app
 from service.settings import Settings
-from tests import tiny_model
 from tests.browser.films import (
     EFFUSION,
     NORMAL,
@@ -23,8 +22,9 @@ from tests.browser.films import (
 )
 from tests.browser.painted import film_samples, heat_painted
 from tests.browser.reader import Reader, reading
-from tests.running_server import serving
-from tests.tiny_model import picture
+from tests.support import tiny_model
+from tests.support.running_server import serving
+from tests.support.tiny_model import picture
 from xai.heatmap import film_heat, heat
 
 pytestmark = pytest.mark.browser

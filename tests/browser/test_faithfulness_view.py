@@ -8,7 +8,7 @@ from playwright.sync_api import Route, expect
 from tests.browser.axe import violations
 from tests.browser.films import all_bright
 from tests.browser.reader import Reader
-from tests.tiny_model import FILM
+from tests.support.tiny_model import FILM
 
 pytestmark = pytest.mark.browser
 

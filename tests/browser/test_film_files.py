@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 TAKE = """
 async () => {
-  const { takeFilms } = await import("/film_files.js");
+  const { takeFilms } = await import("/films/film_files.js");
   const made = (tag, properties) => {
     const element = Object.assign(document.createElement(tag), properties);
     document.body.append(element);
@@ -54,7 +54,7 @@ BRING = """
 """
 TREE = """
 async (tree) => {
-  const { partsBelow } = await import("/film_files.js");
+  const { partsBelow } = await import("/films/film_files.js");
   const entry = (name, content, above) => {
     const fullPath = `${above}/${name}`;
     if (content === null) return { isFile: true, fullPath, file: (_, fail) => fail(new Error()) };

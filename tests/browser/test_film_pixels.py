@@ -12,8 +12,8 @@ pytestmark = pytest.mark.browser
 
 DRAWN = """
 async ([about, raw, canvas, scene]) => {
-  const { FilmPixels } = await import("/film_pixels.js");
-  const { filmToCanvas, visibleBox } = await import("/geometry.js");
+  const { FilmPixels } = await import("/desk/film_pixels.js");
+  const { filmToCanvas, visibleBox } = await import("/desk/geometry.js");
   const film = new FilmPixels(about, Uint16Array.from(raw));
   const view = { zoom: scene.zoom, x: 0.5, y: 0.5, turns: 0 };
   const context = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
@@ -70,7 +70,7 @@ def test_odd_sizes_keep_their_last_row_and_column_in_place(reader: Reader) -> No
 
 def test_a_value_is_rescaled_and_there_is_none_beside_the_film(reader: Reader) -> None:
     values = reader.page.evaluate("""async () => {
-      const { FilmPixels } = await import("/film_pixels.js");
+      const { FilmPixels } = await import("/desk/film_pixels.js");
       const about = { rows: 2, columns: 3, slope: 0.5, intercept: -10 };
       const film = new FilmPixels(about, Uint16Array.of(0, 1, 2, 3, 4, 50));
       const points = [[2.9, 1.2], [0, 0], [3, 0], [-0.1, 0]];
@@ -81,7 +81,7 @@ def test_a_value_is_rescaled_and_there_is_none_beside_the_film(reader: Reader) -
 
 def test_a_dragged_window_widens_to_the_right_and_darkens_downwards(reader: Reader) -> None:
     window = reader.page.evaluate("""async () => {
-      const { draggedWindow } = await import("/window_control.js");
+      const { draggedWindow } = await import("/desk/window_control.js");
       return draggedWindow({ centre: 50, width: 40 }, [0.1, 0.2], { low: 0, high: 100 });
     }""")
     assert window == pytest.approx({"centre": 70, "width": 50})
@@ -89,7 +89,7 @@ def test_a_dragged_window_widens_to_the_right_and_darkens_downwards(reader: Read
 
 def test_the_full_window_reaches_from_the_lowest_value_to_the_highest(reader: Reader) -> None:
     [full] = reader.page.evaluate("""async () => {
-      const { windowsOf } = await import("/window_control.js");
+      const { windowsOf } = await import("/desk/window_control.js");
       const windows = windowsOf({ windows: [{ centre: 128, width: 256 }], low: 10, high: 90 });
       return windows.filter(({ name }) => name === "Full range");
     }""")

@@ -18,7 +18,7 @@ def geometry(reader: Reader) -> Any:
     """Call a function of the module by its name."""
 
     def call(name: str, *arguments: Any) -> Any:
-        script = "async ([name, args]) => (await import('/geometry.js'))[name](...args)"
+        script = "async ([name, args]) => (await import('/desk/geometry.js'))[name](...args)"
         return reader.page.evaluate(script, [name, list(arguments)])
 
     return call

@@ -18,14 +18,14 @@ INFERNO, MANAGUA = (
 )
 LAYER = """
 async ([evidence, options]) => {
-  const { heatLayer } = await import("/heat.js");
+  const { heatLayer } = await import("/maps/heat.js");
   const { width, height, data } = heatLayer(evidence, options);
   return [width, height, Array.from(data)];
 }
 """
 PAINTED = """
 async ([film, evidence, options, opacity]) => {
-  const { heatLayer } = await import("/heat.js");
+  const { heatLayer } = await import("/maps/heat.js");
   const layer = heatLayer(evidence, options);
   const [above, below] = [0, 1].map(() => new OffscreenCanvas(layer.width, layer.height));
   above.getContext("2d").putImageData(layer, 0, 0);

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.browser
 
 SHOW = """
 async (answers) => {
-  const { KeepingView } = await import("/keeping_view.js");
-  const { answerFile, fileName } = await import("/saving.js");
+  const { KeepingView } = await import("/keeping/keeping_view.js");
+  const { answerFile, fileName } = await import("/keeping/saving.js");
   const container = document.createElement("section");
   container.id = "kept";
   document.body.prepend(container);

@@ -9,11 +9,11 @@ from playwright.sync_api import Browser, Locator, Route, expect
 
 from service.app import create_app
 from service.settings import Settings
-from tests.api_keys import new_token
 from tests.browser.films import bright_square
 from tests.browser.reader import FAILED, READ, Reader, reading
-from tests.running_server import serving
-from tests.tiny_model import write_model
+from tests.support.api_keys import new_token
+from tests.support.running_server import serving
+from tests.support.tiny_model import write_model
 
 pytestmark = pytest.mark.browser
 
@@ -125,7 +125,9 @@ def test_without_a_key_nothing_is_read_and_the_way_out_is_said(
     stranger.page.wait_for_selector(READ)
 
 
-@pytest.mark.parametrize(("late", "count"), [("/v1/(models|colour-maps)$", 2), ("/desk.js", 1)])
+@pytest.mark.parametrize(
+    ("late", "count"), [("/v1/(models|colour-maps)$", 2), ("/desk/desk.js", 1)]
+)
 def test_what_comes_late_after_the_reader_said_no_does_not_ask_again(
     stranger: Reader, late: str, count: int
 ) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 BUILD = """
 async () => {
   const [{ MapControls }, { colourMaps }] = [
-    await import("/map_controls.js"), await import("/api.js"),
+    await import("/maps/map_controls.js"), await import("/page/api.js"),
   ];
   const container = document.createElement("section");
   document.body.replaceChildren(container);

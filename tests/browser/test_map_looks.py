@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
 
 from models.radiograph import network_pixels, read_radiograph
-from tests import tiny_model
 from tests.browser.films import PNEUMONIA, bright_square
 from tests.browser.painted import film_samples, heat_painted
 from tests.browser.reader import Reader, reading
+from tests.support import tiny_model
 from xai.heatmap import ColourMapName, colour_map, film_heat
 
 pytestmark = pytest.mark.browser

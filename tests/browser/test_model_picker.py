@@ -17,7 +17,7 @@ MODELS = [
 ]
 SHOW = """
 async ([models, chosen, states]) => {
-  const { ModelPicker } = await import("/model_picker.js");
+  const { ModelPicker } = await import("/answer/model_picker.js");
   window.chosen ??= [];
   if (!window.picker) {
     const container = document.createElement("div");
@@ -27,7 +27,7 @@ async ([models, chosen, states]) => {
   window.picker.show(models, chosen, { states });
 }
 """
-LISTED = "async () => (await import('/api.js')).models()"
+LISTED = "async () => (await import('/page/api.js')).models()"
 
 
 def show(reader: Reader, models: list[dict[str, Any]], chosen: str, **states: str) -> Locator:

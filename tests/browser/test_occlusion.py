@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, expect
 from tests.browser.axe import violations
 from tests.browser.films import bright_square, dark_noise
 from tests.browser.reader import Pixels, Reader
-from tests.tiny_model import evidence, picture, softmax
+from tests.support.tiny_model import evidence, picture, softmax
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from models.radiograph import read_radiograph
 from service.app import VIEWER
 from tests.browser.films import NORMAL, PNEUMONIA, bright_square, dark_noise, dicom
 from tests.browser.reader import FAILED, READ, Reader
-from tests.tiny_model import picture
+from tests.support.tiny_model import picture
 
 pytestmark = pytest.mark.browser
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from playwright.sync_api import Route
 
 from models.card import DecisionThreshold, ResizeMode
-from tests import tiny_model
 from tests.browser.films import PNEUMONIA, dark_noise
 from tests.browser.hand import Hand
 from tests.browser.painted import heat_painted
 from tests.browser.reader import Reader
-from tests.tiny_model import picture
+from tests.support import tiny_model
+from tests.support.tiny_model import picture
 
 pytestmark = pytest.mark.browser
 

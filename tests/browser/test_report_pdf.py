@@ -22,7 +22,7 @@ WINDOWS_1252 = "aZ09()\\ %\u00e4\u00df\u00a7\u20ac\u2013\u00d7\u2026\u201c\u2019
 
 ONE_LINE = """
 async (text) => {
-  const { PdfPage } = await import("/pdf.js");
+  const { PdfPage } = await import("/keeping/pdf.js");
   const page = new PdfPage();
   page.text(text, 10, 20, { size: 10 });
   const facts = { title: text, creator: "t", language: "en-GB", date: new Date(0) };
@@ -35,7 +35,7 @@ async (text) => {
 TEXT = re.compile(r"BT /F(\d) (\S+) Tf .* 1 0 0 1 (\S+) (\S+) Tm \((.*)\) Tj ET")
 WIDTHS = r"""
 async (lines) => {
-  const { textWidth } = await import("/helvetica.js");
+  const { textWidth } = await import("/keeping/helvetica.js");
   return lines.map(([bold, size, , , text]) => {
     const plain = text.replace(/\\\d{3}/g, "M").replace(/\\(.)/g, "$1");
     return textWidth(plain, { size, bold: bold === "1" });

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, expect
 
-from docs.make_screenshots import DESK, PICTURES, opens, shows_map, small
+from docs.scripts.make_screenshots import DESK, PICTURES, opens, shows_map, small
 from service.app import create_app
 from service.settings import Settings
 from tests.browser.films import EFFUSION, NORMAL, PNEUMONIA, bright_square
 from tests.browser.reader import Reader
-from tests.running_server import serving
-from tests.tiny_model import picture, write_model
+from tests.support.running_server import serving
+from tests.support.tiny_model import picture, write_model
 from xai.heatmap import colours
 
 pytestmark = pytest.mark.browser
@@ -95,7 +95,7 @@ def test_few_colours_change_none_so_that_it_is_seen() -> None:
 
 def test_the_keys_are_those_of_the_page(reader: Reader) -> None:
     keys = reader.page.evaluate(
-        "async () => Object.entries((await import('/strings.js')).shortcuts.keys)"
+        "async () => Object.entries((await import('/page/strings.js')).shortcuts.keys)"
     )
     rows = re.findall(r"^\| (<kbd>.*</kbd>) \| (.*) \|$", GUIDE, re.MULTILINE)
     told = [[" ".join(re.findall("<kbd>(.*?)</kbd>", names)), words] for names, words in rows]
@@ -105,6 +105,6 @@ def test_the_keys_are_those_of_the_page(reader: Reader) -> None:
 def test_the_link_in_the_guide_is_followed_to_what_it_says(reader: Reader) -> None:
     (link,) = re.findall(r"http://127\.0\.0\.1:8000/(#\S+)", GUIDE)
     state = reader.page.evaluate(
-        "async (hash) => (await import('/permalink.js')).stateFromHash(hash)", link
+        "async (hash) => (await import('/keeping/permalink.js')).stateFromHash(hash)", link
     )
     assert state == {"className": "pneumonia", "mode": "beside", "signed": True, "outline": 0.3}

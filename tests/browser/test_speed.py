@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 from benchmarks.viewer import CHANGES, MODEL, drawn_film, fresh_page, reading_page
 from service.app import create_app
 from service.settings import Settings
-from tests.running_server import serving
+from tests.support.running_server import serving
 
 pytestmark = pytest.mark.browser
 

@@ -17,7 +17,7 @@ FLAT = bytes(100_000)
 
 MEMBERS = """
 async ([base64]) => {
-  const { zipMembers } = await import("/unzip.js");
+  const { zipMembers } = await import("/films/unzip.js");
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const outcome = async ({ path, load, problem }) => {
     if (problem) return [path, problem.title];
@@ -31,7 +31,7 @@ async ([base64]) => {
 
 MOST_READ = """
 async ([base64]) => {
-  const { zipMembers } = await import("/unzip.js");
+  const { zipMembers } = await import("/films/unzip.js");
   const zip = new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))]);
   const lengths = [];
   const slice = zip.slice.bind(zip);

@@ -9,13 +9,13 @@ from playwright.sync_api import Page, Route
 
 from tests.browser.films import bright_square
 from tests.browser.reader import Reader
-from tests.tiny_model import picture
+from tests.support.tiny_model import picture
 
 pytestmark = pytest.mark.browser
 
 ASK = """
 async ([call, film, options = {}, abortAfter = null]) => {
-  const api = await import("/api.js");
+  const api = await import("/page/api.js");
   const abort = new AbortController();
   const shares = [];
   const onProgress = (share) => shares.push(share);
@@ -79,7 +79,7 @@ def test_a_server_that_is_gone_is_a_problem_without_a_status(
 ) -> None:
     page = browser.new_page()
     page.goto(address)
-    page.evaluate("() => import('/api.js')")
+    page.evaluate("() => import('/page/api.js')")
     page.route("**/v1/*", lambda route: route.abort())
     problem = asks(page, call, b"film")
     assert (problem["title"], problem["status"]) == ("The server does not answer", 0)

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.browser
 
 LIST = """
 async ({ films, lanes }) => {
-  const { ApiProblem } = await import("/api.js");
-  const { WorkList } = await import("/work_list.js");
+  const { ApiProblem } = await import("/page/api.js");
+  const { WorkList } = await import("/films/work_list.js");
   window.begun = [];
   window.opened = [];
   window.mostAtOnce = 0;
@@ -44,8 +44,8 @@ async ([name, deed, value]) => {
 """
 BUSY_SERVER = """
 async (count) => {
-  const { ApiProblem } = await import("/api.js");
-  const { WorkList } = await import("/work_list.js");
+  const { ApiProblem } = await import("/page/api.js");
+  const { WorkList } = await import("/films/work_list.js");
   let asked = 0;
   const read = async (entry) => {
     asked += 1;
@@ -63,8 +63,8 @@ async (count) => {
 """
 REAL = """
 async (film) => {
-  const { explain, thumbnail } = await import("/api.js");
-  const { WorkList } = await import("/work_list.js");
+  const { explain, thumbnail } = await import("/page/api.js");
+  const { WorkList } = await import("/films/work_list.js");
   const read = async (entry, options) => {
     const blob = await entry.load();
     return {

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.browser
 
 SHOW = """
 async (answers) => {
-  const { ApiProblem } = await import("/api.js");
-  const { WorkList } = await import("/work_list.js");
-  const { WorkListView } = await import("/work_list_view.js");
+  const { ApiProblem } = await import("/page/api.js");
+  const { WorkList } = await import("/films/work_list.js");
+  const { WorkListView } = await import("/films/work_list_view.js");
   window.progress = {};
   let reads = 0;
   const read = ({ name }, { onProgress }) => new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.settings import OWN_MODELS
-from tests.running_container import (
+from tests.support.running_container import (
     CONFINED,
     ROOT,
     Container,
@@ -128,7 +128,7 @@ def test_there_are_no_tests_and_no_stray_bytecode(container: Container) -> None:
 
 
 def test_what_the_server_loads_is_compiled(container: Container) -> None:
-    loaded = container.run("python", "-v", "-c", "import service.__main__").stderr
+    loaded = container.run("python", "-v", "-c", "import service.commands.serve").stderr
     assert "code object from '/opt/bytecode/" in loaded
     assert "code object from /" not in loaded  # a source, which Python had to compile
 

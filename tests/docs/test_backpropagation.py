@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from docs.write_backpropagation import CELL, DRAWINGS, FIGURES, PAGE, Written, run
+from docs.scripts.write_backpropagation import CELL, DRAWINGS, FIGURES, PAGE, Written, run
 from models.backprop.activation import relu_backward
 
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import cxr
-from docs.insert_results import EVALUATION, refusals, with_tables
+from docs.scripts.insert_results import EVALUATION, refusals, with_tables
 from service.app import create_app
 from service.settings import OWN_MODELS, Settings
-from tests import published
-from tests.running_server import serving
+from tests.support import published
+from tests.support.running_server import serving
 from xai.explainer import Explainer
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,16 @@ import re
 
 import pytest
 
-from docs.write_trust import DRAWINGS, FIGURES, NAMES, PAGE, TABLES, results, trust, with_tables
+from docs.scripts.write_trust import (
+    DRAWINGS,
+    FIGURES,
+    NAMES,
+    PAGE,
+    TABLES,
+    results,
+    trust,
+    with_tables,
+)
 from service.settings import OWN_MODELS
 from xai.explainer import Explainer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from docs.make_screenshots import FOLDER, PICTURES, SAMPLES, drawn_dicom, main
+from docs.scripts.make_screenshots import FOLDER, PICTURES, SAMPLES, drawn_dicom, main
 from models.radiograph import read_film_values
 from service.app import create_app
 from service.settings import Settings

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.architectures import build
 from models.card import NetworkSpec
 from models.checkpoint import load_checkpoint, save_checkpoint
-from models.networks import build
 
 SPEC = NetworkSpec(
     architecture="chest_cnn",

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.architectures import build
 from models.chest_cnn import ChestCNN
-from models.networks import build
 from tests.models.test_checkpoint import SPEC
 
 

@@ -23,7 +23,7 @@ from models.pretrained import (
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
-from tests.small_networks import SmallVGG16, SmallViTB16
+from tests.support.small_networks import SmallVGG16, SmallViTB16
 
 COLOURS: dict[str, Any] = {"classes": 2, **IMAGENET}
 

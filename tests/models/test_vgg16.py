@@ -5,8 +5,8 @@ import timm
 import torch
 from torch import Tensor
 
+from models.architectures import build
 from models.card import NetworkSpec
-from models.networks import build
 from models.pretrained import Pretrained, load_pretrained
 from models.vgg16 import VGG16
 

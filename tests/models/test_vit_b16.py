@@ -6,13 +6,13 @@ import torch
 from timm.models.vision_transformer import Block
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.architectures import build
 from models.card import NetworkSpec, ReadOut
-from models.networks import build
+from models.network import Network
 from models.pretrained import Pretrained, load_pretrained
-from models.seam import Network
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
-from tests.small_networks import noise, small_network
+from tests.support.small_networks import noise, small_network
 
 READ_OUTS = pytest.mark.parametrize("read_out", ["token", "average"])
 

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import Settings
-from tests.running_server import serving
-from tests.tiny_model import write_model
+from tests.support.running_server import serving
+from tests.support.tiny_model import write_model
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import service.client
+from service.answers.schemas import Prediction
 from service.app import create_app
 from service.client import Client, Problem
-from service.schemas import Prediction
 from service.settings import Settings
-from tests.running_server import serving
-from tests.tiny_model import FILM, REFUSED_FILM, quadrants, write_model
+from tests.support.running_server import serving
+from tests.support.tiny_model import FILM, REFUSED_FILM, quadrants, write_model
 
 ROOT = Path(__file__).parents[2]
 

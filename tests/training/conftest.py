@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bright_spot import config, write_set
-from training.export import export
-from training.train import RunFolder, train
+from tests.support.bright_spot import config, write_set
+from training.export.export import export
+from training.fitting.run_folder import RunFolder
+from training.fitting.train import train
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.whole_file import replacing
+from training.data.whole_file import replacing
 
 
 def test_the_new_file_takes_the_former_ones_place(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from models.card import ExplanationMethod
-from models.seam import Network
-from tests.small_networks import SMALL, noise, plain_distance, small_network
+from models.network import Network
+from tests.support.small_networks import SMALL, noise, plain_distance, small_network
 from xai.explained_network import ExplainedNetwork, Explanation, grad_cam
 
 NETWORKS = pytest.mark.parametrize("name", SMALL)

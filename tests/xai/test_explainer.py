@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.card import Golden
-from tests.tiny_model import (
+from tests.support.tiny_model import (
     CLASS_NAMES,
     GRID,
     IMAGE_SIZE,

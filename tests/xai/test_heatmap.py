@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
-from docs.write_colour_maps import document
+from docs.scripts.write_colour_maps import document
 from xai.heatmap import (
     COLOUR_MAPS,
     ColourMapName,

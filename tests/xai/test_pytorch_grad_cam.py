@@ -19,12 +19,12 @@ from pytorch_grad_cam.utils.model_targets import (
 from torch import Tensor, nn
 
 from models.chest_cnn import ChestCNN
+from models.network import Network
 from models.pretrained import Pretrained, load_pretrained
-from models.seam import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
-from tests.small_networks import plain_distance
+from tests.support.small_networks import plain_distance
 from xai.explained_network import ExplainedNetwork
 
 SIZE = (96, 64)

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from training.gradient_proofs import relative_errors
+from training.backprop_proofs.proofs import relative_errors
 
 Tensors = dict[str, Tensor]
 

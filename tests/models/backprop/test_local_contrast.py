@@ -1,14 +1,20 @@
 import torch
 from torch import Tensor
 
+from models.architectures import build
 from models.backprop.local_contrast import local_contrast_backward, local_contrast_forward
 from models.card import NetworkSpec
-from models.local_contrast import FLOOR, MEAN, STD, LocalContrast, gaussian_windows
-from models.networks import build
+from models.layers import (
+    CONTRAST_FLOOR,
+    CONTRAST_MEAN,
+    CONTRAST_STD,
+    LocalContrast,
+    gaussian_windows,
+)
 from tests.models.backprop import proofs
 from tests.models.backprop.errors import Tensors
 from tests.models.backprop.proofs import Layer
-from training.gradients import by_hand
+from training.step.gradients import by_hand
 
 ROWS, COLUMNS, SIGMA = 5, 4, 0.4
 
@@ -36,9 +42,11 @@ def twin(grad_out: Tensor, *, x: Tensor) -> Tensors:
     grad_x = torch.zeros_like(x)
     for film in range(len(x)):
         deviation = off_mean @ x[film].flatten()
-        std = (mean @ deviation**2 + FLOOR**2).sqrt()
+        std = (mean @ deviation**2 + CONTRAST_FLOOR**2).sqrt()
         std_by_x = (mean * deviation) @ off_mean / std[:, None]
-        jacobian = STD * (off_mean / std[:, None] - (deviation / std**2)[:, None] * std_by_x)
+        jacobian = CONTRAST_STD * (
+            off_mean / std[:, None] - (deviation / std**2)[:, None] * std_by_x
+        )
         grad_x[film] = (grad_out[film].flatten() @ jacobian).reshape(x[film].shape)
     return {"x": grad_x}
 
@@ -73,7 +81,7 @@ def test_backward_equals_the_jacobian_written_out() -> None:
 def deviation_held_constant(grad_out: Tensor, *, x: Tensor) -> Tensors:
     """The planted error: the window's standard deviation taken for a constant."""
     rows, columns = windows()
-    grad = STD * grad_out / local_contrast_forward(x, rows, columns).std
+    grad = CONTRAST_STD * grad_out / local_contrast_forward(x, rows, columns).std
     return {"x": grad - rows.T @ grad @ columns}
 
 
@@ -90,8 +98,8 @@ def test_a_network_behind_it_has_the_gradients_of_autograd() -> None:
         local_contrast=0.12,
         target_layer="stages.3",
         activation_grid=(2, 2),
-        mean=MEAN,
-        std=STD,
+        mean=CONTRAST_MEAN,
+        std=CONTRAST_STD,
     )
     network = build(spec).double()
     pixels, targets = proofs.draw(2, 1, 32, 32, seed=1), torch.tensor([0, 1])

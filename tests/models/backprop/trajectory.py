@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from models.chest_cnn import ChestCNN
 from tests.models.backprop.errors import Tensors, relative_error
-from tests.small_networks import SmallChestCNN, noise, with_random_shifts
-from training import gradients
-from training.gradients import GradientsOf
-from training.objective import Multiclass
+from tests.support.small_networks import SmallChestCNN, noise, with_random_shifts
+from training.step import gradients
+from training.step.gradients import GradientsOf
+from training.step.objective import Multiclass
 
 CLASS_WEIGHTS = torch.tensor([0.5, 1.0, 2.0, 1.5], dtype=torch.float64)
 OBJECTIVE = Multiclass(CLASS_WEIGHTS, label_smoothing=0.1)

@@ -1,0 +1,108 @@
+"""Find the three films whose map is most wrong, for docs/trust.md.
+
+python docs/scripts/find_wrong_maps.py --data ../shared/data/localisation
+
+It writes docs/results/wrong_maps.json.
+
+One film per network and kind of failure, by a rule and not by taste: of the test films that the
+network classifies rightly and does not refuse, the one whose evidence lies outside the lungs most
+(chest_cnn, lung masks), and those whose hottest tenth has the least of what was marked as disease
+(vgg16, vit_b16, boxes). The films are not ours to show: the grid of evidence and the outlines of
+what was marked are kept.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from skimage.measure import approximate_polygon, find_contours
+
+from docs.scripts.insert_results import RESULTS
+from service.settings import OWN_MODELS
+from training.maps.annotations import read_annotations
+from training.maps.localised import ShownFilm, marked_films
+from xai.explainer import Explainer
+from xai.measures.faithfulness import SHARE
+from xai.measures.localisation import share_inside
+
+Region = Bool[np.ndarray, "rows columns"]
+RULES = {
+    "chest_cnn": (True, "{:.0%} of the positive evidence lies inside the lungs"),
+    "vgg16": (False, "{:.0%} of the marked area is among the hottest tenth of the film"),
+    "vit_b16": (False, "{:.0%} of the marked area is among the hottest tenth of the film"),
+}
+TOLERANCE = 3.0
+"""Pixels by which an outline may be simplified."""
+
+
+def main() -> int:
+    """Look at every marked test film, and write the three."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with boxes.csv")
+    options = parser.parse_args()
+    films = [worst(name, options.data) for name in RULES]
+    file = RESULTS / "wrong_maps.json"
+    file.write_text(json.dumps({"films": films}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def worst(name: str, data: Path) -> dict[str, Any]:
+    """Return what the page shows of the film on which a network's map is most wrong."""
+    asks_lungs, words = RULES[name]
+    explainer = Explainer(OWN_MODELS / f"{name}.onnx")
+    found = [(share(shown), shown) for shown in right_films(explainer, data, asks_lungs)]
+    least, shown = min(found, key=lambda pair: pair[0])
+    affine = shown.seen.grid_affine(explainer.card.activation_grid)
+    rows, columns = shown.evidence.shape
+    probability = shown.answers.probabilities[0, shown.number]
+    return {
+        "film": shown.marked.film.name,
+        "says": f"{name}: {shown.marked.class_name} {probability:.2f}",
+        "map": words.format(least) + f" (the lowest of {len(found)} films)",
+        "rows": shown.radiograph.rows,
+        "columns": shown.radiograph.columns,
+        "evidence": np.round(shown.evidence, 5).tolist(),
+        "extent": [
+            affine[2],
+            affine[5],
+            affine[2] + affine[0] * columns,
+            affine[5] + affine[4] * rows,
+        ],
+        "marked": list(outlines(shown.region)),
+    }
+
+
+def right_films(explainer: Explainer, data: Path, asks_lungs: bool) -> Iterator[ShownFilm]:
+    """Yield the marked test films that a network classifies rightly and does not refuse."""
+    card = explainer.card
+    marked, _ = marked_films(read_annotations("localisation", data), card.class_names)
+    for one in marked:
+        if one.split != "test" or one.is_lungs != asks_lungs:
+            continue
+        shown = ShownFilm.of(explainer, one)
+        is_right = shown.answers.probabilities[0].argmax() == shown.number
+        if is_right and card.is_alike(float(shown.answers.distance[0])):
+            yield shown
+
+
+def share(shown: ShownFilm) -> float:
+    """Return how much of the heat is inside the lungs, or of the marks among the hottest tenth."""
+    if shown.marked.is_lungs:
+        return share_inside(shown.heat(shown.evidence), shown.region)
+    heat = shown.heat(shown.evidence)
+    is_hot = (heat > 0) & (heat >= np.quantile(heat, 1 - SHARE))
+    return float(is_hot[shown.region].mean())
+
+
+def outlines(region: Region) -> Iterator[Sequence[Sequence[float]]]:
+    """Yield the outline of each part of a region, as [column, row] pairs."""
+    for contour in find_contours(np.pad(region, 1).astype(float), 0.5):
+        yield np.round(approximate_polygon(contour - 1, TOLERANCE)[:, ::-1], 1).tolist()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

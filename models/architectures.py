@@ -1,0 +1,63 @@
+"""Builds each network by its name, from a spec."""
+
+from torch import nn
+
+from models.card import Architecture, NetworkSpec, ReadOut
+from models.chest_cnn import ChestCNN
+from models.layers import LocalContrast
+from models.network import Network
+from models.vgg16 import VGG16
+from models.vit_b16 import ViTB16
+
+
+def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 0.0) -> Network:
+    """Return the network that `spec` describes, with freshly drawn weights.
+
+    Args:
+        spec: Which network, and for which input.
+        drop_rate: Of dropout in vgg16's `fully_connected` head, while training.
+        drop_path_rate: Of stochastic depth in vit_b16, while training.
+
+    Raises:
+        ValueError: The network has another target layer.
+    """
+    network: Network
+    classes = len(spec.class_names)
+    if spec.architecture == "chest_cnn":
+        network = ChestCNN(classes=classes, mean=spec.mean, std=spec.std)
+    elif spec.architecture == "vgg16":
+        network = VGG16(
+            classes=classes,
+            mean=spec.mean,
+            std=spec.std,
+            head=spec.head or "pooled",
+            image_size=spec.image_size,
+            drop_rate=drop_rate,
+        )
+    else:
+        network = ViTB16(
+            classes=classes,
+            mean=spec.mean,
+            std=spec.std,
+            read_out=spec.read_out or "token",
+            image_size=spec.image_size,
+            drop_path_rate=drop_path_rate,
+        )
+    if spec.local_contrast is not None:
+        contrast = LocalContrast(spec.local_contrast, spec.image_size)
+        network.normalise = nn.Sequential(contrast, network.normalise)
+    if spec.target_layer != network.target_layer:
+        raise ValueError(
+            f"target_layer of {spec.architecture} must be {network.target_layer!r}, "
+            f"not {spec.target_layer!r}"
+        )
+    return network
+
+
+def target_layer(architecture: Architecture, *, read_out: ReadOut | None = None) -> str:
+    """Return the name of a network's target layer, for the spec that it is then built from."""
+    if architecture == "chest_cnn":
+        return ChestCNN.last_stage()
+    if architecture == "vgg16":
+        return VGG16.last_relu()
+    return ViTB16.last_layer(read_out or "token")

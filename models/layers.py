@@ -1,0 +1,128 @@
+"""The layers that PyTorch lacks: local contrast, normalisation, and means over positions."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.card import Colours, Grid, PerChannel
+
+CONTRAST_MEAN, CONTRAST_STD = 0.5, 0.2
+"""Of what comes out, about as of pixels in [0, 1]."""
+CONTRAST_FLOOR = 4 / 255
+"""Least standard deviation of a neighbourhood: what is flatter than that stays flat."""
+
+
+class LocalContrast(nn.Module):
+    """Local contrast normalisation: every pixel against its own neighbourhood, inside the network.
+
+    It takes away what scanners, exposures and post-processing add slowly over a film, so that a
+    network can tell less well from it where the film was made. From each pixel the mean of its
+    neighbourhood is subtracted, and the rest divided by the neighbourhood's standard deviation.
+
+    The neighbourhood is a Gaussian window. A window is separable, so that its mean is a product
+    with one matrix from the left and one from the right; the part of it that lies on the film
+    counts as all of it.
+
+    Attributes:
+        row_window: Weights of the rows (second index) in the mean around each row (first index).
+        column_window: The same for columns.
+
+    Source:
+        Jarrett et al. 2009, ICCV, section 2.1, local contrast normalisation.
+    """
+
+    row_window: Tensor
+    column_window: Tensor
+
+    def __init__(self, sigma: float, image_size: Grid) -> None:
+        """Fix the window.
+
+        Args:
+            sigma: Standard deviation of the window, as a share of the film's side.
+            image_size: Rows and columns.
+        """
+        super().__init__()
+        for name, side in zip(("row_window", "column_window"), image_size, strict=True):
+            self.register_buffer(name, gaussian_windows(side, sigma * side), persistent=False)
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch 1 rows columns"]:
+        """Return pixels around 0.5, with a standard deviation of about 0.2 everywhere."""
+        deviation = pixels - self._window_mean(pixels)
+        variance = self._window_mean(deviation.square())
+        return CONTRAST_MEAN + CONTRAST_STD * deviation / (variance + CONTRAST_FLOOR**2).sqrt()
+
+    def _window_mean(self, x: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
+        return self.row_window @ x @ self.column_window.T
+
+
+def gaussian_windows(side: int, sigma: float) -> Float[Tensor, "{side} {side}"]:
+    """Return one Gaussian window per row, centred on that row's own position; each sums to 1.
+
+    Args:
+        side: Number of positions.
+        sigma: Standard deviation, in positions.
+    """
+    positions = torch.arange(side, dtype=torch.float64)
+    distance = positions[:, None] - positions
+    return torch.softmax(-0.5 * (distance / sigma).square(), dim=1).float()
+
+
+class Normalisation(nn.Module):
+    """Subtract the mean, divide by the standard deviation.
+
+    They are those of the training films' pixels or, with three figures each, of the colour pictures
+    on which the weights were pretrained.
+
+    Attributes:
+        mean: Scalar, or [3, 1, 1].
+        std: Of the same shape.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: PerChannel, std: PerChannel) -> None:
+        super().__init__()
+        self.register_buffer("mean", _broadcastable(mean))
+        self.register_buffer("std", _broadcastable(std))
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
+        """Return normalised pixels: one channel, or three where mean and std are per colour."""
+        return (pixels - self.mean) / self.std
+
+
+def per_colour(figures: PerChannel) -> Colours:
+    """Return one figure per colour, the same for each where only one is given."""
+    return figures if isinstance(figures, tuple) else (figures, figures, figures)
+
+
+def grey(figures: PerChannel) -> float:
+    """Return one figure for grey pixels: the mean of the colours'."""
+    return sum(figures) / len(figures) if isinstance(figures, tuple) else figures
+
+
+def _broadcastable(figures: PerChannel) -> Tensor:
+    values = torch.tensor(figures)
+    return values[:, None, None] if values.dim() else values
+
+
+class GlobalAveragePool(nn.Module):
+    """The mean of each channel over rows and columns."""
+
+    def forward(
+        self, x: Float[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch channels"]:
+        """Return one vector per film."""
+        return x.mean(dim=(2, 3))
+
+
+class PatchAverage(nn.Module):
+    """The mean over a transformer's patch tokens, without the class token, which comes first."""
+
+    def forward(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
+        """Return one vector per film."""
+        return tokens[:, 1:].mean(dim=1)

@@ -1,0 +1,69 @@
+"""Activation checkpointing: keep a segment's input, and run it once more on the way back.
+
+Source:
+    Chen et al. 2016, arXiv:1604.06174, algorithm 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.tape.tape import Gradients, record, record_chain
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """Where the random generators stood, so that a second run draws the same dropout masks."""
+
+    cpu: Tensor
+    cuda: Tensor | None
+
+
+@dataclass(frozen=True)
+class CheckpointStep:
+    """A segment of layers, of which only the input was kept."""
+
+    layers: Sequence[tuple[str, nn.Module]]
+    x: Tensor
+    random_state: RandomState
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether any of the layers is."""
+        return any(p.requires_grad for _, layer in self.layers for p in layer.parameters())
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return the segment's gradients, after a second forward pass that leaves no trace."""
+        statistics = [b for _, layer in self.layers for b in layer.buffers()]
+        before = [buffer.clone() for buffer in statistics]
+        devices = [self.x.device] if self.x.is_cuda else []
+        with torch.random.fork_rng(devices):
+            _restore(self.random_state, self.x)
+            _, chain = record_chain(self.layers, self.x)
+        for buffer, value in zip(statistics, before, strict=True):
+            buffer.copy_(value)
+        return chain.backward(grad_out, needs_grad_x=needs_grad_x)
+
+
+def record_checkpoint(
+    layers: Sequence[tuple[str, nn.Module]], x: Tensor
+) -> tuple[Tensor, CheckpointStep]:
+    """Return the output of the layers one after the other, and a step that holds `x` alone."""
+    step = CheckpointStep(layers, x, _random_state(x))
+    for _, layer in layers:
+        x, _ = record(layer, x)
+    return x, step
+
+
+def _random_state(x: Tensor) -> RandomState:
+    return RandomState(
+        torch.get_rng_state(), torch.cuda.get_rng_state(x.device) if x.is_cuda else None
+    )
+
+
+def _restore(state: RandomState, x: Tensor) -> None:
+    torch.set_rng_state(state.cpu)
+    if state.cuda is not None:
+        torch.cuda.set_rng_state(state.cuda, x.device)

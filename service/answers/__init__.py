@@ -1,0 +1,1 @@
+"""Answers about a film in the schemas of the HTTP interface."""

@@ -1,0 +1,62 @@
+"""Several models' answers about one film, side by side."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, zip_longest
+
+from service.answers.examination import Examination
+from service.answers.schemas import Comparison, ExplainedComparison, Faithfulness, MapAgreement
+from xai.measures.agreement import Agreement, EvidenceMap, agreement
+
+UNKNOWN = Agreement(None, None)
+
+
+def comparison(examinations: Sequence[Examination]) -> Comparison:
+    """Return the answers without explanations."""
+    return Comparison(models=[one.prediction() for one in examinations])
+
+
+def explained_comparison(
+    examinations: Sequence[Examination],
+    *,
+    force: bool = False,
+    tests: Sequence[Faithfulness | None] = (),
+) -> ExplainedComparison:
+    """Return the answers with the evidence for every class, and how alike the maps are.
+
+    Args:
+        examinations: Of one film, by different models.
+        force: Give the evidence even where a model holds the film unlike its training films.
+        tests: What testing a map of each has shown, if that was asked for.
+    """
+    return ExplainedComparison(
+        models=[
+            one.explained_prediction(force=force, faithfulness=test)
+            for one, test in zip_longest(examinations, tests)
+        ],
+        agreement=[
+            found
+            for one, other in combinations(examinations, 2)
+            for found in _agreements(one, other, force)
+        ],
+    )
+
+
+def _agreements(one: Examination, other: Examination, force: bool) -> Iterator[MapAgreement]:
+    names = other.explainer.card.class_names
+    for class_name in one.explainer.card.class_names:
+        if class_name not in names:
+            continue
+        withheld = not force and not (one.in_distribution and other.in_distribution)
+        alike = UNKNOWN if withheld else agreement(_map(one, class_name), _map(other, class_name))
+        yield MapAgreement(
+            models=(one.explainer.card.name, other.explainer.card.name),
+            class_name=class_name,
+            rank_correlation=alike.rank_correlation,
+            top_tenth_overlap=alike.top_tenth_overlap,
+        )
+
+
+def _map(examination: Examination, class_name: str) -> EvidenceMap:
+    card = examination.explainer.card
+    evidence = examination.answers.evidence[0, card.class_names.index(class_name)]
+    return EvidenceMap(evidence, examination.film.input.grid_affine(card.activation_grid))

@@ -1,0 +1,237 @@
+"""What a model says about one film, in the words of the interface; server and commands share it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from models.radiograph import is_dicom
+from service.answers.schemas import (
+    ExplainedFinding,
+    ExplainedPrediction,
+    Explanation,
+    Faithfulness,
+    Film,
+    Finding,
+    ModelIdentity,
+    Prediction,
+)
+from service.films.decoding import Limits, Paint, SeenFilm, View, seen_film
+from service.problems import FilmRefused, NoSourceInstance, UnknownClass
+from xai.explainer import Answers, Explainer
+from xai.heatmap import Status, explanation_status, heat
+
+USUAL_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """The evidence for one class, to be painted over the film.
+
+    Attributes:
+        paint: The heat and its place.
+        class_name: The class.
+        status: Only `ok` is coloured.
+    """
+
+    paint: Paint
+    class_name: str
+    status: Status
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A film with what a model says about it.
+
+    Attributes:
+        explainer: The model.
+        film: The film's size, and what the network saw of it.
+        answers: The model's, of a batch of one.
+    """
+
+    explainer: Explainer
+    film: SeenFilm
+    answers: Answers
+
+    @property
+    def distance(self) -> float:
+        """Distance from the training films."""
+        return float(self.answers.distance[0])
+
+    @cached_property
+    def probabilities(self) -> dict[str, float]:
+        """Calibrated probability of each class."""
+        values = self.answers.probabilities[0].tolist()
+        return dict(zip(self.explainer.card.class_names, values, strict=True))
+
+    @cached_property
+    def decisions(self) -> dict[str, bool | None]:
+        """Whether each class is called present; None if the film is not decided."""
+        card = self.explainer.card
+        values = card.decisions(list(self.probabilities.values()), self.distance)
+        return dict(zip(card.class_names, values, strict=True))
+
+    @property
+    def in_distribution(self) -> bool:
+        """Whether the film is like the training films."""
+        return self.explainer.card.is_alike(self.distance)
+
+    @property
+    def is_confident(self) -> bool:
+        """Whether the largest probability is large enough for a decision."""
+        return self.explainer.card.is_confident(max(self.probabilities.values()))
+
+    @property
+    def predicted_class(self) -> str | None:
+        """The class with the largest probability; None where findings are independent."""
+        card = self.explainer.card
+        if card.task == "multilabel":
+            return None
+        return card.class_names[int(np.argmax(self.answers.probabilities[0]))]
+
+    @property
+    def foremost_class(self) -> str:
+        """The predicted class; or the most probable finding, those called present before others."""
+        decisions, probabilities = self.decisions, self.probabilities
+        foremost = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
+        return self.predicted_class or foremost
+
+    def prediction(self) -> Prediction:
+        """Return the answer without explanations."""
+        return Prediction(
+            **self._about_the_film(),
+            findings=[Finding(**self._finding(index)) for index in self._classes],
+        )
+
+    def explained_prediction(
+        self, *, force: bool = False, faithfulness: Faithfulness | None = None
+    ) -> ExplainedPrediction:
+        """Return the answer with the evidence for every class.
+
+        Args:
+            force: Give the evidence even for a film unlike the training films.
+            faithfulness: What testing the map of a class has shown, if that was asked for.
+        """
+        return ExplainedPrediction(
+            **self._about_the_film(),
+            findings=[
+                ExplainedFinding(
+                    **self._finding(index), explanation=self._explanation(index, force)
+                )
+                for index in self._classes
+            ],
+            faithfulness=faithfulness,
+        )
+
+    def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
+        """Return the evidence for one class, to be painted over the film.
+
+        A class that is not called present, or for which nothing argues, leaves the film grey.
+
+        Args:
+            class_name: None is the foremost class.
+            force: Paint even a film unlike the training films.
+
+        Raises:
+            UnknownClass: The model has no such class.
+            FilmRefused: The film is unlike the training films.
+        """
+        class_name = class_name or self.foremost_class
+        check_class(self.explainer, class_name)
+        index = self.explainer.card.class_names.index(class_name)
+        status = self.status(index, force=force)
+        if status is Status.OUT_OF_DISTRIBUTION:
+            raise FilmRefused(
+                f"Its distance is {self.distance:.3g}, the model's limit is "
+                f"{self.explainer.card.distance_threshold:.3g}. Ask for JSON, or add ?force=true."
+            )
+        return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
+
+    @property
+    def _classes(self) -> range:
+        return range(len(self.explainer.card.class_names))
+
+    def _about_the_film(self) -> dict[str, Any]:
+        card, film = self.explainer.card, self.film
+        return {
+            "model": ModelIdentity(
+                name=card.name,
+                version=card.version,
+                sha256=self.explainer.sha256,
+                evidence_scale=card.evidence_scale,
+            ),
+            "film": Film(rows=film.rows, columns=film.columns, format=film.format),
+            "mask": film.mask,
+            "distance": self.distance,
+            "distance_threshold": card.distance_threshold,
+            "in_distribution": self.in_distribution,
+            "confidence_threshold": card.confidence_threshold,
+            "is_confident": self.is_confident,
+            "predicted_class": self.predicted_class,
+        }
+
+    def _finding(self, index: int) -> dict[str, Any]:
+        card = self.explainer.card
+        class_name = card.class_names[index]
+        return {
+            "class_name": class_name,
+            "logit": float(self.answers.logits[0, index]),
+            "probability": self.probabilities[class_name],
+            "threshold": card.decision_thresholds[index].value,
+            "decision": self.decisions[class_name],
+        }
+
+    def status(self, index: int, *, force: bool) -> Status:
+        """Return whether the map of a class, by its number, may be read as an explanation."""
+        return explanation_status(
+            self.answers.evidence[0, index],
+            probability=float(self.answers.probabilities[0, index]),
+            threshold=self.explainer.card.decision_thresholds[index].value,
+            in_distribution=self.in_distribution,
+            force=force,
+        )
+
+    def _explanation(self, index: int, force: bool) -> Explanation:
+        card, status = self.explainer.card, self.status(index, force=force)
+        withheld = status is Status.OUT_OF_DISTRIBUTION
+        return Explanation(
+            status=status,
+            method=card.method,
+            target_layer=card.target_layer,
+            evidence=None if withheld else self.answers.evidence[0, index].tolist(),
+            affine=self.film.input.grid_affine(card.activation_grid),
+        )
+
+    def _paint(self, index: int, *, coloured: bool) -> Paint:
+        card = self.explainer.card
+        warm = heat(self.answers.evidence[0, index], card.evidence_scale)
+        return Paint(warm * np.float32(coloured), self.film.input.grid_affine(card.activation_grid))
+
+
+def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> Examination:
+    """Return what a model says about a film.
+
+    Args:
+        explainer: The model.
+        film: Bytes of a PNG, JPEG, TIFF or DICOM file.
+        limits: What it may measure.
+
+    Raises:
+        RadiographError: The film can't be used.
+    """
+    seen = seen_film(film, View.of(explainer.card), limits)
+    return Examination(explainer, seen, explainer(seen.input.pixels[None, None]))
+
+
+def check_is_source(film: bytes) -> None:
+    """Raise NoSourceInstance unless DICOM objects can be derived from the film."""
+    if not is_dicom(film):
+        raise NoSourceInstance("DICOM results refer to a DICOM film; this film is none.")
+
+
+def check_class(explainer: Explainer, class_name: str | None) -> None:
+    """Raise UnknownClass unless the model has this class (or None is asked for)."""
+    class_names = explainer.card.class_names
+    if class_name is not None and class_name not in class_names:
+        raise UnknownClass(f"The classes of {explainer.card.name} are {', '.join(class_names)}.")

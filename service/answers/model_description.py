@@ -1,0 +1,27 @@
+"""What is known about a model: its card, and what was measured of its maps."""
+
+import logging
+
+from service.answers.schemas import ModelDescription, TrustDescription
+from xai.explainer import Explainer
+from xai.measures.trust import read_trust
+
+log = logging.getLogger(__name__)
+
+
+def description(explainer: Explainer) -> ModelDescription:
+    """Return what is known about a model; figures that belong to another file are left out."""
+    return ModelDescription(
+        sha256=explainer.sha256, card=explainer.card, trust=_trust_description(explainer)
+    )
+
+
+def _trust_description(explainer: Explainer) -> TrustDescription | None:
+    try:
+        trust = read_trust(explainer.file, explainer.sha256)
+    except (ValueError, OSError) as error:
+        log.error("model %s has no figures on its maps: %s", explainer.card.name, error)
+        return None
+    if trust is None:
+        return None
+    return TrustDescription(verdict=tuple(trust.verdict()), figures=trust)

@@ -1,0 +1,273 @@
+"""The shape of the answers; clients rely on it, so fields may be added but never renamed."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.card import Architecture, ExplanationMethod, ModelCard
+from models.radiograph import FilmFormat
+from service.answers import examples
+from service.answers.examples import shown
+from xai.heatmap import ColourMapName, Status
+from xai.measures.trust import Trust
+
+Affine = Annotated[
+    tuple[float, float, float, float, float, float],
+    Field(
+        description="(a, b, c, d, e, f) takes grid coordinates to the film's own pixels: "
+        "x = a*column + b*row + c, y = d*column + e*row + f. "
+        "Cell (0, 0) covers [0, 1) x [0, 1), and so does pixel (0, 0)."
+    ),
+]
+
+
+class Answer(BaseModel):
+    """Base of every part of an answer; NaN and infinity are no JSON and are refused."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class ModelIdentity(Answer):
+    """Which model answered."""
+
+    name: str
+    version: str
+    sha256: str
+    evidence_scale: float = Field(description="Evidence that gets full colour; above it, the same.")
+
+
+class Film(Answer):
+    """The film as it was decoded, after EXIF rotation."""
+
+    rows: int
+    columns: int
+    format: FilmFormat
+
+
+class FilmWindow(Answer):
+    """Which values are shown from black to white: a LINEAR window of DICOM (PS3.3 C.11.2.1.2)."""
+
+    name: str | None = Field(description="One of a few standard words, such as `LUNG`.")
+    centre: float
+    width: float = Field(description="At least 1, which is a step.")
+
+
+class FilmPixels(Film):
+    """What the raw pixels of a film mean: value = pixel * slope + intercept.
+
+    A window shows a value as the grey
+    clip((value - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, 0, 1).
+    """
+
+    slope: float
+    intercept: float
+    spacing: tuple[float, float] | None = Field(
+        description="Millimetres between rows and between columns; null if the film doesn't say."
+    )
+    windows: list[FilmWindow] = Field(
+        min_length=1, description="The first is what models see the film through."
+    )
+    low: float = Field(description="Smallest value of the film; padding is left out.")
+    high: float = Field(description="Largest value of the film; padding is left out.")
+
+
+class Explanation(Answer):
+    """Where on the film the evidence for one class lies."""
+
+    status: Status = Field(
+        description="First that holds. `out_of_distribution`: the film is unlike the training "
+        "films, evidence is withheld. `no_positive_evidence`: no position argues for the class. "
+        "`below_threshold`: the class is not called present. `ok`."
+    )
+    method: ExplanationMethod
+    target_layer: str
+    evidence: list[list[float]] | None = Field(
+        description="Rows of signed evidence in logits per position; the map is its positive part."
+    )
+    affine: Affine
+
+
+class Finding(Answer):
+    """What the model says about one class."""
+
+    class_name: str
+    logit: float
+    probability: float = Field(description="Calibrated.")
+    threshold: float = Field(description="Probability from which the class is called present.")
+    decision: bool | None = Field(
+        description="Called present; null for a film that is refused or unsure."
+    )
+
+
+class ExplainedFinding(Finding):
+    """What the model says about one class, and where it sees it."""
+
+    explanation: Explanation
+
+
+class Prediction(Answer):
+    """What the model says about a film."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(examples.PREDICTION, examples.MASKED_PREDICTION)
+    )
+
+    model: ModelIdentity
+    film: Film
+    mask: tuple[int, int, int, int] | None = Field(
+        default=None,
+        description="Pixels of the film that the model did not see: left, top, right, bottom, the "
+        "last two outside. Null is an answer about the whole film.",
+    )
+    distance: float = Field(description="The larger, the less alike the training films.")
+    distance_threshold: float = Field(description="A film above it is refused.")
+    in_distribution: bool = Field(description="Whether the film is like the training films.")
+    confidence_threshold: float | None = Field(
+        description="Largest probability from which classes are decided; null is no such limit."
+    )
+    is_confident: bool = Field(description="Whether the largest probability reaches that.")
+    predicted_class: str | None = Field(
+        description="The class with the largest probability; null of a multi-label model, whose "
+        "findings do not exclude each other and whose probabilities do not add up to 1."
+    )
+    findings: Sequence[Finding] = Field(description="Every class, in the model's order.")
+
+
+class Faithfulness(Answer):
+    """Whether the model leans on its map: what masking the tenth that argues most does to a class.
+
+    A tenth of the film as the network sees it is filled with the film's median, once where the map
+    is hottest, and for comparison where random maps as smooth are.
+    """
+
+    class_name: str
+    verdict: Literal["faithful", "unclear", "unfaithful", "not_tested"] = Field(
+        description="`faithful`: the hottest tenth lowers the probability more than each of the "
+        "random ones. `unclear`: more than they do on average. `unfaithful`: no more than that. "
+        "`not_tested`: the sentence says why, and the figures are null."
+    )
+    sentence: str
+    probability: float = Field(description="For the whole film.")
+    probability_masked: float | None = Field(description="With the hottest tenth masked.")
+    probability_elsewhere: float | None = Field(description="Mean, with a random tenth masked.")
+    gap: float | None = Field(description="The last less the one before: the more, the better.")
+    random_masks: int | None
+
+
+class ExplainedPrediction(Prediction):
+    """What the model says about a film, and where it sees it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown(examples.EXPLAINED_PREDICTION, examples.TESTED_PREDICTION)
+    )
+
+    findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
+    faithfulness: Faithfulness | None = Field(
+        default=None, description="Of one class; null unless `?faithfulness=true` asks for it."
+    )
+
+
+class MapAgreement(Answer):
+    """How alike two models' maps of one class are, where both of them look."""
+
+    models: tuple[str, str]
+    class_name: str
+    rank_correlation: float | None = Field(
+        description="Spearman's, from -1 to 1; null where a map is withheld or constant."
+    )
+    top_tenth_overlap: float | None = Field(
+        description="Share of the tenth of the film that argues most for the class in one map "
+        "which does so in the other; 0.1 is chance."
+    )
+
+
+class Comparison(Answer):
+    """What each model says about a film, side by side."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.COMPARISON))
+
+    models: list[Prediction]
+
+
+class ExplainedComparison(Answer):
+    """What each model says about a film and where it sees it, side by side."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.EXPLAINED_COMPARISON))
+
+    models: list[ExplainedPrediction]
+    agreement: list[MapAgreement] = Field(
+        description="Of each two models, for each class that both of them know."
+    )
+
+
+class ModelSummary(Answer):
+    """One model that can be asked."""
+
+    name: str
+    version: str
+    sha256: str
+    architecture: Architecture
+    class_names: tuple[str, ...]
+    is_default: bool = Field(description="Answers when no model is asked for.")
+    provider: str = Field(description="ONNX Runtime's execution provider that runs it.")
+    is_loaded: bool = Field(description="Answers at once; another loads when it is first asked.")
+
+
+class ModelList(Answer):
+    """The models that can be asked."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_LIST))
+
+    models: list[ModelSummary]
+
+
+class TrustDescription(Answer):
+    """How far a model's maps can be trusted, as far as `cxr trust` measured it."""
+
+    verdict: tuple[str, ...] = Field(description="What the figures mean, in sentences.")
+    figures: Trust
+
+
+class ModelDescription(Answer):
+    """Everything known about a model."""
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_DESCRIPTION))
+
+    sha256: str
+    card: ModelCard
+    trust: TrustDescription | None = Field(
+        default=None, description="Null where nothing was measured of this very file."
+    )
+
+
+class ColourMap(Answer):
+    """Colours of heat: of h in [0, 1] `rgb[floor(255 h + 0.5)]`, where the map is sequential.
+
+    A diverging one is for signed heat h in [-1, 1]: `rgb[floor(127.5 h + 128)]`.
+    """
+
+    model_config = ConfigDict(json_schema_extra=shown(examples.COLOUR_MAP))
+
+    name: ColourMapName
+    source: str = Field(description="Whose it is, and under which licence.")
+    kind: Literal["sequential", "diverging"]
+    rgb: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
+
+
+class ColourMapList(Answer):
+    """The colour maps that a heat map can be painted with."""
+
+    model_config = ConfigDict(
+        json_schema_extra=shown({"colour_maps": [examples.COLOUR_MAP, examples.SIGNED_COLOUR_MAP]})
+    )
+
+    colour_maps: list[ColourMap]
+
+
+class Health(Answer):
+    """The server is well."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"status": "live"}, {"status": "ready"}))
+
+    status: Literal["live", "ready"]

@@ -1,0 +1,1 @@
+"""The routes of /v1, /v2, /health and /metrics."""

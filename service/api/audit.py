@@ -1,0 +1,52 @@
+"""What an administrator can ask of the audit trail."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from service.audit.rows import AuditPage, AuditQuery
+from service.audit.trail import AuditTrail
+from service.problems import (
+    AuditOff,
+    AuditUnavailable,
+    MissingKey,
+    NotAllowed,
+    TooManyRequests,
+    UnknownKey,
+    openapi_problems,
+)
+
+router = APIRouter()
+
+
+async def audit_trail(request: Request) -> AuditTrail:
+    """Return the audit trail that the lifespan opened.
+
+    Raises:
+        AuditOff: There is none.
+    """
+    trail: AuditTrail | None = getattr(request.app.state, "audit", None)
+    if trail is None:
+        raise AuditOff("The server keeps no audit trail; whoever runs it can set CXR_AUDIT_URL.")
+    return trail
+
+
+OpenAuditTrail = Annotated[AuditTrail, Depends(audit_trail)]
+
+
+@router.get(
+    "/v1/audit",
+    tags=["audit"],
+    responses=openapi_problems(
+        MissingKey, UnknownKey, NotAllowed, TooManyRequests, AuditOff, AuditUnavailable
+    ),
+)
+def audit(trail: OpenAuditTrail, query: Annotated[AuditQuery, Query()]) -> AuditPage:
+    """List what was answered, oldest first; needs an admin's key.
+
+    Ask for the next page with `after` set to the `next` of this one. Rows that are written
+    meanwhile come at the end, so none is missed or listed twice.
+    """
+    rows = trail.rows(query)
+    is_full = len(rows) == query.limit
+    return AuditPage(rows=rows, next=rows[-1].id if is_full else None)

@@ -1,0 +1,178 @@
+"""Many films in one request: `POST /v1/batch`, a line of JSON for each, in order."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import ExitStack, aclosing
+from itertools import count
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from models.film_files.errors import RadiographError
+from service.answers import examples
+from service.api.dependencies import AskedModels, Force, caller, examined, explained, predicted
+from service.api.openapi import BINARY, FILM_PROBLEMS
+from service.films.admission import NO_MODEL
+from service.films.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files
+from service.films.zip_files import ArchiveLimits, archived_films, is_archive
+from service.http.headers import FAULT, log_fault
+from service.inference.engine import Engine
+from service.problems import (
+    ArchiveTooLarge,
+    BadArchive,
+    EmptyUpload,
+    ServiceProblem,
+    TooSlow,
+    film_problem,
+    openapi_problems,
+)
+from service.settings import Settings
+
+NDJSON = "application/x-ndjson"
+ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed", ANY_TYPE)
+FILMS_AHEAD = 2
+"""Films of one request that are worked on at the same time, per film that the engine reads."""
+
+Film = bytes | ServiceProblem
+Answering = Callable[[bytes], Coroutine[Any, Any, str]]
+router = APIRouter()
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"Films as files in the form's field `{FIELD}`, repeated; or one zip, there "
+        "or as the body itself. Folders and hidden files in a zip don't count.",
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "array", "items": BINARY}},
+                }
+            }
+        }
+        | {media_type: {"schema": BINARY} for media_type in ARCHIVE_TYPES},
+    }
+}
+
+
+class HeldStream(StreamingResponse):
+    """A stream that gives back what its request holds when it ends, however it ends."""
+
+    def __init__(self, lines: AsyncIterator[str], held: ExitStack) -> None:
+        super().__init__(lines, media_type=NDJSON)
+        self._lines, self._held = lines, held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        with self._held:
+            async with aclosing(self._lines):  # type: ignore[type-var]
+                await super().__call__(scope, receive, send)
+
+
+@router.post(
+    "/v1/batch",
+    tags=["films"],
+    response_class=StreamingResponse,
+    responses=openapi_problems(*FILM_PROBLEMS, BadArchive, ArchiveTooLarge)
+    | {
+        200: {
+            "description": "A line for each film.",
+            "content": {NDJSON: {"example": examples.BATCH}},
+        }
+    },
+    openapi_extra=BODY,
+)
+async def batch(
+    request: Request,
+    asked: AskedModels,
+    *,
+    explain: Annotated[bool, Query(description="Send the evidence as well.")] = False,
+    force: Force = False,
+) -> HeldStream:
+    """Answer many films: one line of JSON for each, in the order in which they were sent.
+
+    A line is `{"index": 0, "status": 200, "answer": {...}}`, with what /v1/predict (or, with
+    `explain`, /v1/explain) answers to that film alone; or `{"index": 1, "status": 422, "problem":
+    {...}}`. Lines come while later films are still being worked on.
+    """
+    engine, explainers = asked
+    settings = engine.settings
+    bounds = Bounds(settings.max_batch_bytes, settings.max_batch_films, settings.upload_seconds)
+    with ExitStack() as stack:
+        names = [one.card.name for one in explainers]
+        held = stack.enter_context(engine.admission.place(*names))
+        files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
+        films: Iterable[Film] = files
+        is_form = request.headers.get("content-type", "").startswith(FORM)
+        if len(files) == 1 and (is_archive(files[0]) or not is_form):
+            limits = _archive_limits(settings)
+            films = await asyncio.to_thread(archived_films, files[0], limits)
+        who = caller(request, "batch")
+
+        async def answer(film: bytes) -> str:
+            said = await examined(engine, explainers, film, who)
+            return (explained(said, force) if explain else predicted(said)).model_dump_json()
+
+        return HeldStream(_lines(engine, iter(films), answer), stack.pop_all())
+
+
+def _archive_limits(settings: Settings) -> ArchiveLimits:
+    return ArchiveLimits(
+        max_films=settings.max_batch_films,
+        max_film_bytes=settings.max_upload_bytes,
+        max_bytes=settings.max_batch_bytes,
+        max_ratio=settings.max_zip_ratio,
+    )
+
+
+async def _lines(engine: Engine, films: Iterator[Film], answer: Answering) -> AsyncIterator[str]:
+    """Yield the lines in order; a few films are worked on ahead of the line that is due."""
+    due: deque[asyncio.Task[str]] = deque()
+    try:
+        async for index, film in _numbered(films):
+            due.append(asyncio.create_task(_line(engine, index, film, answer)))
+            if len(due) > FILMS_AHEAD * engine.at_once:
+                yield await due.popleft()
+        while due:
+            yield await due.popleft()
+    finally:
+        for line in due:
+            line.cancel()
+
+
+async def _numbered(films: Iterator[Film]) -> AsyncIterator[tuple[int, Film]]:
+    """Yield films with their numbers; unpacking one may take a while."""
+    for index in count():
+        film = await asyncio.to_thread(next, films, None)
+        if film is None:
+            return
+        yield index, film
+
+
+async def _line(engine: Engine, index: int, film: Film, answer: Answering) -> str:
+    """Return a film's line, whatever becomes of the film."""
+    try:
+        if isinstance(film, ServiceProblem):
+            raise film
+        if not film:
+            raise EmptyUpload("The film has no bytes; send the whole file.")
+        seconds = engine.settings.request_seconds
+        async with asyncio.timeout(seconds):
+            said = await answer(film)
+        return f'{{"index":{index},"status":200,"answer":{said}}}\n'
+    except TimeoutError:
+        problem: ServiceProblem = TooSlow(f"There was no answer within {seconds:g} seconds.")
+    except RadiographError as error:
+        problem = film_problem(error)
+    except ServiceProblem as error:
+        problem = error
+    except Exception as error:
+        log_fault(error)
+        problem = ServiceProblem(FAULT)
+    engine.metrics.problem(NO_MODEL, problem.name())
+    document = problem.document().model_dump_json()
+    return f'{{"index":{index},"status":{problem.status},"problem":{document}}}\n'

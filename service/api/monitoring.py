@@ -1,0 +1,52 @@
+"""What can be asked by whoever watches the server: `/metrics`, `/health/live`, `/health/ready`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from prometheus_client.exposition import choose_encoder
+
+from service.answers.schemas import Health
+from service.api.dependencies import OpenEngine
+from service.problems import NotReady, openapi_problems
+
+OPEN_METRICS = "application/openmetrics-text"
+PAGE: dict[str, Any] = {"schema": {"type": "string"}}
+
+router = APIRouter()
+health_router = APIRouter(prefix="/health", tags=["health"])
+"""Asked by whoever watches the server: needs no key."""
+
+
+@router.get(
+    "/metrics",
+    tags=["health"],
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The figures.",
+            "content": {"text/plain": PAGE, OPEN_METRICS: PAGE},
+        }
+    },
+)
+def metrics(
+    request: Request, accept: Annotated[str, Header(include_in_schema=False)] = ""
+) -> Response:
+    """Show what was counted and timed, for Prometheus.
+
+    As text; as OpenMetrics where `Accept` names it.
+    """
+    # Not all of the header: a version that is no number would raise in there.
+    encode, media_type = choose_encoder(OPEN_METRICS if OPEN_METRICS in accept else "")
+    return Response(encode(request.app.state.metrics.registry), media_type=media_type)
+
+
+@health_router.get("/live")
+async def live() -> Health:
+    """Say that the process answers."""
+    return Health(status="live")
+
+
+@health_router.get("/ready", responses=openapi_problems(NotReady))
+async def ready(_engine: OpenEngine) -> Health:
+    """Say that the default model is loaded, checked against its card, and warm."""
+    return Health(status="ready")

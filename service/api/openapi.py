@@ -1,0 +1,145 @@
+"""The OpenAPI document: what routes say of themselves in it, and FastAPI's part put right.
+
+The constants describe what several routes share: a film as a request's body, the media types
+of answers, and the problems that a film may meet.
+"""
+
+import json
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from service.answers import examples
+from service.films.uploads import ANY_TYPE, FIELD, FILM_TYPES, FORM
+from service.problems import (
+    MEDIA_TYPE,
+    EmptyUpload,
+    FilmRefused,
+    FilmTooLarge,
+    MalformedForm,
+    MissingFile,
+    NoSourceInstance,
+    NotAcceptable,
+    NotAnImage,
+    NotReady,
+    Overloaded,
+    ProblemDocument,
+    SlowUpload,
+    TooSlow,
+    UnknownClass,
+    UnknownModel,
+    UnreadableFilm,
+    UnsoundModel,
+    UnsupportedFilm,
+    UnsupportedMediaType,
+    UploadInterrupted,
+    UploadTooLarge,
+)
+
+JSON = "application/json"
+PNG = "image/png"
+RAW = ANY_TYPE
+FILM_HEADER = "X-Film"
+
+BINARY = {"type": "string", "format": "binary"}
+FILM_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A film (PNG, JPEG, TIFF, DICOM) in the form's field `{FIELD}`, "
+        "or as the body itself. Which format it is, the bytes tell.",
+        "content": {
+            FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY}}}
+        }
+        | {media_type: {"schema": BINARY} for media_type in FILM_TYPES},
+    }
+}
+PICTURE_PROBLEMS = (
+    MalformedForm,
+    NotAcceptable,
+    UploadTooLarge,
+    FilmTooLarge,
+    UnsupportedMediaType,
+    NotAnImage,
+    MissingFile,
+    EmptyUpload,
+    UnreadableFilm,
+    UnsupportedFilm,
+    SlowUpload,
+    UploadInterrupted,
+    NotReady,
+    Overloaded,
+    TooSlow,
+)
+FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
+EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, NoSourceInstance, UnknownClass)
+PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
+FILM_ANSWER: dict[str, Any] = {
+    "description": "The film: its values, or a picture of them.",
+    "content": {RAW: {"schema": BINARY}} | PNG_CONTENT,
+    "headers": {
+        FILM_HEADER: {
+            "description": "What raw pixels mean, as JSON in ASCII: value = pixel * slope + "
+            "intercept; `spacing` is millimetres between rows and between columns, or null; `low` "
+            "and `high` are the film's smallest and largest value, padding left out. A window "
+            "shows a value as the grey clip((value - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, "
+            "0, 1); the first is what models see the film through. Its `name` is one of a few "
+            "standard words or null.",
+            "schema": {"type": "string", "contentMediaType": JSON},
+            "example": json.dumps(examples.FILM_PIXELS),
+        }
+    },
+}
+EXPLAIN_CONTENT = {
+    JSON: {"example": examples.EXPLAINED_PREDICTION},
+    **PNG_CONTENT,
+    "multipart/related": {"schema": BINARY},
+}
+
+FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+WRONG_PARAMETER: dict[str, Any] = {
+    "description": "A parameter is not as described",
+    "content": {
+        MEDIA_TYPE: {
+            "schema": ProblemDocument.model_json_schema(),
+            "example": {
+                "type": "about:blank",
+                "title": "Unprocessable Entity",
+                "status": 422,
+                "detail": "force: Input should be a valid boolean",
+            },
+        }
+    },
+}
+
+
+class DocumentedApp(FastAPI):
+    """An application whose document says that a wrong parameter is a problem as well."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document."""
+        made_before = self.openapi_schema is not None
+        document = super().openapi()
+        if not made_before:
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _put_right(operation)
+            for name in FASTAPIS_OWN:
+                document["components"]["schemas"].pop(name, None)
+        return document
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the handler's name, and whether the path names the model's version."""
+    return f"{route.name}_of_version" if "{version}" in route.path else route.name
+
+
+def _put_right(operation: dict[str, Any]) -> None:
+    """Describe FastAPI's own 422 as the problem it is here; only a query can be wrong."""
+    responses = operation["responses"]
+    if MEDIA_TYPE in responses.get("422", {}).get("content", {MEDIA_TYPE: {}}):
+        return
+    if any(one["in"] == "query" for one in operation.get("parameters", ())):
+        responses["422"] = WRONG_PARAMETER
+    else:
+        del responses["422"]

@@ -1,0 +1,1 @@
+"""The audit trail: which answers were given, kept in a database."""

@@ -1,0 +1,284 @@
+"""The audit trail's table in SQLite or PostgreSQL. Needs the extra `audit`; imported when it is on.
+
+A statement that fails is never tried again here: it may have been done before the connection broke,
+and a row must not be there twice.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    TypeDecorator,
+    create_engine,
+    delete,
+    event,
+    insert,
+    make_url,
+    select,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from service.audit.rows import AuditQuery, AuditRow, KeptRow
+from service.problems import AuditUnavailable
+
+PATIENCE_SECONDS = 5
+"""How long a connection, or another's lock, is waited for."""
+
+DELETED_AT_ONCE = 10_000
+"""Rows; more in one statement would keep writers waiting."""
+
+VERSION_TABLE = "audit_version"
+"""Where Alembic notes the revision; its usual name may be taken in a database that others use."""
+
+log = logging.getLogger(__name__)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time that comes back in UTC; SQLite forgets time zones, PostgreSQL gives its own."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time in UTC."""
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time as it was put in."""
+        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+METADATA = MetaData()
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    Column("time", UtcTime(), nullable=False),
+    Column("request_id", Text(), nullable=False),
+    Column("key_id", Text()),
+    Column("verb", Text(), nullable=False),
+    Column("model", Text(), nullable=False),
+    Column("version", Text(), nullable=False),
+    Column("model_sha256", Text(), nullable=False),
+    Column("film_sha256", Text(), nullable=False),
+    Column("probabilities", JSON(), nullable=False),
+    Column("decisions", JSON(), nullable=False),
+    Column("in_distribution", Boolean(), nullable=False),
+    Column("distance", Double(), nullable=False),
+    Column("status", Text(), nullable=False),
+    Index("audit_time", "time"),
+    Index("audit_film", "film_sha256"),
+    sqlite_autoincrement=True,  # an id that was deleted is not given again
+)
+
+# One writer at a time, of all servers: rows become visible in the order of their ids, so that
+# whoever reads on `after` an id misses none; and two servers that start don't both migrate.
+WRITING_ALONE = {
+    "sqlite": ["BEGIN IMMEDIATE"],
+    "postgresql": [
+        f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'",
+        "SELECT pg_advisory_xact_lock(hashtext('chest-xray-explainer audit'))",
+    ],
+}
+
+
+class AuditDatabase:
+    """Rows in a database whose table is as this program knows it.
+
+    Every method raises AuditUnavailable when the database does not do what it is told.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open a database and bring its table up to date.
+
+        Raises:
+            OSError: The folder of the SQLite file is not there or can't be written.
+            ValueError: The URL is of no kind known here, or the database can't be opened, or is
+                newer than this program.
+        """
+        self._engine = _engine(_parsed(url))
+        try:
+            with self._writing() as connection:
+                _migrate(connection)
+        except SQLAlchemyError as error:
+            raise ValueError(
+                f"audit_url must name a database that can be opened and written: {_cause(error)}"
+            ) from None
+        finally:
+            self._engine.dispose()  # nothing of a database that is refused stays open
+
+    def add(self, rows: Sequence[AuditRow]) -> None:
+        """Add rows, all or none."""
+        with self._telling(), self._writing() as connection:
+            connection.execute(insert(AUDIT), [row.model_dump() for row in rows])
+
+    def delete_before(self, time: datetime) -> None:
+        """Delete the rows that are older."""
+        oldest = select(AUDIT.c.id).where(AUDIT.c.time < time).limit(DELETED_AT_ONCE)
+        deleted = DELETED_AT_ONCE
+        while deleted == DELETED_AT_ONCE:
+            with self._telling(), self._writing() as connection:
+                deleted = connection.execute(delete(AUDIT).where(AUDIT.c.id.in_(oldest))).rowcount
+
+    def rows(self, query: AuditQuery) -> list[KeptRow]:
+        """Return the rows that were asked for, oldest first."""
+        with self._telling(), self._engine.connect() as connection:
+            return [KeptRow(**row) for row in connection.execute(_selected(query)).mappings()]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            for statement in WRITING_ALONE[self._engine.dialect.name]:
+                connection.exec_driver_sql(statement)
+            yield connection
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Log a fault of the database and raise AuditUnavailable."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            # A file that was opened while it was read-only stays so for its connection.
+            self._engine.dispose()
+            log.error("the audit trail's database: %s", _cause(error))
+            raise AuditUnavailable(
+                "The audit trail can't be reached, and nothing is answered without it; ask again."
+            ) from None
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    """Return the driver's first line: it names host and user, but neither password nor row."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
+def _selected(query: AuditQuery) -> Select[tuple[object, ...]]:
+    rows = select(AUDIT).where(AUDIT.c.id > query.after).order_by(AUDIT.c.id).limit(query.limit)
+    if query.since:
+        rows = rows.where(AUDIT.c.time >= query.since)
+    if query.until:
+        rows = rows.where(AUDIT.c.time < query.until)
+    for name in ("model", "key_id", "film_sha256"):
+        if (value := getattr(query, name)) is not None:
+            rows = rows.where(AUDIT.c[name] == value)
+    return rows
+
+
+def _parsed(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = URL.create("none")  # the error may quote a password
+    if url.drivername not in ("sqlite", "postgresql+psycopg") or not url.database:
+        raise ValueError(
+            "audit_url must be sqlite:////path/to/file or "
+            "postgresql+psycopg://user:password@host/database"
+        )
+    if "@" in (url.host or ""):
+        raise ValueError("audit_url must have the password's @ written as %40")
+    return url
+
+
+def _engine(url: URL) -> Engine:
+    settings: dict[str, Any] = {
+        "pool_pre_ping": True,
+        "pool_timeout": PATIENCE_SECONDS,
+        "hide_parameters": True,
+    }
+    if url.drivername == "sqlite":
+        return _sqlite_engine(Path(str(url.database)).absolute(), settings)
+    return create_engine(
+        url,
+        connect_args={
+            "connect_timeout": PATIENCE_SECONDS,
+            "keepalives_idle": PATIENCE_SECONDS,
+            "tcp_user_timeout": 1000 * PATIENCE_SECONDS,
+        },
+        **settings,
+    )
+
+
+def _sqlite_engine(path: Path, settings: dict[str, Any]) -> Engine:
+    """Return an engine for one file, which only its owner may read."""
+    path.touch(mode=0o600)
+
+    def connect() -> sqlite3.Connection:
+        # Not `rwc`: a file that was deleted must be missed, not begun anew without a table.
+        uri = f"{path.as_uri()}?mode=rw"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=PATIENCE_SECONDS, check_same_thread=False
+        )
+        with suppress(sqlite3.OperationalError):  # locked by another server that does the same
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # NORMAL forgets rows when power fails
+        return connection
+
+    engine = create_engine("sqlite:///file", creator=connect, **settings)
+
+    @event.listens_for(engine, "connect")
+    def remember_file(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _file_identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def check_file(
+        _connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        # An open connection writes on into a file that was deleted, and nobody would notice.
+        if record.info["file"] != _file_identity(path):
+            raise DisconnectionError("the file is not the one that was opened")
+
+    return engine
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _migrate(connection: Connection) -> None:
+    """Run the revisions that the database lacks."""
+    config = Config()
+    config.set_main_option("script_location", "service.audit:migrations")
+    config.attributes["connection"] = connection
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    revision = context.get_current_revision()
+    if revision not in (None, *known):
+        raise ValueError(
+            f"audit_url must name a database as old as this program, which knows {known[0]}, "
+            f"not {revision}; install the newer program"
+        )
+    command.upgrade(config, "head")

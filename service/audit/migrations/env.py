@@ -1,0 +1,16 @@
+"""Run the revisions in `versions` on the connection that `service.audit.database` hands over.
+
+To change the table: change it in `service/audit/database.py`, and add the next file to `versions`,
+`v2_<what>.py` with `down_revision = "v1"`. A test compares what both give.
+"""
+
+from alembic import context
+
+from service.audit.database import METADATA, VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    version_table=VERSION_TABLE,
+)
+context.run_migrations()

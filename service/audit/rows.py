@@ -1,0 +1,119 @@
+"""What the audit trail keeps of one answer, and what can be asked of it."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.card import ModelName, Sha256
+from service.answers.examples import AUDIT_PAGE, shown
+from service.answers.schemas import Answer
+from xai.explainer import Answers, Explainer
+
+LAST_ID = 2**63 - 1
+"""The largest number a database takes for an id."""
+
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from error
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+# PostgreSQL takes no NUL in a text.
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+
+
+class AuditRow(Answer):
+    """Who was told what about which film, by which model; neither pixels nor names."""
+
+    time: Time = Field(description="When the film was examined, in UTC.")
+    request_id: Text = Field(description="As in the log; the films of a batch share it.")
+    key_id: Text | None = Field(description="The API key that asked; null where none is needed.")
+    verb: str = Field(
+        description="What was asked: `predict`, `predict-masked` (about a part of the film), "
+        "`explain`, `batch`, `infer`."
+    )
+    model: str
+    version: str
+    model_sha256: Sha256
+    film_sha256: Sha256 = Field(
+        description="Of the film's bytes, or the tensor's, as they were sent."
+    )
+    probabilities: dict[str, float] = Field(description="By class.")
+    decisions: dict[str, bool | None] = Field(
+        description="By class: called present; null for a film that is refused or unsure."
+    )
+    in_distribution: bool = Field(description="Whether the film is like the training films.")
+    distance: float
+    status: Literal["ok"] = Field(default="ok", description="Only answers are kept so far.")
+
+
+class KeptRow(AuditRow):
+    """A row of the audit trail."""
+
+    id: int = Field(description="Larger than that of every row written before.")
+
+
+class AuditPage(Answer):
+    """Some rows of the audit trail, oldest first."""
+
+    model_config = ConfigDict(json_schema_extra=shown(AUDIT_PAGE))
+
+    rows: list[KeptRow]
+    next: int | None = Field(
+        description="Ask for the following rows with `after` set to this; null at the end."
+    )
+
+
+class AuditQuery(BaseModel):
+    """Which rows; a filter that is left out lets every row through."""
+
+    since: Time | None = Field(default=None, description="From this time on, with a time zone.")
+    until: Time | None = Field(default=None, description="Before this time, with a time zone.")
+    model: ModelName | None = Field(default=None, description="Of the model of this name.")
+    key_id: Text | None = Field(default=None, description="Asked with this API key.")
+    film_sha256: Sha256 | None = Field(default=None, description="About this film.")
+    after: int = Field(default=0, ge=0, le=LAST_ID, description="With a larger id than this.")
+    limit: int = Field(default=100, ge=1, le=1000, description="At most so many.")
+
+
+def audit_row(
+    explainer: Explainer,
+    answers: Answers,
+    *,
+    verb: str,
+    request_id: str,
+    key_id: str | None,
+    film_sha256: str,
+) -> AuditRow:
+    """Return what is kept of one film's answer, given now.
+
+    Args:
+        explainer: The model that answered.
+        answers: Its, for a batch of one: an examination's, or one of `Answers.films()`.
+        verb: What was asked, such as `predict`.
+        request_id: As in the log.
+        key_id: The API key's; None where none is needed.
+        film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
+    """
+    card = explainer.card
+    probabilities = answers.probabilities[0].tolist()
+    distance = float(answers.distance[0])
+    decisions = card.decisions(probabilities, distance)
+    return AuditRow(
+        time=datetime.now(UTC),
+        request_id=request_id,
+        key_id=key_id,
+        verb=verb,
+        model=card.name,
+        version=card.version,
+        model_sha256=explainer.sha256,
+        film_sha256=film_sha256,
+        probabilities=dict(zip(card.class_names, probabilities, strict=True)),
+        decisions=dict(zip(card.class_names, decisions, strict=True)),
+        in_distribution=card.is_alike(distance),
+        distance=distance,
+    )

@@ -1,0 +1,190 @@
+"""The results of an archive while they are not complete: a folder of parts beside the result.
+
+A part is whole or absent, so that a run that is killed loses no part, and never has one twice.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from service.batch.scoring import Row
+
+PARTS_IN_ROW_GROUP = 1000
+
+
+class Run(BaseModel):
+    """What the parts of one result have in common.
+
+    Attributes:
+        model_sha256: Hash of the model's file.
+        films_sha256: Hash of the list of films.
+        part_size: Films in a part.
+    """
+
+    model_sha256: str
+    films_sha256: str
+    part_size: int
+
+    @classmethod
+    def of(cls, model_sha256: str, films: Sequence[str], part_size: int) -> "Run":
+        """Return the run of a model over films."""
+        listed = hashlib.sha256(b"\0".join(os.fsencode(film) for film in films))
+        return cls(model_sha256=model_sha256, films_sha256=listed.hexdigest(), part_size=part_size)
+
+
+class ScoredParts(NamedTuple):
+    """A folder of parts, and the columns that each has; may be sent to another process.
+
+    Attributes:
+        folder: Where the parts are.
+        class_names: The model's.
+    """
+
+    folder: Path
+    class_names: tuple[str, ...]
+
+    def file(self, number: int) -> Path:
+        """Return where a part is, or will be."""
+        return self.folder / f"{number:08}.parquet"
+
+    def write(self, number: int, rows: Sequence[Row]) -> None:
+        """Write a part.
+
+        Raises:
+            OSError: It can't be written; it is absent then.
+        """
+        table = pa.Table.from_pylist(list(rows), schema=_schema(self.class_names))
+        with _whole(self.file(number)) as file:
+            pq.write_table(table, file)
+
+    def begin(self, number: int, fatal: Collection[str] = ()) -> None:
+        """Write down that a part is being scored.
+
+        Args:
+            number: The part.
+            fatal: Films that will have ended a worker if this one never writes the part.
+        """
+        with _whole(self._begun(number)) as file:
+            file.write(json.dumps(sorted(fatal)).encode())  # a path that is no UTF-8 too
+
+    def fatal_films(self, number: int) -> frozenset[str] | None:
+        """Return the films that have ended a worker; None if the part was not begun yet."""
+        begun = self._begun(number)
+        return frozenset(json.loads(begun.read_bytes())) if begun.exists() else None
+
+    def _begun(self, number: int) -> Path:
+        return self.folder / f"{number:08}.begun"
+
+    def join(self, parts: int, result: Path) -> None:
+        """Write all parts as one file.
+
+        Args:
+            parts: How many there are.
+            result: The file; an older one is replaced.
+
+        Raises:
+            OSError: It can't be written; the parts stay then.
+        """
+        schema = _schema(self.class_names)
+        with _whole(result) as file, pq.ParquetWriter(file, schema) as writer:
+            for first in range(0, parts, PARTS_IN_ROW_GROUP):
+                numbers = range(first, min(parts, first + PARTS_IN_ROW_GROUP))
+                writer.write_table(pa.concat_tables(self._table(number) for number in numbers))
+
+    def _table(self, number: int) -> pa.Table:
+        # Without partitioning, or a folder called `year=2024` would become a column.
+        return pq.read_table(self.file(number), partitioning=None)
+
+
+@contextmanager
+def open_parts(folder: Path, run: Run, class_names: Sequence[str]) -> Iterator[ScoredParts]:
+    """Open the folder of a run's parts, made if it is absent; no other process may meanwhile.
+
+    Raises:
+        OSError: It can't be made.
+        ValueError: Another process has it open, or its parts are of another run.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a killed process lets go of it
+        except BlockingIOError:
+            raise ValueError(f"{folder} is being written by another `cxr batch`") from None
+        _check_same_run(folder, run)
+        for begun in folder.glob("*.begun"):  # its worker ended with the whole run
+            begun.unlink()
+        yield ScoredParts(folder, tuple(class_names))
+
+
+def _check_same_run(folder: Path, run: Run) -> None:
+    file = folder / "run.json"
+    if not file.exists():
+        with _whole(file) as opened:
+            opened.write(run.model_dump_json().encode())
+    begun = Run.model_validate_json(file.read_bytes())
+    differing = [name for name, value in run if getattr(begun, name) != value]
+    if differing:
+        seen = ", ".join(
+            f"{name} {getattr(begun, name)}, now {getattr(run, name)}" for name in differing
+        )
+        raise ValueError(
+            f"{folder} holds the parts of another run ({seen}): "
+            "repeat that one, choose another --out, or remove the folder to begin anew"
+        )
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name once it is complete, and on the disk."""
+    unfinished = file.with_name(f"{file.name}.{uuid4().hex}.unfinished")
+    try:
+        with unfinished.open("wb") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _schema(class_names: Sequence[str]) -> pa.Schema:
+    """Return the columns of a result; all but `path` and the model's may be null."""
+    of_classes = [
+        (f"{name}:{class_name}", kind)
+        for name, kind in (
+            ("probability", pa.float32()),
+            ("logit", pa.float32()),
+            ("decision", pa.bool_()),
+        )
+        for class_name in class_names
+    ]
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("sha256", pa.string()),
+            ("model_name", pa.string()),
+            ("model_version", pa.string()),
+            ("model_sha256", pa.string()),
+            ("format", pa.string()),
+            ("rows", pa.int32()),
+            ("columns", pa.int32()),
+            *of_classes,
+            ("distance", pa.float32()),
+            ("in_distribution", pa.bool_()),
+            ("is_confident", pa.bool_()),
+            ("predicted_class", pa.string()),
+            ("error_type", pa.string()),
+            ("error_status", pa.int16()),
+            ("error_detail", pa.string()),
+        ]
+    )

@@ -1,0 +1,107 @@
+"""Write a film with the evidence for one class painted over it, or DICOM objects: `cxr explain`.
+
+`--method` asks `training.maps.methods`, which this module does not import: `cxr.py` hands it over.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from models.film_files.errors import RadiographError
+from service.answers.examination import Examination, Overlay, check_class, examine
+from service.commands.model_argument import add_model_argument, asked_explainer
+from service.dicom.answer import can_be_made, result_files
+from service.films.decoding import Limits, Paint, painted_png
+from service.problems import ServiceProblem
+from xai.heatmap import Status, heat
+
+DICOM_FILES = ("report.dcm", "evidence.dcm", "overlay.dcm")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("film", type=Path, metavar="FILE", help="PNG, JPEG, TIFF, DICOM")
+    parser.add_argument("-o", "--output", type=Path, help="PNG to write")
+    parser.add_argument(
+        "--dicom",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for the answer about a DICOM film as DICOM objects: report.dcm and, unless "
+        "the film is refused, evidence.dcm and overlay.dcm",
+    )
+    parser.add_argument(
+        "--class", dest="class_name", help="default: the predicted class, or the foremost finding"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="explain a film unlike the training films all the same"
+    )
+    parser.add_argument("--json", action="store_true", help="print the answer, evidence included")
+    parser.add_argument(
+        "--method",
+        help="for the PNG another method than the model's own Grad-CAM, such as hirescam, "
+        "recipro_cam or integrated_gradients; needs the packages of training",
+    )
+    add_model_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the overlay, the DICOM objects, or both.
+
+    Raises:
+        OSError: A file can't be read or written.
+        ValueError: Nothing is to be written, the model is no sound one, or the film can't be used
+            or (where there is to be an overlay) is refused.
+    """
+    if not arguments.output and not arguments.dicom:
+        raise ValueError("give a PNG to write (-o FILE), a folder for DICOM (--dicom), or both")
+    try:
+        film = arguments.film.read_bytes()
+        examination = _examined(arguments, film)
+        if arguments.dicom:
+            _write_dicom(arguments, film, examination)
+        if arguments.output:
+            _write_overlay(arguments, film, examination)
+    except (RadiographError, ServiceProblem) as error:
+        raise ValueError(f"{arguments.film}: {error}") from error
+    return 0
+
+
+def _write_dicom(arguments: argparse.Namespace, film: bytes, examination: Examination) -> None:
+    if not can_be_made():
+        raise ValueError("--dicom needs highdicom: pip install '.[dicom-results]'")
+    prediction = examination.explained_prediction(force=arguments.force)
+    class_name = arguments.class_name or examination.foremost_class
+    files = result_files(film, prediction, class_name, Limits())
+    arguments.dicom.mkdir(parents=True, exist_ok=True)
+    for name, file in zip(DICOM_FILES, files, strict=False):  # a refused film has the first alone
+        (arguments.dicom / name).write_bytes(file)
+        sys.stderr.write(f"{arguments.dicom / name}\n")
+
+
+def _write_overlay(arguments: argparse.Namespace, film: bytes, examination: Examination) -> None:
+    overlay = examination.overlay(arguments.class_name, force=arguments.force)
+    if arguments.method:
+        overlay = _by_method(arguments, examination, overlay)
+    arguments.output.write_bytes(painted_png(film, overlay.paint, Limits()))
+    sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
+
+
+def _by_method(arguments: argparse.Namespace, asked: Examination, overlay: Overlay) -> Overlay:
+    """Return the overlay with another method's map, full colour at the map's own maximum."""
+    explainer, seen = asked.explainer, asked.film.input
+    number = explainer.card.class_names.index(overlay.class_name)
+    found = arguments.map_by(arguments.method, explainer.file, seen.pixels, number)
+    sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")
+    shown = heat(found, max(float(found.max()), 1e-30)) * (overlay.status is Status.OK)
+    return replace(overlay, paint=Paint(shown, seen.grid_affine(found.shape)))
+
+
+def _examined(arguments: argparse.Namespace, film: bytes) -> Examination:
+    explainer = asked_explainer(arguments)
+    check_class(explainer, arguments.class_name)
+    examination = examine(explainer, film)
+    if arguments.json:
+        answer = examination.explained_prediction(force=arguments.force)
+        sys.stdout.write(answer.model_dump_json() + "\n")
+    return examination

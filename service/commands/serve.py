@@ -1,0 +1,65 @@
+"""`cxr serve`: run the server."""
+
+import argparse
+import gc
+from pathlib import Path
+
+import uvicorn
+
+from service.app import create_app
+from service.audit.trail import asked_audit_trail
+from service.http.access import access_rule
+from service.http.connections import BoundedProtocol
+from service.inference.registry import Registry
+from service.observability.logs import log_config
+from service.settings import read_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments; what is not given comes from the environment (`CXR_PORT`, ...)."""
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
+    parser.add_argument(
+        "--models", type=Path, help="an exported model or a folder of them (beside our own)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted.
+
+    Raises:
+        OSError: A model can't be read.
+        ValueError: The settings or a model have a fault; no server has started.
+    """
+    given = {
+        name: getattr(arguments, name)
+        for name in ("host", "port", "models")
+        if getattr(arguments, name) is not None
+    }
+    settings = read_settings(**given)
+    access_rule(settings)  # before the models are opened, which takes seconds
+    # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
+    audit_trail = asked_audit_trail(settings)
+    app = create_app(settings, registry=Registry(settings), audit_trail=audit_trail)
+    gc.freeze()  # what is there by now stays, and need not be looked through at each collection
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=BoundedProtocol,
+        server_header=False,
+        log_config=log_config(settings.log_format),
+        access_log=False,
+        timeout_graceful_shutdown=settings.grace_seconds,
+    )
+    return 0
+
+
+def main() -> int:
+    """Run `python -m service`; what a user gave wrongly ends it with a sentence and status 1."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args())
+    except (ValueError, OSError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")

@@ -1,0 +1,53 @@
+"""`cxr watch`: answer every chest film that an archive or a scanner sends with DICOM objects."""
+
+import argparse
+import asyncio
+from importlib.util import find_spec
+from logging.config import dictConfig
+from pathlib import Path
+
+from models.film_files.quiet_libraries import silence_logs
+from service.observability.logs import log_config
+from service.settings import read_settings
+from service.watch.settings import WatchSettings, read_watch_settings
+
+PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments; the rest comes from the environment (`CXR_WATCH_...`)."""
+    parser.add_argument("--listen", type=int, metavar="PORT", help="be a DICOM node at this port")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--exposed", action="store_true", default=None, help="let other machines send films"
+    )
+    parser.add_argument("--ae-title", help="our own name among DICOM nodes (default CXR)")
+    parser.add_argument("--callers", help="the only nodes that may send, with commas")
+    parser.add_argument("--poll", metavar="URL", help="ask this DICOMweb server for films")
+    parser.add_argument(
+        "--send-to", metavar="AE@HOST:PORT", help="the DICOM node that gets the answers"
+    )
+    parser.add_argument("--stow", metavar="URL", help="the DICOMweb server that gets the answers")
+    parser.add_argument("--journal", type=Path, help="file of what came and what is to be sent")
+    parser.add_argument("--model", metavar="NAME", help="who answers (default: the server's)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: The address can't be listened on, or a file can't be used.
+        ValueError: The settings or the model have a fault, or a package is missing.
+    """
+    if missing := [package for package in PACKAGES if find_spec(package) is None]:
+        raise ValueError(f"the package {missing[0]} is missing: pip install '.[watch]'")
+    from service.watch.jobs import watch  # not at the top: it needs them
+
+    names = WatchSettings.model_fields
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
+    settings = read_watch_settings(**{name: given[name] for name in given if name in names})
+    service = read_settings()
+    dictConfig(log_config(service.log_format))
+    silence_logs("pynetdicom", "dicomweb_client", "highdicom", "pydicom", "urllib3")
+    asyncio.run(watch(settings, service, arguments.model))
+    return 0

@@ -1,0 +1,1 @@
+"""An answer about a DICOM film as DICOM objects: report, parametric map, overlay."""

@@ -1,0 +1,92 @@
+"""What the DICOM objects derived from one film have in common."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import numpy as np
+from highdicom import UID
+from numpy.typing import NDArray
+
+from models.radiograph import Affine
+from service.answers.schemas import ExplainedFinding, ExplainedPrediction
+from service.dicom.source import SourceInstance
+
+SOFTWARE = "chest-xray-explainer"
+LAYOUT = 1
+"""To be raised when the objects change for the same answer, so that their UIDs do too."""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A film, and what is said about it in DICOM objects.
+
+    Attributes:
+        source: The film.
+        prediction: What was answered about it.
+        class_name: The class whose evidence is shown.
+    """
+
+    source: SourceInstance
+    prediction: ExplainedPrediction
+    class_name: str
+
+    @property
+    def finding(self) -> ExplainedFinding:
+        """What was answered about the class."""
+        findings = self.prediction.findings
+        return next(one for one in findings if one.class_name == self.class_name)
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether there is no evidence, as of a refused film."""
+        return self.finding.explanation.evidence is None
+
+    @cached_property
+    def evidence(self) -> NDArray[np.float32]:
+        """For the class, grid rows x grid columns; only where it is not withheld."""
+        return np.array(self.finding.explanation.evidence, np.float32)
+
+    @property
+    def affine(self) -> Affine:
+        """From cells of the evidence's grid to film pixels."""
+        return self.finding.explanation.affine
+
+    def of_class(self, role: str) -> str:
+        """Return the role of an object that is about the class alone."""
+        return f"{role} of {self.class_name}"
+
+    def uid(self, role: str) -> UID:
+        """Return the UID of something derived from the film, the same whenever it is derived.
+
+        It depends on the film, the model file, our version, and whether evidence was withheld.
+
+        Source:
+            DICOM PS3.5, B.2: a UUID derived UID, here of a UUID of version 5.
+        """
+        words = (
+            self.source.uid,
+            self.prediction.model.sha256,
+            version(SOFTWARE),
+            str(LAYOUT),
+            "withheld" if self.is_withheld else "shown",
+            role,
+        )
+        return UID(f"2.25.{uuid5(NAMESPACE_OID, '/'.join(words)).int}")
+
+    def about(self, role: str, series_number: int, description: str) -> dict[str, Any]:
+        """Return series, instance and equipment of an object, as highdicom wants them."""
+        model = self.prediction.model
+        return {
+            "series_instance_uid": self.uid(f"series: {role}"),
+            "series_number": series_number,
+            "series_description": description,
+            "sop_instance_uid": self.uid(role),
+            "instance_number": 1,
+            "manufacturer": SOFTWARE,
+            "manufacturer_model_name": model.name[:64],
+            "software_versions": (version(SOFTWARE), model.version[:64]),
+            "device_serial_number": model.sha256,
+        }

@@ -1,0 +1,145 @@
+"""A prediction as a DICOM structured report (TID 1500), which people and programs can read."""
+
+from collections.abc import Sequence
+
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+
+from service.answers.schemas import ExplainedFinding, ExplainedPrediction, ModelIdentity
+from service.dicom.derivation import SOFTWARE, Derivation
+
+OWN_CODES = "99CXR"
+"""Designator of our own codes: a class of a research network is no diagnosis of SNOMED's."""
+DECISIONS = {True: codes.SCT.Present, False: codes.SCT.Absent, None: codes.SCT.Indeterminate}
+RESEARCH = "Research use only. Not a medical device. Computed by a program, verified by nobody."
+REFUSED = "Refused: the film is unlike the films that the model learnt from."
+WITHHELD = "There are no findings and there is no map."
+FORCED = "Nothing is decided; probabilities and map were asked for all the same."
+UNSURE = "Unsure: no probability is large enough for a decision."
+
+
+def report_document(derivation: Derivation) -> Comprehensive3DSR:
+    """Return the report on a film: complete, preliminary, unverified.
+
+    Its first group of measurements is about the film as such, and there is one for each class
+    unless the evidence is withheld, as of a refused film.
+    """
+    findings = [] if derivation.is_withheld else derivation.prediction.findings
+    content = MeasurementReport(
+        ObservationContext(_observer(derivation)),
+        codes.SCT.ImagingProcedure,
+        [_film_group(derivation), *(_finding_group(derivation, one) for one in findings)],
+    )
+    content[0].ContentSequence.extend(map(_comment, _comments(derivation)))
+    scheme = CodingSchemeIdentificationItem(OWN_CODES, name=f"Classes of {SOFTWARE}")
+    about = derivation.about("report", 9001, "AI findings, research use only")
+    return Comprehensive3DSR(
+        [derivation.source.header], content, is_complete=True, coding_schemes=[scheme], **about
+    )
+
+
+def _observer(derivation: Derivation) -> ObserverContext:
+    model = derivation.prediction.model
+    device = DeviceObserverIdentifyingAttributes(
+        derivation.uid("device"),
+        name=SOFTWARE,
+        model_name=f"{model.name} {model.version}",
+        serial_number=model.sha256,
+    )
+    return ObserverContext(codes.DCM.Device, device)
+
+
+def _film_group(derivation: Derivation) -> MeasurementsAndQualitativeEvaluations:
+    """Return how unlike the training films the film is, and what follows."""
+    film = derivation.prediction
+    return _group(
+        derivation,
+        "film",
+        [
+            _number(_own_code("distance"), film.distance),
+            _number(codes.DCM.ThresholdValue, film.distance_threshold),
+        ],
+        [QualitativeEvaluation(_own_code("film"), _own_code(_film_status(film)))],
+    )
+
+
+def _film_status(film: ExplainedPrediction) -> str:
+    if not film.in_distribution:
+        return "refused"
+    return "decided" if film.is_confident else "unsure"
+
+
+def _finding_group(
+    derivation: Derivation, finding: ExplainedFinding
+) -> MeasurementsAndQualitativeEvaluations:
+    return _group(
+        derivation,
+        finding.class_name,
+        [
+            _number(codes.DCM.Probability, finding.probability),
+            _number(codes.DCM.ThresholdValue, finding.threshold),
+        ],
+        [
+            QualitativeEvaluation(_own_code("decision"), DECISIONS[finding.decision]),
+            QualitativeEvaluation(_own_code("map"), _own_code(finding.explanation.status)),
+        ],
+    )
+
+
+def _group(
+    derivation: Derivation,
+    name: str,
+    measurements: Sequence[Measurement],
+    evaluations: Sequence[QualitativeEvaluation],
+) -> MeasurementsAndQualitativeEvaluations:
+    header = derivation.source.header
+    return MeasurementsAndQualitativeEvaluations(
+        TrackingIdentifier(derivation.uid(f"finding: {name}"), name),
+        finding_type=_own_code(name),
+        algorithm_id=_algorithm(derivation.prediction.model),
+        measurements=measurements,
+        qualitative_evaluations=evaluations,
+        source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
+    )
+
+
+def _algorithm(model: ModelIdentity) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        model.name, model.version, parameters=[f"sha256 of the model file: {model.sha256}"]
+    )
+
+
+def _number(name: Code | CodedConcept, value: float) -> Measurement:
+    return Measurement(name, value, codes.UCUM.NoUnits)
+
+
+def _own_code(word: str) -> CodedConcept:
+    return CodedConcept(word, OWN_CODES, word[:64])
+
+
+def _comments(derivation: Derivation) -> list[str]:
+    film = derivation.prediction
+    if not film.in_distribution:
+        return [RESEARCH, f"{REFUSED} {WITHHELD if derivation.is_withheld else FORCED}"]
+    return [RESEARCH] if film.is_confident else [RESEARCH, UNSURE]
+
+
+def _comment(text: str) -> TextContentItem:
+    return TextContentItem(codes.DCM.Comment, text, RelationshipTypeValues.CONTAINS)

@@ -1,0 +1,157 @@
+"""An answer about a DICOM film as DICOM objects of the same study.
+
+A structured report says what the model answered, a parametric map holds the evidence for one class
+at every pixel of the film, and a secondary capture shows the overlay to viewers that know neither.
+Imported only when somebody asks for them: highdicom is an optional extra and loads slowly.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+from highdicom import VOILUTTransformation
+from highdicom.pm import DerivedPixelContrastValues, ParametricMap, RealWorldValueMapping
+from highdicom.sc import SCImage
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian
+
+from models.film_files.quiet_libraries import ignore_warnings, silence_logs
+from service.answers.schemas import ExplainedPrediction
+from service.dicom.derivation import Derivation
+from service.dicom.plane import with_plane
+from service.dicom.report import report_document
+from service.dicom.source import read_source_instance
+from service.films.decoding import Limits, Paint, painted_pixels
+from xai.heatmap import Status, film_evidence, heat
+
+OVERLAY_SIDE = 1024
+"""Most pixels of the larger side of the overlay, which is only to be looked at."""
+
+
+def result_objects(
+    film: bytes, prediction: ExplainedPrediction, class_name: str, limits: Limits
+) -> list[bytes]:
+    """Return DICOM files: the report and, unless evidence is withheld, the map and the overlay.
+
+    Args:
+        film: A DICOM film.
+        prediction: What was answered about it.
+        class_name: The class whose evidence is shown.
+        limits: What the film may measure.
+
+    Raises:
+        NoSourceInstance: The film is no DICOM file, or lacks the UIDs that results refer to.
+        RadiographError: The film can't be read.
+    """
+    silence_logs("highdicom")  # it logs names that it takes for malformed
+    for library in ("highdicom", "pydicom"):
+        ignore_warnings(library)
+    source = read_source_instance(film, max_bytes=limits.max_bytes)
+    derivation = Derivation(source, prediction, class_name)
+    objects: list[Dataset] = [report_document(derivation)]
+    if not derivation.is_withheld:
+        objects += [evidence_map(derivation), painted_film(derivation, film, limits)]
+    return [_file(one, source.identity) for one in objects]
+
+
+def evidence_map(derivation: Derivation) -> ParametricMap:
+    """Return the signed evidence, in logits per position, at the film's own pixels."""
+    header, film = derivation.source.header, derivation.prediction.film
+    evidence = film_evidence(derivation.evidence, derivation.affine, film.rows, film.columns)
+    role = derivation.of_class("map")
+    image = ParametricMap(
+        [with_plane(header, derivation.uid(f"{role}: frame of reference"))],
+        evidence,
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[_meaning(derivation.class_name, evidence)],
+        voi_lut_transformations=[_window(derivation.prediction.model.evidence_scale)],
+        content_label="EVIDENCE",
+        content_description="Evidence, research use only",
+        image_flavor="STATIC",
+        derived_pixel_contrast=DerivedPixelContrastValues.QUANTITY,
+        **derivation.about(role, 9002, "AI evidence, research use only"),
+    )
+    _add_anatomy(image, header)
+    return image
+
+
+def _window(evidence_scale: float) -> VOILUTTransformation:
+    """Return the window that shows evidence as heat: from 0 to what gets full colour."""
+    return VOILUTTransformation(
+        window_center=evidence_scale / 2,
+        window_width=evidence_scale,
+        voi_lut_function="LINEAR_EXACT",
+    )
+
+
+def _meaning(class_name: str, evidence: NDArray[np.float32]) -> RealWorldValueMapping:
+    return RealWorldValueMapping(
+        lut_label="EVIDENCE",
+        lut_explanation=f"Logits per position for {class_name}"[:64],
+        unit=codes.UCUM.NoUnits,
+        value_range=(float(evidence.min()), float(evidence.max())),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=codes.DCM.GradientWeightedClassActivation,
+    )
+
+
+def painted_film(derivation: Derivation, film: bytes, limits: Limits) -> SCImage:
+    """Return the film with its evidence painted over it, in colour and made smaller."""
+    header, role = derivation.source.header, derivation.of_class("overlay")
+    image = SCImage.from_ref_dataset(
+        header,
+        _small(painted_pixels(film, _paint(derivation), limits)),
+        "RGB",
+        8,
+        "PATIENT",
+        patient_orientation=("L", "F"),  # of most films; what this one says comes below
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **derivation.about(role, 9003, "AI overlay, research use only"),
+    )
+    image.PatientOrientation = header.get("PatientOrientation", "")
+    image.DerivationDescription = f"Film with evidence for {derivation.class_name} painted over it"
+    image.SourceImageSequence = [_reference(header)]
+    _add_anatomy(image, header)
+    return image
+
+
+def _paint(derivation: Derivation) -> Paint:
+    warm = heat(derivation.evidence, derivation.prediction.model.evidence_scale)
+    is_coloured = derivation.finding.explanation.status is Status.OK
+    return Paint(warm * np.float32(is_coloured), derivation.affine)
+
+
+def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE), Image.Resampling.BOX)
+    return np.asarray(picture)
+
+
+def _reference(header: Dataset) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = header.SOPClassUID
+    reference.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    purpose = CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
+    reference.PurposeOfReferenceCodeSequence = [purpose]
+    return reference
+
+
+def _add_anatomy(image: Dataset, header: Dataset) -> None:
+    """Say of which part of the body the image is, as far as the film does."""
+    for keyword in ("BodyPartExamined", "Laterality"):
+        if keyword in header:
+            setattr(image, keyword, header[keyword].value)
+    if not image.get("BodyPartExamined"):
+        image.Laterality = image.get("Laterality", "")  # must be there: it may be a paired part
+
+
+def _file(one: Dataset, identity: Dataset) -> bytes:
+    one.update(identity)
+    file: Any = io.BytesIO()
+    one.save_as(file, enforce_file_format=True)
+    return file.getvalue()

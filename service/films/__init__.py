@@ -1,0 +1,1 @@
+"""Take in the bytes of a film: admission, upload, zip files, masks, decoding."""

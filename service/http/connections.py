@@ -1,0 +1,57 @@
+"""Connections whose clients dawdle: uvicorn would wait for a request's head for ever."""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS = 10.0
+"""Longest time for a request's line and headers to arrive."""
+
+MAX_HEAD_BYTES = 64 * 2**10
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 that closes a connection whose request head is too slow or too long.
+
+    Bodies are bounded where they are read, in `service.films.uploads`.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        """Start to wait for the rest of a head whose first byte has come."""
+        self._wait()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Wait no longer: the head is there."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what has come, unless it is too much for a head."""
+        super().data_received(data)
+        if self._late is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the clock go."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._late, self._head_bytes = None, 0

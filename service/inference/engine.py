@@ -1,0 +1,271 @@
+"""From a film's bytes to a model's answer, off the event loop and within bounds."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
+
+from models.film_files.errors import UnreadableFilmError
+from models.radiograph import is_dicom
+from service.answers.examination import Examination
+from service.answers.schemas import ExplainedPrediction
+from service.audit.rows import audit_row
+from service.audit.trail import AuditTrail
+from service.dicom.answer import result_files
+from service.films.admission import NO_MODEL, Admission
+from service.films.decoding import (
+    Limits,
+    Paint,
+    RawFilm,
+    SeenFilm,
+    View,
+    grey_png,
+    in_bounded_memory,
+    masked_film,
+    painted_png,
+    raw_film,
+    seen_film,
+)
+from service.films.masks import Mask, mask_outside
+from service.inference.batching import Batcher
+from service.inference.registry import Registry
+from service.observability.metrics import Metrics
+from service.settings import Settings
+from xai.explainer import Answers, Explainer, Floats
+from xai.measures.faithfulness import TenthTest, tenth_films, tenth_test
+from xai.runtime.processors import available_cpus
+
+ROWS_AT_ONCE = 8
+"""Audit rows written at the same time, which share a flush of the disk."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Caller(NamedTuple):
+    """Who asks, as the audit trail knows it.
+
+    Attributes:
+        verb: What is asked, such as `predict`.
+        request_id: As in the log.
+        key_id: The API key's; None where none is needed.
+    """
+
+    verb: str
+    request_id: str
+    key_id: str | None
+
+
+class Engine:
+    """Models, their queues, and the bounded number of films worked on at the same time.
+
+    A film is decoded in a thread, or in another process if it is a DICOM file: the decoders of
+    those hold Python's lock while they work, and some are old C++ that may crash on a malformed
+    one. Then it waits in its model's queue, of which batches are run in threads.
+
+    Attributes:
+        registry: The models by name.
+        settings: What the operator chose.
+        metrics: What is counted.
+        admission: Who may come in.
+        audit: Where answers are written down; None is nowhere.
+        at_once: How many films are decoded, and batches run, at the same time.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        settings: Settings,
+        metrics: Metrics,
+        audit: AuditTrail | None = None,
+    ) -> None:
+        self.registry, self.settings, self.metrics = registry, settings, metrics
+        self.audit = audit
+        self.admission = Admission(
+            places=settings.queue_size, max_held_bytes=settings.max_held_bytes
+        )
+        metrics.watch(lambda: registry.explainers, self.admission.taken)
+        self._limits = Limits(settings.max_upload_bytes, settings.max_film_pixels)
+        self.at_once = settings.concurrency or available_cpus()
+        self._readers = ThreadPoolExecutor(self.at_once, "reader")
+        self._runners = ThreadPoolExecutor(self.at_once, "runner")
+        self._writers = ThreadPoolExecutor(ROWS_AT_ONCE, "writer")
+        self._processes = CapacityLimiter(self.at_once)
+        self._batchers: dict[Explainer, Batcher] = {}
+
+    def close(self) -> None:
+        """Start nothing more; what runs is not waited for."""
+        for executor in (self._readers, self._runners, self._writers):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    async def examine(
+        self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
+    ) -> Examination:
+        """Return what a model says about a film, once that is written down.
+
+        Args:
+            explainer: The model.
+            film: Its bytes.
+            caller: Who asks.
+            mask: What the model shall not see; such a film is no film to count.
+
+        Raises:
+            RadiographError: The film can't be used.
+            MalformedMask: The mask lies outside the film.
+            UnsoundModel: The model was not loaded yet, and fails its checks.
+            AuditUnavailable: It can't be written down.
+        """
+        name = explainer.card.name
+        with self.metrics.stage("decode", name):
+            seen = await self._seen(film, View.of(explainer.card), mask)
+        answers = await self.infer(explainer, seen.input.pixels[None, None])
+        examination = Examination(explainer, seen, answers)
+        if mask is None:
+            self.metrics.examined(examination)
+        await self.write_down(caller, explainer, answers, [film])
+        return examination
+
+    async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
+        if mask is None:
+            return await self._read(seen_film, film, view, self._limits)
+        seen = await self._read(masked_film, film, mask, view, self._limits)
+        if seen.mask is None:
+            raise mask_outside(seen.rows, seen.columns)
+        return seen
+
+    async def infer(self, explainer: Explainer, pixels: Floats) -> Answers:
+        """Return a model's answers for network pixels [batch, 1, rows, columns] in [0, 1].
+
+        Raises:
+            UnsoundModel: The model was not loaded yet, and fails its checks.
+        """
+        if not explainer.is_loaded:
+            # Not among the runs, or whoever asks another model would wait as well.
+            await asyncio.to_thread(self.registry.load, explainer)
+        batcher = self._batcher(explainer)
+        return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
+
+    async def tested(self, examination: Examination, number: int) -> TenthTest:
+        """Return what masking the hottest tenth of a film does to a class, beside other tenths.
+
+        It costs 25 more films in the model's queue; none of them is counted or written down.
+
+        Args:
+            examination: The film, and the map to test.
+            number: Of the class.
+        """
+        pixels, answers = examination.film.input.pixels, examination.answers
+        films = await asyncio.get_running_loop().run_in_executor(
+            self._readers, tenth_films, pixels, answers.evidence[0, number]
+        )
+        found = await self.infer(examination.explainer, films)
+        probability = float(answers.probabilities[0, number])
+        return tenth_test(probability, found.probabilities[:, number])
+
+    async def write_down(
+        self, caller: Caller, explainer: Explainer, answers: Answers, sent: Sequence[bytes]
+    ) -> None:
+        """Keep in the audit trail, if there is one, what is answered about each film.
+
+        Args:
+            caller: Who asked.
+            explainer: The model.
+            answers: Its, for all films.
+            sent: The bytes of each film, or of its tensor.
+
+        Raises:
+            AuditUnavailable: It can't be said that all rows were kept.
+        """
+        if self.audit is None:
+            return
+        loop = asyncio.get_running_loop()
+        rows = (
+            loop.run_in_executor(
+                self._writers, _write_row, self.audit, caller, explainer, answer, film
+            )
+            for answer, film in zip(answers.films(), sent, strict=True)
+        )
+        await asyncio.gather(*rows)
+
+    async def raw(self, film: bytes) -> RawFilm:
+        """Return the film's own values before any window.
+
+        Raises:
+            RadiographError: The film can't be used.
+        """
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(raw_film, film, self._limits)
+
+    async def picture(self, film: bytes, side: int | None = None) -> bytes:
+        """Return the film's own pixels as a grey PNG; see `grey_png`.
+
+        Raises:
+            RadiographError: The film can't be used.
+        """
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(grey_png, film, side, self._limits)
+
+    async def painted(self, film: bytes, paint: Paint) -> bytes:
+        """Return the film with heat painted over it, as a PNG.
+
+        Raises:
+            RadiographError: The film can't be used.
+        """
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(painted_png, film, paint, self._limits)
+
+    async def result_files(
+        self, film: bytes, prediction: ExplainedPrediction, class_name: str
+    ) -> list[bytes]:
+        """Return the answer about a DICOM film as DICOM files: report, map and overlay.
+
+        Raises:
+            NoSourceInstance: They can't refer to the film.
+            RadiographError: The film can't be used.
+        """
+        with self.metrics.stage("encode", NO_MODEL):
+            return await self._read(result_files, film, prediction, class_name, self._limits)
+
+    async def _read(
+        self, work: Callable[Concatenate[bytes, P], T], film: bytes, *args: P.args, **_: P.kwargs
+    ) -> T:
+        if not is_dicom(film):
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers, work, film, *args)
+        for _attempt in range(2):  # a process may have been killed for another's sake
+            try:
+                return await to_process.run_sync(
+                    in_bounded_memory,
+                    work,
+                    film,
+                    *args,
+                    cancellable=True,
+                    limiter=self._processes,
+                )
+            except BrokenWorkerProcess:
+                continue
+        raise UnreadableFilmError("The DICOM file's decoder crashed on it.")
+
+    def _batcher(self, explainer: Explainer) -> Batcher:
+        if explainer not in self._batchers:
+            offered = set(self.registry.explainers.values())
+            self._batchers = {one: b for one, b in self._batchers.items() if one in offered}
+            self._batchers[explainer] = Batcher(
+                explainer,
+                executor=self._runners,
+                runs=self.at_once + 1,  # one lies ready for the next free thread
+                metrics=self.metrics,
+                max_size=self.settings.max_batch_size,
+                delay_seconds=self.settings.max_batch_delay_seconds,
+            )
+        return self._batchers[explainer]
+
+
+def _write_row(
+    audit: AuditTrail, caller: Caller, explainer: Explainer, answer: Answers, film: bytes
+) -> None:
+    digest = hashlib.sha256(film).hexdigest()
+    audit.write(audit_row(explainer, answer, film_sha256=digest, **caller._asdict()))

@@ -1,0 +1,78 @@
+"""Does a model lean on the map that it answers with? The test of one answer, in words."""
+
+import asyncio
+from collections.abc import Sequence
+
+from service.answers.examination import Examination
+from service.answers.schemas import Faithfulness
+from service.inference.engine import Engine
+from xai.heatmap import Status
+from xai.measures.faithfulness import RANDOM_MAPS, TenthTest
+
+FILMS = 1 + RANDOM_MAPS
+"""That a test runs."""
+
+REFUSED = "The film is unlike the training films, so that its evidence is withheld."
+NOTHING_HOT = "No position argues for {}, so that there is nothing to mask."
+
+
+async def faithful(
+    engine: Engine, examinations: Sequence[Examination], class_name: str | None, force: bool
+) -> list[Faithfulness]:
+    """Return what testing a map of each model shows.
+
+    Args:
+        engine: Runs the models.
+        examinations: Of one film, a model each.
+        class_name: Whose map is tested; None is each model's foremost class.
+        force: Test even where a model holds the film unlike its training films.
+    """
+    return list(
+        await asyncio.gather(*(_tested(engine, one, class_name, force) for one in examinations))
+    )
+
+
+async def _tested(
+    engine: Engine, examination: Examination, class_name: str | None, force: bool
+) -> Faithfulness:
+    name = class_name or examination.foremost_class
+    number = examination.explainer.card.class_names.index(name)
+    status = examination.status(number, force=force)
+    if status is Status.OUT_OF_DISTRIBUTION:
+        return _not_tested(examination, name, REFUSED)
+    if status is Status.NO_POSITIVE_EVIDENCE:
+        return _not_tested(examination, name, NOTHING_HOT.format(name))
+    test = await engine.tested(examination, number)
+    return Faithfulness(
+        class_name=name,
+        verdict=test.verdict,
+        sentence=sentence(name, test),
+        probability=test.probability,
+        probability_masked=test.masked,
+        probability_elsewhere=test.mean_elsewhere,
+        gap=test.gap,
+        random_masks=len(test.elsewhere),
+    )
+
+
+def _not_tested(examination: Examination, name: str, why: str) -> Faithfulness:
+    return Faithfulness(
+        class_name=name,
+        verdict="not_tested",
+        sentence=why,
+        probability=examination.probabilities[name],
+        probability_masked=None,
+        probability_elsewhere=None,
+        gap=None,
+        random_masks=None,
+    )
+
+
+def sentence(class_name: str, test: TenthTest) -> str:
+    """Return what a test shows."""
+    takes = "lowers its" if test.masked < test.probability else "does not lower its"
+    return (
+        f"Masking the tenth of the film that argues most for {class_name} {takes} probability "
+        f"from {test.probability:.2f} to {test.masked:.2f}; "
+        f"masking another tenth: {test.mean_elsewhere:.2f} (mean of {len(test.elsewhere)})."
+    )

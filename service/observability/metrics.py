@@ -1,0 +1,248 @@
+"""What is counted and timed, for Prometheus; never anything that a client or a film chose.
+
+Labels are few: names of models and classes, route templates, types of problems. Not a label are
+paths, keys, file names.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import Context
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.answers.examination import Examination
+from service.observability.drift import Drift, Tally
+from service.observability.tracing import Tracing
+from xai.explainer import Explainer
+
+Stage = Literal["upload", "decode", "queue", "inference", "encode"]
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+FILMS = (1, 2, 4, 8, 16, 32, 64)
+DECISIONS = {True: "present", False: "absent", None: "undecided"}
+SHA256_DIGITS = 12
+"""So much of a model file's hash tells two files apart."""
+
+
+class Metrics:
+    """The figures of one server.
+
+    All methods may be called from several threads.
+
+    Attributes:
+        registry: Where Prometheus reads them.
+    """
+
+    def __init__(self, tracing: Tracing | None = None) -> None:
+        """Count from zero.
+
+        Args:
+            tracing: Where stages are recorded as spans besides.
+        """
+        self.registry = CollectorRegistry()
+        self._tracing = tracing
+        self._requests = self._histogram(
+            "request_duration_seconds",
+            "Time from a request's first byte to the last of its answer.",
+            ("route", "method", "status"),
+        )
+        self._stages = self._histogram(
+            "stage_duration_seconds",
+            "Time of a stage of a film; of inference, the time of a batch.",
+            ("stage", "model"),
+        )
+        self._batches = self._histogram(
+            "batch_films", "Films that ran together.", ("model",), buckets=FILMS
+        )
+        self._films = self._counter("films", "Films examined.", "outcome")
+        self._findings = self._counter("findings", "Decisions on films.", "class_name", "decision")
+        self._problems = self._counter("problems", "Films or requests without answer.", "type")
+        self._models = _Models()
+        self.registry.register(self._models)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+    def watch(
+        self, models: Callable[[], Mapping[str, Explainer]], taken: Callable[[str], int]
+    ) -> None:
+        """Show from now on which models are offered, and how full their queues are.
+
+        Args:
+            models: Returns those offered now, by name.
+            taken: Returns how many places in a model's queue are taken.
+        """
+        self._models.offered, self._models.taken = models, taken
+
+    @contextmanager
+    def stage(self, stage: Stage, model: str, requests: Sequence[Context] = ()) -> Iterator[None]:
+        """Time what is done inside, whether it succeeds or not; see `observe`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(stage, model, time.perf_counter() - start, requests)
+
+    def observe(
+        self, stage: Stage, model: str, seconds: float, requests: Sequence[Context] = ()
+    ) -> None:
+        """Count a stage that has just ended.
+
+        Args:
+            stage: Which.
+            model: Name, or nothing where the stage is the same for all models.
+            seconds: How long it took.
+            requests: Those it was done for; none is the current one.
+        """
+        self._stages.labels(stage, model).observe(seconds)
+        if self._tracing is None:
+            return
+        if not requests:
+            self._tracing.stage(stage, model, seconds)
+        for request in requests:
+            request.run(self._tracing.stage, stage, model, seconds)
+
+    def batch(self, model: str, size: int) -> None:
+        """Count the films that run together."""
+        self._batches.labels(model).observe(size)
+
+    def examined(self, examination: Examination) -> None:
+        """Count an examined film, all of which the model saw: what became of it, what was found."""
+        name = examination.explainer.card.name
+        self._films.labels(name, _outcome(examination)).inc()
+        for class_name, decision in examination.decisions.items():
+            self._findings.labels(name, class_name, DECISIONS[decision]).inc()
+        drift = self._models.drift(examination.explainer)
+        drift.add(examination.probabilities, examination.distance)
+
+    def problem(self, model: str, type_name: str) -> None:
+        """Count a film or request that gets no answer.
+
+        Args:
+            model: Name, or nothing where none was asked.
+            type_name: Last part of the problem's type, as `unreadable-film`.
+        """
+        self._problems.labels(model, type_name).inc()
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request.
+
+        Args:
+            method: GET, POST, ...; not whatever a client sent.
+            route: Its template.
+            status: Of HTTP.
+            seconds: From its first byte to the last of its answer.
+        """
+        self._requests.labels(route, method, str(status)).observe(seconds)
+
+    def _histogram(
+        self, name: str, help_text: str, labels: Sequence[str], buckets: Sequence[float] = SECONDS
+    ) -> Histogram:
+        return Histogram(f"cxr_{name}", help_text, labels, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"cxr_{name}", help_text, ("model", *labels), registry=self.registry)
+
+
+class _Models(Collector):
+    """What is looked up when Prometheus asks: models, queues, and drift.
+
+    Drift belongs to a file: another file under the same name, with another card, starts anew, and
+    films that the old one still answers are no longer shown.
+    """
+
+    def __init__(self) -> None:
+        self.offered: Callable[[], Mapping[str, Explainer]] = dict
+        self.taken: Callable[[str], int] = lambda _: 0
+        self._drifts: dict[str, Drift] = {}
+        self._lock = threading.Lock()
+
+    def drift(self, explainer: Explainer) -> Drift:
+        """Return the films of a model's file."""
+        with self._lock:
+            if explainer.sha256 not in self._drifts:
+                self._drifts[explainer.sha256] = Drift(explainer.card)
+            return self._drifts[explainer.sha256]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of the models offered now."""
+        offered = self.offered()
+        yield from self._identities(offered)
+        drifts = {name: self.drift(explainer) for name, explainer in offered.items()}
+        with self._lock:
+            self._drifts = {offered[name].sha256: drift for name, drift in drifts.items()}
+        yield from _score_metrics(drifts)
+        yield from _distance_metrics(drifts)
+
+    def _identities(self, offered: Mapping[str, Explainer]) -> Iterator[Metric]:
+        labels = ("model", "version", "sha256")
+        info = GaugeMetricFamily("cxr_model_info", "Always 1.", labels=labels)
+        loaded = GaugeMetricFamily(
+            "cxr_model_loaded", "Whether it answers at once.", labels=("model",)
+        )
+        queue = GaugeMetricFamily(
+            "cxr_queue_films", "Films being read, waiting or examined.", labels=("model",)
+        )
+        for name, explainer in offered.items():
+            sha256 = explainer.sha256[:SHA256_DIGITS]
+            info.add_metric((name, explainer.card.version, sha256), 1)
+            loaded.add_metric((name,), explainer.is_loaded)
+            queue.add_metric((name,), self.taken(name))
+        yield from (info, loaded, queue)
+
+
+def _outcome(examination: Examination) -> str:
+    if not examination.in_distribution:
+        return "refused"
+    return "decided" if examination.is_confident else "unsure"
+
+
+def _score_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:
+    scores = [
+        ((name, class_name), tally)
+        for name, drift in drifts.items()
+        for class_name, tally in drift.scores.items()
+    ]
+    return _tally_metrics("score", "probability of the class", ("model", "class_name"), scores)
+
+
+def _distance_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:
+    distances = [((name,), drift.distance) for name, drift in drifts.items()]
+    return _tally_metrics("distance", "distance from the training films", ("model",), distances)
+
+
+def _tally_metrics(
+    figure: str,
+    meaning: str,
+    labels: tuple[str, ...],
+    tallies: Iterable[tuple[tuple[str, ...], Tally]],
+) -> Iterator[Metric]:
+    films = HistogramMetricFamily(f"cxr_{figure}", f"Films by {meaning}.", labels=labels)
+    expected = GaugeMetricFamily(
+        f"cxr_expected_{figure}",
+        f"Films in the model's card with at most this {meaning}.",
+        labels=(*labels, "le"),
+    )
+    index = GaugeMetricFamily(
+        f"cxr_{figure}_psi",
+        f"Population stability index of the latest films, by {meaning}; absent while few.",
+        labels=labels,
+    )
+    for names, tally in tallies:
+        films.add_metric(names, *tally.films())
+        for edge, count in tally.expected_films():
+            expected.add_metric((*names, edge), count)
+        if (found := tally.stability_index()) is not None:
+            index.add_metric(names, found)
+    yield from (films, expected, index)

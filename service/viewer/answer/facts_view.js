@@ -1,0 +1,36 @@
+/** Shows what the answer is about: the film, the model, and how alike the film is to known ones. */
+
+import { element } from "../page/elements.js";
+import { showDistance } from "./distance_view.js";
+import { facts } from "../page/strings.js";
+
+/**
+ * Fills a description list with the facts of an answer.
+ *
+ * The card may be null while it is on its way; with `onCard`, a button asks to see it.
+ */
+export function showFacts(list, answer, { card = null, onCard = null } = {}) {
+  const distance = element("dd", { className: "wide" });
+  showDistance(distance, answer, card);
+  list.replaceChildren(
+    ...fact(facts.size, answer.film),
+    ...fact(facts.format, answer.film),
+    ...fact(facts.model, answer.model, onCard ? [" ", cardButton(onCard)] : []),
+    ...fact(facts.fingerprint, answer.model),
+    element("dt", { className: "wide", textContent: facts.distance[0] }),
+    distance,
+  );
+}
+
+function fact([name, words], about, children = []) {
+  return [
+    element("dt", { textContent: name }),
+    element("dd", { textContent: words(about) }, children),
+  ];
+}
+
+function cardButton(onCard) {
+  const button = element("button", { type: "button", textContent: facts.card });
+  button.addEventListener("click", onCard);
+  return button;
+}

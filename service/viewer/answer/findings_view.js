@@ -1,0 +1,80 @@
+/** Shows an answer's findings as a radio group: probability, bar, threshold, decision in words. */
+
+import { element, thresholdBar } from "../page/elements.js";
+import { className, decision, meaning, percent } from "../page/strings.js";
+
+/**
+ * Fills a container with one radio button per finding; under the chosen one stands what its
+ * threshold means.
+ *
+ * Arrow keys move between them; `onSelect` gets the class name that was chosen. While the card is
+ * null nothing stands there: `showMeaning` fills it in later.
+ */
+export function showFindings(container, answer, { card = null, selected, onSelect }) {
+  container.replaceChildren(
+    ...answer.findings.flatMap((finding, index) => {
+      const words = element("p", { className: "meaning hint", id: `meaning-${index}` });
+      words.dataset.className = finding.class_name;
+      return [findingChoice(finding, answer, { selected, onSelect, words }), words];
+    }),
+  );
+  container.classList.toggle("undecided", !answer.in_distribution);
+  if (card) showMeaning(container, card);
+}
+
+/** Says what the thresholds mean in a container of findings, by their model's card. */
+export function showMeaning(container, card) {
+  const refused = container.classList.contains("undecided");
+  for (const words of container.querySelectorAll(".meaning")) {
+    words.textContent = refused ? meaning.refused : thresholdMeaning(card, words.dataset.className);
+  }
+}
+
+/** Returns the predicted class; or the most probable finding, those called before others. */
+export function foremostClass({ predicted_class: predicted, findings }) {
+  const before = (one, other) =>
+    one.decision === other.decision ? one.probability > other.probability : one.decision;
+  return predicted ?? findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
+}
+
+function findingChoice(finding, answer, { selected, onSelect, words }) {
+  const radio = element("input", {
+    type: "radio",
+    name: "finding",
+    value: finding.class_name,
+    checked: finding.class_name === selected,
+  });
+  radio.setAttribute("aria-describedby", words.id);
+  radio.addEventListener("change", () => onSelect(finding.class_name));
+  const choice = element("label", { className: "finding" }, [
+    radio,
+    ...nameAndTag(finding, answer),
+    element("span", { className: "probability", textContent: percent(finding.probability) }),
+    thresholdBar(finding.probability, finding.threshold),
+    element("span", { className: "decision", textContent: decisionWords(finding, answer) }),
+  ]);
+  choice.classList.toggle("called", finding.decision === true);
+  return choice;
+}
+
+function nameAndTag(finding, answer) {
+  const name = element("span", { className: "name", textContent: className(finding.class_name) });
+  if (finding.class_name === answer.predicted_class && answer.in_distribution) {
+    name.append(" ", element("span", { className: "tag", textContent: decision.mostLikely }));
+  }
+  return [name];
+}
+
+function decisionWords({ decision: called, threshold }, answer) {
+  if (!answer.in_distribution) return decision.none;
+  if (!answer.is_confident) return decision.unsure(answer.confidence_threshold);
+  return called ? decision.called(threshold) : decision.notCalled(threshold);
+}
+
+function thresholdMeaning(card, name) {
+  const threshold = card.decision_thresholds[card.class_names.indexOf(name)];
+  const auroc = card.metrics.find(
+    (one) => one.name === "auroc" && one.split === "test" && one.class_name === name,
+  );
+  return `${meaning.threshold(threshold)} ${auroc ? meaning.auroc(auroc) : meaning.noAuroc}`;
+}

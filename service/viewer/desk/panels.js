@@ -1,0 +1,95 @@
+/** What each panel of the stage shows: the film, or the film with one model's map. */
+
+import { contours } from "../maps/contours.js";
+import { isPainted } from "../maps/explanation_view.js";
+import { heat, heatAt, heatLayer, hottestCell } from "../maps/heat.js";
+import { canvas as canvasWords, panel as words } from "../page/strings.js";
+
+const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
+
+/** Points along a cell that an outline goes through: a level line of the field is no straight one. */
+const OUTLINE_POINTS = 4;
+
+/** Returns an answer's finding of a class; undefined if the model has no such class. */
+export function findingOf(answer, className) {
+  return answer.findings.find((finding) => finding.class_name === className);
+}
+
+const BARE = { map: null, outline: null };
+
+/**
+ * Returns the panels for Stage.show: one, film beside film with map, or one for each of the server's
+ * `models`; maps are painted in `colours` (256 RGB triples).
+ */
+export function panelsOf(state, { colours, models }) {
+  const { answers } = state.reading;
+  const mapped = (answer, key) => mappedPanel(answer, { ...state, key, colours });
+  const panelOf = (model) => {
+    const answer = answers.get(model.name);
+    return answer ? mapped(answer, model.name) : unreadPanel(model, state.reading);
+  };
+  if (state.mode === "compare") return models.map(panelOf);
+  const panel = mapped(answers.get(state.model), "mapped");
+  return state.mode === "beside" ? [plainPanel(state), panel] : [panel];
+}
+
+function plainPanel({ name }) {
+  const label = canvasWords.original(name);
+  return { key: "plain", title: words.film, words: "", label, scene: BARE };
+}
+
+function unreadPanel(model, reading) {
+  const said = words.unread[reading.stateOf(model.name) ?? "waiting"];
+  const { name: key } = model;
+  return { key, title: words.model(model), words: said, label: canvasWords.plain, scene: BARE };
+}
+
+function mappedPanel(answer, { className, belowShown, look, mapHidden, key, colours }) {
+  const finding = findingOf(answer, className);
+  const shown = finding && !mapHidden && isPainted(finding, { belowShown, look });
+  return {
+    ...{ key, answer, finding },
+    title: words.model(answer.model),
+    words: finding ? words.finding(answer, finding, { shown }) : words.noSuchClass(className),
+    label: shown ? mappedLabel(finding) : canvasWords.plain,
+    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : BARE,
+  };
+}
+
+function mappedLabel({ class_name: name, explanation: { evidence } }) {
+  const { row, column } = hottestCell(evidence);
+  return canvasWords.mapped(name, row + 1, column + 1, evidence.length, evidence[0].length);
+}
+
+/** Returns the map and the outline of a finding as FilmView takes them. */
+function mapOf(finding, evidenceScale, look) {
+  const { colours, signed, threshold, raw, outline } = look;
+  const key = JSON.stringify([look.colourMap, signed, threshold, raw, outline]);
+  const known = painted.get(finding);
+  if (known?.key === key) return known.scene;
+  const { evidence, affine } = finding.explanation;
+  const picture = heatLayer(evidence, { evidenceScale, colours, signed, threshold, raw });
+  const layer = new OffscreenCanvas(picture.width, picture.height);
+  layer.getContext("2d").putImageData(picture, 0, 0);
+  const grid = { rows: evidence.length, columns: evidence[0].length };
+  const field = heat(evidence, evidenceScale, { signed });
+  const levels = outline === null ? [] : signed ? [outline, -outline] : [outline];
+  const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: outlineOf(field, levels, affine) };
+  painted.set(finding, { key, scene });
+  return scene;
+}
+
+function outlineOf(field, levels, [a, b, c, d, e, f]) {
+  if (!levels.length) return null;
+  const finer = sampled(field, OUTLINE_POINTS);
+  const lines = levels.flatMap((level) => contours(finer, level));
+  const [p, q, s, t] = [a, b, d, e].map((length) => length / OUTLINE_POINTS);
+  return { lines, affine: [p, q, c, s, t, f] };
+}
+
+/** Returns a grid with so many cells along each of a field's. */
+function sampled(field, times) {
+  const places = (cells) => Array.from({ length: times * cells }, (_, at) => (at + 0.5) / times);
+  const columns = places(field[0].length);
+  return places(field.length).map((row) => columns.map((column) => heatAt(field, column, row)));
+}

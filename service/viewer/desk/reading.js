@@ -1,0 +1,111 @@
+/** What is known about one open film: its pixels, each model's answer, and answers with a part masked. */
+
+import { explain, filmPixels, predictMasked, testMap } from "../page/api.js";
+
+export class Reading {
+  #film;
+  #states = new Map();
+  #masked = new Map();
+  #tests = new Map();
+
+  /** Takes the film (a Blob). */
+  constructor(film) {
+    this.#film = film;
+    this.pixels = null;
+    this.answers = new Map();
+    this.agreement = [];
+    this.compared = false;
+    this.forced = false;
+  }
+
+  /** Returns how far a model's answer is: "ready", "asking", "failed", or undefined. */
+  stateOf(model) {
+    return this.answers.has(model) ? "ready" : this.#states.get(model);
+  }
+
+  /** Fetches the pixels, where they are not there yet. */
+  async fetchPixels({ signal } = {}) {
+    this.pixels ??= await filmPixels(this.#film, { signal });
+  }
+
+  /** Takes a model's answer that was fetched elsewhere; one with demanded maps is kept. */
+  take(answer) {
+    const { name } = answer.model;
+    if (!this.answers.has(name)) this.answers.set(name, answer);
+  }
+
+  /** Fetches a model's answer, where it is not there yet. */
+  async ask(model, { signal } = {}) {
+    if (this.answers.has(model)) return;
+    const { forced } = this;
+    const answer = await this.#explained(model, [model], signal);
+    if (forced !== this.forced) return this.ask(model, { signal });
+    this.answers.set(model, answer);
+  }
+
+  /**
+   * Fetches the answers of all these models, and how alike their maps are, where they are not there
+   * yet. If they can't answer together each is asked alone: returns [name, error] of those that
+   * failed.
+   */
+  async askAll(names, { signal } = {}) {
+    if (this.compared) return [];
+    const { forced } = this;
+    try {
+      const { models, agreement } = await this.#explained("all", names, signal);
+      if (forced !== this.forced) return this.askAll(names, { signal });
+      for (const answer of models) this.answers.set(answer.model.name, answer);
+      Object.assign(this, { agreement, compared: true });
+      return [];
+    } catch (error) {
+      if (!(error.status >= 500)) throw error;
+      return this.#askEach(names, signal);
+    }
+  }
+
+  /** Fetches a model's answer again, with the maps of a film unlike the training films. */
+  async force(model, { signal } = {}) {
+    const answer = await explain(this.#film, { model, force: true, signal });
+    const answers = new Map([[model, answer]]);
+    Object.assign(this, { answers, agreement: [], compared: false, forced: true });
+  }
+
+  /** Tests a model's map of a class, where that was not done yet. */
+  async test(model, className, { signal } = {}) {
+    if (this.tested(model, className)) return;
+    const test = await testMap(this.#film, { model, className, force: this.forced, signal });
+    this.#tests.set(`${model} ${className}`, test);
+  }
+
+  /** Returns what testing a model's map of a class has shown; undefined where it was not tested. */
+  tested(model, className) {
+    return this.#tests.get(`${model} ${className}`);
+  }
+
+  /** Returns a model's answer about the film with a rectangle [x0, y0, x1, y1] masked. */
+  async masked(rectangle, model, { signal } = {}) {
+    const key = `${model} ${rectangle}`;
+    if (!this.#masked.has(key)) {
+      this.#masked.set(key, await predictMasked(this.#film, rectangle, { model, signal }));
+    }
+    return this.#masked.get(key);
+  }
+
+  async #askEach(names, signal) {
+    const asked = await Promise.allSettled(names.map((name) => this.ask(name, { signal })));
+    signal?.throwIfAborted();
+    return names.map((name, at) => [name, asked[at].reason]).filter(([, error]) => error);
+  }
+
+  /** Asks a model, or all of them, and notes how far the answers of those with these names are. */
+  async #explained(model, names, signal) {
+    const note = (state) => names.forEach((name) => this.#states.set(name, state));
+    note("asking");
+    try {
+      return await explain(this.#film, { model, force: this.forced, signal });
+    } catch (error) {
+      note(signal?.aborted ? undefined : "failed");
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/** Says in words what a finding's map is, why there is none, or why it is not shown. */
+
+import { hottestCell } from "./heat.js";
+import { explanation } from "../page/strings.js";
+
+/**
+ * Returns whether a finding has a map that is painted: `belowShown` if it is below threshold, in the
+ * signed view even if all evidence argues against it.
+ */
+export function isPainted({ explanation: { status } }, { belowShown, look }) {
+  const shown = { ok: true, below_threshold: belowShown, no_positive_evidence: look.signed };
+  return shown[status] ?? false;
+}
+
+export class ExplanationView {
+  #elements;
+
+  /** Takes {box, heading, sentence, button}; `onButton()` is called to go on as the button says. */
+  constructor(elements, { onButton }) {
+    this.#elements = elements;
+    elements.button.addEventListener("click", onButton);
+  }
+
+  /** Says it for a finding of an answer; `drawing` is one of our samples. */
+  show(answer, finding, { belowShown, drawing, look: { signed } }) {
+    const { status, evidence } = finding.explanation;
+    const refused = status === "out_of_distribution";
+    const forced = !answer.in_distribution && !refused;
+    const peak = evidence ? peakOf(evidence, answer.model.evidence_scale) : 0;
+    const words = explanation(status, {
+      ...{ finding, shown: belowShown, forced, drawing, peak, signed },
+    });
+    const { box, heading, sentence, button } = this.#elements;
+    box.dataset.status = refused || forced ? "out_of_distribution" : status;
+    heading.textContent = words.heading;
+    sentence.textContent = words.sentence;
+    button.textContent = words.button ?? "";
+    button.hidden = !words.button;
+  }
+}
+
+function peakOf(evidence, scale) {
+  return Math.min(1, hottestCell(evidence).heat / scale);
+}

@@ -1,0 +1,1 @@
+"""Answer the films of an archive with DICOM objects: `cxr watch`."""

@@ -1,0 +1,112 @@
+"""Nobody waits for ever: not the client, not the server for a client, not the next in line."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.app import create_app
+from service.settings import Settings
+from tests.support.running_server import serving
+from tests.support.tiny_model import FILM
+from xai.explainer import Explainer
+
+SLOW_SECONDS = 0.5
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[int]:
+    """Make the model slow; the sizes of the batches that it was asked."""
+    asked: list[int] = []
+    answer = Explainer.__call__
+
+    def slow(self: Explainer, pixels):
+        asked.append(len(pixels))
+        time.sleep(SLOW_SECONDS)
+        return answer(self, pixels)
+
+    monkeypatch.setattr(Explainer, "__call__", slow)
+    return asked
+
+
+@pytest.fixture
+def client_of(model_file: Path) -> Iterator[Callable[..., httpx.Client]]:
+    """Give a client of a server with these settings."""
+    with ExitStack() as stack:
+
+        def client_of(**settings: object) -> httpx.Client:
+            chosen = {"models": model_file, "own_models": False, "concurrency": 1} | settings
+            return stack.enter_context(serving(create_app(Settings(**chosen))))
+
+        yield client_of
+
+
+def post(client: httpx.Client) -> httpx.Response:
+    return client.post("/v1/predict", content=FILM)
+
+
+def title(answer: httpx.Response) -> str:
+    return answer.json()["title"]
+
+
+def test_a_full_queue_is_a_503_that_says_when_to_come_back(client_of, asked):
+    client = client_of(queue_size=2)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: post(client), range(6)))
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) == 4
+    assert {title(answer) for answer in refused} == {"Overloaded"}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert post(client).status_code == 200
+
+
+def test_more_bytes_than_allowed_at_once_are_a_503(client_of):
+    answer = post(client_of(max_held_bytes=len(FILM) - 1))
+    assert (answer.status_code, title(answer)) == (503, "Overloaded")
+
+
+def test_an_answer_that_takes_too_long_is_a_503(client_of, asked):
+    client = client_of(request_seconds=SLOW_SECONDS / 5)
+    answer = post(client)
+    assert (answer.status_code, title(answer)) == (503, "Too slow")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_a_film_whose_time_is_over_in_the_queue_is_not_run(client_of, asked):
+    client = client_of(request_seconds=SLOW_SECONDS * 0.8, max_batch_size=1)
+    with ThreadPoolExecutor(3) as pool:
+        assert [answer.status_code for answer in pool.map(lambda _: post(client), range(3))] == [
+            503
+        ] * 3
+    time.sleep(2 * SLOW_SECONDS)
+    assert asked == [1]
+
+
+def test_a_film_that_arrives_too_slowly_is_a_408(client_of):
+    def drops() -> Iterator[bytes]:
+        for byte in FILM[:10]:
+            yield bytes([byte])
+            time.sleep(0.1)
+
+    answer = client_of(upload_seconds=0.3).post("/v1/predict", content=drops())
+    assert (answer.status_code, title(answer)) == (408, "Slow upload")
+
+
+def test_a_client_that_hangs_up_is_not_worked_for(client_of, asked):
+    client = client_of(max_batch_size=1)
+    address = client.base_url.host, client.base_url.port
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client)
+        time.sleep(SLOW_SECONDS / 5)
+        with socket.create_connection(address) as connection:
+            head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(FILM)}\r\n\r\n"
+            connection.sendall(head.encode() + FILM)
+            time.sleep(SLOW_SECONDS / 5)
+        assert first.result().status_code == 200
+    time.sleep(2 * SLOW_SECONDS)
+    assert asked == [1]

@@ -1,0 +1,139 @@
+"""An exported file is whole, exact and refuses to be wrong."""
+
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from models.card import ModelCard
+from models.checkpoint import load_checkpoint
+from models.chest_cnn import ChestCNN
+from tests.models.tape.test_network import one_per_cent_too_large, plant
+from training.backprop_proofs.report import BackpropReport
+from training.export.export import export
+from training.fitting.run_folder import RunFolder
+from training.onnx_files import writing
+from xai.explainer import Explainer
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_card_says_what_the_run_was(spot_model: Path) -> None:
+    card = Explainer(spot_model).card
+    assert (card.name, card.class_names) == ("spot_cnn", ("normal", "spot"))
+    assert card.training_data.films == {"train": 48, "val": 24, "test": 24}
+    assert {metric.split for metric in card.metrics} == {"test"}
+    assert sum(card.distance_histogram.counts) == 24
+
+
+def test_only_standard_operators_and_a_free_batch(spot_model: Path) -> None:
+    model = onnx.load(spot_model)
+    assert {opset.domain for opset in model.opset_import} == {""}
+    assert {node.domain for node in model.graph.node} == {""}
+    for tensor in (*model.graph.input, *model.graph.output):
+        assert tensor.type.tensor_type.shape.dim[0].dim_param, tensor.name
+
+
+def test_the_file_names_no_path_of_the_machine_that_made_it(spot_model: Path) -> None:
+    assert b".py" not in spot_model.read_bytes()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_every_batch_size_gives_the_same_answers(spot_model: Path, batch: int) -> None:
+    explainer = Explainer(spot_model)
+    pixels = np.random.default_rng(0).random((8, 1, 64, 64), np.float32)
+    whole, part = explainer(pixels), explainer(pixels[:batch])
+    assert np.allclose(whole.probabilities[:batch], part.probabilities, atol=1e-5)
+    assert np.allclose(whole.evidence[:batch], part.evidence, atol=1e-4)
+    assert np.allclose(whole.distance[:batch], part.distance, rtol=1e-4)
+
+
+def test_two_films_give_different_evidence(spot_model: Path) -> None:
+    pixels = np.random.default_rng(0).random((2, 1, 64, 64), np.float32)
+    first, second = Explainer(spot_model)(pixels).evidence
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_centring_the_head_leaves_the_order_of_classes(
+    spot_run: RunFolder, spot_model: Path
+) -> None:
+    network, _ = load_checkpoint(spot_run.best)
+    pixels = torch.rand(4, 1, 64, 64)
+    with torch.inference_mode():
+        before = network.eval()(pixels)
+    after = torch.from_numpy(Explainer(spot_model)(pixels.numpy()).logits)
+    assert torch.allclose(before - before.mean(dim=1, keepdim=True), after, atol=1e-4)
+
+
+def test_the_report_says_the_differences(spot_run: RunFolder, tmp_path: Path) -> None:
+    report = export(spot_run, tmp_path / "model.onnx")
+    assert "probabilities" in report
+    assert "evidence" in report
+
+
+def test_nothing_is_written_when_onnx_runtime_differs(
+    spot_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MAX_RELATIVE_DIFFERENCE", 0.0)
+    monkeypatch.setattr(writing, "MAX_PROBABILITY_DIFFERENCE", 0.0)
+    with pytest.raises(ValueError, match="differ from PyTorch's by"):
+        export(spot_run, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not a run folder"):
+        export(RunFolder(tmp_path), tmp_path / "model.onnx")
+
+
+def test_films_of_other_splits_are_refused(
+    spot_run: RunFolder, spot_manifest: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(spot_manifest.parent, tmp_path / "films") / "manifest.csv"
+    moved.write_text(moved.read_text().replace(",train,", ",val,", 1))
+    with pytest.raises(ValueError, match="other films or other splits"):
+        export(spot_run, tmp_path / "model.onnx", manifest=moved)
+
+
+def test_the_run_folder_keeps_the_card(spot_run: RunFolder, spot_model: Path) -> None:
+    # The other tests export it as well: without figures, and with a report of their own.
+    own = {"metrics": (), "backprop_report_sha256": None}
+    kept = ModelCard.model_validate_json(spot_run.card.read_text())
+    assert kept.model_copy(update=own) == Explainer(spot_model).card.model_copy(update=own)
+
+
+def test_the_report_on_the_gradients_by_hand_lies_beside_the_file(spot_model: Path) -> None:
+    report = spot_model.with_suffix(".backprop.json").read_bytes()
+    assert Explainer(spot_model).card.backprop_report_sha256 == sha256(report).hexdigest()
+    (network,) = BackpropReport.model_validate_json(report).networks
+    assert (network.network, network.faults) == ("spot_cnn", ())
+    assert network.parameters == sum(
+        parameter.numel() for parameter in ChestCNN(classes=2, mean=0.0, std=1.0).parameters()
+    )
+
+
+def test_nothing_is_written_when_the_gradients_by_hand_are_off(
+    spot_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, "trained_layers", "conv2d_weight_gradient", one_per_cent_too_large)
+    with pytest.raises(ValueError, match="a gradient differs from autograd's by"):
+        export(spot_run, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_films_elsewhere_can_be_named(
+    spot_run: RunFolder, spot_manifest: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(spot_manifest.parent, tmp_path / "films")
+    export(spot_run, tmp_path / "model.onnx", manifest=moved / "manifest.csv")
+    assert (tmp_path / "model.onnx").is_file()
+
+
+def test_the_method_stands_in_the_card(spot_run: RunFolder, tmp_path: Path) -> None:
+    export(spot_run, tmp_path / "model.onnx", method="hirescam")
+    assert Explainer(tmp_path / "model.onnx").card.method == "hirescam"
+    assert "HiResCAM at `stages.3`" in (tmp_path / "model.MODEL_CARD.md").read_text()

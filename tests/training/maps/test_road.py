@@ -1,0 +1,62 @@
+"""ROAD against pytorch-grad-cam's, whose imputer is that of ROAD's authors."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pytorch_grad_cam.metrics.road import NoisyLinearImputer, ROADCombined
+
+from training.maps.road import PERCENTILES, imputed, road
+from xai.measures.faithfulness import on_pixels
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # the reference
+
+random = np.random.default_rng(0)
+FILM = random.uniform(0, 1, (24, 32)).astype(np.float32)
+NOISE = random.standard_normal(FILM.shape)
+
+
+class Corner(torch.nn.Module):
+    """Two classes by the mean of the top left corner."""
+
+    def forward(self, films: torch.Tensor) -> torch.Tensor:
+        share = films[:, 0, :8, :8].mean(dim=(1, 2))
+        return torch.stack([share, 1 - share], dim=1)
+
+
+def answer(films: NDArray[np.float32]) -> NDArray[np.float32]:
+    return Corner()(torch.from_numpy(films)).numpy()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_imputation_is_the_reference_s_given_the_same_noise(
+    share: float, monkeypatch: pytest.MonkeyPatch
+):
+    removed = random.random(FILM.shape) < share
+    removed[:6, :6] = True
+    monkeypatch.setattr(torch, "randn_like", lambda _: torch.tensor(NOISE[removed]).float()[None])
+    keep = torch.from_numpy((~removed).astype(np.float32))
+    expected = NoisyLinearImputer()(torch.from_numpy(FILM)[None], keep)[0].numpy()
+    np.testing.assert_allclose(imputed(FILM, ~removed, NOISE), expected, atol=1e-6)
+
+
+def test_the_score_is_the_reference_s_without_noise(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    monkeypatch.setattr("training.maps.road.NOISE", 0)
+    evidence = random.standard_normal((6, 8)).astype(np.float32)
+    heat = on_pixels(evidence, FILM.shape)
+    film = torch.from_numpy(FILM)[None, None]
+    expected = ROADCombined(PERCENTILES)(film, heat[None], [lambda output: output[0]], Corner())
+    assert road(answer, FILM, evidence, 0) == pytest.approx(float(expected[0]), abs=1e-6)
+
+
+def test_an_even_film_loses_nothing():
+    even = np.full((8, 8), 0.3, np.float32)
+    kept = np.zeros((8, 8), bool)
+    kept[3, 3] = True
+    np.testing.assert_allclose(imputed(even, kept), 0.3, rtol=1e-6)
+
+
+def test_a_film_of_which_nothing_stays_is_refused():
+    with pytest.raises(ValueError, match="at least one pixel"):
+        imputed(FILM, np.zeros(FILM.shape, bool))

@@ -1,0 +1,111 @@
+"""What a task asks: the same loss twice, nothing of what nobody knows, odds as films have them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from training.config import TrainingConfig
+from training.step.objective import (
+    Multiclass,
+    Multilabel,
+    Objective,
+    objective_for,
+    positive_weights,
+)
+
+NAN = float("nan")
+LOGITS = torch.tensor([[0.3, -2.0, 1.5], [-0.4, 0.9, 4.0]], dtype=torch.float64)
+FINDINGS = torch.tensor([[1.0, NAN, 0.0], [0.0, 1.0, NAN]])
+MULTILABEL = Multilabel(torch.tensor([3.0, 0.5, 1.0]), label_smoothing=0.1)
+BALANCED = TrainingConfig(epochs=1)
+
+
+def gradient(objective: Objective, targets: Tensor) -> Tensor:
+    """Return the derivative of the loss by the logits, by autograd."""
+    leaf = LOGITS.clone().requires_grad_()
+    return torch.autograd.grad(objective.loss(leaf, targets), leaf)[0]
+
+
+@pytest.mark.parametrize(
+    ("objective", "targets"),
+    [
+        (Multiclass(torch.tensor([3.0, 0.5, 1.0]), label_smoothing=0.1), torch.tensor([2, 0])),
+        (MULTILABEL, FINDINGS),
+        (MULTILABEL, torch.full((2, 3), 0.3)),
+        (MULTILABEL, torch.full((2, 3), NAN)),
+    ],
+)
+def test_loss_and_error_by_hand_are_autograds(objective: Objective, targets: Tensor) -> None:
+    loss, grad_logits = objective.loss_by_hand(LOGITS, targets)
+    torch.testing.assert_close(loss, objective.loss(LOGITS, targets))
+    torch.testing.assert_close(grad_logits, gradient(objective, targets))
+
+
+def test_what_nobody_knows_has_exactly_no_gradient() -> None:
+    for seen in (
+        gradient(MULTILABEL, FINDINGS),
+        MULTILABEL.loss_by_hand(LOGITS, FINDINGS).grad_logits,
+    ):
+        assert torch.equal(seen == 0, FINDINGS.isnan())
+
+
+def test_a_known_finding_that_becomes_unknown_changes_no_other_gradient() -> None:
+    known = FINDINGS.nan_to_num(1.0)
+    fewer, all_of_them = gradient(MULTILABEL, FINDINGS), gradient(MULTILABEL, known)
+    assert torch.equal(fewer[~FINDINGS.isnan()], all_of_them[~FINDINGS.isnan()])
+
+
+def test_a_batchs_loss_is_the_mean_of_its_parts_whatever_they_lack() -> None:
+    parts = [MULTILABEL.loss(LOGITS[[k]], FINDINGS[[k]]) for k in range(2)]
+    torch.testing.assert_close(sum(parts) / 2, MULTILABEL.loss(LOGITS, FINDINGS))
+
+
+def test_known_findings_have_pytorchs_loss_with_positive_weights() -> None:
+    targets = FINDINGS.nan_to_num(1.0).double()
+    plain = Multilabel(MULTILABEL.positive_weights)
+    expected = binary_cross_entropy_with_logits(
+        LOGITS, targets, pos_weight=MULTILABEL.positive_weights.double()
+    )
+    torch.testing.assert_close(plain.loss(LOGITS, targets), expected)
+
+
+def test_balanced_positive_weights_count_only_known_films() -> None:
+    findings = np.array([[1, 0], [0, NAN], [0, 1], [0, 1], [NAN, 1]], np.float32)
+    assert positive_weights(findings, BALANCED).tolist() == pytest.approx([3, 1 / 3])
+    unweighted = TrainingConfig(epochs=1, class_weights="none")
+    assert positive_weights(findings, unweighted).tolist() == [1, 1]
+
+
+def test_a_finding_on_every_film_cannot_be_balanced() -> None:
+    with pytest.raises(ValueError, match="each finding must be 1 and 0 on films"):
+        positive_weights(np.array([[1, 0], [1, 1]], np.float32), BALANCED)
+
+
+def test_the_exported_head_says_the_share_of_films_that_have_the_finding() -> None:
+    findings = np.array([[1], [0], [0], [0], [0], [NAN]], np.float32)
+    objective = objective_for(findings, BALANCED)
+    head = nn.Linear(1, 1)  # of features that say nothing, so that only the bias learns
+    optimiser = torch.optim.LBFGS(head.parameters(), line_search_fn="strong_wolfe")
+
+    def step() -> Tensor:
+        optimiser.zero_grad()
+        loss = objective.loss(head(torch.zeros(6, 1)), torch.from_numpy(findings))
+        loss.backward()
+        return loss
+
+    for _ in range(5):
+        optimiser.step(step)
+    assert head.bias.sigmoid().item() == pytest.approx(0.5, abs=1e-3)
+    exported = objective.exported_head(head)
+    assert exported.bias.sigmoid().item() == pytest.approx(0.2, abs=1e-3)
+    assert torch.equal(exported.weight, head.weight)
+
+
+def test_validation_of_findings_passes_over_unknown_ones() -> None:
+    logits = torch.tensor([[2.0, 0.0], [-1.0, 0.0], [9.0, 5.0]])
+    findings = np.array([[1, NAN], [0, NAN], [NAN, 1]], np.float32)
+    found = MULTILABEL.validation(logits, findings)
+    losses = [np.log1p(np.exp(-2)), np.log1p(np.exp(-1)), np.log1p(np.exp(-5))]
+    assert found == {"val_loss": pytest.approx(np.mean(losses)), "val_macro_auroc": 1.0}

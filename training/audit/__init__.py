@@ -1,0 +1,1 @@
+"""Shortcuts that a model may have learnt, a verdict per row."""

@@ -1,0 +1,1 @@
+"""Prove that the gradients by hand are right, and report it."""

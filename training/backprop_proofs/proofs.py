@@ -1,0 +1,277 @@
+"""Proofs that a network's gradients by hand are right, each a function that returns its evidence.
+
+Against autograd, tensor by tensor; against finite differences of the loss; over ten training steps.
+A control plants an error, which each of them has to see.
+"""
+
+import copy
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from models.backprop.optimiser import clip_gradient_norm, sgd_start, sgd_step
+from models.card import Task
+from models.network import Network
+from models.tape.tape import Gradients, Step
+from training.backprop_proofs.memory import peak_bytes
+from training.step.gradients import GradientsOf, Tensors, by_autograd, by_hand
+from training.step.objective import Multiclass, Multilabel, Objective
+
+FLOOR = 1e-6
+"""Tensors whose gradients are smaller than this share of the network's largest count as that."""
+
+PLANTED_FACTOR = 1.01
+"""What the control multiplies the error by, half-way through the network."""
+
+LEARNING_RATE, MOMENTUM, MAX_NORM = 0.01, 0.9, 1.0
+DIFFERENCE_STEP = 1e-7
+"""Small, since a step over the kinks of many ReLUs is not the slope at a point."""
+
+
+@dataclass(frozen=True)
+class NoiseFilms:
+    """What the proofs are run on: a batch of noise with targets, and whose loss.
+
+    The loss has weights and smoothing, so that neither can hide an error.
+    """
+
+    pixels: Tensor
+    targets: Tensor
+    objective: Objective
+
+    def of_type(self, dtype: torch.dtype) -> "NoiseFilms":
+        """Return the same films in another precision."""
+        return replace(self, pixels=self.pixels.to(dtype))
+
+
+def random_films(
+    *,
+    batch: int,
+    image_size: tuple[int, int],
+    classes: int,
+    dtype: torch.dtype,
+    task: Task = "multiclass",
+) -> NoiseFilms:
+    """Return the same noise every time, drawn in float64; the first finding of all is unknown."""
+    generator = torch.Generator().manual_seed(7)
+    pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64)
+    is_multilabel = task == "multilabel"
+    shape, values = ((batch, classes), 2) if is_multilabel else ((batch,), classes)
+    targets = torch.randint(0, values, shape, generator=generator)
+    weights = 0.5 + torch.rand(classes, generator=generator, dtype=torch.float64)
+    if is_multilabel:
+        targets = targets.double()
+        targets[0, 0] = torch.nan
+    objective = (Multilabel if is_multilabel else Multiclass)(weights, label_smoothing=0.1)
+    return NoiseFilms(pixels.to(dtype), targets, objective)
+
+
+def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
+    """Return each tensor's largest difference, relative to the largest entry expected of it.
+
+    Raises:
+        ValueError: The names or shapes differ: a gradient is missing, or nobody asked for it.
+    """
+    if {n: g.shape for n, g in seen.items()} != {n: g.shape for n, g in expected.items()}:
+        names = sorted(seen.keys() ^ expected.keys())
+        raise ValueError(f"gradients must be those of autograd by name and shape; apart: {names}")
+    floor = FLOOR * largest_of(expected)
+    return {
+        name: largest(seen[name] - expected[name]) / max(largest(expected[name]), floor)
+        if floor > 0
+        else largest(seen[name])
+        for name in expected
+    }
+
+
+def parts(gradients: Tensors) -> Tensors:
+    """Return the gradients with those of query, key and value apart.
+
+    They lie in one tensor, and an error in the smallest would hide behind the largest of them.
+    """
+    cut: Tensors = {}
+    for name, gradient in gradients.items():
+        if ".qkv." in name:
+            roles = zip(("query", "key", "value"), gradient.chunk(3), strict=True)
+            cut |= {f"{name}[{role}]": part for role, part in roles}
+        else:
+            cut[name] = gradient
+    return cut
+
+
+def is_zero_by_mathematics(part: str) -> bool:
+    """Return whether a gradient is zero however the weights are.
+
+    A key's bias adds the same to all scores of a query, which the softmax doesn't see. (The bias of
+    a convolution before batch normalisation would be another; no network here has one.)
+    """
+    return part.endswith("qkv.bias[key]")
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The derivative of the loss by one entry of a parameter, without any back-propagation.
+
+    Attributes:
+        parameter: Its name.
+        entry: Which one of it, counted row by row.
+        value: (loss after - loss before) / (2 steps), central.
+    """
+
+    parameter: str
+    entry: int
+    value: float
+
+
+def measured_slopes(
+    network: Network, films: NoiseFilms, gradients: Tensors, *, samples: int
+) -> list[Slope]:
+    """Return finite differences of the loss by parameters spread evenly over the depth.
+
+    In each sampled tensor it is the entry with the largest gradient.
+    """
+    names = list(gradients)
+    spread = {round(i * (len(names) - 1) / max(1, samples - 1)) for i in range(samples)}
+    return [
+        _measured_slope(
+            network, films, names[position], int(gradients[names[position]].abs().argmax())
+        )
+        for position in sorted(spread)
+    ]
+
+
+def errors_against_slopes(gradients: Tensors, slopes: list[Slope]) -> dict[str, float]:
+    """Return how far each sampled entry of the gradients is from its measured slope, relatively."""
+    floor = FLOOR * largest_of(gradients)
+    return {
+        slope.parameter: abs(float(gradients[slope.parameter].flatten()[slope.entry]) - slope.value)
+        / max(abs(slope.value), floor)
+        for slope in slopes
+    }
+
+
+def _measured_slope(network: Network, films: NoiseFilms, name: str, entry: int) -> Slope:
+    weight = network.get_parameter(name).detach().view(-1)
+    before = weight[entry].clone()
+    losses = []
+    for signed_step in (DIFFERENCE_STEP, -DIFFERENCE_STEP):
+        weight[entry] = before + signed_step
+        losses.append(_loss(network, films))
+    weight[entry] = before
+    return Slope(name, entry, (losses[0] - losses[1]) / (2 * DIFFERENCE_STEP))
+
+
+@torch.no_grad()
+def _loss(network: Network, films: NoiseFilms) -> float:
+    logits = network(films.pixels)
+    return films.objective.loss_by_hand(logits, films.targets).loss.item()
+
+
+def losses_by_hand(
+    network: Network, films: NoiseFilms, gradients_of: GradientsOf
+) -> Iterator[float]:
+    """Yield the loss of one training step after the other: backward, clipping and SGD by hand."""
+    trained = copy.deepcopy(network)
+    states = {name: sgd_start(weight) for name, weight in trained.named_parameters()}
+    while True:
+        loss, gradients = gradients_of(trained, films.pixels, films.targets)
+        yield loss.item()
+        clipped = clip_gradient_norm(gradients, max_norm=MAX_NORM).gradients
+        with torch.no_grad():
+            for name, gradient in clipped.items():
+                weight = trained.get_parameter(name)
+                moved, states[name] = sgd_step(
+                    weight, gradient, states[name], learning_rate=LEARNING_RATE, momentum=MOMENTUM
+                )
+                weight.copy_(moved)
+
+
+def losses_by_autograd(network: Network, films: NoiseFilms) -> Iterator[float]:
+    """Yield the loss of one training step after the other, all PyTorch's."""
+    trained = copy.deepcopy(network)
+    optimiser = torch.optim.SGD(trained.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    while True:
+        loss, gradients = by_autograd(
+            trained, films.pixels, films.targets, objective=films.objective
+        )
+        yield loss.item()
+        for name, weight in trained.named_parameters():
+            weight.grad = gradients.get(name)
+        nn.utils.clip_grad_norm_(trained.parameters(), MAX_NORM)
+        optimiser.step()
+
+
+@dataclass(frozen=True)
+class PlantedStep:
+    """A control: the step of another layer, whose error is a hundredth too large."""
+
+    step: Step
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether the layer has a parameter whose gradient is wanted."""
+        return self.step.is_trainable
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return the layer's gradients, its input's spoiled."""
+        grad_x, parameters = self.step.backward(grad_out, needs_grad_x=needs_grad_x)
+        return Gradients(None if grad_x is None else grad_x * PLANTED_FACTOR, parameters)
+
+
+def planted_at(layer: str, films: NoiseFilms) -> GradientsOf:
+    """Return a backward by hand that goes wrong at one layer."""
+
+    def spoiled(name: str, step: Step) -> Step:
+        return PlantedStep(step) if name == layer else step
+
+    return partial(by_hand, objective=films.objective, spoiled=spoiled)
+
+
+def rightly(films: NoiseFilms) -> GradientsOf:
+    """Return the backward by hand, as it is."""
+    return partial(by_hand, objective=films.objective)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one training step without its optimiser takes.
+
+    Attributes:
+        seconds: Median.
+        bytes: Most that its tensors take at once.
+    """
+
+    seconds: float
+    bytes: int
+
+
+def costs(network: Network, films: NoiseFilms, *, rounds: int) -> tuple[Cost, Cost]:
+    """Return what a step costs by hand and by autograd, measured in turns."""
+    contestants: list[Callable[[], object]] = [
+        lambda: rightly(films)(network, films.pixels, films.targets),
+        lambda: by_autograd(network, films.pixels, films.targets, objective=films.objective),
+    ]
+    memory = [peak_bytes(contestant) for contestant in contestants]  # warms up as well
+    seconds: list[list[float]] = [[] for _ in contestants]
+    for _ in range(rounds):
+        for contestant, taken in zip(contestants, seconds, strict=True):
+            start = time.perf_counter()
+            contestant()
+            taken.append(time.perf_counter() - start)
+    by_hands, by_autograds = map(Cost, map(statistics.median, seconds), memory)
+    return by_hands, by_autograds
+
+
+def largest(gradient: Tensor) -> float:
+    """Return the largest absolute entry."""
+    return float(gradient.detach().abs().max())
+
+
+def largest_of(gradients: Tensors) -> float:
+    """Return the largest absolute entry of all."""
+    return max(map(largest, gradients.values()), default=0.0)

@@ -1,0 +1,46 @@
+"""Export a training run as one ONNX file: `cxr export`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import get_args
+
+from models.card import ExplanationMethod, Storage
+from training.export.export import export
+from training.fitting.run_folder import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr export`."""
+    parser.add_argument("run", type=Path, help="folder that `cxr train` wrote")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    parser.add_argument("--manifest", type=Path, help="instead of the run's manifest")
+    parser.add_argument(
+        "--test", action="store_true", help="put the figures on the test split into the card"
+    )
+    parser.add_argument(
+        "--storage",
+        choices=get_args(Storage),
+        default="float32",
+        help="how large weights are stored; they are float32 again once the file is loaded",
+    )
+    parser.add_argument(
+        "--method",
+        choices=get_args(ExplanationMethod),
+        default="grad_cam",
+        help="how the file finds evidence",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, and say how far ONNX Runtime is from PyTorch; exit code 0."""
+    report = export(
+        RunFolder(arguments.run),
+        arguments.output,
+        manifest=arguments.manifest,
+        with_test=arguments.test,
+        storage=arguments.storage,
+        method=arguments.method,
+    )
+    sys.stdout.write(report + "\n")
+    return 0

@@ -1,0 +1,38 @@
+"""Measure a recipe on origins left out of its training: `cxr leave-out`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from training.commands.train import add_start_arguments, with_arguments
+from training.config import read_config
+from training.evaluation.leave_out import left_out_recipe, measures_added
+from training.evaluation.left_out import LeftOut
+from training.statistics.bootstrap import Estimate
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr leave-out`."""
+    add_start_arguments(parser)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("artifacts/left_out"), help="to work in, and go on in"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON file to write")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what each measure against shortcuts adds; exit code 0."""
+    config = with_arguments(read_config(arguments.config), arguments)
+    recipes = []
+    for name, recipe in measures_added(config).items():
+        of_network = f"{config.name}: {name}"
+        recipes.append(
+            left_out_recipe(of_network, recipe, arguments.folder, device=arguments.device)
+        )
+        found = recipes[-1].macro_auroc
+        sys.stdout.write(f"{of_network}: {Estimate(found.estimate, found.low, found.high)}\n")
+        sys.stdout.flush()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    left_out = LeftOut(recipes=tuple(recipes))
+    arguments.output.write_text(left_out.model_dump_json(indent=2) + "\n")
+    return 0

@@ -1,0 +1,127 @@
+"""`cxr verify-backprop`: are the gradients by hand autograd's, for every parameter?"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from models.chest_cnn import ChestCNN
+from models.network import Network
+from models.vgg16 import VGG16
+from models.vit_b16 import ViTB16
+from training.backprop_proofs.report import Dtype, NetworkReport, backprop_report, verified
+
+IMAGE_SIZE = (224, 224)
+CLASSES = 5
+MEAN, STD = 0.5, 0.25
+
+NETWORKS: dict[str, Callable[[int], Network]] = {
+    "chest_cnn": lambda classes: ChestCNN(classes=classes, mean=MEAN, std=STD),
+    "vgg16": lambda classes: VGG16(classes=classes, mean=MEAN, std=STD),
+    "vit_b16": lambda classes: ViTB16(classes=classes, mean=MEAN, std=STD),
+    "vgg16-fully_connected": lambda classes: VGG16(
+        classes=classes, mean=MEAN, std=STD, head="fully_connected"
+    ),
+    "vit_b16-average": lambda classes: ViTB16(
+        classes=classes, mean=MEAN, std=STD, read_out="average"
+    ),
+}
+"""The three networks as they are by default, then their other heads, at full size."""
+
+DEFAULT = ("chest_cnn", "vgg16", "vit_b16")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `cxr verify-backprop`."""
+    parser.add_argument(
+        "--network",
+        action="append",
+        choices=NETWORKS,
+        help=f"which one; may be given several times; default {', '.join(DEFAULT)}",
+    )
+    parser.add_argument(
+        "--dtype", choices=get_args(Dtype), default="float64", help="of the comparisons"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report here")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a table per network; exit code 1 when anything is off."""
+    reports = []
+    for name in arguments.network or DEFAULT:
+        torch.manual_seed(7)
+        network = drawn_at_random(NETWORKS[name](CLASSES))
+        reports.append(verified(name, network, image_size=IMAGE_SIZE, dtype=arguments.dtype))
+        sys.stdout.write(table(reports[-1]) + "\n")
+        sys.stdout.flush()
+    if arguments.json:
+        arguments.json.write_text(backprop_report(*reports).model_dump_json(indent=2))
+    return int(any(report.faults + report.excesses for report in reports))
+
+
+def drawn_at_random(network: Network) -> Network:
+    """Return the network, its scales and shifts drawn at random.
+
+    As they are initialised, a scale of 1 and a shift of 0 would make several wrong formulas right.
+    """
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(0.2 * torch.rand_like(parameter) - 0.1)
+    return network
+
+
+def table(report: NetworkReport) -> str:
+    """Return the report as text: a summary, errors by layer, losses, and what is off."""
+    seconds, memory = report.seconds, report.bytes
+    lines = [
+        f"{report.network}: {report.parameters:,} parameters, "
+        f"{report.image_size[0]}x{report.image_size[1]}, batch {report.batch}, {report.dtype}",
+        "",
+        *_layers(report),
+        "",
+        f"  largest relative error against autograd    {report.largest_error:.1e}",
+        f"  largest difference from a finite difference {max(report.slopes.values()):.1e}"
+        f" ({len(report.slopes)} parameters)",
+        f"  zero by mathematics                        {_zero(report)}",
+        "",
+        *_losses(report),
+        "",
+        f"  planted at {report.control.layer}, a gradient 1 % too large is seen: "
+        f"{report.control.against_autograd:.1e} against autograd, "
+        f"{report.control.against_slopes:.1e} against finite differences, "
+        f"{report.control.over_steps:.1e} over training steps",
+        f"  a step by hand / autograd, float32: time {report.time_ratio:.2f} "
+        f"({seconds[0]:.2f} s / {seconds[1]:.2f} s), memory {report.memory_ratio:.2f} "
+        f"({memory[0] / 1e6:.0f} MB / {memory[1] / 1e6:.0f} MB)",
+        "",
+        *(f"  OFF: {what}" for what in report.faults + report.excesses),
+    ]
+    if not report.faults + report.excesses:
+        lines.append("  all is well")
+    return "\n".join(lines) + "\n"
+
+
+def _layers(report: NetworkReport) -> list[str]:
+    width = max(len(layer.layer) for layer in report.layers)
+    return [f"  {'layer':<{width}}  relative error"] + [
+        f"  {layer.layer:<{width}}  {layer.error:.1e}" for layer in report.layers
+    ]
+
+
+def _zero(report: NetworkReport) -> str:
+    if not report.zero_by_mathematics:
+        return "none"
+    worst = max(report.zero_by_mathematics.values())
+    return f"{len(report.zero_by_mathematics)} key biases, at most {worst:.1e} of the largest"
+
+
+def _losses(report: NetworkReport) -> list[str]:
+    pairs = zip(report.losses_by_hand, report.losses_by_autograd, strict=True)
+    return ["  step  loss by hand        loss by autograd    difference"] + [
+        f"  {step:>4}  {hand:<18.12f}  {autograd:<18.12f}  {abs(hand - autograd):.1e}"
+        for step, (hand, autograd) in enumerate(pairs, start=1)
+    ]

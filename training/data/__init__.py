@@ -1,0 +1,1 @@
+"""Films as a network learns from them: manifest, split, decoded pixels, augmentation."""

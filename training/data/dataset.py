@@ -1,0 +1,126 @@
+"""Films as network pixels, decoded by the same code as the server's, augmented when asked for."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from models.card import NetworkSpec
+from models.film_files.errors import RadiographError
+from models.radiograph import NetworkPixels, Radiograph, network_pixels, read_radiograph
+from training.data.manifest import Film, task_of
+
+Targets = Sequence[int] | Float[np.ndarray, "films findings"]
+"""What is true of films: class numbers, or for each finding 1, 0 or (unknown) not a number."""
+
+Sample = tuple[Tensor, int | NDArray[np.float32]]
+"""A film, or what a frozen part of a network made of it, with its class number or findings."""
+Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
+
+
+def film_radiograph(film: Film) -> Radiograph:
+    """Return the film, decoded.
+
+    Raises:
+        ValueError: It cannot be read; the message names its file.
+    """
+    return radiograph_at(film.path)
+
+
+def radiograph_at(path: Path) -> Radiograph:
+    """Return the film in a file, decoded.
+
+    Raises:
+        ValueError: It cannot be read; the message names the file.
+    """
+    try:
+        return read_radiograph(path.read_bytes())
+    except RadiographError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
+    """Return a film as a network sees it."""
+    return network_pixels(
+        radiograph,
+        image_size=spec.image_size,
+        resize_mode=spec.resize_mode,
+        crop_pct=spec.crop_pct,
+    )
+
+
+class FilmDataset(Dataset[Sample]):
+    """Films of one split with their targets.
+
+    The augmentation of a film is drawn from (seed, epoch, index) alone, so that it depends neither
+    on worker processes nor on whether the run was interrupted. An index past the last film counts
+    on from the first one: another copy of it, changed by another draw.
+
+    Attributes:
+        sources: Where each film comes from.
+        epoch: Set before each pass over the films.
+    """
+
+    def __init__(
+        self,
+        pixels: UInt8[np.ndarray, "films rows columns"],
+        targets: Targets,
+        *,
+        sources: Sequence[str] | None = None,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.pixels = pixels
+        self.targets = targets
+        self.sources = ["unknown"] * len(targets) if sources is None else sources
+        self.augmentation = augmentation
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(
+        self, index: int
+    ) -> tuple[Float[Tensor, "1 rows columns"], int | NDArray[np.float32]]:
+        """Return pixels in [0, 1] and the class number, or the findings."""
+        film = index % len(self)
+        pixels = torch.from_numpy(np.array(self.pixels[film]))[None]  # a copy may be written to
+        if self.augmentation is not None:
+            random = np.random.default_rng((self.seed, self.epoch, index))
+            pixels = self.augmentation(pixels, random)
+        return pixels.float() / 255, self.targets[film]
+
+
+def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:
+    """Return what the manifest says of the films: class numbers, or a column for each finding.
+
+    Raises:
+        ValueError: A label is none of the classes, or the manifest says nothing of a finding.
+    """
+    if task_of(films) == "multiclass":
+        return class_numbers(films, class_names)
+    absent = set(class_names) - {name for name, _ in films[0].findings}
+    if absent:
+        raise ValueError(f"the manifest has no columns of the findings {sorted(absent)}")
+    values = {True: 1.0, False: 0.0, None: np.nan}
+    known = [dict(film.findings) for film in films]
+    return np.array([[values[one[name]] for name in class_names] for one in known], np.float32)
+
+
+def class_numbers(films: Sequence[Film], class_names: Sequence[str]) -> list[int]:
+    """Return each film's position in `class_names`.
+
+    Raises:
+        ValueError: A film has a label that is none of them.
+    """
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(class_names)}
+    unknown = {str(film.label) for film in films if film.label not in numbers}
+    if unknown:
+        raise ValueError(f"labels {sorted(unknown)} are none of the classes {tuple(class_names)}")
+    return [numbers[film.label] for film in films]

@@ -1,0 +1,69 @@
+"""Splits are by patient: nobody, and no group of near-duplicates, stands on two sides."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from models.card import TrainingData
+from training.config import Config
+from training.data.manifest import Film, manifest_sha256
+
+
+def check_split(films: Iterable[Film]) -> None:
+    """Refuse films whose patient or group stands in more than one split.
+
+    Raises:
+        ValueError: With the number of such patients or groups and the first of them.
+    """
+    films = tuple(films)
+    for column in ("patient_id", "group_id"):
+        splits = defaultdict(set)
+        for film in films:
+            splits[getattr(film, column)].add(film.split)
+        straddling = sorted(value for value, found in splits.items() if len(found) > 1)
+        if straddling:
+            raise ValueError(
+                f"{len(straddling)} values of {column} stand in more than one split, "
+                f"first {straddling[:5]}: a patient's films must all be in one"
+            )
+
+
+def check_classes(films: Iterable[Film]) -> None:
+    """Refuse films with a class that cannot be learnt, or on which nothing can be chosen.
+
+    Raises:
+        ValueError: A class, or a value (1, 0) of a finding, is absent from train or val.
+    """
+    films = tuple(films)
+    wanted = _truths(films) | {
+        f"{name}={value}" for film in films for name, _ in film.findings for value in (0, 1)
+    }
+    for split in ("train", "val"):
+        absent = wanted - _truths(film for film in films if film.split == split)
+        if absent:
+            raise ValueError(f"no film of the classes {sorted(absent)} is in {split}")
+
+
+def _truths(films: Iterable[Film]) -> set[str]:
+    """Return all that is known of some film: its label, or `<finding>=<0 or 1>`."""
+    known: set[str] = set()
+    for film in films:
+        known |= {film.label} if film.label else set()
+        known |= {f"{name}={value:d}" for name, value in film.findings if value is not None}
+    return known
+
+
+def split_sha256(films: Iterable[Film]) -> str:
+    """Return a hash of which film is in which split."""
+    pairs = sorted((film.path.name, film.split) for film in films)
+    return hashlib.sha256(repr(pairs).encode()).hexdigest()
+
+
+def training_data(films: Sequence[Film], config: Config) -> TrainingData:
+    """Return which films a run learns from, as hashes and counts."""
+    return TrainingData(
+        manifest_sha256=manifest_sha256(config.data.manifest),
+        split_sha256=split_sha256(films),
+        films=dict(Counter(film.split for film in films)),
+        description=config.data.description,
+    )

@@ -1,0 +1,1 @@
+"""Measure how good models are on films of a manifest."""

@@ -1,0 +1,261 @@
+"""What a model said of films whose class is known, and how good that was."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from models.card import Metric, ModelCard
+from training.data.dataset import class_numbers, film_radiograph, film_targets, seen_by
+from training.data.manifest import Film, task_of
+from training.statistics.bootstrap import Resamples, Statistic
+from training.statistics.calibration import calibrated
+from training.statistics.metrics import (
+    IsClass,
+    Probabilities,
+    auroc,
+    average_precision,
+    brier_score,
+    calibration_error_by_chance,
+    confusion,
+    expected_calibration_error,
+    finding_auroc,
+    mean_auroc,
+    mean_average_precision,
+    mean_finding_auroc,
+    mean_recall,
+    occurring,
+    one_hot,
+)
+from xai.explainer import Answers, Explainer
+
+
+def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
+    """Yield the answers for each film, a batch of one each, as the server gives them."""
+    for film in tqdm(films, "evaluating", unit="film", leave=False):
+        pixels = seen_by(explainer.card, film_radiograph(film)).pixels
+        yield explainer(pixels[None, None])
+
+
+def figure(
+    name: str,
+    statistic: Statistic,
+    films: Sequence[Film],
+    *,
+    class_name: str | None = None,
+    bias_corrected: bool = False,
+) -> Metric:
+    """Return one statistic of the films, its interval bootstrapped by group."""
+    found = resamples_of(films).estimate(statistic, bias_corrected=bias_corrected)
+    return Metric(
+        name=name,
+        split=films[0].split,
+        class_name=class_name,
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+    )
+
+
+def resamples_of(films: Sequence[Film]) -> Resamples:
+    """Return the draws that all figures of these films share."""
+    return _resamples(tuple(film.group_id for film in films))
+
+
+_resamples = lru_cache(maxsize=4)(Resamples)
+
+
+def discrimination(
+    probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
+) -> tuple[Metric, ...]:
+    """Return macro AUROC and balanced accuracy."""
+    is_class = true_classes(films, class_names)
+    over_all = {"macro_auroc": mean_auroc, "balanced_accuracy": mean_recall}
+    return tuple(
+        figure(name, partial(statistic, probabilities, is_class), films)
+        for name, statistic in over_all.items()
+    )
+
+
+def class_discrimination(
+    probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
+) -> tuple[Metric, ...]:
+    """Return each class's AUROC and average precision against all others."""
+    is_class = true_classes(films, class_names)
+    of_class = {"auroc": auroc, "average_precision": average_precision}
+    return tuple(
+        figure(
+            metric,
+            partial(statistic, probabilities[:, number], is_class[:, number]),
+            films,
+            class_name=name,
+        )
+        for metric, statistic in of_class.items()
+        for number, name in numbered(is_class, class_names)
+    )
+
+
+def finding_discrimination(
+    probabilities: Probabilities, films: Sequence[Film], class_names: Sequence[str]
+) -> tuple[Metric, ...]:
+    """Return macro AUROC, and each finding's over the films where it is known.
+
+    A finding that is there on none or on all of them has no AUROC and is left out.
+    """
+    findings = np.asarray(film_targets(films, class_names))
+    return (
+        figure("macro_auroc", partial(mean_finding_auroc, probabilities, findings), films),
+        *(
+            figure(
+                "auroc",
+                partial(finding_auroc, probabilities[:, number], findings[:, number]),
+                films,
+                class_name=class_names[number],
+            )
+            for number in occurring(findings)
+        ),
+    )
+
+
+def numbered(is_class: IsClass, class_names: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield number and name of each class that can be told from others on these films."""
+    return ((number, class_names[number]) for number in occurring(is_class))
+
+
+def true_classes(films: Sequence[Film], class_names: Sequence[str]) -> IsClass:
+    """Return for each film and class whether it is the film's."""
+    return one_hot(np.array(class_numbers(films, class_names)), len(class_names))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers for films whose class, or whose findings, are known.
+
+    Attributes:
+        card: The model's.
+        model_sha256: Hash of its file.
+        films: In the order of the rows below.
+        logits: As the network gives them.
+        probabilities: As the file gives them, calibrated.
+        distance: From the training films.
+    """
+
+    card: ModelCard
+    model_sha256: str
+    films: tuple[Film, ...]
+    logits: Float[np.ndarray, "films classes"]
+    probabilities: Probabilities
+    distance: Float[np.ndarray, " films"]
+
+    @property
+    def model(self) -> str:
+        """Name and version."""
+        return f"{self.card.name} {self.card.version}"
+
+    @cached_property
+    def targets(self) -> NDArray[np.generic]:
+        """The true class numbers, or the findings."""
+        return np.asarray(film_targets(self.films, self.card.class_names))
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether findings are independent, so that no class is the predicted one."""
+        return self.card.task == "multilabel"
+
+    @cached_property
+    def is_class(self) -> IsClass:
+        """For each film and class, whether it is the film's."""
+        return true_classes(self.films, self.card.class_names)
+
+    @cached_property
+    def unscaled_probabilities(self) -> Probabilities:
+        """The probabilities before temperature scaling."""
+        return calibrated(self.logits, 1.0, task=self.card.task)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Discrimination; of classes also calibration before and after temperature scaling."""
+        asked = (self.probabilities, self.films, self.card.class_names)
+        if self.is_multilabel:
+            return finding_discrimination(*asked)
+        precision = partial(mean_average_precision, self.probabilities, self.is_class)
+        return (
+            *discrimination(*asked),
+            figure("macro_average_precision", precision, self.films),
+            *class_discrimination(*asked),
+            *self._calibration("unscaled", self.unscaled_probabilities),
+            *self._calibration("scaled", self.probabilities),
+        )
+
+    def _calibration(self, when: str, probabilities: Probabilities) -> Iterator[Metric]:
+        error = partial(expected_calibration_error, probabilities, self.targets)
+        name = f"expected_calibration_error_{when}"
+        yield figure(name, error, self.films, bias_corrected=True)
+        score = partial(brier_score, probabilities, self.is_class)
+        yield figure(f"brier_score_{when}", score, self.films)
+        for number, class_name in enumerate(self.card.class_names):
+            columns = probabilities[:, [number]], self.is_class[:, [number]]
+            score = partial(brier_score, *columns)
+            yield figure(f"brier_score_{when}", score, self.films, class_name=class_name)
+
+    @cached_property
+    def calibration_error_by_chance(self) -> float | None:
+        """The calibration error that films this few give to a perfectly calibrated model.
+
+        None of findings.
+        """
+        return None if self.is_multilabel else calibration_error_by_chance(self.probabilities)
+
+    def confusion_by_source(self) -> dict[str, list[list[int]]]:
+        """Return confusion matrices (true class by row) over all films and for each source.
+
+        There are none of findings, which cannot be taken for each other.
+        """
+        if self.is_multilabel:
+            return {}
+        sources = np.array([film.source for film in self.films])
+        chosen = {"all": np.full(len(sources), True)}
+        chosen |= {source: sources == source for source in sorted(set(sources.tolist()))}
+        return {
+            name: confusion(self.probabilities[rows], self.targets[rows]).tolist()
+            for name, rows in chosen.items()
+        }
+
+    @property
+    def is_refused(self) -> Bool[np.ndarray, " films"]:
+        """Which films are called unlike the training films."""
+        return np.array([not self.card.is_alike(distance) for distance in self.distance.tolist()])
+
+    @property
+    def is_unsure(self) -> Bool[np.ndarray, " films"]:
+        """Which films have no probability large enough for a decision."""
+        largest = self.probabilities.max(axis=1).tolist()
+        return np.array([not self.card.is_confident(probability) for probability in largest])
+
+
+def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
+    """Return the model's answers for the films.
+
+    Raises:
+        ValueError: A film's label is none of the model's classes, all films have one class, the
+            films say nothing of one of the model's findings, or have labels where the model has
+            findings, or findings where it has classes.
+    """
+    if task_of(films) != explainer.card.task:
+        raise ValueError(f"films must be {explainer.card.task}, as the model, not {task_of(films)}")
+    targets = np.asarray(film_targets(films, explainer.card.class_names))
+    if targets.ndim == 1 and len(np.unique(targets)) < 2:
+        raise ValueError(f"films must be of two classes or more, not all {films[0].label}")
+    answers = list(explained_films(explainer, films))
+    return Evaluation(
+        card=explainer.card,
+        model_sha256=explainer.sha256,
+        films=tuple(films),
+        logits=np.concatenate([answer.logits for answer in answers]),
+        probabilities=np.concatenate([answer.probabilities for answer in answers]),
+        distance=np.concatenate([answer.distance for answer in answers]),
+    )

@@ -1,0 +1,191 @@
+"""`cxr refusal`: does a model keep silent before what is no film of the kind that it knows?
+
+It is asked with films of a split, as they are and spoiled on purpose, with drawings, and with the
+images of a folder, if there is one.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from models.card import Record, Sha256
+from models.film_files.errors import RadiographError
+from models.radiograph import Radiograph, read_radiograph
+from training.data.dataset import film_radiograph, seen_by
+from training.data.manifest import Film, Split
+from training.data.phantom import FINDINGS, draw_film
+from training.statistics.bootstrap import Resamples
+from training.statistics.metrics import share
+from xai.explainer import Explainer
+
+DRAWINGS = 30
+"""How many, of all the kinds that `cxr phantom` draws in turn."""
+Pixels = Float[np.ndarray, "rows columns"]
+Outcome = Literal["answered", "refused", "undecided", "unreadable"]
+
+
+def _detail(pixels: Pixels) -> Float[np.ndarray, "fewer_rows fewer_columns"]:
+    """Return a quarter of the film, from its middle."""
+    rows, columns = pixels.shape
+    return pixels[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
+
+
+SPOILED: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "films as they are": lambda pixels: pixels,
+    "films upside down": lambda pixels: pixels[::-1, ::-1],
+    "films on their side": np.rot90,
+    "inverted films": lambda pixels: 1 - pixels,
+    "details of films": _detail,
+    "nearly black films": lambda pixels: np.round(25 * pixels) / 255,  # as an 8-bit file holds it
+}
+
+
+class Reaction(Record):
+    """What a model made of one image.
+
+    Attributes:
+        image: Name of its file.
+        outcome: `refused` as unlike the training films, or `undecided` as no class is likely
+            enough; `unreadable` images are refused before a model sees them.
+        distance: From the training films.
+        predicted_class: The class with the largest probability, of a multi-class model.
+    """
+
+    image: str
+    outcome: Outcome
+    distance: float | None = None
+    predicted_class: str | None = None
+
+
+class KindShare(Record):
+    """What became of images of one kind.
+
+    Attributes:
+        kind: In words.
+        images: How many.
+        silent: Share refused or undecided.
+        low: Lower end of its 95 % interval, bootstrapped by group.
+        high: Upper end.
+        refused: Share refused.
+    """
+
+    kind: str
+    images: int
+    silent: float
+    low: float
+    high: float
+    refused: float
+
+
+class RefusalReport(Record):
+    """What one model refuses.
+
+    Attributes:
+        model: Name.
+        version: Of its weights.
+        sha256: Of its file.
+        split: Of the films.
+        kinds: Films as they are, films spoiled, and drawings.
+        images: Of the folder, one by one.
+    """
+
+    model: str
+    version: str
+    sha256: Sha256
+    split: Split
+    kinds: tuple[KindShare, ...]
+    images: tuple[Reaction, ...] = ()
+
+
+def refusal_report(
+    explainer: Explainer, films: Sequence[Film], unlike: Sequence[Path]
+) -> RefusalReport:
+    """Return what a model refuses.
+
+    Args:
+        explainer: The model.
+        films: Of one split.
+        unlike: Files that should be refused; what is no image by its name is passed over.
+    """
+    suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
+    images = [file for file in unlike if file.suffix.lower() in suffixes]
+    return RefusalReport(
+        model=explainer.card.name,
+        version=explainer.card.version,
+        sha256=explainer.sha256,
+        split=films[0].split,
+        kinds=(*_film_kinds(explainer, films), _drawings(explainer)),
+        images=tuple(_file_reaction(explainer, file) for file in tqdm(images, leave=False)),
+    )
+
+
+def _film_kinds(explainer: Explainer, films: Sequence[Film]) -> Iterator[KindShare]:
+    found: dict[str, list[Reaction]] = {kind: [] for kind in SPOILED}
+    for film in tqdm(films, "films", unit="film", leave=False):
+        radiograph = film_radiograph(film)
+        for kind, spoil in SPOILED.items():
+            pixels = np.ascontiguousarray(spoil(radiograph.pixels), np.float32)
+            found[kind].append(reaction(explainer, replace(radiograph, pixels=pixels), kind))
+    groups = [film.group_id for film in films]
+    for kind, reactions in found.items():
+        yield kind_share(kind, reactions, groups)
+
+
+def _drawings(explainer: Explainer) -> KindShare:
+    drawn = (
+        draw_film(FINDINGS[seed % len(FINDINGS)], seed=seed).pixels for seed in range(DRAWINGS)
+    )
+    reactions = [
+        reaction(explainer, Radiograph((pixels / 255).astype(np.float32), "png"), "drawing")
+        for pixels in tqdm(drawn, "drawings", total=DRAWINGS, leave=False)
+    ]
+    return kind_share("drawings", reactions, list(map(str, range(DRAWINGS))))
+
+
+def kind_share(kind: str, reactions: Sequence[Reaction], groups: Sequence[str]) -> KindShare:
+    """Return the share of images of a kind that got no decision."""
+    is_silent = np.array([found.outcome != "answered" for found in reactions])
+    everyone = np.full(len(is_silent), True)
+    silent = Resamples(groups).estimate(lambda weights: share(is_silent, everyone, weights))
+    return KindShare(
+        kind=kind,
+        images=len(reactions),
+        silent=silent.estimate,
+        low=silent.low,
+        high=silent.high,
+        refused=float(np.mean([found.outcome == "refused" for found in reactions])),
+    )
+
+
+def _file_reaction(explainer: Explainer, file: Path) -> Reaction:
+    try:
+        radiograph = read_radiograph(file.read_bytes())
+    except RadiographError:
+        return Reaction(image=file.name, outcome="unreadable")
+    return reaction(explainer, radiograph, file.name)
+
+
+def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reaction:
+    """Return what a model makes of one image."""
+    card = explainer.card
+    seen = seen_by(card, radiograph)
+    answers = explainer(seen.pixels[None, None])
+    distance, probabilities = float(answers.distance[0]), answers.probabilities[0]
+    outcome: Outcome = "answered"
+    if not card.is_alike(distance):
+        outcome = "refused"
+    elif not card.is_confident(float(probabilities.max())):
+        outcome = "undecided"
+    return Reaction(
+        image=image,
+        outcome=outcome,
+        distance=distance,
+        predicted_class=None
+        if card.task == "multilabel"
+        else card.class_names[int(probabilities.argmax())],
+    )

@@ -1,0 +1,223 @@
+"""Figures among films that are alike: by source, age group, sex and view; one class against one."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import combinations
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool
+
+from models.card import Metric, Record
+from training.data.manifest import Film
+from training.evaluation.baselines import class_shares
+from training.evaluation.evaluation import Evaluation, figure
+from training.statistics.bootstrap import Statistic, Weights
+from training.statistics.metrics import Values, auroc, share
+
+Attribute = Literal["source", "age_group", "sex", "view"]
+ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
+SMALLEST = 10
+"""Fewer films of a kind get no figure: its interval would span most of the scale."""
+
+Rows = Bool[np.ndarray, " films"]
+
+
+class CaseMix(Record):
+    """How many films and groups of one kind each split holds.
+
+    Attributes:
+        attribute: Of the film: `label` or `finding`, `source`, `age_group`, `sex` or `view`.
+        value: Which; of findings the one that is there.
+        films: By split.
+        groups: By split; films of one group are not independent.
+    """
+
+    attribute: str
+    value: str
+    films: dict[str, int]
+    groups: dict[str, int]
+
+
+class SubgroupFigure(Record):
+    """One class among the films of a subgroup.
+
+    Attributes:
+        attribute: Of the film.
+        value: Which.
+        class_name: Against all others.
+        positives: Films of the class.
+        negatives: Films of others.
+        auroc: By model; empty where there are fewer than 10 of either kind.
+        recall: Share of the class's films that get its name, by model; empty below 10.
+    """
+
+    attribute: Attribute
+    value: str
+    class_name: str
+    positives: int
+    negatives: int
+    auroc: dict[str, Metric]
+    recall: dict[str, Metric]
+
+
+class Contrast(Record):
+    """One class against another among the films of one source, where scanners tell little.
+
+    Attributes:
+        source: Whose films.
+        positive: The class that should get the higher score.
+        negative: The other.
+        films: Of each, in this order.
+        view_alone: AUROC of the share of `positive` among the source's training films of the same
+            view; None without such films, or where a class has fewer than 10 films here.
+        auroc: Of the difference of the two logits, by model; empty likewise.
+    """
+
+    source: str
+    positive: str
+    negative: str
+    films: tuple[int, int]
+    view_alone: Metric | None
+    auroc: dict[str, Metric]
+
+
+def case_mix(films: Sequence[Film]) -> Iterator[CaseMix]:
+    """Yield the counts of every finding, or label, and of every value of every attribute."""
+    for finding, _ in films[0].findings:
+        alike = [film for film in films if (finding, True) in film.findings]
+        yield _counted("finding", finding, alike)
+    for attribute in ("label", *ATTRIBUTES):
+        for value in sorted({getattr(film, attribute) for film in films} - {None}):
+            alike = [film for film in films if getattr(film, attribute) == value]
+            yield _counted(attribute, value, alike)
+
+
+def _counted(attribute: str, value: str, films: Sequence[Film]) -> CaseMix:
+    groups = {(film.split, film.group_id) for film in films}
+    return CaseMix(
+        attribute=attribute,
+        value=value,
+        films=Counter(film.split for film in films),
+        groups=Counter(split for split, _ in groups),
+    )
+
+
+def subgroup_figures(evaluations: Sequence[Evaluation]) -> Iterator[SubgroupFigure]:
+    """Yield each class's figures in every subgroup in which the class occurs."""
+    first = evaluations[0]
+    for attribute in ATTRIBUTES:
+        values = np.array([getattr(film, attribute) for film in first.films])
+        for value in sorted(set(values.tolist())):
+            rows = values == value
+            for number in np.flatnonzero(first.is_class[rows].any(axis=0)):
+                yield _subgroup_figure(evaluations, attribute, value, rows, int(number))
+
+
+def _subgroup_figure(
+    evaluations: Sequence[Evaluation], attribute: Attribute, value: str, rows: Rows, number: int
+) -> SubgroupFigure:
+    first = evaluations[0]
+    is_class = first.is_class[:, number]
+    positives, negatives = int((rows & is_class).sum()), int((rows & ~is_class).sum())
+    name = first.card.class_names[number]
+    by_model = {evaluation.model: evaluation.probabilities for evaluation in evaluations}
+    ranked: dict[str, Statistic] = {}
+    recalled: dict[str, Statistic] = {}
+    if positives >= SMALLEST:
+        recalled = {
+            model: partial(share, probabilities.argmax(axis=1) == number, rows & is_class)
+            for model, probabilities in by_model.items()
+        }
+        if negatives >= SMALLEST:
+            ranked = {
+                model: among(rows, partial(auroc, probabilities[rows, number], is_class[rows]))
+                for model, probabilities in by_model.items()
+            }
+    return SubgroupFigure(
+        attribute=attribute,
+        value=value,
+        class_name=name,
+        positives=positives,
+        negatives=negatives,
+        auroc=_figures("auroc", ranked, first.films, name),
+        recall=_figures("recall", recalled, first.films, name),
+    )
+
+
+def contrasts(evaluations: Sequence[Evaluation], train: Sequence[Film]) -> Iterator[Contrast]:
+    """Yield every pair of classes of every source that has two."""
+    first = evaluations[0]
+    sources = np.array([film.source for film in first.films])
+    for source in sorted(set(sources.tolist())):
+        rows = sources == source
+        numbers = np.flatnonzero(first.is_class[rows].any(axis=0)).tolist()
+        for negative, positive in combinations(numbers, 2):
+            yield _contrast(evaluations, train, rows, positive=positive, negative=negative)
+
+
+def _contrast(
+    evaluations: Sequence[Evaluation],
+    train: Sequence[Film],
+    source: Rows,
+    *,
+    positive: int,
+    negative: int,
+) -> Contrast:
+    first = evaluations[0]
+    names = first.card.class_names
+    of_pair = first.is_class[:, [negative, positive]]
+    rows = source & of_pair.any(axis=1)
+    films = [film for film, is_in in zip(first.films, rows, strict=True) if is_in]
+    counts = of_pair[rows].sum(axis=0)
+    statistics: dict[str, Statistic] = {}
+    if counts.min() >= SMALLEST:
+        scores = {
+            evaluation.model: evaluation.logits[rows, positive] - evaluation.logits[rows, negative]
+            for evaluation in evaluations
+        }
+        alike = [film for film in train if film.source == films[0].source]
+        if alike:
+            pair = (names[negative], names[positive])
+            scores[VIEW_ALONE] = view_scores(alike, films, pair)
+        statistics = {
+            model: among(rows, partial(auroc, score, of_pair[rows, 1]))
+            for model, score in scores.items()
+        }
+    found = _figures("auroc", statistics, first.films, names[positive])
+    return Contrast(
+        source=films[0].source,
+        positive=names[positive],
+        negative=names[negative],
+        films=(int(counts[1]), int(counts[0])),
+        view_alone=found.pop(VIEW_ALONE, None),
+        auroc=found,
+    )
+
+
+VIEW_ALONE = "view alone"
+
+
+def view_scores(train: Sequence[Film], films: Sequence[Film], pair: tuple[str, str]) -> Values:
+    """Return the share of the second class among training films of the same view."""
+    of_pair = [film for film in train if film.label in pair]
+    return class_shares(of_pair, films, pair, attribute="view")[:, 1]
+
+
+def among(rows: Rows, statistic: Statistic) -> Statistic:
+    """Return the statistic of some of the films, drawn with all the others."""
+
+    def of_rows(weights: Weights) -> Values:
+        return statistic(weights[:, rows])
+
+    return of_rows
+
+
+def _figures(
+    name: str, statistics: dict[str, Statistic], films: Sequence[Film], class_name: str
+) -> dict[str, Metric]:
+    return {
+        model: figure(name, statistic, films, class_name=class_name)
+        for model, statistic in statistics.items()
+    }

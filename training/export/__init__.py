@@ -1,0 +1,1 @@
+"""Turn a run folder into one ONNX file with its model card."""

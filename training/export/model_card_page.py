@@ -1,0 +1,146 @@
+"""`cxr model-card`: the card inside an exported file as a page for people.
+
+Source:
+    Mitchell et al. 2019, arXiv:1810.03993, figure 1: the sections and their order.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.card import Metric, ModelCard
+
+METHODS = {"grad_cam": "Grad-CAM", "hirescam": "HiResCAM"}
+TASKS = {
+    "multiclass": "exactly one class per film (softmax)",
+    "multilabel": "any number of classes per film (sigmoid)",
+}
+
+
+def write_page(card: ModelCard, model: Path) -> Path:
+    """Write a model's page beside it and return where: `<model>.MODEL_CARD.md`."""
+    path = model.with_suffix(".MODEL_CARD.md")
+    path.write_text(model_card_page(card), encoding="utf-8")
+    return path
+
+
+def model_card_page(card: ModelCard) -> str:
+    """Return the page; all that differs between models comes from the card."""
+    sections = {
+        "Model details": _details(card),
+        "Intended use": _intended_use(card),
+        "Factors": _factors(card),
+        "Metrics": _metrics(card),
+        "Evaluation data": _evaluation_data(card),
+        "Training data": _training_data(card),
+        "Quantitative analyses": _figures(card),
+        "Ethical considerations": _ethics(),
+        "Caveats and recommendations": (f"- {limit}" for limit in card.limits),
+        "Credits": (f"- {credit}" for credit in card.credits or ("none stated",)),
+    }
+    text = [f"# {card.name} {card.version}", "**Research use only. Not a medical device.**"]
+    text += ["\n".join([f"## {title}\n", *lines]) for title, lines in sections.items()]
+    made_by = "Made by `cxr model-card` from the card inside the ONNX file, not written by hand."
+    return "\n\n".join([*text, made_by]) + "\n"
+
+
+def _details(card: ModelCard) -> Iterator[str]:
+    variant = card.head or card.read_out
+    yield f"- Architecture: `{card.architecture}`" + (f", `{variant}`" if variant else "")
+    yield f"- Task: {TASKS[card.task]}"
+    yield f"- Classes: {', '.join(f'`{name}`' for name in card.class_names)}"
+    rows, columns = card.image_size
+    yield f"- Input: one grey channel, {rows} rows, {columns} columns (`{card.resize_mode}`)"
+    grid_rows, grid_columns = card.activation_grid
+    yield (
+        f"- Explanation: {METHODS[card.method]} at `{card.target_layer}`, "
+        f"{grid_rows} x {grid_columns} cells"
+    )
+    yield f"- Weights: {_storage(card)}"
+    yield f"- Exported by revision `{card.code_revision}`"
+    if card.backprop_report_sha256:
+        yield f"- Report on its gradients by hand, SHA-256: `{card.backprop_report_sha256}`"
+
+
+def _storage(card: ModelCard) -> str:
+    if card.storage is None:
+        return "float32"
+    return (
+        f"the large ones stored as {card.storage.kind}, computed in float32; on val that changes "
+        f"the macro AUROC by {card.storage.auroc_difference:+.4f} and leaves an evidence "
+        f"correlation of {card.storage.evidence_correlation:.4f}"
+    )
+
+
+def _intended_use(card: ModelCard) -> Iterator[str]:
+    yield card.intended_use
+
+
+def _factors(card: ModelCard) -> Iterator[str]:
+    yield (
+        "Hospital and scanner, view position, age and sex change how a film looks, and may stand "
+        "for a class without being it. The figures below are over all films of a split; "
+        "`cxr evaluate --report` breaks them down. A film whose distance from the training films "
+        f"is above {card.distance_threshold:.3g} is refused."
+        + (
+            f" One whose largest probability is below {card.confidence_threshold:.3f} gets no "
+            "decision."
+            if card.confidence_threshold is not None
+            else ""
+        )
+    )
+
+
+def _metrics(card: ModelCard) -> Iterator[str]:
+    yield (
+        f"Probabilities are calibrated on val (temperature {card.temperature:.3f}). A class is "
+        "called present from its threshold on; sensitivity and specificity are those on the films "
+        "that the threshold was chosen on, and so optimistic.\n"
+    )
+    yield "| class | threshold | sensitivity | specificity | chosen as |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, threshold in zip(card.class_names, card.decision_thresholds, strict=True):
+        yield (
+            f"| {name} | {threshold.value:.3f} | {threshold.sensitivity:.3f} "
+            f"| {threshold.specificity:.3f} | {threshold.criterion} |"
+        )
+
+
+def _evaluation_data(card: ModelCard) -> Iterator[str]:
+    splits = dict.fromkeys(metric.split for metric in card.metrics)
+    if not splits:
+        yield "Not evaluated when it was exported."
+    for split in splits:
+        yield f"The {card.training_data.films[split]} films of the {split} split of the data below."
+
+
+def _training_data(card: ModelCard) -> Iterator[str]:
+    data = card.training_data
+    yield f"{data.description}\n"
+    yield f"- Films: {', '.join(f'{count} {split}' for split, count in data.films.items())}"
+    yield f"- Manifest, SHA-256: `{data.manifest_sha256}`"
+    yield f"- Split, SHA-256: `{data.split_sha256}`"
+
+
+def _figures(card: ModelCard) -> Iterator[str]:
+    if not card.metrics:
+        yield "None in the card."
+        return
+    yield "95 % intervals, bootstrapped by group.\n"
+    yield "| figure | split | estimate | 95 % interval |"
+    yield "| --- | --- | --- | --- |"
+    for metric in card.metrics:
+        yield _row(metric)
+
+
+def _row(metric: Metric) -> str:
+    name = metric.name.replace("_", " ") + (f", {metric.class_name}" if metric.class_name else "")
+    interval = f"{metric.low:.3f} to {metric.high:.3f}"
+    return f"| {name} | {metric.split} | {metric.estimate:.3f} | {interval} |"
+
+
+def _ethics() -> Iterator[str]:
+    yield (
+        "The films are of patients, and others published them. Nobody has shown that anyone is "
+        "better off for these answers, and a wrong one may harm: do not decide on a patient's care "
+        "by them. A heat map says what argued inside the network, not where a disease is."
+    )

@@ -1,0 +1,131 @@
+"""What the frozen part of a network makes of the films, computed once and kept on disk.
+
+Training then begins at the first layer that ever trains. A file holds one copy of all films of a
+split; its name is the hash of everything that it follows from, so that a file is never out of date.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from models.network import Network, divided
+from training.config import TrainingConfig
+from training.data.dataset import FilmDataset, Sample, Targets
+from training.data.whole_file import whole_file
+from training.step.unfreezing import first_trained
+
+
+class FeatureDataset(Dataset[Sample]):
+    """What reaches the first trainable layer, film by film, with class numbers and sources.
+
+    Attributes:
+        epoch: Set before each pass; epoch e begins with copy e % copies.
+    """
+
+    def __init__(
+        self, copies: Sequence[np.ndarray], targets: Targets, sources: Sequence[str]
+    ) -> None:
+        self.copies = copies
+        self.targets = targets
+        self.sources = sources
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return features and class number; `training.data.sampling` explains large indices."""
+        time, film = divmod(index, len(self))
+        copy = self.copies[(self.epoch + time) % len(self.copies)]
+        return torch.from_numpy(np.array(copy[film])), self.targets[film]
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """Features of films in a folder, computed where they are missing.
+
+    Attributes:
+        frozen: The layers before the first that ever trains.
+        folder: Of the files; they may be removed after the training.
+        dtype: Of the numbers in them.
+        precision: `bfloat16` computes them under autocast.
+    """
+
+    frozen: nn.Sequential
+    folder: Path
+    dtype: str
+    precision: str
+
+    def features(self, films: FilmDataset, *, copies: int) -> FeatureDataset:
+        """Return the films' features in `copies` copies, each changed by its own draw."""
+        files = [self._file(films, copy) for copy in range(copies)]
+        arrays = [np.load(file, mmap_mode="r") for file in files]
+        return FeatureDataset(arrays, films.targets, films.sources)
+
+    def _file(self, films: FilmDataset, copy: int) -> Path:
+        """Return the file of one copy."""
+        films.epoch = copy
+        file = self.folder / f"{self._key(films)}.npy"
+        return whole_file(file, lambda path: self._write(path, films))
+
+    def _key(self, films: FilmDataset) -> str:
+        change = films.augmentation and (films.augmentation, films.seed, films.epoch)
+        digest = hashlib.sha256(repr((self.frozen, self.dtype, self.precision, change)).encode())
+        for name, value in self.frozen.state_dict().items():
+            digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+        digest.update(repr(films.pixels.shape).encode() + np.ascontiguousarray(films.pixels).data)
+        return digest.hexdigest()[:32]
+
+    def _write(self, file: Path, films: FilmDataset) -> None:
+        shape = (len(films), *self._features(films[0][0][None]).shape[1:])
+        array = np.lib.format.open_memmap(file, "w+", np.dtype(self.dtype), shape)
+        progress = tqdm(DataLoader(films, 64), "frozen features", unit="batch", leave=False)
+        for number, (pixels, _) in enumerate(progress):
+            features = self._features(pixels)
+            if np.abs(features).max() > np.finfo(self.dtype).max:
+                raise ValueError(
+                    f"cache_dtype must be float32: {np.abs(features).max()} is too large"
+                )
+            array[64 * number : 64 * (number + 1)] = features
+        array.flush()
+
+    @torch.inference_mode()
+    def _features(self, pixels: Tensor) -> np.ndarray:
+        device = next(iter(self.frozen.state_dict().values())).device
+        self.frozen.eval()
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            features: Tensor = self.frozen(pixels.to(device))
+        return features.float().cpu().numpy()
+
+
+def feature_cache(network: Network, config: TrainingConfig, folder: Path) -> FeatureCache:
+    """Return the cache of what never trains in a run.
+
+    Raises:
+        ValueError: That is nothing.
+    """
+    first = entry_layer(config)
+    frozen, _ = divided(network, first)
+    if not len(frozen):
+        raise ValueError(f"cache_features needs a frozen layer, and none comes before {first!r}")
+    frozen.to(memory_format=torch.channels_last)
+    return FeatureCache(frozen, folder, config.cache_dtype, config.precision)
+
+
+def entry_layer(config: TrainingConfig) -> str:
+    """Return the name of the first layer that ever trains, where cached features enter.
+
+    Raises:
+        ValueError: All layers train in the last epoch.
+    """
+    first = first_trained(config.unfreeze, config.epochs - 1)
+    if first is None:
+        raise ValueError("cache_features needs unfreeze, which says what stays frozen")
+    return first

@@ -1,0 +1,101 @@
+"""Load the films of a manifest and build the network that a training starts from."""
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from models.architectures import build, target_layer
+from models.card import NetworkSpec, Task
+from models.layers import CONTRAST_MEAN, CONTRAST_STD
+from models.network import Network
+from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
+from training.config import STRIDE, Config, NetworkConfig
+from training.data.augmentation import augmentation
+from training.data.dataset import FilmDataset, film_targets
+from training.data.film_cache import FilmMemory
+from training.data.manifest import Film, class_names, of_split, read_manifest
+from training.data.split import check_classes, check_split
+from training.data.style_mixing import Styles
+
+
+def checked_films(config: Config) -> tuple[Film, ...]:
+    """Return the films of the manifest; ValueError says what is wrong with them."""
+    films = read_manifest(config.data.manifest)
+    check_split(films)
+    check_classes(films)
+    return films
+
+
+def datasets(
+    config: Config, films: tuple[Film, ...]
+) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
+    """Return the decoded films of train, augmented, and of val, and the class names."""
+    names = class_names(films)
+    train_films, val_films = of_split(films, "train"), of_split(films, "val")
+    wanted = config.network
+    memory = FilmMemory(config.data.cache, wanted.image_size, wanted.resize_mode, wanted.crop_pct)
+    train_pixels = memory.pixels(train_films)
+    sources = [film.source for film in train_films]
+    train_set = FilmDataset(
+        train_pixels,
+        film_targets(train_films, names),
+        sources=sources,
+        augmentation=augmentation(config.augmentation, Styles(train_pixels, sources)),
+        seed=config.training.seed,
+    )
+    val_set = FilmDataset(memory.pixels(val_films), film_targets(val_films, names))
+    return train_set, val_set, names
+
+
+def starting_network(
+    config: Config, films: FilmDataset, names: tuple[str, ...], *, task: Task = "multiclass"
+) -> tuple[Network, NetworkSpec]:
+    """Return the network before training, on the films whose pixels it may be normalised by."""
+    wanted = config.network
+    rows, columns = wanted.image_size
+    pretrained = _pretrained(wanted)
+    mean, std = pretrained[1:] if pretrained else _own_mean_and_std(wanted, films)
+    spec = NetworkSpec(
+        architecture=wanted.architecture,
+        head=wanted.head,
+        read_out=wanted.read_out,
+        class_names=names,
+        task=task,
+        image_size=wanted.image_size,
+        resize_mode=wanted.resize_mode,
+        crop_pct=wanted.crop_pct,
+        local_contrast=wanted.local_contrast,
+        target_layer=target_layer(wanted.architecture, read_out=wanted.read_out),
+        activation_grid=(rows // STRIDE, columns // STRIDE),
+        mean=mean,
+        std=std,
+    )
+    torch.manual_seed(config.training.seed)
+    network = build(spec, drop_rate=wanted.drop_rate, drop_path_rate=wanted.drop_path_rate)
+    if pretrained:
+        load_pretrained(network, pretrained)
+    return network, spec
+
+
+def _own_mean_and_std(wanted: NetworkConfig, films: FilmDataset) -> tuple[float, float]:
+    if wanted.local_contrast is not None:
+        return CONTRAST_MEAN, CONTRAST_STD
+    mean, std = mean_and_std(films.pixels)
+    return round(mean, 4), round(std, 4)
+
+
+def _pretrained(wanted: NetworkConfig) -> Pretrained | None:
+    if wanted.pretrained:
+        return from_hub(wanted.architecture)
+    if wanted.weights and wanted.mean and wanted.std:
+        return from_file(wanted.architecture, wanted.weights, mean=wanted.mean, std=wanted.std)
+    return None
+
+
+def mean_and_std(pixels: UInt8[np.ndarray, "films rows columns"]) -> tuple[float, float]:
+    """Return mean and standard deviation of pixels / 255, counted film by film."""
+    counts = sum(np.bincount(film.ravel(), minlength=256) for film in pixels)
+    shares = counts / pixels.size
+    grey = np.arange(256) / 255
+    mean = float(shares @ grey)
+    return mean, float(np.sqrt(shares @ (grey - mean) ** 2))

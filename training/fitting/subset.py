@@ -1,0 +1,55 @@
+"""Some of the films of a split, under the class numbers of fewer classes."""
+
+from collections.abc import Sequence
+
+from torch.utils.data import Dataset
+
+from training.data.dataset import FilmDataset, Sample
+from training.fitting.feature_cache import FeatureDataset
+
+
+class Subset(Dataset[Sample]):
+    """What a training reads of a data set, without the others being computed again.
+
+    Attributes:
+        whole: The data set.
+        films: Places in it.
+        targets: Class numbers.
+        sources: Where each film comes from.
+    """
+
+    def __init__(
+        self,
+        whole: "FilmDataset | FeatureDataset | Subset",
+        films: Sequence[int],
+        targets: Sequence[int],
+    ) -> None:
+        """Choose films.
+
+        Args:
+            whole: The data set.
+            films: Places in it.
+            targets: Class numbers of these films.
+        """
+        self.whole = whole
+        self.films = films
+        self.targets = targets
+        self.sources: Sequence[str] = [whole.sources[film] for film in films]
+
+    @property
+    def epoch(self) -> int:
+        """Set before each pass."""
+        return self.whole.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.whole.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return what the whole does, with this subset's class number; past the last, a copy."""
+        copy, film = divmod(index, len(self))
+        pixels, _ = self.whole[copy * len(self.whole) + self.films[film]]
+        return pixels, self.targets[film]

@@ -1,0 +1,117 @@
+"""`cxr train`: from a config to a run folder with the best weights."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+from models.card import NetworkSpec, TrainingData
+from models.checkpoint import save_checkpoint
+from models.network import Network
+from training.config import Config
+from training.data.dataset import FilmDataset
+from training.data.manifest import task_of
+from training.data.split import training_data
+from training.data.whole_file import replacing
+from training.fitting.curves_picture import draw_curves
+from training.fitting.feature_cache import feature_cache
+from training.fitting.loop import EpochRecord, TrainingRun, save
+from training.fitting.run_folder import RunFolder
+from training.fitting.start import checked_films, datasets, starting_network
+from training.fitting.tensorboard import event_log
+from training.gradient_flow.picture import draw_gradient_flow
+from training.gradient_flow.sample import FlowRecord
+from training.step.distributed import Processes
+
+
+def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
+    """Train the config's network, or go on where `folder` stopped.
+
+    Raises:
+        ValueError: The folder holds a run of another config, or the data is unfit.
+    """
+    films = checked_films(config)
+    processes = Processes.current()
+    if processes.is_first:
+        _claim(folder, config, training_data(films, config))
+    train_films, val_films, names = datasets(config, films)
+    network, spec = starting_network(config, train_films, names, task=task_of(films))
+    loop = training_run(config, folder, network.to(device), train_films, val_films)
+    if folder.state.is_file():
+        loop.restore(folder.state)
+        if processes.is_first:  # a kill may have come between the state and these
+            _write_history(folder, loop.history)
+            _write_gradient_flow(folder, loop.gradient_flow.records)
+        _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
+    log = config.training.log if processes.is_first else "none"
+    with event_log(log, folder.events, from_step=loop.steps_done) as loop.log:
+        for record in loop.epochs():
+            _save(folder, loop, spec)
+            _say(_sentence(record))
+
+
+def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    for file, record in ((folder.config, config), (folder.data, data)):
+        text = record.model_dump_json(indent=2)
+        if file.is_file() and file.read_text() != text:
+            raise ValueError(
+                f"run folder {folder.path} holds a run with another {file.name}; "
+                f"choose another with --run, or remove it"
+            )
+        file.write_text(text)
+
+
+def training_run(
+    config: Config, folder: RunFolder, network: Network, train: FilmDataset, val: FilmDataset
+) -> TrainingRun:
+    """Return the training to be run: of all layers, or of those after the cached ones."""
+    training = config.training
+    if not training.cache_features:
+        return TrainingRun(network, training, train, val)
+    cache = feature_cache(network, training, training.cache_folder or folder.features)
+    copies = cache.features(train, copies=training.cache_copies)
+    return TrainingRun(network, training, copies, cache.features(val, copies=1))
+
+
+def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
+    """Write what the epoch left; all processes come here, because each may hold a share of it."""
+    best, state = loop.whole_average() if loop.is_best else None, loop.state()
+    if not loop.processes.is_first:
+        return
+    if best is not None:
+        save_checkpoint(folder.best, best, spec)
+    save(state, folder.state)
+    _write_history(folder, loop.history)
+    _write_gradient_flow(folder, loop.gradient_flow.records)
+
+
+def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
+    with replacing(folder.metrics) as unfinished:
+        unfinished.write_text("".join(json.dumps(record) + "\n" for record in history))
+    draw_curves(history, folder.curves)
+
+
+def _write_gradient_flow(folder: RunFolder, records: Sequence[FlowRecord]) -> None:
+    """Write all records and their picture, unless they stand there already."""
+    text = "".join(record.model_dump_json() + "\n" for record in records)
+    if records and not (
+        folder.gradient_flow.is_file() and folder.gradient_flow.read_text() == text
+    ):
+        draw_gradient_flow(records, folder.gradient_flow_plot)
+        folder.gradient_flow.write_text(text)
+
+
+def _sentence(record: EpochRecord) -> str:
+    sentence = (
+        f"epoch {record['epoch'] + 1:3.0f}: train loss {record['train_loss']:.3f}, "
+        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}"
+    )
+    if "val_balanced_accuracy" not in record:  # multi-label: no class is the predicted one
+        return sentence
+    return f"{sentence}, balanced accuracy {record['val_balanced_accuracy']:.3f}"
+
+
+def _say(sentence: str) -> None:
+    if Processes.current().is_first:
+        sys.stdout.write(sentence + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Watch gradients while a network trains: samples, alarms, a picture."""

@@ -1,1 +1,0 @@
-"""Whose films: one module per layout in which collections of chest radiographs are published."""

@@ -1,0 +1,1 @@
+"""Measure whether evidence maps deserve trust: localisation, faithfulness, randomisation."""

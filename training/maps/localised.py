@@ -1,0 +1,202 @@
+"""A network's maps on marked films, beside maps that know nothing of the film."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+from tqdm import tqdm
+
+from models.radiograph import NetworkPixels, Radiograph
+from training.data.dataset import radiograph_at, seen_by
+from training.data.lung_regions import LUNG_ELLIPSES
+from training.maps.annotations import LUNGS, Annotation, class_of
+from training.maps.mean_maps import MeanMaps
+from xai.explainer import Answers, Explainer
+from xai.measures.faithfulness import smooth_alike
+from xai.measures.localisation import Scores, map_on_film, scores, share_inside
+
+MODEL, CENTRE, MEAN, RANDOM = "model", "lungs' centres", "mean map", "random map"
+RANDOM_MAPS = 5
+"""Smooth random maps per film, whose figures are averaged."""
+
+CENTRE_GRID = (28, 28)
+
+Map = Float[np.ndarray, "grid_rows grid_columns"]
+Heat = Float32[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """All that was marked for one class on one film.
+
+    Attributes:
+        annotations: At least one, of one film.
+        class_name: Whose map is asked.
+        is_lungs: Whether the lungs were marked, and no finding.
+    """
+
+    annotations: tuple[Annotation, ...]
+    class_name: str
+    is_lungs: bool
+
+    @property
+    def film(self) -> Path:
+        """The film's file."""
+        return self.annotations[0].film
+
+    @property
+    def patient_id(self) -> str:
+        """Whose film it is."""
+        return self.annotations[0].patient_id
+
+    @property
+    def split(self) -> str:
+        """Which part of the work it serves."""
+        return self.annotations[0].split
+
+    def region(self, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
+        """Return everything marked, on a film of this size."""
+        parts = [annotation.region(rows, columns) for annotation in self.annotations]
+        return np.logical_or.reduce(parts)
+
+
+def marked_films(
+    annotations: Sequence[Annotation], class_names: tuple[str, ...]
+) -> tuple[list[Marked], list[str]]:
+    """Return what can be asked of a model, and the findings for which it has no class."""
+    by_place: dict[tuple[Path, str, bool], list[Annotation]] = {}
+    without: dict[str, None] = {}
+    for annotation in annotations:
+        is_lungs = annotation.finding == LUNGS
+        asked = annotation.label if is_lungs else annotation.finding
+        name = class_of(asked, class_names)
+        if name is None:
+            without[asked] = None
+        else:
+            by_place.setdefault((annotation.film, name, is_lungs), []).append(annotation)
+    found = [
+        Marked(tuple(marked), name, is_lungs) for (_, name, is_lungs), marked in by_place.items()
+    ]
+    return found, list(without)
+
+
+@dataclass(frozen=True)
+class ShownFilm:
+    """A marked film with what the network says of it.
+
+    Attributes:
+        marked: What was marked on it.
+        number: The class whose map is asked.
+        radiograph: The film.
+        seen: What the network saw of it.
+        answers: The network's; forced, though it may hold the film unlike its training films.
+    """
+
+    marked: Marked
+    number: int
+    radiograph: Radiograph
+    seen: NetworkPixels
+    answers: Answers
+
+    @classmethod
+    def of(cls, explainer: Explainer, marked: Marked) -> "ShownFilm":
+        """Decode a film and ask the network."""
+        card = explainer.card
+        radiograph = radiograph_at(marked.film)
+        seen = seen_by(card, radiograph)
+        number = card.class_names.index(marked.class_name)
+        return cls(marked, number, radiograph, seen, explainer(seen.pixels[None, None]))
+
+    @property
+    def evidence(self) -> Map:
+        """For the class, signed."""
+        return self.answers.evidence[0, self.number].astype(np.float64)
+
+    @cached_property
+    def region(self) -> Bool[np.ndarray, "rows columns"]:
+        """What was marked."""
+        return self.marked.region(self.radiograph.rows, self.radiograph.columns)
+
+    def heat(self, evidence: Map) -> Heat:
+        """Return a map at the film's pixels."""
+        rows, columns = self.radiograph.rows, self.radiograph.columns
+        affine = self.seen.grid_affine((evidence.shape[0], evidence.shape[1]))
+        return map_on_film(evidence, affine, rows=rows, columns=columns)
+
+    def heats(self, mean: MeanMaps | None) -> dict[str, list[Heat]]:
+        """Return the network's map, and those that it is measured beside."""
+        random = np.random.default_rng(int(1e6 * self.seen.pixels.mean()))
+        drawn = [smooth_alike(self.evidence, random) for _ in range(RANDOM_MAPS)]
+        maps = {MODEL: [self.evidence], CENTRE: [lung_centres()], RANDOM: drawn}
+        if mean and self.marked.class_name in mean.maps:
+            maps[MEAN] = [mean.of(self.marked.class_name)]
+        return {kind: [self.heat(one) for one in some] for kind, some in maps.items()}
+
+
+def lung_centres() -> Map:
+    """Return a map that is hot at the middle of where lungs usually are, and knows no film."""
+    rows, columns = CENTRE_GRID
+    y, x = (np.arange(rows)[:, None] + 0.5) / rows, (np.arange(columns) + 0.5) / columns
+    spots = [np.exp(-2 * (((x - a) / c) ** 2 + ((y - b) / d) ** 2)) for a, b, c, d in LUNG_ELLIPSES]
+    return np.maximum(*spots)
+
+
+@dataclass(frozen=True)
+class Localised:
+    """How each kind of map falls on what was marked on one film.
+
+    Attributes:
+        marked: What was marked.
+        predicted_class: The class with the largest probability.
+        probability: Of the class whose map was asked.
+        is_refused: Whether the model holds the film unlike its training films.
+        scores: By the kind of map; empty where the lungs were marked.
+        inside: Share of the heat inside the lungs, likewise; nan where nothing is hot.
+    """
+
+    marked: Marked
+    predicted_class: str
+    probability: float
+    is_refused: bool
+    scores: dict[str, Scores]
+    inside: dict[str, float]
+
+
+def localised(
+    explainer: Explainer, films: Sequence[Marked], mean: MeanMaps | None
+) -> Iterator[Localised]:
+    """Yield how the maps fall on each film, with a progress bar."""
+    for marked in tqdm(films, "maps", unit="film", leave=False):
+        yield _localised(explainer, ShownFilm.of(explainer, marked), mean)
+
+
+def _localised(explainer: Explainer, shown: ShownFilm, mean: MeanMaps | None) -> Localised:
+    card, answers = explainer.card, shown.answers
+    heats, region, is_lungs = shown.heats(mean), shown.region, shown.marked.is_lungs
+    return Localised(
+        shown.marked,
+        card.class_names[int(answers.probabilities[0].argmax())],
+        float(answers.probabilities[0, shown.number]),
+        not card.is_alike(float(answers.distance[0])),
+        {} if is_lungs else {kind: _mean_scores(some, region) for kind, some in heats.items()},
+        {
+            kind: float(np.mean([share_inside(one, region) for one in some]))
+            for kind, some in heats.items()
+        }
+        if is_lungs
+        else {},
+    )
+
+
+def _mean_scores(heats: Sequence[Heat], region: Bool[np.ndarray, "rows columns"]) -> Scores:
+    found = [scores(heat, region) for heat in heats]
+    hit, otsu, at, energy = zip(*found, strict=True)
+    return Scores(
+        float(np.mean(hit)),
+        float(np.mean(otsu)),
+        tuple(np.mean(at, axis=0).tolist()),
+        float(np.mean(energy)),
+    )

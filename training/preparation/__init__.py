@@ -1,0 +1,1 @@
+"""Turn somebody's films into a manifest: hashes, copies, groups and splits, or a refusal."""

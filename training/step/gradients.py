@@ -1,0 +1,71 @@
+"""The gradients of one training step, twice: by this repository's hand, and by autograd."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.network import Network
+from models.tape.network import forward_with_tape, parameter_gradients
+from models.tape.tape import Step
+from training.step.objective import CROSS_ENTROPY, Objective
+
+Tensors = dict[str, Tensor]
+
+
+class LossAndGradients(NamedTuple):
+    """What one step computes before the optimiser moves.
+
+    Attributes:
+        loss: Scalar, in nats.
+        gradients: Derivative of the loss by every trainable parameter, under its name.
+    """
+
+    loss: Tensor
+    gradients: Tensors
+
+
+GradientsOf = Callable[[Network, Tensor, Tensor], LossAndGradients]
+
+
+def by_hand(
+    network: Network,
+    pixels: Float[Tensor, "batch 1 rows columns"],
+    targets: Tensor,
+    *,
+    objective: Objective = CROSS_ENTROPY,
+    checkpointing: bool = False,
+    spoiled: Callable[[str, Step], Step] | None = None,
+) -> LossAndGradients:
+    """Return the loss and all gradients, computed by `models.backprop`.
+
+    Args:
+        network: In training or eval mode, which counts.
+        pixels: In [0, 1].
+        targets: A batch of what the objective wants: true class numbers, or findings.
+        objective: Whose loss.
+        checkpointing: Trade time for memory, see `forward_with_tape`.
+        spoiled: For controls: given name and step, returns the step that takes its place.
+    """
+    logits, tape = forward_with_tape(network, pixels, checkpointing=checkpointing)
+    with torch.no_grad():
+        loss, grad_logits = objective.loss_by_hand(logits, targets)
+    if spoiled is not None:
+        tape.chain.steps[:] = [(name, spoiled(name, step)) for name, step in tape.chain.steps]
+    return LossAndGradients(loss, parameter_gradients(tape, grad_logits))
+
+
+def by_autograd(
+    network: Network,
+    pixels: Float[Tensor, "batch 1 rows columns"],
+    targets: Tensor,
+    *,
+    objective: Objective = CROSS_ENTROPY,
+) -> LossAndGradients:
+    """Return the loss and all gradients, computed by PyTorch's automatic differentiation."""
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    loss = objective.loss(network(pixels), targets)
+    gradients = torch.autograd.grad(loss, tuple(trained.values()))
+    return LossAndGradients(loss.detach(), dict(zip(trained, gradients, strict=True)))

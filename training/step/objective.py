@@ -1,0 +1,251 @@
+"""What a task asks of a network: a loss, how epochs are compared, and a head fit for export.
+
+Multi-class films have one class each (softmax, cross-entropy); of multi-label films every finding
+is there, is not, or is unknown (sigmoid, binary cross-entropy of what is known).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softmax
+
+from models.backprop.loss import (
+    binary_cross_entropy_backward,
+    binary_cross_entropy_forward,
+    cross_entropy_backward,
+    cross_entropy_forward,
+)
+from training.config import TrainingConfig
+from training.data.dataset import Targets
+from training.statistics.metrics import balanced_accuracy, macro_auroc, macro_finding_auroc
+from xai.grad_cam import centred_head
+
+
+class LossAndError(NamedTuple):
+    """What `models.backprop` says of a batch's logits.
+
+    Attributes:
+        loss: Scalar, in nats.
+        grad_logits: The output error (BP1), [batch, classes].
+    """
+
+    loss: Tensor
+    grad_logits: Tensor
+
+
+class Objective(ABC):
+    """What is asked of the logits; targets are a batch of `training.data.dataset.Targets`."""
+
+    @abstractmethod
+    def total(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> Float[Tensor, ""]:
+        """Return the sum of PyTorch's loss over films, for autograd."""
+
+    @abstractmethod
+    def weight(self, targets: Tensor) -> Float[Tensor, ""]:
+        """Return what `total` must be divided by."""
+
+    def loss(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> Float[Tensor, ""]:
+        """Return the loss of a batch.
+
+        Total and weight are sums over films, so that parts of a batch (or processes) that divide
+        by the weight of the whole give its loss and its gradients.
+        """
+        return self.total(logits, targets) / self.weight(targets)
+
+    @abstractmethod
+    def loss_by_hand(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> LossAndError:
+        """Return the same loss and its derivative by the logits, without autograd."""
+
+    @abstractmethod
+    def validation(
+        self, logits: Float[Tensor, "films classes"], targets: Targets
+    ) -> dict[str, float]:
+        """Return `val_loss`, `val_macro_auroc` and what else is measured on val, unweighted."""
+
+    @abstractmethod
+    def exported_head(self, head: nn.Linear) -> nn.Linear:
+        """Return a new head without what only the training needed."""
+
+
+@dataclass(frozen=True)
+class Multiclass(Objective):
+    """One class per film: cross-entropy of the softmax.
+
+    Attributes:
+        class_weights: What an error on each class costs; 1 each where None.
+        label_smoothing: Share of the target that is spread over all classes.
+    """
+
+    class_weights: Float[Tensor, " classes"] | None = None
+    label_smoothing: float = 0.0
+
+    def total(
+        self, logits: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Return the sum over films, weighted by class."""
+        return cross_entropy(
+            logits,
+            targets,
+            self._weights_like(logits),
+            label_smoothing=self.label_smoothing,
+            reduction="sum",
+        )
+
+    def weight(self, targets: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+        """Return the sum of the films' class weights."""
+        if self.class_weights is None:
+            return torch.tensor(float(len(targets)), device=targets.device)
+        return self.class_weights.to(targets.device)[targets].sum()
+
+    def loss_by_hand(
+        self, logits: Float[Tensor, "batch classes"], targets: Int[Tensor, " batch"]
+    ) -> LossAndError:
+        """Return the same from `models.backprop`."""
+        loss = cross_entropy_forward(
+            logits,
+            targets,
+            class_weights=self._weights_like(logits),
+            label_smoothing=self.label_smoothing,
+        )
+        return LossAndError(loss.loss, cross_entropy_backward(loss.predicted, loss.true))
+
+    def _weights_like(self, logits: Tensor) -> Tensor | None:
+        return None if self.class_weights is None else self.class_weights.to(logits)
+
+    def validation(
+        self, logits: Float[Tensor, "films classes"], targets: Targets
+    ) -> dict[str, float]:
+        """Return loss, macro AUROC and balanced accuracy."""
+        numbers = np.asarray(targets)
+        probabilities = softmax(logits, dim=1).numpy()
+        return {
+            "val_loss": cross_entropy(logits, torch.from_numpy(numbers)).item(),
+            "val_macro_auroc": macro_auroc(probabilities, numbers),
+            "val_balanced_accuracy": balanced_accuracy(probabilities, numbers),
+        }
+
+    def exported_head(self, head: nn.Linear) -> nn.Linear:
+        """Return the head, centred over classes."""
+        return centred_head(head)
+
+
+CROSS_ENTROPY = Multiclass()
+"""Every class counts alike, and nothing is smoothed."""
+
+
+@dataclass(frozen=True)
+class Multilabel(Objective):
+    """Findings independent of each other: binary cross-entropy of what is known.
+
+    The sum over known entries is divided by the number of all entries, so that a large batch's loss
+    is the mean of its parts', however many labels each of them lacks. Targets between 0 and 1 are
+    allowed; one mixed from a known and an unknown label is not a number, which is unknown again.
+
+    Attributes:
+        positive_weights: What missing each finding costs, beside a false alarm (PyTorch's
+            `pos_weight`).
+        label_smoothing: Share by which each target is moved to 0.5, as timm's `smooth_dense`.
+    """
+
+    positive_weights: Float[Tensor, " findings"]
+    label_smoothing: float = 0.0
+
+    def total(
+        self, logits: Float[Tensor, "batch findings"], targets: Float[Tensor, "batch findings"]
+    ) -> Float[Tensor, ""]:
+        """Return the sum over the known entries."""
+        return binary_cross_entropy_with_logits(
+            logits,
+            self._smoothed(targets).to(logits),
+            weight=(~targets.isnan()).to(logits),
+            pos_weight=self.positive_weights.to(logits),
+            reduction="sum",
+        )
+
+    def weight(self, targets: Float[Tensor, "batch findings"]) -> Float[Tensor, ""]:
+        """Return the number of all entries, known or not."""
+        return torch.tensor(float(targets.numel()), device=targets.device)
+
+    def loss_by_hand(
+        self, logits: Float[Tensor, "batch findings"], targets: Float[Tensor, "batch findings"]
+    ) -> LossAndError:
+        """Return the same from `models.backprop`, whose weights are those of whole entries."""
+        smoothed = self._smoothed(targets).to(logits)
+        there = self.positive_weights.to(logits) * smoothed
+        weights = there + 1 - smoothed
+        known = (~targets.isnan()).to(logits)
+        loss = binary_cross_entropy_forward(logits, there / weights, weights=known * weights)
+        return LossAndError(loss.loss, binary_cross_entropy_backward(loss.predicted, loss.true))
+
+    def _smoothed(self, targets: Float[Tensor, "batch findings"]) -> Tensor:
+        """Return the targets, moved towards 0.5; what stands for unknown ones does not matter."""
+        return targets.nan_to_num(0.0) * (1 - self.label_smoothing) + self.label_smoothing / 2
+
+    def validation(
+        self, logits: Float[Tensor, "films findings"], targets: Targets
+    ) -> dict[str, float]:
+        """Return the loss per known label, and macro AUROC."""
+        findings = np.asarray(targets)
+        known = torch.from_numpy(~np.isnan(findings))
+        truth = torch.from_numpy(findings)[known].to(logits)
+        return {
+            "val_loss": binary_cross_entropy_with_logits(logits[known], truth).item(),
+            "val_macro_auroc": macro_finding_auroc(logits.numpy(), findings),
+        }
+
+    def exported_head(self, head: nn.Linear) -> nn.Linear:
+        """Return the head with the bias that unweighted films would have taught it.
+
+        A positive weight multiplies the odds, so its logarithm is taken off the logit. The head is
+        not centred: a sigmoid sees each logit alone, and its sign is for or against the finding.
+
+        Source:
+            Elkan 2001, The foundations of cost-sensitive learning, IJCAI, theorem 2.
+        """
+        unweighted = nn.Linear(head.in_features, head.out_features).to(head.weight)
+        with torch.no_grad():
+            unweighted.weight.copy_(head.weight)
+            unweighted.bias.copy_(head.bias - self.positive_weights.to(head.bias).log())
+        return unweighted
+
+
+def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
+    """Return what training films ask for: findings have a column each, classes are numbers."""
+    known = np.asarray(targets)
+    if known.ndim == 2:
+        if config.sampling != "shuffle":
+            raise ValueError(
+                f"sampling must be shuffle where films have several findings, not {config.sampling}"
+            )
+        return Multilabel(positive_weights(known, config), config.label_smoothing)
+    return Multiclass(class_weights(known.tolist(), config), config.label_smoothing)
+
+
+def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:
+    """Return the weight of each class in the loss; their mean over films is 1."""
+    counts = torch.bincount(torch.tensor(list(targets)))
+    if config.class_weights == "none":
+        return torch.ones(len(counts))
+    return len(targets) / (len(counts) * counts)
+
+
+def positive_weights(
+    targets: Float[np.ndarray, "films findings"], config: TrainingConfig
+) -> Float[Tensor, "findings"]:
+    """Return for each finding how many films are known to lack it, per film known to have it.
+
+    Raises:
+        ValueError: A finding is on none of the films, or lacking on none.
+    """
+    if config.class_weights == "none":
+        return torch.ones(targets.shape[1])
+    there, absent = ((targets == value).sum(axis=0) for value in (1, 0))
+    if not (there.all() and absent.all()):
+        raise ValueError(f"each finding must be 1 and 0 on films: {there} and {absent} films")
+    return torch.from_numpy(absent / there).float()

@@ -1,0 +1,1 @@
+"""Measures of evidence maps: faithfulness, localisation, agreement, sanity, trust."""

@@ -1,0 +1,86 @@
+"""How alike two heat maps of one film are, whatever networks they come from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.radiograph import Affine
+from xai.measures.sanity import ranks
+
+POINTS = 28
+"""Points along each side of the region that two maps share, at which they are compared."""
+
+TOP_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class EvidenceMap:
+    """The evidence for one class and where on the film it lies.
+
+    Attributes:
+        evidence: [grid rows, grid columns], signed.
+        affine: From grid cells to the film's own pixels, without rotation.
+    """
+
+    evidence: NDArray[np.float32]
+    affine: Affine
+
+    def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the evidence [len(y), len(x)] at film coordinates, bilinear between centres."""
+        x_scale, _, x_start, _, y_scale, y_start = self.affine
+        rows, columns = self.evidence.shape
+        along_rows = _weights((y - y_start) / y_scale, rows)
+        along_columns = _weights((x - x_start) / x_scale, columns)
+        return along_rows @ self.evidence.astype(np.float64) @ along_columns.T
+
+    def extent(self) -> tuple[float, float, float, float]:
+        """Return left, top, right, bottom of the map on the film."""
+        x_scale, _, x_start, _, y_scale, y_start = self.affine
+        rows, columns = self.evidence.shape
+        return x_start, y_start, x_start + columns * x_scale, y_start + rows * y_scale
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two maps are.
+
+    Attributes:
+        rank_correlation: Spearman's, from -1 to 1; None where one of the maps is constant.
+        top_tenth_overlap: Share of the tenth of the film that argues most in one map which does so
+            in the other; 1 is the same tenth, 0.1 is chance.
+    """
+
+    rank_correlation: float | None
+    top_tenth_overlap: float | None
+
+
+def agreement(first: EvidenceMap, second: EvidenceMap) -> Agreement:
+    """Return how alike two maps of one film are, over the region that both of them cover.
+
+    Source:
+        Spearman 1904, The proof and measurement of association between two things.
+    """
+    one, other = (values.ravel() for values in _sampled(first, second))
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return Agreement(None, None)
+    correlation = np.corrcoef(ranks(one), ranks(other))[0, 1]
+    count = round(TOP_SHARE * one.size)
+    tops = [set(np.argsort(-values, kind="stable")[:count].tolist()) for values in (one, other)]
+    return Agreement(float(correlation), len(tops[0] & tops[1]) / count)
+
+
+def _sampled(
+    first: EvidenceMap, second: EvidenceMap
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    left, top = np.maximum(first.extent()[:2], second.extent()[:2])
+    right, bottom = np.minimum(first.extent()[2:], second.extent()[2:])
+    steps = (np.arange(POINTS) + 0.5) / POINTS
+    x, y = left + steps * (right - left), top + steps * (bottom - top)
+    return first.at(x, y), second.at(x, y)
+
+
+def _weights(places: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
+    """Return [places, cells] weights that interpolate between the centres of cells."""
+    centred = np.clip(places - 0.5, 0, cells - 1)
+    return np.maximum(0, 1 - np.abs(centred[:, None] - np.arange(cells)))

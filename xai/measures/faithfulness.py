@@ -1,0 +1,258 @@
+"""Does a model lean on what its heat map shows? Mask it, and see what becomes of the probability.
+
+Everything is asked in batches of the model that drew the map, and beside random maps that are as
+smooth: masking anything takes something from a film. Pixels here are a film as the network sees it,
+[image rows, image columns] in [0, 1]; maps are grids of signed evidence of any size.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xai.measures.agreement import EvidenceMap
+
+Floats = NDArray[np.floating]
+Pixels = NDArray[np.float32]
+Probabilities = Callable[[Pixels], NDArray[np.float32]]
+"""Films [batch, 1, rows, columns] to probabilities [batch, classes]."""
+
+SHARE = 0.1
+"""Of the film, that is masked in the test of one answer."""
+
+RANDOM_MAPS = 24
+"""With the hottest tenth 25 films: of 25 alike, one is the lowest by chance in 4 of 100 cases."""
+
+STEPS = 16
+"""Of a deletion or insertion curve."""
+
+BLUR = 0.1
+"""Standard deviation of the blur from which insertion starts, as a share of the film's side.
+
+Ten times Petsiuk's: theirs takes the edges from a photograph, and would leave an opacity.
+"""
+
+Verdict = Literal["faithful", "unclear", "unfaithful"]
+
+
+@dataclass(frozen=True)
+class TenthTest:
+    """What masking the hottest tenth of a film does, and what masking others like it does.
+
+    Attributes:
+        probability: Of the class, for the whole film.
+        masked: With the hottest tenth masked.
+        elsewhere: With each of the random smooth tenths masked.
+    """
+
+    probability: float
+    masked: float
+    elsewhere: tuple[float, ...]
+
+    @property
+    def mean_elsewhere(self) -> float:
+        """Mean over the random tenths."""
+        return float(np.mean(self.elsewhere))
+
+    @property
+    def gap(self) -> float:
+        """By how much more the hottest tenth lowers the probability than a random one; -1 to 1."""
+        return self.mean_elsewhere - self.masked
+
+    @property
+    def verdict(self) -> Verdict:
+        """`faithful` if it lowers it more than each random one, `unfaithful` if not even theirs.
+
+        Source:
+            A permutation test: Phipson and Smyth 2010, arXiv:1603.05766, at 1 in 25.
+        """
+        if self.gap <= 0:
+            return "unfaithful"
+        return "faithful" if self.masked < min(self.elsewhere) else "unclear"
+
+
+def tenth_films(pixels: Pixels, evidence: Floats) -> Pixels:
+    """Return the 25 films of a test, [25, 1, rows, columns]: hottest tenth masked, random tenths.
+
+    The film is the seed of the random maps, so that they are the same in the server and offline.
+    """
+    random = np.random.default_rng(_seed(pixels))
+    maps = [evidence, *(smooth_alike(evidence, random) for _ in range(RANDOM_MAPS))]
+    return masked(pixels, [hottest(one, SHARE, pixels.shape) for one in maps])
+
+
+def tenth_test(probability: float, of_films: Floats) -> TenthTest:
+    """Return what the films of `tenth_films` show.
+
+    Args:
+        probability: Of the class, for the whole film.
+        of_films: [25], its probability for each of them.
+    """
+    hot, *elsewhere = map(float, of_films)
+    return TenthTest(float(probability), hot, tuple(elsewhere))
+
+
+def _seed(pixels: Pixels) -> int:
+    levels = np.rint(255 * pixels).astype(np.uint8)
+    return int.from_bytes(hashlib.sha256(levels.tobytes()).digest()[:8], "big")
+
+
+def smooth_alike(evidence: Floats, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return a random map with the same values and, nearly, the same smoothness.
+
+    Its spectrum keeps the amplitudes of the map, mirrored so that opposite edges do not meet, and
+    gets random phases; then its values, by rank, are replaced by the map's own.
+
+    Source:
+        Theiler et al. 1992, Physica D 58, section 2.4.3 (amplitude-adjusted surrogates).
+    """
+    rows, columns = evidence.shape
+    mirrored = np.pad(evidence, ((0, rows), (0, columns)), mode="symmetric")
+    phases = np.fft.rfft2(random.standard_normal(mirrored.shape))
+    amplitudes = np.abs(np.fft.rfft2(mirrored - mirrored.mean()))
+    drawn = np.fft.irfft2(amplitudes * np.exp(1j * np.angle(phases)), mirrored.shape)
+    order = drawn[:rows, :columns].ravel().argsort(kind="stable")
+    values = np.empty(evidence.size)
+    values[order] = np.sort(evidence, axis=None)
+    return values.reshape(rows, columns)
+
+
+def on_pixels(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a map at each network pixel, bilinear between the centres of its cells."""
+    (rows, columns), grid = image_size, evidence.shape
+    affine = (columns / grid[1], 0.0, 0.0, 0.0, rows / grid[0], 0.0)
+    drawn = EvidenceMap(np.asarray(evidence, np.float32), affine)
+    return drawn.at(np.arange(columns, dtype=float) + 0.5, np.arange(rows, dtype=float) + 0.5)
+
+
+def hottest(evidence: Floats, share: float, image_size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which share of the pixels argues most, to the pixel; of equals the first."""
+    return _order(evidence, image_size) < round(share * np.prod(image_size))
+
+
+def _order(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return each pixel's place in the order of falling evidence."""
+    order = np.argsort(-on_pixels(evidence, image_size).ravel(), kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(order.size)
+    return places.reshape(image_size)
+
+
+def masked(pixels: Pixels, regions: Sequence[NDArray[np.bool_]]) -> Pixels:
+    """Return a film [n, 1, rows, columns] with each region at the film's median, as `?mask=` is."""
+    films = np.where(np.stack(regions), np.median(pixels), pixels)
+    return films[:, None].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A class's probability as the film changes step by step.
+
+    Attributes:
+        shares: [steps + 1], of the pixels changed, from 0 to 1.
+        probabilities: [steps + 1].
+    """
+
+    shares: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+    @property
+    def area(self) -> float:
+        """Area under the curve, by trapezoids; 0 to 1."""
+        return float(np.trapezoid(self.probabilities, self.shares))
+
+
+def deletion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pixels:
+    """Return the film as its hottest pixels come to the film's median; [steps + 1, 1, ...].
+
+    Source:
+        Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 1. Theirs come to 0, which in
+        their normalised photographs is the mean grey.
+    """
+    return masked(pixels, _hottest_first(evidence, pixels.shape, steps))
+
+
+def insertion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pixels:
+    """Return the film as its hottest pixels come back into a blurred one; [steps + 1, 1, ...].
+
+    Source:
+        Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 2.
+    """
+    shown = np.stack(_hottest_first(evidence, pixels.shape, steps))
+    return np.where(shown, pixels, blurred(pixels))[:, None].astype(np.float32)
+
+
+def _hottest_first(
+    evidence: Floats, image_size: tuple[int, ...], steps: int
+) -> list[NDArray[np.bool_]]:
+    order = _order(evidence, image_size)
+    return [order < round(share * order.size) for share in np.linspace(0, 1, steps + 1)]
+
+
+def curve(of_films: Floats) -> Curve:
+    """Return the curve of one class's probability for the films of a deletion or an insertion."""
+    values = np.asarray(of_films, np.float64)
+    return Curve(np.linspace(0, 1, len(values)), values)
+
+
+def deletion_insertion(
+    answer: Probabilities,
+    pixels: Pixels,
+    evidence: Floats,
+    class_index: int,
+    *,
+    steps: int = STEPS,
+) -> tuple[Curve, Curve]:
+    """Return both curves of one class, asked in one batch: low and high areas are good.
+
+    Args:
+        answer: The model.
+        pixels: One film as the network sees it.
+        evidence: The map to test, whoever drew it.
+        class_index: Whose probability is followed.
+        steps: Of each curve.
+    """
+    films = [make(pixels, evidence, steps) for make in (deletion_films, insertion_films)]
+    found = answer(np.concatenate(films))[:, class_index]
+    return curve(found[: steps + 1]), curve(found[steps + 1 :])
+
+
+def blurred(pixels: Pixels, blur: float = BLUR) -> NDArray[np.float64]:
+    """Return a film under a Gaussian of `blur` times each side; beyond an edge its pixels go on."""
+    rows, columns = pixels.shape
+    return _gaussian(rows, blur * rows) @ pixels @ _gaussian(columns, blur * columns).T
+
+
+def _gaussian(length: int, deviation: float) -> NDArray[np.float64]:
+    """Return what each pixel gives to each along one side, [length, length], rows summing to 1."""
+    reach = int(np.ceil(4 * deviation))
+    places = np.arange(-reach, length + reach)
+    weights = np.exp(-0.5 * ((places - np.arange(length)[:, None]) / deviation) ** 2)
+    sources = np.clip(places, 0, length - 1)
+    gathered = weights @ (sources[:, None] == np.arange(length))
+    return gathered / gathered.sum(axis=1, keepdims=True)
+
+
+def explanation_film(pixels: Pixels, evidence: Floats) -> Pixels:
+    """Return what the map leaves of a film, [1, 1, ...]: pixels times heat, its maximum at 1.
+
+    Source:
+        Chattopadhay et al. 2018, arXiv:1710.11063, section 3.2 (the explanation map E = L * I).
+    """
+    heat = np.maximum(on_pixels(evidence, pixels.shape), 0)
+    return (pixels * heat / (heat.max() or 1))[None, None].astype(np.float32)
+
+
+def confidence_drop(probability: float, explained: float) -> float:
+    """Return which share of a film's probability the explanation film loses, 0 to 1.
+
+    Its mean over films is the average drop; the share of films with `explained > probability` is
+    the increase in confidence.
+
+    Source:
+        Chattopadhay et al. 2018, arXiv:1710.11063, section 3.2, (i) and (ii).
+    """
+    return max(probability - explained, 0.0) / probability

@@ -1,0 +1,1 @@
+"""How an exported file is run: execution provider, number of processors, golden check."""
