@@ -104,13 +104,14 @@ def test_explain_says_which_film_is_missing(model: str, tmp_path: Path, capsys):
 
 
 def test_a_verb_is_handed_to_its_module(monkeypatch, tmp_path: Path):
-    (tmp_path / "some_job.py").write_text(
+    (tmp_path / "somebody" / "commands").mkdir(parents=True)
+    (tmp_path / "somebody" / "commands" / "some_job.py").write_text(
         "def add_arguments(parser): parser.add_argument('x', type=int)\n"
         "def run(arguments): return arguments.x\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(cxr.VERBS, "train", cxr.Verb("some_job", "some job"))
-    assert cxr.main(["train", "7"]) == 7
+    monkeypatch.setitem(cxr.VERBS, "some-job", cxr.Verb("somebody", "some job"))
+    assert cxr.main(["some-job", "7"]) == 7
 
 
 def test_explain_paints_another_methods_map(film: str, model: str, tmp_path, monkeypatch, capsys):

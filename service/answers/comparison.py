@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations, zip_longest
 
-from service.answers.examination import Examination
+from service.answers.film_answer import FilmAnswer
 from service.answers.schemas import Comparison, ExplainedComparison, Faithfulness, MapAgreement
 from xai.measures.agreement import Agreement, EvidenceMap, agreement
 
 UNKNOWN = Agreement(None, None)
 
 
-def comparison(examinations: Sequence[Examination]) -> Comparison:
+def comparison(film_answers: Sequence[FilmAnswer]) -> Comparison:
     """Return the answers without explanations."""
-    return Comparison(models=[one.prediction() for one in examinations])
+    return Comparison(models=[one.prediction() for one in film_answers])
 
 
 def explained_comparison(
-    examinations: Sequence[Examination],
+    film_answers: Sequence[FilmAnswer],
     *,
     force: bool = False,
     tests: Sequence[Faithfulness | None] = (),
@@ -24,24 +24,24 @@ def explained_comparison(
     """Return the answers with the evidence for every class, and how alike the maps are.
 
     Args:
-        examinations: Of one film, by different models.
+        film_answers: Of one film, by different models.
         force: Give the evidence even where a model holds the film unlike its training films.
         tests: What testing a map of each has shown, if that was asked for.
     """
     return ExplainedComparison(
         models=[
             one.explained_prediction(force=force, faithfulness=test)
-            for one, test in zip_longest(examinations, tests)
+            for one, test in zip_longest(film_answers, tests)
         ],
         agreement=[
             found
-            for one, other in combinations(examinations, 2)
+            for one, other in combinations(film_answers, 2)
             for found in _agreements(one, other, force)
         ],
     )
 
 
-def _agreements(one: Examination, other: Examination, force: bool) -> Iterator[MapAgreement]:
+def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[MapAgreement]:
     names = other.explainer.card.class_names
     for class_name in one.explainer.card.class_names:
         if class_name not in names:
@@ -56,7 +56,7 @@ def _agreements(one: Examination, other: Examination, force: bool) -> Iterator[M
         )
 
 
-def _map(examination: Examination, class_name: str) -> EvidenceMap:
-    card = examination.explainer.card
-    evidence = examination.answers.evidence[0, card.class_names.index(class_name)]
-    return EvidenceMap(evidence, examination.film.input.grid_affine(card.activation_grid))
+def _map(film_answer: FilmAnswer, class_name: str) -> EvidenceMap:
+    card = film_answer.explainer.card
+    evidence = film_answer.answers.evidence[0, card.class_names.index(class_name)]
+    return EvidenceMap(evidence, film_answer.film.input.grid_affine(card.activation_grid))

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from models.film_files.errors import RadiographError
 from service.answers import examples
-from service.api.dependencies import AskedModels, Force, caller, examined, explained, predicted
+from service.api.dependencies import AskedModels, Force, ask_models, caller, explained, predicted
 from service.api.openapi import BINARY, FILM_PROBLEMS
 from service.films.admission import NO_MODEL
 from service.films.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files
@@ -114,7 +114,7 @@ async def batch(
         who = caller(request, "batch")
 
         async def answer(film: bytes) -> str:
-            said = await examined(engine, explainers, film, who)
+            said = await ask_models(engine, explainers, film, who)
             return (explained(said, force) if explain else predicted(said)).model_dump_json()
 
         return HeldStream(_lines(engine, iter(films), answer), stack.pop_all())

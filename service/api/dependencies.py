@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from fastapi import Depends, Header, Query, Request
 
 from service.answers.comparison import comparison, explained_comparison
-from service.answers.examination import Examination
+from service.answers.film_answer import FilmAnswer
 from service.answers.schemas import (
     Comparison,
     ExplainedComparison,
@@ -140,29 +140,29 @@ async def answered(
         return await while_wanted(request, answer(film), seconds=settings.request_seconds)
 
 
-async def examined(
+async def ask_models(
     engine: Engine,
     explainers: Sequence[Explainer],
     film: bytes,
     who: Caller,
     mask: Mask | None = None,
-) -> list[Examination]:
+) -> list[FilmAnswer]:
     """Return what each of the models says about a film, or about what the mask leaves of it."""
-    return list(await asyncio.gather(*(engine.examine(one, film, who, mask) for one in explainers)))
+    return list(await asyncio.gather(*(engine.answer(one, film, who, mask) for one in explainers)))
 
 
-def predicted(examinations: Sequence[Examination]) -> Prediction | Comparison:
+def predicted(film_answers: Sequence[FilmAnswer]) -> Prediction | Comparison:
     """Return the answer of one model, or those of several side by side."""
-    if len(examinations) == 1:
-        return examinations[0].prediction()
-    return comparison(examinations)
+    if len(film_answers) == 1:
+        return film_answers[0].prediction()
+    return comparison(film_answers)
 
 
 def explained(
-    examinations: Sequence[Examination], force: bool, tests: Sequence[Faithfulness] = ()
+    film_answers: Sequence[FilmAnswer], force: bool, tests: Sequence[Faithfulness] = ()
 ) -> ExplainedPrediction | ExplainedComparison:
     """Return the answer of one model with its evidence, or those of several side by side."""
-    if len(examinations) == 1:
+    if len(film_answers) == 1:
         test = tests[0] if tests else None
-        return examinations[0].explained_prediction(force=force, faithfulness=test)
-    return explained_comparison(examinations, force=force, tests=tests)
+        return film_answers[0].explained_prediction(force=force, faithfulness=test)
+    return explained_comparison(film_answers, force=force, tests=tests)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from service.answers.examination import Overlay, check_class, check_is_source
+from service.answers.film_answer import Overlay, check_class, check_is_source
 from service.answers.schemas import (
     Comparison,
     ExplainedComparison,
@@ -25,8 +25,8 @@ from service.api.dependencies import (
     Side,
     Tested,
     answered,
+    ask_models,
     caller,
-    examined,
     explained,
     predicted,
 )
@@ -71,9 +71,9 @@ async def predict(
     who = caller(request, "predict" if mask is None else "predict-masked")
 
     async def answer(film: bytes) -> Response:
-        examinations = await examined(engine, explainers, film, who, mask)
+        film_answers = await ask_models(engine, explainers, film, who, mask)
         with engine.metrics.stage("encode", NO_MODEL):
-            text = predicted(examinations).model_dump_json()
+            text = predicted(film_answers).model_dump_json()
         return Response(text, media_type=JSON)
 
     return await answered(request, engine, explainers, answer)
@@ -110,22 +110,22 @@ async def explain(
     who = caller(request, "explain")
 
     async def painted(film: bytes) -> Response:
-        [examination] = await examined(engine, explainers, film, who)
-        overlay = examination.overlay(class_name, force=force)
+        [film_answer] = await ask_models(engine, explainers, film, who)
+        overlay = film_answer.overlay(class_name, force=force)
         return _picture(overlay, await engine.painted(film, overlay.paint))
 
     async def archived(film: bytes) -> Response:
         check_is_source(film)
-        [examination] = await examined(engine, explainers, film, who)
-        shown = class_name or examination.foremost_class
-        prediction = examination.explained_prediction(force=force)
+        [film_answer] = await ask_models(engine, explainers, film, who)
+        shown = class_name or film_answer.foremost_class
+        prediction = film_answer.explained_prediction(force=force)
         return related_dicom(await engine.result_files(film, prediction, shown))
 
     async def told(film: bytes) -> Response:
-        examinations = await examined(engine, explainers, film, who)
-        tests = await faithful(engine, examinations, class_name, force) if faithfulness else ()
+        film_answers = await ask_models(engine, explainers, film, who)
+        tests = await faithful(engine, film_answers, class_name, force) if faithfulness else ()
         with engine.metrics.stage("encode", NO_MODEL):
-            text = explained(examinations, force, tests).model_dump_json()
+            text = explained(film_answers, force, tests).model_dump_json()
         return Response(text, media_type=JSON, headers=VARY)
 
     answer = {PNG: painted, RELATED_DICOM: archived}.get(media_type, told)

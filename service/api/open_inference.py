@@ -205,7 +205,7 @@ async def _answers(
         sent = [pixels.tobytes() for pixels in question.tensor]
         await engine.write_down(who, explainer, answers, sent)
         return answers
-    films = (engine.examine(explainer, film, who) for film in question.tensor)
+    films = (engine.answer(explainer, film, who) for film in question.tensor)
     return Answers.joined([examined.answers for examined in await asyncio.gather(*films)])
 
 

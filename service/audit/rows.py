@@ -93,7 +93,7 @@ def audit_row(
 
     Args:
         explainer: The model that answered.
-        answers: Its, for a batch of one: an examination's, or one of `Answers.films()`.
+        answers: Its, for a batch of one: an film_answer's, or one of `Answers.films()`.
         verb: What was asked, such as `predict`.
         request_id: As in the log.
         key_id: The API key's; None where none is needed.

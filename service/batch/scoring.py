@@ -9,7 +9,7 @@ import numpy as np
 
 from models.film_files.errors import RadiographError
 from models.radiograph import MAX_FILM_BYTES
-from service.answers.examination import Examination
+from service.answers.film_answer import FilmAnswer
 from service.films.decoding import Limits, SeenFilm, View, seen_film
 from service.problems import ProblemDocument, file_error
 from xai.explainer import Explainer
@@ -92,11 +92,11 @@ def _answers(explainer: Explainer, films: Sequence[SeenFilm]) -> Iterable[Row]:
     if films:
         pixels = np.stack([film.input.pixels[None] for film in films])
         for film, answers in zip(films, explainer(pixels).films(), strict=True):
-            yield _answer(Examination(explainer, film, answers))
+            yield _answer(FilmAnswer(explainer, film, answers))
 
 
-def _answer(examination: Examination) -> Row:
-    prediction = examination.prediction()
+def _answer(film_answer: FilmAnswer) -> Row:
+    prediction = film_answer.prediction()
     row: Row = prediction.film.model_dump() | prediction.model_dump(
         include={"distance", "in_distribution", "is_confident", "predicted_class"}
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.film_files.errors import RadiographError
-from service.answers.examination import Examination, Overlay, check_class, examine
+from service.answers.film_answer import FilmAnswer, Overlay, answer_film, check_class
 from service.commands.model_argument import add_model_argument, asked_explainer
 from service.dicom.answer import can_be_made, result_files
 from service.films.decoding import Limits, Paint, painted_png
@@ -57,21 +57,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("give a PNG to write (-o FILE), a folder for DICOM (--dicom), or both")
     try:
         film = arguments.film.read_bytes()
-        examination = _examined(arguments, film)
+        film_answer = _asked_model(arguments, film)
         if arguments.dicom:
-            _write_dicom(arguments, film, examination)
+            _write_dicom(arguments, film, film_answer)
         if arguments.output:
-            _write_overlay(arguments, film, examination)
+            _write_overlay(arguments, film, film_answer)
     except (RadiographError, ServiceProblem) as error:
         raise ValueError(f"{arguments.film}: {error}") from error
     return 0
 
 
-def _write_dicom(arguments: argparse.Namespace, film: bytes, examination: Examination) -> None:
+def _write_dicom(arguments: argparse.Namespace, film: bytes, film_answer: FilmAnswer) -> None:
     if not can_be_made():
         raise ValueError("--dicom needs highdicom: pip install '.[dicom-results]'")
-    prediction = examination.explained_prediction(force=arguments.force)
-    class_name = arguments.class_name or examination.foremost_class
+    prediction = film_answer.explained_prediction(force=arguments.force)
+    class_name = arguments.class_name or film_answer.foremost_class
     files = result_files(film, prediction, class_name, Limits())
     arguments.dicom.mkdir(parents=True, exist_ok=True)
     for name, file in zip(DICOM_FILES, files, strict=False):  # a refused film has the first alone
@@ -79,15 +79,15 @@ def _write_dicom(arguments: argparse.Namespace, film: bytes, examination: Examin
         sys.stderr.write(f"{arguments.dicom / name}\n")
 
 
-def _write_overlay(arguments: argparse.Namespace, film: bytes, examination: Examination) -> None:
-    overlay = examination.overlay(arguments.class_name, force=arguments.force)
+def _write_overlay(arguments: argparse.Namespace, film: bytes, film_answer: FilmAnswer) -> None:
+    overlay = film_answer.overlay(arguments.class_name, force=arguments.force)
     if arguments.method:
-        overlay = _by_method(arguments, examination, overlay)
+        overlay = _by_method(arguments, film_answer, overlay)
     arguments.output.write_bytes(painted_png(film, overlay.paint, Limits()))
     sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
 
 
-def _by_method(arguments: argparse.Namespace, asked: Examination, overlay: Overlay) -> Overlay:
+def _by_method(arguments: argparse.Namespace, asked: FilmAnswer, overlay: Overlay) -> Overlay:
     """Return the overlay with another method's map, full colour at the map's own maximum."""
     explainer, seen = asked.explainer, asked.film.input
     number = explainer.card.class_names.index(overlay.class_name)
@@ -97,11 +97,11 @@ def _by_method(arguments: argparse.Namespace, asked: Examination, overlay: Overl
     return replace(overlay, paint=Paint(shown, seen.grid_affine(found.shape)))
 
 
-def _examined(arguments: argparse.Namespace, film: bytes) -> Examination:
+def _asked_model(arguments: argparse.Namespace, film: bytes) -> FilmAnswer:
     explainer = asked_explainer(arguments)
     check_class(explainer, arguments.class_name)
-    examination = examine(explainer, film)
+    film_answer = answer_film(explainer, film)
     if arguments.json:
-        answer = examination.explained_prediction(force=arguments.force)
+        answer = film_answer.explained_prediction(force=arguments.force)
         sys.stdout.write(answer.model_dump_json() + "\n")
-    return examination
+    return film_answer

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from models.film_files.errors import RadiographError
-from service.answers.examination import examine
+from service.answers.film_answer import answer_film
 from service.commands.model_argument import add_model_argument, asked_explainer
 from service.problems import file_error
 from xai.explainer import Explainer
@@ -39,6 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _answer(explainer: Explainer, path: Path) -> dict[str, object]:
     try:
-        return examine(explainer, path.read_bytes()).prediction().model_dump(mode="json")
+        return answer_film(explainer, path.read_bytes()).prediction().model_dump(mode="json")
     except (RadiographError, OSError) as error:
         return {"error": file_error(error).model_dump()}

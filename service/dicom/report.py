@@ -23,7 +23,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from service.answers.schemas import ExplainedFinding, ExplainedPrediction, ModelIdentity
-from service.dicom.derivation import SOFTWARE, Derivation
+from service.dicom.result_context import SOFTWARE, ResultContext
 
 OWN_CODES = "99CXR"
 """Designator of our own codes: a class of a research network is no diagnosis of SNOMED's."""
@@ -35,30 +35,30 @@ FORCED = "Nothing is decided; probabilities and map were asked for all the same.
 UNSURE = "Unsure: no probability is large enough for a decision."
 
 
-def report_document(derivation: Derivation) -> Comprehensive3DSR:
+def report_document(context: ResultContext) -> Comprehensive3DSR:
     """Return the report on a film: complete, preliminary, unverified.
 
     Its first group of measurements is about the film as such, and there is one for each class
     unless the evidence is withheld, as of a refused film.
     """
-    findings = [] if derivation.is_withheld else derivation.prediction.findings
+    findings = [] if context.is_withheld else context.prediction.findings
     content = MeasurementReport(
-        ObservationContext(_observer(derivation)),
+        ObservationContext(_observer(context)),
         codes.SCT.ImagingProcedure,
-        [_film_group(derivation), *(_finding_group(derivation, one) for one in findings)],
+        [_film_group(context), *(_finding_group(context, one) for one in findings)],
     )
-    content[0].ContentSequence.extend(map(_comment, _comments(derivation)))
+    content[0].ContentSequence.extend(map(_comment, _comments(context)))
     scheme = CodingSchemeIdentificationItem(OWN_CODES, name=f"Classes of {SOFTWARE}")
-    about = derivation.about("report", 9001, "AI findings, research use only")
+    about = context.about("report", 9001, "AI findings, research use only")
     return Comprehensive3DSR(
-        [derivation.source.header], content, is_complete=True, coding_schemes=[scheme], **about
+        [context.source.header], content, is_complete=True, coding_schemes=[scheme], **about
     )
 
 
-def _observer(derivation: Derivation) -> ObserverContext:
-    model = derivation.prediction.model
+def _observer(context: ResultContext) -> ObserverContext:
+    model = context.prediction.model
     device = DeviceObserverIdentifyingAttributes(
-        derivation.uid("device"),
+        context.uid("device"),
         name=SOFTWARE,
         model_name=f"{model.name} {model.version}",
         serial_number=model.sha256,
@@ -66,11 +66,11 @@ def _observer(derivation: Derivation) -> ObserverContext:
     return ObserverContext(codes.DCM.Device, device)
 
 
-def _film_group(derivation: Derivation) -> MeasurementsAndQualitativeEvaluations:
+def _film_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluations:
     """Return how unlike the training films the film is, and what follows."""
-    film = derivation.prediction
+    film = context.prediction
     return _group(
-        derivation,
+        context,
         "film",
         [
             _number(_own_code("distance"), film.distance),
@@ -87,10 +87,10 @@ def _film_status(film: ExplainedPrediction) -> str:
 
 
 def _finding_group(
-    derivation: Derivation, finding: ExplainedFinding
+    context: ResultContext, finding: ExplainedFinding
 ) -> MeasurementsAndQualitativeEvaluations:
     return _group(
-        derivation,
+        context,
         finding.class_name,
         [
             _number(codes.DCM.Probability, finding.probability),
@@ -104,16 +104,16 @@ def _finding_group(
 
 
 def _group(
-    derivation: Derivation,
+    context: ResultContext,
     name: str,
     measurements: Sequence[Measurement],
     evaluations: Sequence[QualitativeEvaluation],
 ) -> MeasurementsAndQualitativeEvaluations:
-    header = derivation.source.header
+    header = context.source.header
     return MeasurementsAndQualitativeEvaluations(
-        TrackingIdentifier(derivation.uid(f"finding: {name}"), name),
+        TrackingIdentifier(context.uid(f"finding: {name}"), name),
         finding_type=_own_code(name),
-        algorithm_id=_algorithm(derivation.prediction.model),
+        algorithm_id=_algorithm(context.prediction.model),
         measurements=measurements,
         qualitative_evaluations=evaluations,
         source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
@@ -134,10 +134,10 @@ def _own_code(word: str) -> CodedConcept:
     return CodedConcept(word, OWN_CODES, word[:64])
 
 
-def _comments(derivation: Derivation) -> list[str]:
-    film = derivation.prediction
+def _comments(context: ResultContext) -> list[str]:
+    film = context.prediction
     if not film.in_distribution:
-        return [RESEARCH, f"{REFUSED} {WITHHELD if derivation.is_withheld else FORCED}"]
+        return [RESEARCH, f"{REFUSED} {WITHHELD if context.is_withheld else FORCED}"]
     return [RESEARCH] if film.is_confident else [RESEARCH, UNSURE]
 
 

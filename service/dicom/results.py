@@ -21,9 +21,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from models.film_files.quiet_libraries import ignore_warnings, silence_logs
 from service.answers.schemas import ExplainedPrediction
-from service.dicom.derivation import Derivation
 from service.dicom.plane import with_plane
 from service.dicom.report import report_document
+from service.dicom.result_context import ResultContext
 from service.dicom.source import read_source_instance
 from service.films.decoding import Limits, Paint, painted_pixels
 from xai.heatmap import Status, film_evidence, heat
@@ -51,29 +51,29 @@ def result_objects(
     for library in ("highdicom", "pydicom"):
         ignore_warnings(library)
     source = read_source_instance(film, max_bytes=limits.max_bytes)
-    derivation = Derivation(source, prediction, class_name)
-    objects: list[Dataset] = [report_document(derivation)]
-    if not derivation.is_withheld:
-        objects += [evidence_map(derivation), painted_film(derivation, film, limits)]
+    context = ResultContext(source, prediction, class_name)
+    objects: list[Dataset] = [report_document(context)]
+    if not context.is_withheld:
+        objects += [evidence_map(context), painted_film(context, film, limits)]
     return [_file(one, source.identity) for one in objects]
 
 
-def evidence_map(derivation: Derivation) -> ParametricMap:
+def evidence_map(context: ResultContext) -> ParametricMap:
     """Return the signed evidence, in logits per position, at the film's own pixels."""
-    header, film = derivation.source.header, derivation.prediction.film
-    evidence = film_evidence(derivation.evidence, derivation.affine, film.rows, film.columns)
-    role = derivation.of_class("map")
+    header, film = context.source.header, context.prediction.film
+    evidence = film_evidence(context.evidence, context.affine, film.rows, film.columns)
+    role = context.of_class("map")
     image = ParametricMap(
-        [with_plane(header, derivation.uid(f"{role}: frame of reference"))],
+        [with_plane(header, context.uid(f"{role}: frame of reference"))],
         evidence,
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[_meaning(derivation.class_name, evidence)],
-        voi_lut_transformations=[_window(derivation.prediction.model.evidence_scale)],
+        real_world_value_mappings=[_meaning(context.class_name, evidence)],
+        voi_lut_transformations=[_window(context.prediction.model.evidence_scale)],
         content_label="EVIDENCE",
         content_description="Evidence, research use only",
         image_flavor="STATIC",
         derived_pixel_contrast=DerivedPixelContrastValues.QUANTITY,
-        **derivation.about(role, 9002, "AI evidence, research use only"),
+        **context.about(role, 9002, "AI evidence, research use only"),
     )
     _add_anatomy(image, header)
     return image
@@ -100,30 +100,30 @@ def _meaning(class_name: str, evidence: NDArray[np.float32]) -> RealWorldValueMa
     )
 
 
-def painted_film(derivation: Derivation, film: bytes, limits: Limits) -> SCImage:
+def painted_film(context: ResultContext, film: bytes, limits: Limits) -> SCImage:
     """Return the film with its evidence painted over it, in colour and made smaller."""
-    header, role = derivation.source.header, derivation.of_class("overlay")
+    header, role = context.source.header, context.of_class("overlay")
     image = SCImage.from_ref_dataset(
         header,
-        _small(painted_pixels(film, _paint(derivation), limits)),
+        _small(painted_pixels(film, _paint(context), limits)),
         "RGB",
         8,
         "PATIENT",
         patient_orientation=("L", "F"),  # of most films; what this one says comes below
         transfer_syntax_uid=ExplicitVRLittleEndian,
-        **derivation.about(role, 9003, "AI overlay, research use only"),
+        **context.about(role, 9003, "AI overlay, research use only"),
     )
     image.PatientOrientation = header.get("PatientOrientation", "")
-    image.DerivationDescription = f"Film with evidence for {derivation.class_name} painted over it"
+    image.DerivationDescription = f"Film with evidence for {context.class_name} painted over it"
     image.SourceImageSequence = [_reference(header)]
     _add_anatomy(image, header)
     return image
 
 
-def _paint(derivation: Derivation) -> Paint:
-    warm = heat(derivation.evidence, derivation.prediction.model.evidence_scale)
-    is_coloured = derivation.finding.explanation.status is Status.OK
-    return Paint(warm * np.float32(is_coloured), derivation.affine)
+def _paint(context: ResultContext) -> Paint:
+    warm = heat(context.evidence, context.prediction.model.evidence_scale)
+    is_coloured = context.finding.explanation.status is Status.OK
+    return Paint(warm * np.float32(is_coloured), context.affine)
 
 
 def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from pydicom.valuerep import validate_value
 from models.film_files.dicom import MALFORMED, MAX_VALUE_BYTES, read_dicom_header
 from models.film_files.errors import UnreadableFilmError
 from models.radiograph import MAX_FILM_BYTES
-from service.answers.examination import check_is_source
+from service.answers.film_answer import check_is_source
 from service.problems import NoSourceInstance
 
 REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")

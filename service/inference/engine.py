@@ -10,7 +10,7 @@ from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from models.film_files.errors import UnreadableFilmError
 from models.radiograph import is_dicom
-from service.answers.examination import Examination
+from service.answers.film_answer import FilmAnswer
 from service.answers.schemas import ExplainedPrediction
 from service.audit.rows import audit_row
 from service.audit.trail import AuditTrail
@@ -101,9 +101,9 @@ class Engine:
         for executor in (self._readers, self._runners, self._writers):
             executor.shutdown(wait=False, cancel_futures=True)
 
-    async def examine(
+    async def answer(
         self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
-    ) -> Examination:
+    ) -> FilmAnswer:
         """Return what a model says about a film, once that is written down.
 
         Args:
@@ -122,11 +122,11 @@ class Engine:
         with self.metrics.stage("decode", name):
             seen = await self._seen(film, View.of(explainer.card), mask)
         answers = await self.infer(explainer, seen.input.pixels[None, None])
-        examination = Examination(explainer, seen, answers)
+        film_answer = FilmAnswer(explainer, seen, answers)
         if mask is None:
-            self.metrics.examined(examination)
+            self.metrics.count_film(film_answer)
         await self.write_down(caller, explainer, answers, [film])
-        return examination
+        return film_answer
 
     async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
         if mask is None:
@@ -148,20 +148,20 @@ class Engine:
         batcher = self._batcher(explainer)
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
-    async def tested(self, examination: Examination, number: int) -> TenthTest:
+    async def tested(self, film_answer: FilmAnswer, number: int) -> TenthTest:
         """Return what masking the hottest tenth of a film does to a class, beside other tenths.
 
         It costs 25 more films in the model's queue; none of them is counted or written down.
 
         Args:
-            examination: The film, and the map to test.
+            film_answer: The film, and the map to test.
             number: Of the class.
         """
-        pixels, answers = examination.film.input.pixels, examination.answers
+        pixels, answers = film_answer.film.input.pixels, film_answer.answers
         films = await asyncio.get_running_loop().run_in_executor(
             self._readers, tenth_films, pixels, answers.evidence[0, number]
         )
-        found = await self.infer(examination.explainer, films)
+        found = await self.infer(film_answer.explainer, films)
         probability = float(answers.probabilities[0, number])
         return tenth_test(probability, found.probabilities[:, number])
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from service.answers.examination import Examination
+from service.answers.film_answer import FilmAnswer
 from service.answers.schemas import Faithfulness
 from service.inference.engine import Engine
 from xai.heatmap import Status
@@ -17,32 +17,32 @@ NOTHING_HOT = "No position argues for {}, so that there is nothing to mask."
 
 
 async def faithful(
-    engine: Engine, examinations: Sequence[Examination], class_name: str | None, force: bool
+    engine: Engine, film_answers: Sequence[FilmAnswer], class_name: str | None, force: bool
 ) -> list[Faithfulness]:
     """Return what testing a map of each model shows.
 
     Args:
         engine: Runs the models.
-        examinations: Of one film, a model each.
+        film_answers: Of one film, a model each.
         class_name: Whose map is tested; None is each model's foremost class.
         force: Test even where a model holds the film unlike its training films.
     """
     return list(
-        await asyncio.gather(*(_tested(engine, one, class_name, force) for one in examinations))
+        await asyncio.gather(*(_tested(engine, one, class_name, force) for one in film_answers))
     )
 
 
 async def _tested(
-    engine: Engine, examination: Examination, class_name: str | None, force: bool
+    engine: Engine, film_answer: FilmAnswer, class_name: str | None, force: bool
 ) -> Faithfulness:
-    name = class_name or examination.foremost_class
-    number = examination.explainer.card.class_names.index(name)
-    status = examination.status(number, force=force)
+    name = class_name or film_answer.foremost_class
+    number = film_answer.explainer.card.class_names.index(name)
+    status = film_answer.status(number, force=force)
     if status is Status.OUT_OF_DISTRIBUTION:
-        return _not_tested(examination, name, REFUSED)
+        return _not_tested(film_answer, name, REFUSED)
     if status is Status.NO_POSITIVE_EVIDENCE:
-        return _not_tested(examination, name, NOTHING_HOT.format(name))
-    test = await engine.tested(examination, number)
+        return _not_tested(film_answer, name, NOTHING_HOT.format(name))
+    test = await engine.tested(film_answer, number)
     return Faithfulness(
         class_name=name,
         verdict=test.verdict,
@@ -55,12 +55,12 @@ async def _tested(
     )
 
 
-def _not_tested(examination: Examination, name: str, why: str) -> Faithfulness:
+def _not_tested(film_answer: FilmAnswer, name: str, why: str) -> Faithfulness:
     return Faithfulness(
         class_name=name,
         verdict="not_tested",
         sentence=why,
-        probability=examination.probabilities[name],
+        probability=film_answer.probabilities[name],
         probability_masked=None,
         probability_elsewhere=None,
         gap=None,

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.answers.examination import Examination
+from service.answers.film_answer import FilmAnswer
 from service.observability.drift import Drift, Tally
 from service.observability.tracing import Tracing
 from xai.explainer import Explainer
@@ -117,14 +117,14 @@ class Metrics:
         """Count the films that run together."""
         self._batches.labels(model).observe(size)
 
-    def examined(self, examination: Examination) -> None:
+    def count_film(self, film_answer: FilmAnswer) -> None:
         """Count an examined film, all of which the model saw: what became of it, what was found."""
-        name = examination.explainer.card.name
-        self._films.labels(name, _outcome(examination)).inc()
-        for class_name, decision in examination.decisions.items():
+        name = film_answer.explainer.card.name
+        self._films.labels(name, _outcome(film_answer)).inc()
+        for class_name, decision in film_answer.decisions.items():
             self._findings.labels(name, class_name, DECISIONS[decision]).inc()
-        drift = self._models.drift(examination.explainer)
-        drift.add(examination.probabilities, examination.distance)
+        drift = self._models.drift(film_answer.explainer)
+        drift.add(film_answer.probabilities, film_answer.distance)
 
     def problem(self, model: str, type_name: str) -> None:
         """Count a film or request that gets no answer.
@@ -202,10 +202,10 @@ class _Models(Collector):
         yield from (info, loaded, queue)
 
 
-def _outcome(examination: Examination) -> str:
-    if not examination.in_distribution:
+def _outcome(film_answer: FilmAnswer) -> str:
+    if not film_answer.in_distribution:
         return "refused"
-    return "decided" if examination.is_confident else "unsure"
+    return "decided" if film_answer.is_confident else "unsure"
 
 
 def _score_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:

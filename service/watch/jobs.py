@@ -123,9 +123,9 @@ class Jobs:
 
     async def _answer(self, film: Waiting) -> list[bytes]:
         caller = Caller("watch", film.key[:12], None)
-        examination = await self._engine.examine(self._explainer, film.content, caller)
+        film_answer = await self._engine.answer(self._explainer, film.content, caller)
         return await self._engine.result_files(
-            film.content, examination.explained_prediction(), examination.foremost_class
+            film.content, film_answer.explained_prediction(), film_answer.foremost_class
         )
 
     async def send_one(self) -> bool:

@@ -11,7 +11,7 @@ from training.data.split import check_split
 from training.evaluation.curves import Curves, curves
 from training.evaluation.evaluation import Evaluation, evaluated
 from training.evaluation.figures import Figures, ModelFigures, figures
-from training.evaluation.left_out import LeftOut, read_left_out
+from training.evaluation.leave_out_result import LeaveOutResult, read_leave_out
 from training.report.page import report_html
 from xai.explainer import Explainer
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures of one split; exit code 0."""
     films = read_manifest(arguments.manifest)
     check_split(films)
-    recipes = [recipe for file in arguments.left_out for recipe in read_left_out(file).recipes]
+    recipes = [recipe for file in arguments.left_out for recipe in read_leave_out(file).recipes]
     asked, vals = _evaluations(arguments.models, films, arguments.split)
     found = figures(
         asked,
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         manifest=arguments.manifest,
         films=films,
         baselines=not arguments.no_baselines,
-        left_out=LeftOut(recipes=tuple(recipes)) if recipes else None,
+        left_out=LeaveOutResult(recipes=tuple(recipes)) if recipes else None,
     )
     _write("\n".join(sentences(found)))
     if arguments.report:

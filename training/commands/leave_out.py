@@ -6,8 +6,8 @@ from pathlib import Path
 
 from training.commands.train import add_start_arguments, with_arguments
 from training.config import read_config
-from training.evaluation.leave_out import left_out_recipe, measures_added
-from training.evaluation.left_out import LeftOut
+from training.evaluation.leave_out import leave_out_recipe, measures_added
+from training.evaluation.leave_out_result import LeaveOutResult
 from training.statistics.bootstrap import Estimate
 
 
@@ -27,12 +27,12 @@ def run(arguments: argparse.Namespace) -> int:
     for name, recipe in measures_added(config).items():
         of_network = f"{config.name}: {name}"
         recipes.append(
-            left_out_recipe(of_network, recipe, arguments.folder, device=arguments.device)
+            leave_out_recipe(of_network, recipe, arguments.folder, device=arguments.device)
         )
         found = recipes[-1].macro_auroc
         sys.stdout.write(f"{of_network}: {Estimate(found.estimate, found.low, found.high)}\n")
         sys.stdout.flush()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    left_out = LeftOut(recipes=tuple(recipes))
+    left_out = LeaveOutResult(recipes=tuple(recipes))
     arguments.output.write_text(left_out.model_dump_json(indent=2) + "\n")
     return 0

@@ -16,7 +16,7 @@ from training.evaluation.baselines import baseline_probabilities
 from training.evaluation.comparison import Comparison, comparisons
 from training.evaluation.curves import refusal_scores
 from training.evaluation.evaluation import Evaluation, class_discrimination, discrimination, figure
-from training.evaluation.left_out import LeftOut
+from training.evaluation.leave_out_result import LeaveOutResult
 from training.evaluation.operating_points import (
     OperatingPoint,
     operating_points,
@@ -127,7 +127,7 @@ class Figures(Record):
     split_sha256: Sha256
     case_mix: tuple[CaseMix, ...]
     models: tuple[ModelFigures, ...]
-    left_out: LeftOut | None = None
+    left_out: LeaveOutResult | None = None
     baselines: dict[str, tuple[Metric, ...]] = Field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     subgroups: tuple[SubgroupFigure, ...] = ()
@@ -142,7 +142,7 @@ def figures(
     manifest: Path,
     films: Sequence[Film],
     baselines: bool = True,
-    left_out: LeftOut | None = None,
+    left_out: LeaveOutResult | None = None,
 ) -> Figures:
     """Return all figures; of findings these are the models' metrics alone.
 

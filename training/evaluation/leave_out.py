@@ -21,7 +21,7 @@ from training.data.dataset import FilmDataset
 from training.data.manifest import Film, class_names, manifest_sha256, of_split
 from training.data.whole_file import whole_file
 from training.evaluation.evaluation import class_discrimination, discrimination
-from training.evaluation.left_out import LeftOutRecipe
+from training.evaluation.leave_out_result import LeaveOutRecipe
 from training.fitting.feature_cache import feature_cache
 from training.fitting.loop import Films, TrainingRun
 from training.fitting.start import checked_films, datasets, starting_network
@@ -62,7 +62,7 @@ def without(config: Config, measures: Sequence[str]) -> Config:
     return Config.model_validate(fields)
 
 
-def left_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> LeftOutRecipe:
+def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> LeaveOutRecipe:
     """Train the recipe once per origin, and return its figures on the origins left out.
 
     Args:
@@ -196,7 +196,7 @@ def figures(
     class_names: Sequence[str],
     films: Sequence[Film],
     origins: Sequence[str],
-) -> LeftOutRecipe:
+) -> LeaveOutRecipe:
     """Return a recipe's figures; films of classes that drop out are left out of them."""
     is_kept = ~np.isnan(scores).any(axis=0)
     kept = [class_name for class_name, keeps in zip(class_names, is_kept, strict=True) if keeps]
@@ -204,7 +204,7 @@ def figures(
     pooled = scores[rows][:, is_kept]
     own = [films[row] for row in rows]
     macro_auroc, *_ = discrimination(pooled, own, kept)
-    return LeftOutRecipe(
+    return LeaveOutRecipe(
         name=name,
         kept_classes=tuple(kept),
         dropped_classes={

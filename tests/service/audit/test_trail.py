@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import create_engine
 
-from service.answers.examination import Examination, examine
+from service.answers.film_answer import FilmAnswer, answer_film
 from service.audit.database import METADATA, VERSION_TABLE
 from service.audit.rows import AuditQuery, AuditRow, audit_row
 from service.audit.trail import AuditTrail, open_audit_trail
@@ -33,13 +33,13 @@ def trail(path: Path) -> Iterator[AuditTrail]:
     trail.close()
 
 
-def row_of(said: Examination) -> AuditRow:
+def row_of(said: FilmAnswer) -> AuditRow:
     about = {"verb": "explain", "request_id": "r1", "key_id": None, "film_sha256": 64 * "b"}
     return audit_row(said.explainer, said.answers, **about)
 
 
 def test_a_row_says_what_the_answer_said(model_file: Path):
-    said = examine(Explainer(model_file), FILM)
+    said = answer_film(Explainer(model_file), FILM)
     kept, answer = row_of(said), said.prediction()
     assert kept.probabilities == {one.class_name: one.probability for one in answer.findings}
     assert kept.decisions == {one.class_name: one.decision for one in answer.findings}
@@ -50,7 +50,7 @@ def test_a_row_says_what_the_answer_said(model_file: Path):
 
 
 def test_a_refused_film_has_a_row_without_a_decision(model_file: Path):
-    kept = row_of(examine(Explainer(model_file), REFUSED_FILM))
+    kept = row_of(answer_film(Explainer(model_file), REFUSED_FILM))
     assert not kept.in_distribution
     assert set(kept.decisions.values()) == {None}
 

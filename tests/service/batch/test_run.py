@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import cxr
-from service.answers.examination import examine
+from service.answers.film_answer import answer_film
 from tests.support.archive_films import PATIENT, write_archive
 from tests.support.tiny_model import CLASS_NAMES, FILM, write_model
 from xai.explainer import Explainer
@@ -122,7 +122,7 @@ def test_killed_and_started_again_it_loses_no_film_and_scores_none_twice(
 
 
 def assert_answered_as_alone(rows, names: list[str], explainer: Explainer) -> None:
-    alone = examine(explainer, FILM).prediction().findings
+    alone = answer_film(explainer, FILM).prediction().findings
     assert [row["path"] for row in rows] == names
     for row in rows:
         if row["path"] != "broken.PNG":

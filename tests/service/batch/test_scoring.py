@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.radiograph import MAX_FILM_BYTES
-from service.answers.examination import examine
+from service.answers.film_answer import answer_film
 from service.batch.scoring import lost_row, score_films
 from tests.support.archive_films import make_unreadable, write_archive
 from tests.support.tiny_model import CLASS_NAMES, FILM, write_model
@@ -29,7 +29,7 @@ def test_each_film_has_one_row_in_the_films_order(explainer: Explainer, tmp_path
 def test_a_row_says_what_one_film_alone_is_told(explainer: Explainer, tmp_path: Path):
     (tmp_path / "film.png").write_bytes(FILM)
     row = score_films(explainer, tmp_path, ["film.png"], batch_size=8)[0]
-    alone = examine(explainer, FILM).prediction()
+    alone = answer_film(explainer, FILM).prediction()
     assert row["sha256"] == hashlib.sha256(FILM).hexdigest()
     assert (row["rows"], row["columns"], row["predicted_class"]) == (32, 48, "normal")
     assert (row["model_name"], row["model_sha256"]) == ("tiny", explainer.sha256)

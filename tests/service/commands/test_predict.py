@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.answers.examination import examine
+from service.answers.film_answer import answer_film
 from tests.support.tiny_model import FILM, REFUSED_FILM, THRESHOLDS, write_model
 from xai.explainer import Explainer
 
@@ -61,7 +61,7 @@ def test_a_film_unlike_the_training_films_gets_no_decision(client: httpx.Client)
 
 def test_a_film_that_leaves_the_model_unsure_gets_no_decision(tmp_path: Path) -> None:
     answers = [
-        examine(Explainer(write_model(tmp_path, confidence_threshold=limit)), FILM).prediction()
+        answer_film(Explainer(write_model(tmp_path, confidence_threshold=limit)), FILM).prediction()
         for limit in (0.47, 0.48)
     ]
     assert [answer.is_confident for answer in answers] == [True, False]

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
 from models.film_files.errors import RadiographError
-from service.answers.examination import examine
+from service.answers.film_answer import answer_film
 from service.dicom.results import result_objects
 from service.films.decoding import Limits
 from service.problems import NoSourceInstance
@@ -30,7 +30,7 @@ def explainer(model_file: Path) -> Explainer:
 
 
 def files(explainer: Explainer, film: bytes, *, force: bool = False, class_name: str = CLASS):
-    prediction = examine(explainer, film).explained_prediction(force=force)
+    prediction = answer_film(explainer, film).explained_prediction(force=force)
     return result_objects(film, prediction, class_name, Limits())
 
 
@@ -133,7 +133,7 @@ def test_the_map_holds_the_evidence_at_the_films_own_pixels(explainer: Explainer
     film = chest_film(np.kron(LIKE, np.ones((10, 20), np.uint8)))
     map_ = ParametricMap.from_dataset(objects(explainer, film)[1])
     pixels = map_.get_frames(apply_real_world_transform=True)[0]
-    expected = examine(explainer, film).answers.evidence[0, CLASS_NAMES.index(CLASS)]
+    expected = answer_film(explainer, film).answers.evidence[0, CLASS_NAMES.index(CLASS)]
     assert pixels.shape == (320, 960)
     assert pixels[80::160, 120::240] == pytest.approx(expected, abs=0.02)
 

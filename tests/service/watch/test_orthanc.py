@@ -9,7 +9,7 @@ import httpx
 import pydicom
 import pytest
 
-from service.answers.examination import examine
+from service.answers.film_answer import answer_film
 from service.dicom.answer import RELATED_DICOM, related_dicom
 from service.dicom.results import result_objects
 from service.films.decoding import Limits
@@ -35,8 +35,8 @@ def network() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def objects(model_file: Path) -> list[bytes]:
-    examination = examine(Explainer(model_file), chest_film())
-    prediction = examination.explained_prediction()
+    film_answer = answer_film(Explainer(model_file), chest_film())
+    prediction = film_answer.explained_prediction()
     return result_objects(chest_film(), prediction, "pneumonia", Limits())
 
 

@@ -11,7 +11,7 @@ from training.evaluation.leave_out import (
     RecipeFilms,
     figures,
     fold,
-    left_out_recipe,
+    leave_out_recipe,
     measures_added,
     pooled_scores,
     without,
@@ -143,18 +143,18 @@ def test_styles_of_the_origin_left_out_are_not_shown(manifest: Path, tmp_path: P
     fields = recipe(manifest).model_dump()
     fields["augmentation"]["style_mixing"] = 0.5
     with pytest.raises(ValueError, match="style_mixing must be 0"):
-        left_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
+        leave_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
 
 
 def test_scores_found_in_the_folder_are_not_computed_again(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = without(recipe(manifest), ["augmentation", "crop and local contrast"])
-    first = left_out_recipe("plain", plain, tmp_path, device="cpu")
+    first = leave_out_recipe("plain", plain, tmp_path, device="cpu")
     monkeypatch.delattr("training.evaluation.leave_out.pooled_scores")
-    assert left_out_recipe("plain", plain, tmp_path, device="cpu") == first
+    assert leave_out_recipe("plain", plain, tmp_path, device="cpu") == first
     with pytest.raises(NameError, match="pooled_scores"):  # those of another recipe are
-        left_out_recipe("plain", recipe(manifest), tmp_path, device="cpu")
+        leave_out_recipe("plain", recipe(manifest), tmp_path, device="cpu")
 
 
 def test_cached_features_serve_all_origins(manifest: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_one_origin_alone_is_refused(manifest: Path, tmp_path: Path) -> None:
     fields = recipe(manifest).model_dump()
     fields["data"]["origins"] = {"all": SOURCES}
     with pytest.raises(ValueError, match="of two origins or more"):
-        left_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
+        leave_out_recipe("plain", Config.model_validate(fields), tmp_path, device="cpu")
 
 
 def test_a_copy_of_a_film_in_a_subset_is_a_copy_of_it_in_the_whole(split: RecipeFilms) -> None:

@@ -13,7 +13,7 @@ from tests.support.drawn_answers import evaluation, films
 from training.evaluation.curves import Curves, curves
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.figures import Figures, figures
-from training.evaluation.left_out import LeftOut, LeftOutRecipe, read_left_out
+from training.evaluation.leave_out_result import LeaveOutRecipe, LeaveOutResult, read_leave_out
 from training.evaluation.operating_points import operating_points
 from training.report import page as report
 from training.report.page import report_html
@@ -36,9 +36,9 @@ def figure(estimate: float, class_name: str | None = None) -> Metric:
     )
 
 
-LEFT_OUT = LeftOut(
+LEFT_OUT = LeaveOutResult(
     recipes=(
-        LeftOutRecipe(
+        LeaveOutRecipe(
             name="plain <fine-tuning>",
             kept_classes=("normal", "pneumonia"),
             dropped_classes={"effusion": "one origin only"},
@@ -215,7 +215,7 @@ def test_readmes_tables_hold_all_models_and_left_out_origins(found: Figures) -> 
 def test_a_left_out_file_is_read_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "left_out.json"
     file.write_text(LEFT_OUT.model_dump_json())
-    assert read_left_out(file) == LEFT_OUT
+    assert read_leave_out(file) == LEFT_OUT
     file.write_text("{}")
     with pytest.raises(ValueError, match=r"left_out\.json is not valid"):
-        read_left_out(file)
+        read_leave_out(file)

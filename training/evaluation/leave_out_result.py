@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from models.card import Metric, Record
 
 
-class LeftOutRecipe(Record):
+class LeaveOutRecipe(Record):
     """One recipe, trained once per origin without that origin; all its films' scores pooled.
 
     Attributes:
@@ -27,13 +27,13 @@ class LeftOutRecipe(Record):
     films_by_origin: dict[str, int]
 
 
-class LeftOut(Record):
+class LeaveOutResult(Record):
     """Recipes side by side, plain fine-tuning first."""
 
-    recipes: tuple[LeftOutRecipe, ...]
+    recipes: tuple[LeaveOutRecipe, ...]
 
 
-def read_left_out(path: Path) -> LeftOut:
+def read_leave_out(path: Path) -> LeaveOutResult:
     """Return the recipes' figures.
 
     Raises:
@@ -41,6 +41,6 @@ def read_left_out(path: Path) -> LeftOut:
         OSError: It can't be read.
     """
     try:
-        return LeftOut.model_validate_json(path.read_text())
+        return LeaveOutResult.model_validate_json(path.read_text())
     except ValidationError as error:
         raise ValueError(f"left-out file {path} is not valid: {error}") from error

@@ -41,7 +41,7 @@ class Overlay:
 
 
 @dataclass(frozen=True)
-class Examination:
+class FilmAnswer:
     """A film with what a model says about it.
 
     Attributes:
@@ -209,7 +209,7 @@ class Examination:
         return Paint(warm * np.float32(coloured), self.film.input.grid_affine(card.activation_grid))
 
 
-def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> Examination:
+def answer_film(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> FilmAnswer:
     """Return what a model says about a film.
 
     Args:
@@ -221,7 +221,7 @@ def examine(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) ->
         RadiographError: The film can't be used.
     """
     seen = seen_film(film, View.of(explainer.card), limits)
-    return Examination(explainer, seen, explainer(seen.input.pixels[None, None]))
+    return FilmAnswer(explainer, seen, explainer(seen.input.pixels[None, None]))
 
 
 def check_is_source(film: bytes) -> None:

@@ -20,7 +20,7 @@ LAYOUT = 1
 
 
 @dataclass(frozen=True)
-class Derivation:
+class ResultContext:
     """A film, and what is said about it in DICOM objects.
 
     Attributes:
