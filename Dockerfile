@@ -24,12 +24,12 @@ RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
     && pip --python /opt/cxr install --no-cache-dir --no-compile --only-binary :all: \
        --require-hashes -r build.txt
 ARG MODELS="chest_cnn|vgg16|vit_b16"
-COPY README.md cxr.py ./
+COPY README.md LICENSE cxr.py ./
 COPY models models
 COPY xai xai
 COPY training training
 COPY service service
-RUN find service/default_model -regextype egrep -type f ! -regex ".*/(${MODELS})[.].*" -delete \
+RUN find service/default_model -regextype egrep -type f ! -regex ".*/(TERMS|${MODELS})[.].*" -delete \
     && pip --python /opt/cxr install --no-cache-dir --no-compile --no-deps --no-index --no-build-isolation \
        --prefix /ours .
 # Only what the server loads is compiled, here, since a read-only container can't keep bytecode.
