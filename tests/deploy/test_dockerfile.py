@@ -20,6 +20,13 @@ def test_all_our_models_go_into_it_unless_told_otherwise() -> None:
     assert models == sorted(file.stem for file in OWN_MODELS.glob("*.onnx"))
 
 
+def test_a_build_with_one_model_keeps_that_models_files_and_the_terms_of_the_weights() -> None:
+    kept = re.compile(said(r'! -regex "(.*)" -delete').replace("${MODELS}", "vgg16"))
+    names = {file.name for file in OWN_MODELS.iterdir() if kept.fullmatch(str(file))}
+    ours = {file.name for file in OWN_MODELS.glob("vgg16.*")}
+    assert names == ours | {"TERMS.md"}
+
+
 def test_its_extras_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(said(r"^ARG EXTRAS=(.*)").split(",")) <= set(project["optional-dependencies"])
