@@ -145,7 +145,7 @@ def _order(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.intp]:
 
 
 def masked(pixels: Pixels, regions: Sequence[NDArray[np.bool_]]) -> Pixels:
-    """Return a film with each region at the film's median, as with `?mask=`; [n, 1, rows, columns]."""
+    """Return films, [n, 1, rows, columns], each with a region at the median, as with `?mask=`."""
     films = np.where(np.stack(regions), np.median(pixels), pixels)
     return films[:, None].astype(np.float32)
 
