@@ -31,7 +31,7 @@ class Likeness(Record):
 
     Attributes:
         what: Difference between the two: the layers randomised, or the change of the film.
-        rank_correlation: Spearman's of signed evidence; for randomised networks, its absolute value.
+        rank_correlation: Spearman's of signed evidence; absolute for randomised networks.
         similarity: SSIM of the maps, each scaled to [0, 1].
         films: Number of films.
         seeds: Number of random weights, or of random noises.
