@@ -1,1 +1,1 @@
-"""What the networks are, and how a film becomes their input."""
+"""The networks with their hand-written gradients and their weights, and the reading of films."""

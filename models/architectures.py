@@ -1,4 +1,4 @@
-"""Builds each network by its name, from a spec."""
+"""Build a network from its spec."""
 
 from torch import nn
 
@@ -11,7 +11,7 @@ from models.vit_b16 import ViTB16
 
 
 def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 0.0) -> Network:
-    """Return the network that `spec` describes, with freshly drawn weights.
+    """Return the network that `spec` describes, with random weights.
 
     Args:
         spec: Which network, and for which input.
@@ -21,28 +21,7 @@ def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 
     Raises:
         ValueError: The network has another target layer.
     """
-    network: Network
-    classes = len(spec.class_names)
-    if spec.architecture == "chest_cnn":
-        network = ChestCNN(classes=classes, mean=spec.mean, std=spec.std)
-    elif spec.architecture == "vgg16":
-        network = VGG16(
-            classes=classes,
-            mean=spec.mean,
-            std=spec.std,
-            head=spec.head or "pooled",
-            image_size=spec.image_size,
-            drop_rate=drop_rate,
-        )
-    else:
-        network = ViTB16(
-            classes=classes,
-            mean=spec.mean,
-            std=spec.std,
-            read_out=spec.read_out or "token",
-            image_size=spec.image_size,
-            drop_path_rate=drop_path_rate,
-        )
+    network = _network(spec, drop_rate, drop_path_rate)
     if spec.local_contrast is not None:
         contrast = LocalContrast(spec.local_contrast, spec.image_size)
         network.normalise = nn.Sequential(contrast, network.normalise)
@@ -54,8 +33,31 @@ def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 
     return network
 
 
+def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Network:
+    classes = len(spec.class_names)
+    if spec.architecture == "chest_cnn":
+        return ChestCNN(classes=classes, mean=spec.mean, std=spec.std)
+    if spec.architecture == "vgg16":
+        return VGG16(
+            classes=classes,
+            mean=spec.mean,
+            std=spec.std,
+            head=spec.head or "pooled",
+            image_size=spec.image_size,
+            drop_rate=drop_rate,
+        )
+    return ViTB16(
+        classes=classes,
+        mean=spec.mean,
+        std=spec.std,
+        read_out=spec.read_out or "token",
+        image_size=spec.image_size,
+        drop_path_rate=drop_path_rate,
+    )
+
+
 def target_layer(architecture: Architecture, *, read_out: ReadOut | None = None) -> str:
-    """Return the name of a network's target layer, for the spec that it is then built from."""
+    """Return the name of a network's target layer, which its spec needs before it is built."""
     if architecture == "chest_cnn":
         return ChestCNN.last_stage()
     if architecture == "vgg16":

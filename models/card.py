@@ -1,4 +1,4 @@
-"""The model card: the frozen record that travels inside the ONNX file and configures the server."""
+"""The model card: a frozen record inside the ONNX file, from which the server configures itself."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -20,25 +20,25 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-"""Fit for a URL, a file and a folder."""
+"""A name that can stand in a URL, and be the name of a file or folder."""
 Grid = tuple[PositiveInt, PositiveInt]
 """A size as (rows, columns)."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Colours = tuple[float, float, float]
 """A figure for each of red, green and blue."""
 PerChannel = float | Colours
-"""One figure for grey pixels, or one for each of red, green and blue, where a network was
-pretrained on colours."""
+"""One figure for grey pixels, or one for each of red, green and blue where a network was pretrained
+on colour images."""
 
 
 class Record(BaseModel):
-    """Base of every part of the card: immutable, and an unknown field is an error."""
+    """Base class of the card and its parts: immutable, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DecisionThreshold(Record):
-    """The probability from which a class is called present, and what that costs.
+    """Decision threshold of a class, with its sensitivity and specificity.
 
     Attributes:
         value: Calibrated probability; a film at or above it is called positive.
@@ -54,13 +54,13 @@ class DecisionThreshold(Record):
 
 
 class Metric(Record):
-    """One figure with its 95 % interval.
+    """A figure of merit with its 95 % interval.
 
     Attributes:
         name: `auroc`, `balanced_accuracy`, `expected_calibration_error`, ...
         split: Films it was measured on.
-        class_name: The class it belongs to, or None for a figure over all classes.
-        estimate: The figure.
+        class_name: Class that it belongs to; None for a figure over all classes.
+        estimate: The value.
         low: Lower end of the 95 % interval, bootstrapped by `group_id`.
         high: Upper end.
     """
@@ -74,7 +74,7 @@ class Metric(Record):
 
 
 class Histogram(Record):
-    """Counts between consecutive edges; what monitoring compares the films of today with."""
+    """Histogram of val films: counts between consecutive edges, a reference for monitoring."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -89,7 +89,7 @@ class Histogram(Record):
 
 
 class Golden(Record):
-    """One input with the outputs it must give, so that a runtime can be checked at start.
+    """Golden answer: an input and its expected outputs, to check a runtime at start.
 
     Attributes:
         pixels_png: Network input as a base64 PNG, 8 bits; pixels are its values / 255.
@@ -107,13 +107,13 @@ class Golden(Record):
 
 
 class TrainingData(Record):
-    """Which films taught the network.
+    """Films that the network was trained on.
 
     Attributes:
         manifest_sha256: Hash of the manifest file.
         split_sha256: Hash of the sorted (path, split) pairs.
         films: Number of films per split.
-        description: Where they come from, in a sentence.
+        description: Their sources, in one sentence.
     """
 
     manifest_sha256: str
@@ -123,14 +123,14 @@ class TrainingData(Record):
 
 
 class WeightStorage(Record):
-    """How the file keeps its large weights, and what rounding them changed on val films.
+    """Number format of the large weights in the file, and the effect of rounding them.
 
-    They are float32 again as soon as the file is loaded. Thresholds, golden outputs, histograms and
-    metrics are those of the rounded weights.
+    They are float32 again once the file is loaded. Thresholds, golden outputs, histograms and
+    metrics are those of the rounded weights. The effect was measured on val films.
 
     Attributes:
         kind: `int8` has one scale per output channel.
-        auroc_difference: Macro AUROC (before temperature scaling), rounded less as trained.
+        auroc_difference: Macro AUROC (before temperature scaling), rounded minus as trained.
         evidence_correlation: Pearson's, over all films, classes and positions.
     """
 
@@ -142,7 +142,7 @@ class WeightStorage(Record):
 def check_variant(
     architecture: Architecture, *, head: Head | None, read_out: ReadOut | None
 ) -> None:
-    """Raise ValueError unless the network has the variant that is its own, and no other."""
+    """Raise ValueError unless vgg16 has a `head`, vit_b16 a `read_out`, and no other has either."""
     for name, value, owner in (("head", head, "vgg16"), ("read_out", read_out, "vit_b16")):
         if (value is None) == (architecture == owner):
             raise ValueError(
@@ -152,22 +152,22 @@ def check_variant(
 
 
 class NetworkSpec(Record):
-    """What a network needs to be built and fed; known before training.
+    """Specification of a network: all that is needed to build it and to prepare its input.
 
     Attributes:
-        architecture: Which network.
-        head: Of `vgg16` alone: `pooled` is a global average and one linear layer,
-            `fully_connected` the classic two hidden layers of 4,096.
-        read_out: Of `vit_b16` alone: the logits are read from the class `token`, or from the
+        architecture: Name of the network.
+        head: For `vgg16` only: `pooled` is a global average and one linear layer,
+            `fully_connected` the original two hidden layers of 4,096.
+        read_out: For `vit_b16` only: the logits are read from the class `token`, or from the
             `average` of the patch tokens.
         class_names: In the order of the logits.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
         image_size: Rows and columns of the network's input.
         resize_mode: `stretch` ignores the film's aspect ratio, `letterbox` keeps it.
         crop_pct: Share of each side of the film, about the middle, that the network sees.
-        local_contrast: Standard deviation, as a share of the side, of the window around each pixel
-            that the network's first layer takes its contrast from; None takes pixels as they are.
-        target_layer: Module whose output `features` returns, and where the backward pass stops.
+        local_contrast: Standard deviation of the window of local contrast normalisation, as a share
+            of the film's side; None is no such normalisation.
+        target_layer: Layer whose output the evidence is computed from.
         activation_grid: Rows and columns of that output.
         mean: Subtracted from pixels in [0, 1] by the network's first layer.
         std: Divides them afterwards.
@@ -200,7 +200,7 @@ class NetworkSpec(Record):
 
 
 class ModelCard(NetworkSpec):
-    """Everything the server knows about a model; stored in the ONNX file's metadata.
+    """Model card: everything the server knows about a model, in the ONNX file's metadata.
 
     Attributes:
         schema_version: Version of this record's own shape.
@@ -212,20 +212,20 @@ class ModelCard(NetworkSpec):
             over val films, of positive evidence of the true class.
         distance_threshold: Films whose `distance` is above it are refused.
         confidence_threshold: Films whose largest probability is below it get no decision; None is
-            no such limit, as findings have.
-        method: How evidence is found.
+            no such limit, as for findings.
+        method: Method by which evidence is computed.
         golden: An input with its outputs.
         score_histograms: Calibrated probabilities of val films, one histogram per class.
         distance_histogram: Distances of val films.
         metrics: Figures with intervals.
-        training_data: Which films taught it.
-        intended_use: What it is for.
-        limits: What it cannot do.
+        training_data: Films that it was trained on.
+        intended_use: Purpose of the model.
+        limits: Limits of the model.
         code_revision: Revision of this repository that exported it.
-        backprop_report_sha256: Hash of `<model>.backprop.json`, which says how far the gradients
-            by hand were from autograd's for these very weights.
-        storage: How the large weights are stored; None is float32, as they were trained.
-        credits: Whom the weights that training started from, and the films, are owed to.
+        backprop_report_sha256: Hash of `<model>.backprop.json`, which compares the gradients by
+            hand with autograd's, for these weights.
+        storage: Number format of the large weights; None is float32, as they were trained.
+        credits: Credits for the films, and for the weights that training started from.
     """
 
     schema_version: Literal[1] = 1
@@ -250,7 +250,7 @@ class ModelCard(NetworkSpec):
     credits: tuple[str, ...] = ()
 
     def is_alike(self, distance: float) -> bool:
-        """Return whether a film at this distance is like the training films."""
+        """Return whether a film at this distance is similar enough to the training films."""
         return distance <= self.distance_threshold
 
     def is_confident(self, probability: float) -> bool:
@@ -258,7 +258,7 @@ class ModelCard(NetworkSpec):
         return self.confidence_threshold is None or probability >= self.confidence_threshold
 
     def decisions(self, probabilities: Sequence[float], distance: float) -> list[bool | None]:
-        """Return for each class whether it is called present; None if the film is not decided."""
+        """Return the decision for each class: present or not, or None if there is no decision."""
         if not (self.is_alike(distance) and self.is_confident(max(probabilities))):
             return [None] * len(self.class_names)
         thresholds = [threshold.value for threshold in self.decision_thresholds]

@@ -1,4 +1,4 @@
-"""Trained weights and what they belong to, as one folder; a mismatch is refused."""
+"""Save and load checkpoints: a network's weights and its spec, as two files in one folder."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ def save_checkpoint(folder: Path, network: nn.Module, spec: NetworkSpec) -> None
 
 
 def load_checkpoint(folder: Path) -> tuple[Network, NetworkSpec]:
-    """Return the network of `folder` with its weights, and its spec.
+    """Return the network saved in `folder`, with its weights, and its spec.
 
     Raises:
-        ValueError: A file is missing, or the weights are not those of the network that the spec
+        ValueError: A file is missing, or the weights do not fit the network that the spec
             describes.
     """
     for name in (WEIGHTS, SPEC):

@@ -32,7 +32,7 @@ class Shortcut(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity.
+    """Residual block: relu(shortcut(x) + F(x)), where F is two 3x3 convolutions.
 
     Source:
         He et al. 2015, arXiv:1512.03385, equations 1 and 2, figure 2.
@@ -64,8 +64,8 @@ class ChestCNN(Network):
     a sixteenth of the film's side, fine enough to point at a lobe.
 
     Attributes:
-        normalise: Film arithmetic, so that it stands inside the exported graph.
-        stem: Output a quarter of the input's size.
+        normalise: Normalisation of the pixels, a layer so that the exported graph contains it.
+        stem: Its output has a quarter of the input's rows and columns.
         stages: Four stages of residual blocks; the last one's output is the target layer.
         pool: Average over positions.
         head: Linear layer on that average.
@@ -104,7 +104,7 @@ class ChestCNN(Network):
 
     @property
     def target_layer(self) -> str:
-        """The last stage."""
+        """Name of the last stage."""
         return self.last_stage()
 
     def halfway(
@@ -114,7 +114,7 @@ class ChestCNN(Network):
         return cast(Tensor, self.stages[:-1](self.stem(self.normalise(pixels))))
 
     def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
-        """Return the last stage's output; nothing passes it by."""
+        """Return the last stage's output; no residual stream skips it."""
         return Seam(self.stages[-1](halfway))
 
     def classify(

@@ -1,4 +1,4 @@
-"""The layers that PyTorch lacks: local contrast, normalisation, and means over positions."""
+"""Layers that PyTorch lacks: normalisation of pixels, local contrast, averages over positions."""
 
 import torch
 from jaxtyping import Float
@@ -7,73 +7,16 @@ from torch import Tensor, nn
 from models.card import Colours, Grid, PerChannel
 
 CONTRAST_MEAN, CONTRAST_STD = 0.5, 0.2
-"""Of what comes out, about as of pixels in [0, 1]."""
+"""Mean and standard deviation of local contrast, about those of pixels in [0, 1]."""
 CONTRAST_FLOOR = 4 / 255
-"""Least standard deviation of a neighbourhood: what is flatter than that stays flat."""
-
-
-class LocalContrast(nn.Module):
-    """Local contrast normalisation: every pixel against its own neighbourhood, inside the network.
-
-    It takes away what scanners, exposures and post-processing add slowly over a film, so that a
-    network can tell less well from it where the film was made. From each pixel the mean of its
-    neighbourhood is subtracted, and the rest divided by the neighbourhood's standard deviation.
-
-    The neighbourhood is a Gaussian window. A window is separable, so that its mean is a product
-    with one matrix from the left and one from the right; the part of it that lies on the film
-    counts as all of it.
-
-    Attributes:
-        row_window: Weights of the rows (second index) in the mean around each row (first index).
-        column_window: The same for columns.
-
-    Source:
-        Jarrett et al. 2009, ICCV, section 2.1, local contrast normalisation.
-    """
-
-    row_window: Tensor
-    column_window: Tensor
-
-    def __init__(self, sigma: float, image_size: Grid) -> None:
-        """Fix the window.
-
-        Args:
-            sigma: Standard deviation of the window, as a share of the film's side.
-            image_size: Rows and columns.
-        """
-        super().__init__()
-        for name, side in zip(("row_window", "column_window"), image_size, strict=True):
-            self.register_buffer(name, gaussian_windows(side, sigma * side), persistent=False)
-
-    def forward(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
-    ) -> Float[Tensor, "batch 1 rows columns"]:
-        """Return pixels around 0.5, with a standard deviation of about 0.2 everywhere."""
-        deviation = pixels - self._window_mean(pixels)
-        variance = self._window_mean(deviation.square())
-        return CONTRAST_MEAN + CONTRAST_STD * deviation / (variance + CONTRAST_FLOOR**2).sqrt()
-
-    def _window_mean(self, x: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
-        return self.row_window @ x @ self.column_window.T
-
-
-def gaussian_windows(side: int, sigma: float) -> Float[Tensor, "{side} {side}"]:
-    """Return one Gaussian window per row, centred on that row's own position; each sums to 1.
-
-    Args:
-        side: Number of positions.
-        sigma: Standard deviation, in positions.
-    """
-    positions = torch.arange(side, dtype=torch.float64)
-    distance = positions[:, None] - positions
-    return torch.softmax(-0.5 * (distance / sigma).square(), dim=1).float()
+"""Smallest standard deviation that a neighbourhood is divided by: flatter ones stay flat."""
 
 
 class Normalisation(nn.Module):
-    """Subtract the mean, divide by the standard deviation.
+    """Subtract the mean from the pixels, and divide by the standard deviation.
 
-    They are those of the training films' pixels or, with three figures each, of the colour pictures
-    on which the weights were pretrained.
+    Mean and standard deviation are those of the training films' pixels. With three figures each,
+    they are those of the colour images on which the weights were pretrained.
 
     Attributes:
         mean: Scalar, or [3, 1, 1].
@@ -110,8 +53,66 @@ def _broadcastable(figures: PerChannel) -> Tensor:
     return values[:, None, None] if values.dim() else values
 
 
+class LocalContrast(nn.Module):
+    """Local contrast normalisation: each pixel relative to its neighbourhood.
+
+        out = 0.5 + 0.2 * (pixel - local mean) / local standard deviation
+
+    It removes what scanner, exposure and post-processing change slowly over a film, so that a
+    network can tell less well where the film was made.
+
+    The neighbourhood is a Gaussian window. The window is separable, so a local mean is one matrix
+    product from the left and one from the right. At the film's edge, the weights that lie on the
+    film are scaled up to sum to 1.
+
+    Attributes:
+        row_window: Weights of the rows (second index) in the mean around each row (first index).
+        column_window: The same for columns.
+
+    Source:
+        Jarrett et al. 2009, ICCV, section 2.1, local contrast normalisation.
+    """
+
+    row_window: Tensor
+    column_window: Tensor
+
+    def __init__(self, sigma: float, image_size: Grid) -> None:
+        """Compute the windows.
+
+        Args:
+            sigma: Standard deviation of the window, as a share of the film's side.
+            image_size: Rows and columns.
+        """
+        super().__init__()
+        for name, side in zip(("row_window", "column_window"), image_size, strict=True):
+            self.register_buffer(name, gaussian_windows(side, sigma * side), persistent=False)
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch 1 rows columns"]:
+        """Return pixels around 0.5, with a standard deviation of about 0.2 everywhere."""
+        deviation = pixels - self._window_mean(pixels)
+        variance = self._window_mean(deviation.square())
+        return CONTRAST_MEAN + CONTRAST_STD * deviation / (variance + CONTRAST_FLOOR**2).sqrt()
+
+    def _window_mean(self, x: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
+        return self.row_window @ x @ self.column_window.T
+
+
+def gaussian_windows(side: int, sigma: float) -> Float[Tensor, "{side} {side}"]:
+    """Return one Gaussian window per row, centred on that row's own position; each sums to 1.
+
+    Args:
+        side: Number of positions.
+        sigma: Standard deviation, in positions.
+    """
+    positions = torch.arange(side, dtype=torch.float64)
+    distance = positions[:, None] - positions
+    return torch.softmax(-0.5 * (distance / sigma).square(), dim=1).float()
+
+
 class GlobalAveragePool(nn.Module):
-    """The mean of each channel over rows and columns."""
+    """Average each channel over rows and columns."""
 
     def forward(
         self, x: Float[Tensor, "batch channels rows columns"]
@@ -121,7 +122,7 @@ class GlobalAveragePool(nn.Module):
 
 
 class PatchAverage(nn.Module):
-    """The mean over a transformer's patch tokens, without the class token, which comes first."""
+    """Average a transformer's patch tokens; the class token, which comes first, is left out."""
 
     def forward(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
         """Return one vector per film."""

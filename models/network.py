@@ -1,7 +1,4 @@
-"""The base class of the networks, and the order of their layers.
-
-Every network can be cut at its target layer, and looked into half-way there.
-"""
+"""Base class of the networks, and functions that find and split their layers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,13 +10,15 @@ from torch import Tensor, nn
 
 
 class Seam(NamedTuple):
-    """What crosses the cut between a network's two parts.
+    """Output of the target layer, and the residual stream that skips it.
+
+    Together they determine the logits. Grad-CAM treats the residual stream as constant.
 
     Attributes:
-        activations: The target layer's output: [batch, channels, grid rows, grid columns], or
+        activations: Output of the target layer, [batch, channels, grid rows, grid columns], or
             [batch, tokens, channels] of a transformer.
-        bypass: What reaches the logits past the target layer, a constant to whoever explains:
-            the residual stream of a transformer, [batch, tokens, channels]; else None.
+        bypass: Residual stream that skips the target layer, [batch, tokens, channels]; None where
+            there is none.
     """
 
     activations: Tensor
@@ -27,13 +26,13 @@ class Seam(NamedTuple):
 
 
 class Network(nn.Module, ABC):
-    """A classifier of films, cut at its target layer; the cut is where Grad-CAM's error stops.
+    """Classifier of films, split at its target layer, where the backward pass of Grad-CAM stops.
 
-    Its children stand in the order of the forward pass, each one's output being the next one's
-    input, so that whoever walks them in reverse goes back through the network.
+    The children are in the order of the forward pass, and each one's output is the next one's
+    input. A walk over them in reverse is therefore the network's backward pass.
 
     Attributes:
-        normalise: Arithmetic on the pixels.
+        normalise: Normalisation of the pixels.
         head: The linear layer that gives the logits.
     """
 
@@ -43,7 +42,7 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def target_layer(self) -> str:
-        """Name of the layer whose output is the seam's activations."""
+        """Name of the target layer, whose output the evidence is computed from."""
 
     @abstractmethod
     def halfway(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
@@ -51,30 +50,30 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def seam_after(self, halfway: Tensor) -> Seam:
-        """Return what crosses the cut, for what came out half-way."""
+        """Return the seam for the output of `halfway`."""
 
     @abstractmethod
     def classify(
         self, activations: Tensor, bypass: Tensor | None = None
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits for what crosses the cut."""
+        """Return the logits for a seam."""
 
     def on_grid(
         self, activations: Tensor
     ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
-        """Return the activations that have a place on the film, there."""
+        """Return the activations on the grid of positions; a transformer's class token has none."""
         return activations
 
     def layout(self, halfway: Tensor) -> Float[Tensor, "batch features"]:
-        """Return the half-way activations averaged over the upper, and over the lower half.
+        """Return the half-way activations, averaged over the upper and over the lower half.
 
-        In one average over all positions a film and the same film upside down look much alike.
+        An average over all positions is much the same for a film and for that film upside down.
         """
         upper, lower = self.on_grid(halfway).tensor_split(2, dim=2)
         return torch.cat([upper.mean(dim=(2, 3)), lower.mean(dim=(2, 3))], dim=1)
 
     def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
-        """Return what crosses the cut, for pixels in [0, 1]."""
+        """Return the seam for pixels in [0, 1]."""
         return self.seam_after(self.halfway(pixels))
 
     def features(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
@@ -89,7 +88,7 @@ class Network(nn.Module, ABC):
 
 
 def layers_in_order(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield name and layer in the order of the forward pass; chains are opened up."""
+    """Yield name and layer in the order of the forward pass; `nn.Sequential` is opened up."""
     for name, child in module.named_children():
         if isinstance(child, nn.Sequential):
             yield from layers_in_order(child, f"{prefix}{name}.")
@@ -98,14 +97,14 @@ def layers_in_order(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, 
 
 
 def layer_number(network: Network, name: str) -> int:
-    """Return the place of a layer in the forward pass, from 0; of several within `name` the first.
+    """Return a layer's index in the forward pass, from 0.
 
     Args:
-        network: Its layers in order are those of `layers_in_order`.
-        name: A layer (`trunk.24`), or what holds several (`trunk`).
+        network: Its layers are counted as `layers_in_order` yields them.
+        name: A layer (`trunk.24`), or a group of layers (`trunk`), which means its first.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: The network has no layer of that name.
     """
     names = [own for own, _ in layers_in_order(network)]
     for number, own in enumerate(names):
@@ -114,17 +113,17 @@ def layer_number(network: Network, name: str) -> int:
     raise ValueError(f"layer must be one of {names}, or begin such a name, not {name!r}")
 
 
-def divided(network: Network, first: str) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return the layers before `first`, and those from it on; both share the network's weights.
+def split_at(network: Network, first: str) -> tuple[nn.Sequential, nn.Sequential]:
+    """Split a network in two: the layers before `first`, and those from it on.
 
-    One after the other they do what the network does.
+    Run one after the other, both compute the network's logits. They share its weights.
 
     Args:
-        network: Divided.
-        first: See `layer_number`.
+        network: The network to split.
+        first: First layer of the second one; see `layer_number`.
 
     Raises:
-        ValueError: There is no such layer.
+        ValueError: The network has no such layer.
     """
     layers = [layer for _, layer in layers_in_order(network)]
     number = layer_number(network, first)

@@ -1,7 +1,7 @@
-"""Pretrained weights for vgg16 and vit_b16: from timm's hub, or from a file.
+"""Load pretrained weights for vgg16 and vit_b16, from timm's hub or from a file.
 
-Published networks take colour pictures and call their layers as timm or torchvision do; here names
-are translated, and the patch embedding's three colour kernels become one for grey.
+Published networks take colour images and name their layers as timm or torchvision do. Here the
+names are translated, and the patch embedding's three colour kernels are summed into one for grey.
 """
 
 import re
@@ -45,7 +45,7 @@ FROM_TORCHVISION = {
         r"heads\.head\.": "head.",
     },
 }
-"""Beginnings of torchvision's names and what timm calls them."""
+"""Prefixes of torchvision's layer names, and timm's names for them."""
 
 FROM_TIMM = {
     "vgg16": {r"features\.": "trunk.", r"pre_logits\.": "hidden.", r"head\.fc\.": "head."},
@@ -55,15 +55,15 @@ FROM_TIMM = {
         r"fc_norm\.": "norm.",
     },
 }
-"""Beginnings of timm's names and what the networks here call them."""
+"""Prefixes of timm's layer names, and the names in the networks here."""
 
 
 class Pretrained(NamedTuple):
-    """Weights, and the colours' mean and std that they were trained with.
+    """Pretrained weights, and the mean and std of the pixels they were trained on.
 
     Attributes:
         weights: Under timm's or torchvision's names.
-        mean: Of red, green and blue in [0, 1]; one figure where all are alike.
+        mean: Of red, green and blue in [0, 1]; one figure where all three are equal.
         std: Likewise.
     """
 
@@ -73,7 +73,7 @@ class Pretrained(NamedTuple):
 
 
 def from_hub(architecture: Architecture) -> Pretrained:
-    """Return timm's default weights, downloaded and kept by timm; needs a network the first time.
+    """Return timm's default weights; timm downloads them once and caches them.
 
     Raises:
         ValueError: There are none for this architecture, or they could not be downloaded.
@@ -95,13 +95,13 @@ def from_file(architecture: Architecture, file: Path, *, mean: Colours, std: Col
 
     Args:
         architecture: The network they are for.
-        file: Names as timm or torchvision have them.
-        mean: What the weights' publisher subtracts from red, green and blue in [0, 1]. The wrong
-            figures train silently: timm's ViT wants 0.5, most other networks ImageNet's.
-        std: What they are divided by.
+        file: Weights under timm's or torchvision's names.
+        mean: Mean that the weights' publisher subtracts from red, green and blue in [0, 1]. Wrong
+            figures raise no error: timm's ViT needs 0.5, most other networks ImageNet's.
+        std: Standard deviation that the publisher divides by.
 
     Raises:
-        ValueError: It is no safetensors file, or there are no such weights for the architecture.
+        ValueError: It is not a safetensors file, or the architecture has no published weights.
     """
     _require_published(architecture)
     try:
@@ -112,14 +112,14 @@ def from_file(architecture: Architecture, file: Path, *, mean: Colours, std: Col
 
 
 def load_pretrained(network: Network, pretrained: Pretrained) -> None:
-    """Copy pretrained weights into a network; its head alone may be missing or differ.
+    """Load pretrained weights into a network; only the head may be missing or differ.
 
     Args:
         network: Built with the mean and std of `pretrained`.
         pretrained: Weights under timm's or torchvision's names.
 
     Raises:
-        ValueError: A weight is missing, unexpected, or of another shape; all such are named.
+        ValueError: A weight is missing, unexpected, or of another shape; the message lists all.
     """
     if isinstance(network, VGG16):
         weights = _vgg16_weights(network, pretrained)
@@ -163,10 +163,10 @@ def _vit_b16_weights(network: ViTB16, pretrained: Pretrained) -> Weights:
 def grey_patch_embedding(
     weight: Tensor, bias: Tensor, *, mean: Colours, std: Colours
 ) -> tuple[Tensor, Tensor]:
-    """Return weight and bias for one grey channel that do exactly what three did with it.
+    """Return weight and bias of a patch embedding for one grey channel, instead of three colours.
 
-    The three channels of a grey film are (pixels - mean[c]) / std[c]. Without padding their
-    embedding is linear in the pixels, and so in (pixels - m) / s, the grey normalisation:
+    For a grey film the result is exactly that of the three colours, (pixels - mean[c]) / std[c].
+    Without padding, their embedding is linear in the pixels, and so in the grey (pixels - m) / s:
 
         sum over c of w[c] * (pixels - mean[c]) / std[c]
             = (sum of w[c] * s / std[c]) * (pixels - m) / s + sum of w[c] * (m - mean[c]) / std[c]

@@ -1,4 +1,7 @@
-"""Film bytes to `Radiograph`, `Radiograph` to network pixels, and the way back to the film."""
+"""Read a film file into a `Radiograph`, and turn that into network pixels.
+
+A film is one chest radiograph as a file.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -68,7 +71,7 @@ class Radiograph:
     Attributes:
         pixels: [rows, columns] in [0, 1], air dark and bone bright; after EXIF rotation, before
             border trimming.
-        format: What the bytes were.
+        format: Format of the file.
     """
 
     pixels: NDArray[np.float32]
@@ -87,11 +90,11 @@ class Radiograph:
 
 @dataclass(frozen=True)
 class NetworkPixels:
-    """What a network sees of a film, and where on the film that is.
+    """A network's input, and the affine map from it back to the film.
 
     Attributes:
         pixels: [image rows, image columns] in [0, 1].
-        affine: Takes network pixel coordinates to film pixel coordinates.
+        affine: From network pixel coordinates to film pixel coordinates.
     """
 
     pixels: NDArray[np.float32]
@@ -115,16 +118,16 @@ class NetworkPixels:
 def read_radiograph(
     film: bytes, *, max_bytes: int = MAX_FILM_BYTES, max_pixels: int = MAX_FILM_PIXELS
 ) -> Radiograph:
-    """Return the film that the bytes of a PNG, JPEG, TIFF or DICOM file hold.
+    """Read a PNG, JPEG, TIFF or DICOM file, and return the film.
 
     Args:
-        film: The whole file; what it is, its content says.
-        max_bytes: Limit on the file, and on what a deflated DICOM file inflates to.
-        max_pixels: Limit on rows x columns x frames, looked up in the header.
+        film: The whole file; its format is recognised by its content.
+        max_bytes: Limit on the file, and on the size to which a deflated DICOM file inflates.
+        max_pixels: Limit on rows x columns x frames, checked by the header.
 
     Raises:
         FilmTooLargeError: A limit is exceeded; nothing has been decoded then.
-        NotAnImageError: None of these formats.
+        NotAnImageError: It is none of these formats.
         UnreadableFilmError: Truncated, corrupt, without pixels, or in an encoding that can't be
             decoded.
         UnsupportedFilmError: Several frames or pages, or a colour picture.
@@ -168,7 +171,7 @@ def _checked_format(film: bytes, max_bytes: int) -> FilmFormat:
 
 
 def is_dicom(film: bytes) -> bool:
-    """Return whether the bytes are those of a DICOM file; its preamble may look like a TIFF."""
+    """Return whether the bytes are a DICOM file (whose preamble may look like a TIFF)."""
     return film.startswith(b"DICM", DICOM_PREAMBLE_BYTES)
 
 
@@ -176,7 +179,7 @@ def film_format_of(film: bytes) -> FilmFormat:
     """Return the format by the first `SIGNATURE_BYTES` of a film.
 
     Raises:
-        NotAnImageError: None of these formats.
+        NotAnImageError: It is none of these formats.
     """
     if is_dicom(film):
         return "dicom"
@@ -194,7 +197,7 @@ def network_pixels(
     crop_pct: float = 1.0,
     mask: PixelBox | None = None,
 ) -> NetworkPixels:
-    """Return the film without its uniform borders, resized for a network.
+    """Trim a film's uniform borders, and resize it for a network.
 
     Args:
         radiograph: The film.
@@ -202,8 +205,8 @@ def network_pixels(
         resize_mode: `stretch` ignores the aspect ratio; `letterbox` keeps it, centres the film and
             fills the rest with 0.
         crop_pct: Share of each side, about the middle, that the network sees.
-        mask: Part of the film to fill with the film's median; borders are those of the film
-            without it.
+        mask: Part of the film to fill with the film's median; it does not change which borders are
+            trimmed.
     """
     left, top, right, bottom = _middle(_content_box(radiograph.pixels), crop_pct)
     rows, columns = image_size
@@ -223,7 +226,7 @@ def network_pixels(
 
 
 def _middle(box: PixelBox, share: float) -> Box:
-    """Return the middle of a box of left, top, right, bottom."""
+    """Return the middle of a box; box and result are left, top, right, bottom."""
     left, top, right, bottom = box
     x_margin, y_margin = (1 - share) / 2 * (right - left), (1 - share) / 2 * (bottom - top)
     return left + x_margin, top + y_margin, right - x_margin, bottom - y_margin
@@ -246,7 +249,7 @@ def _content_box(pixels: NDArray[np.float32]) -> PixelBox:
 
 
 def _content_range(spreads: NDArray[np.float32]) -> tuple[int, int]:
-    """Return first line and end of the content, given each line's largest minus smallest pixel."""
+    """Return start and end of the content, given each line's largest minus smallest pixel."""
     most = len(spreads) // 4
     before = np.flatnonzero(spreads[:most] > BORDER_TOLERANCE)
     after = np.flatnonzero(spreads[::-1][:most] > BORDER_TOLERANCE)

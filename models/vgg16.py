@@ -1,9 +1,9 @@
 """vgg16: timm's VGG16 (configuration D) for grey films, with one of two heads.
 
 `pooled` (14.7 M parameters): average over positions and one linear layer, without the last
-max-pooling, so that Grad-CAM, CAM and HiResCAM are one and the same map, whose sum over positions
-plus the bias is the logit. `fully_connected` (134 M): the classic head with two hidden layers of
-4,096, so that published checkpoints load.
+max-pooling. Grad-CAM, CAM and HiResCAM are then the same map, and its sum over positions plus the
+bias is the logit. `fully_connected` (134 M): the original head with two hidden layers of 4,096, so
+that published weights load.
 
 Source:
     Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
@@ -23,7 +23,7 @@ from models.network import Network, Seam
 
 
 class Hidden(nn.Sequential):
-    """The classic head but for its last layer: max-pooling and two hidden layers."""
+    """Max-pooling and the two hidden layers of the `fully_connected` head."""
 
     def __init__(self, inputs: int, width: int, drop_rate: float) -> None:
         super().__init__()
@@ -41,10 +41,10 @@ class VGG16(Network):
     """Thirteen 3x3 convolutions in five stages, and a head.
 
     Attributes:
-        normalise: Film arithmetic; grey becomes three channels, each normalised as its colour was.
-            (Before the convolution, whose zero padding is the mean; the three kernels can't be
-            summed into one unless the colours share mean and std. Two more channels are 0.4 % of
-            the cost.)
+        normalise: Normalisation of the pixels; grey becomes three channels, each normalised as
+            the colour it stands for. (The convolution after it pads with zeros, which are the mean.
+            Its three kernels can therefore be summed into one only if the colours share mean and
+            std. The two extra channels are 0.4 % of the cost.)
         trunk: timm's `features` up to the last ReLU, whose output is the target layer.
         pool: Average over positions, under the `pooled` head.
         hidden: Two hidden layers, under the `fully_connected` head.
@@ -100,7 +100,7 @@ class VGG16(Network):
 
     @property
     def target_layer(self) -> str:
-        """The last ReLU, timm's `features.29`."""
+        """Name of the last ReLU, timm's `features.29`."""
         return self.last_relu()
 
     def halfway(
@@ -110,7 +110,7 @@ class VGG16(Network):
         return cast(Tensor, self.trunk[: self._third_pooling](self.normalise(pixels)))
 
     def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
-        """Return the last ReLU's output; nothing passes it by."""
+        """Return the last ReLU's output; no residual stream skips it."""
         return Seam(self.trunk[self._third_pooling :](halfway))
 
     def classify(
@@ -129,12 +129,12 @@ class VGG16(Network):
 
     @property
     def channels(self) -> int:
-        """Of the target layer."""
+        """Number of channels of the target layer."""
         return int(self.configuration[-2])
 
     @property
     def is_pooled(self) -> bool:
-        """Whether the head is the `pooled` one."""
+        """True if the head is `pooled`."""
         return hasattr(self, "pool")
 
 

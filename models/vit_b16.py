@@ -1,9 +1,9 @@
 """vit_b16: timm's ViT-B/16 for grey films (85.4 M parameters), read out in one of two ways.
 
-`token`: the logits are read from the class token. The target layer is then the last block's first
-layer norm (beyond the attention only the class token's row matters, so patch tokens there have no
-gradient), and the last block is computed for the class token alone. `average`: they are read from
-the mean of the patch tokens, as timm's `global_pool="avg"` does, and the target layer is the last
+`token`: the logits are read from the class token. The target layer is the last block's first layer
+norm: after the attention that follows it, only the class token matters, and patch tokens have no
+gradient. The last block is computed for the class token alone. `average`: the logits are read from
+the mean of the patch tokens, as with timm's `global_pool="avg"`. The target layer is the last
 block.
 
 Source:
@@ -26,7 +26,7 @@ PATCH = 16
 
 
 class Embedding(nn.Module):
-    """Patches as vectors, with a class token before them and their positions added.
+    """Patch embedding: pixels to tokens, with a class token first and positions added.
 
     Attributes:
         proj: One linear map of a patch's pixels, written as a convolution.
@@ -50,9 +50,9 @@ class Embedding(nn.Module):
 
 
 class ClassTokenBlock(Block):  # type: ignore[misc]
-    """A last block that computes the class token alone; all tokens are still its keys and values.
+    """Last transformer block, computed for the class token alone; nothing reads the other tokens.
 
-    What the others would become, nothing reads. The parameters are those of timm's block.
+    All tokens are still keys and values of its attention. The parameters are those of timm's block.
     """
 
     def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
@@ -88,9 +88,9 @@ class ViTB16(Network):
     """Twelve pre-norm transformer blocks on 16x16 patches.
 
     Attributes:
-        normalise: Film arithmetic, one grey channel. (The patch embedding has no padding, so the
-            kernels of three colours, each with its mean and std, sum up to one: see
-            `models.pretrained`.)
+        normalise: Normalisation of the pixels, one grey channel. (The patch embedding has no
+            padding, so pretrained kernels of three colours, each with its mean and std, can be
+            summed into one: see `models.pretrained`.)
         embed: Pixels to tokens.
         blocks: The transformer.
         pool: Average over the patch tokens, for the `average` read-out.
@@ -155,7 +155,7 @@ class ViTB16(Network):
 
     @property
     def reads_token(self) -> bool:
-        """Whether the logits are read from the class token."""
+        """True if the logits are read from the class token."""
         return not hasattr(self, "pool")
 
     @classmethod
@@ -166,7 +166,7 @@ class ViTB16(Network):
 
     @property
     def target_layer(self) -> str:
-        """Under a class token the last block's first layer norm, else the last block."""
+        """Name of the last block's first layer norm (read-out `token`), or of the last block."""
         return self.last_layer("token" if self.reads_token else "average")
 
     def halfway(
@@ -180,11 +180,11 @@ class ViTB16(Network):
     def layout(
         self, halfway: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch features"]:
-        """Return the mean of the patch tokens: they know their positions themselves."""
+        """Return the mean of the patch tokens; their positions are already in them."""
         return halfway[:, 1:].mean(dim=1)
 
     def seam_after(self, halfway: Float[Tensor, "batch tokens width"]) -> Seam:
-        """Return all tokens at the target layer, and for the class token what passes it by."""
+        """Return all tokens at the target layer; with `token`, also the stream that skips it."""
         later = self.blocks[len(self.blocks) // 2 :]
         if not self.reads_token:
             return Seam(later(halfway))
@@ -196,7 +196,7 @@ class ViTB16(Network):
         activations: Float[Tensor, "batch tokens width"],
         bypass: Float[Tensor, "batch tokens width"] | None = None,
     ) -> Float[Tensor, "batch classes"]:
-        """Return the logits for what crosses the cut."""
+        """Return the logits for a seam."""
         if self.reads_token:
             vectors = self.blocks[-1].after_norm1(activations, bypass)
         else:
@@ -206,5 +206,5 @@ class ViTB16(Network):
     def on_grid(
         self, activations: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch width grid_rows grid_columns"]:
-        """Return the patch tokens where their patches lie on the film."""
+        """Return the patch tokens on the grid of their patches."""
         return torch.unflatten(activations[:, 1:].transpose(1, 2), 2, self.grid)

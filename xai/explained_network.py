@@ -1,4 +1,8 @@
-"""The module that is exported: pixels in; logits, probabilities, evidence and distance out."""
+"""The network that is exported, with Grad-CAM or HiResCAM maps of all classes in its outputs.
+
+Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam` and `xai.hires_cam` have
+the formulas.
+"""
 
 from typing import NamedTuple
 
@@ -16,13 +20,13 @@ from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
 
 
 class Explanation(NamedTuple):
-    """The outputs of the exported graph, in their order.
+    """Outputs of the exported graph, in their order.
 
     Attributes:
         logits: One per class.
         probabilities: Softmax (multi-class) or sigmoid (multi-label) of logits / temperature.
         evidence: Logits per position that argue for (or, negative, against) each class.
-        distance: How unlike the training films; larger is less alike.
+        distance: Distance from the training films, at least 0.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -32,11 +36,13 @@ class Explanation(NamedTuple):
 
 
 class Distance(nn.Module):
-    """Distance of a film's layout (`Network.layout`) from the nearest class of training films.
+    """Mahalanobis distance of a film's features from the nearest class of training films.
 
-    Square root of the smallest class-conditional Mahalanobis distance with one shared covariance.
-    Films with findings have no class: one mean stands for all of them. Half-way features, because
-    the last ones keep what tells the classes apart and little of what makes a film a film.
+        distance = min over classes c of sqrt((f - mean_c)^T inverse covariance (f - mean_c))
+
+    One covariance is shared by all classes. Films with findings have no class, so all of them have
+    one mean. The features f are those of `Network.layout`, half-way to the target layer: the last
+    features keep what separates the classes, and little that separates films from other images.
 
     Attributes:
         whitening: Matrix W with W^T W = inverse of the covariance.
@@ -66,13 +72,23 @@ class Distance(nn.Module):
 
 
 class ExplainedNetwork(nn.Module):
-    """A network with its backward pass to the target layer written out as forward arithmetic.
+    """Classifier with Grad-CAM or HiResCAM of every class, as one forward pass for export.
+
+        Grad-CAM  evidence_c(r, s) = sum over k of mean(d logit_c / d A_k) * A_k(r, s)
+        HiResCAM  evidence_c(r, s) = sum over k of d logit_c / d A_k(r, s) * A_k(r, s)
+
+    A is the target layer's output. The derivatives are computed by hand, from ordinary tensor
+    operations, so that they can be exported; see `xai.grad_cam`.
 
     Attributes:
-        grad_cam: The classifier (its head centred, where it is multi-class), and its way back.
-        distance: Measures how unlike the training films a film is.
+        grad_cam: The classifier (with a centred head, if it is multi-class), and its backward pass.
+        distance: Distance of a film from the training films.
         temperature: Divides the logits before the softmax or the sigmoid.
-        task: Which of the two: `multiclass` is softmax, `multilabel` is sigmoid.
+        task: `multiclass` is softmax, `multilabel` is sigmoid.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2 (before the ReLU); Draelos and
+        Carin 2020, arXiv:2011.08891, equation 7.
     """
 
     temperature: Tensor
@@ -98,7 +114,7 @@ class ExplainedNetwork(nn.Module):
         return self.grad_cam.network
 
     def forward(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Explanation:
-        """Return the explanation of pixels in [0, 1]."""
+        """Return logits, probabilities, evidence and distance for pixels in [0, 1]."""
         halfway = self.network.halfway(pixels)
         seam = self.network.seam_after(halfway)
         logits, evidence = self.grad_cam.explain(seam)
@@ -112,7 +128,11 @@ class ExplainedNetwork(nn.Module):
 
 
 def grad_cam(network: Network, method: ExplanationMethod = "grad_cam") -> GradCAM:
-    """Return the closed form that fits the network's head; where both methods are one, that one."""
+    """Return Grad-CAM or HiResCAM in the closed form for the network's head.
+
+    Under a pooled head and under the average of the patch tokens, both methods give the same map,
+    and the class for Grad-CAM serves both.
+    """
     is_hires = method == "hirescam"
     if isinstance(network, ViTB16) and network.reads_token:
         return (ClassTokenHiResCAM if is_hires else ClassTokenGradCAM)(network)

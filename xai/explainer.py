@@ -1,7 +1,6 @@
-"""The one way to run an exported model: pixels in, logits, probabilities, evidence, distance out.
+"""Run an exported model: pixels in; logits, probabilities, evidence and distance out.
 
-Needs ONNX Runtime and no PyTorch. Everything else about the model is read from the card that
-travels inside the file.
+It needs ONNX Runtime and no PyTorch. All else about the model is read from the card in the file.
 """
 
 import ctypes
@@ -27,18 +26,18 @@ from xai.runtime.processors import available_cpus
 Floats = NDArray[np.float32]
 
 CHECKED_BATCHES = (1, 4)
-"""What every provider but the CPU's is checked with: it chooses its code by the size of a batch."""
+"""Batch sizes with which providers other than the CPU's are checked: their code depends on it."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the model says about one batch of films.
+    """A model's outputs for one batch of films.
 
     Attributes:
         logits: [batch, classes], unbounded.
         probabilities: [batch, classes] in [0, 1], calibrated.
         evidence: [batch, classes, grid rows, grid columns], signed, in logits per position.
-        distance: [batch], not negative; the larger, the less alike the training films.
+        distance: [batch], distance from the training films, at least 0.
     """
 
     logits: Floats
@@ -47,11 +46,11 @@ class Answers:
     distance: Floats
 
     @classmethod
-    def joined(cls, parts: Sequence["Answers"]) -> "Answers":
-        """Return the answers for several batches as those of one."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in OUTPUTS))
+    def joined(cls, batches: Sequence["Answers"]) -> "Answers":
+        """Return the answers for several batches, joined into one."""
+        if len(batches) == 1:
+            return batches[0]
+        return cls(*(np.concatenate([getattr(one, name) for one in batches]) for name in OUTPUTS))
 
     def films(self) -> Iterator["Answers"]:
         """Yield the answers of each film, as a batch of one."""
@@ -64,17 +63,17 @@ OUTPUTS = tuple(field.name for field in fields(Answers))
 
 
 class Explainer:
-    """An exported model, checked against its own card and warm.
+    """An exported model, loaded and checked against its own card.
 
-    One explainer may be called from several threads at once.
+    Several threads may call one explainer at once.
 
     Attributes:
-        card: The record that travels in the file.
+        card: Model card in the file.
         sha256: Hash of the file, as hexadecimal digits.
-        file: Where it lies.
-        memory_bytes: What it takes of memory, estimated when it was loaded last; 0 before.
-        last_run: When it was asked last, in seconds of the monotonic clock; 0 before.
-        provider: What runs it.
+        file: Path of the file.
+        memory_bytes: Estimate of its memory, made when it was last loaded; 0 before.
+        last_run: Time of its last run, in seconds of the monotonic clock; 0 before.
+        provider: Execution provider that runs it.
     """
 
     card: ModelCard
@@ -93,20 +92,20 @@ class Explainer:
         provider: Provider = "cpu",
         precision: Precision = "float32",
     ) -> None:
-        """Open an exported model and let it repeat its golden answer.
+        """Open an exported model, and check that it reproduces its golden answer.
 
         Args:
             model: ONNX file with a card.
             threads: CPU threads of one run; None is as many as this process may use.
-            lazy: Read the card and leave the rest to `load`.
-            provider: What runs it; nothing else does in its place.
-            precision: In what it computes; `bfloat16` is OpenVINO's alone.
+            lazy: Read the card only, and leave the rest to `load`.
+            provider: Execution provider; there is no fallback to another.
+            precision: Number format of the arithmetic; `bfloat16` needs OpenVINO.
 
         Raises:
             OSError: The file can't be read.
             ValueError: It is not an ONNX file, has no valid card, its graph is not the one that
                 the card describes, the provider can't run it, or it does not reproduce the golden
-                outputs there.
+                outputs of the card.
         """
         check_execution(provider, precision)
         self.file, self._threads = model, threads or available_cpus()
@@ -124,20 +123,20 @@ class Explainer:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether it can answer at once."""
+        """True if the graph is loaded, so that a run need not wait for it."""
         return self._session is not None
 
     def load(self) -> None:
-        """Load and check the graph, unless that is done; a second thread waits for the first.
+        """Load and check the graph, unless it is loaded; a second thread waits for the first.
 
         Raises:
             OSError: The file can't be read any more.
-            ValueError: It is another file than the one whose card was read, or fails its checks.
+            ValueError: The file has changed since its card was read, or fails its checks.
         """
         self._loaded_session()
 
     def unload(self) -> None:
-        """Let go of the graph; runs under way end well, and the next one loads it again."""
+        """Unload the graph; runs in progress finish, and the next run loads it again."""
         with self._loading:
             self._session = None
         self.memory_bytes = 0
@@ -195,7 +194,7 @@ def _sha256(file: Path) -> str:
 
 
 def _resident_bytes() -> int:
-    """Return how much memory this process has; 0 where Linux does not say."""
+    """Return the resident memory of this process in bytes; 0 on systems other than Linux."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -204,9 +203,9 @@ def _resident_bytes() -> int:
 
 
 def _return_freed_memory() -> None:
-    """Hand back to Linux what folding small weights into float32 took.
+    """Return memory to Linux that was used to convert stored weights to float32.
 
-    For vit_b16 stored as int8 that is some 350 MB, which the C library would keep.
+    For vit_b16 stored as int8 it is about 350 MB, which the C library would keep.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
@@ -215,7 +214,7 @@ def _return_freed_memory() -> None:
 
 
 def _card(model: Path) -> ModelCard:
-    """Return the card of a file, for which its graph need not be prepared."""
+    """Read the card of a file, without preparing its graph."""
     metadata = read_metadata(model)
     if CARD_KEY not in metadata:
         raise ValueError(f"the file holds no {CARD_KEY}; write it with `cxr export`")
@@ -230,7 +229,7 @@ def _answers(session: onnxruntime.InferenceSession, pixels: Floats) -> Answers:
 
 
 def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
-    """Raise ValueError where the graph's inputs and outputs are not those of the card."""
+    """Raise ValueError unless the graph's inputs and outputs are those of the card."""
     inputs = {node.name: node.shape for node in session.get_inputs()}
     if list(inputs) != ["pixels"]:
         raise ValueError(f"the graph's only input must be `pixels`, not {list(inputs)}")

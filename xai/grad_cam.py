@@ -1,20 +1,27 @@
-"""Grad-CAM by hand: the error goes back (BP1, BP2) from the logits to the target layer, no further.
+"""Grad-CAM of every class, with gradients by hand, in a closed form for each head.
 
-These are ordinary tensor operations, so they are exported together with the network. Weights are
-derivatives of logits: a probability saturates, and its derivative vanishes where it is sure.
+    w_ck = mean over positions of d logit_c / d A_k                   (equation 1)
+    evidence_c(r, s) = sum over k of w_ck * A_k(r, s)                 (equation 2, before its ReLU)
 
-Grad-CAM reads only the mean over positions of the derivative by the activations, and the mean can
-be taken early, by linearity, which leaves a closed form for each head:
+A_k is channel k of the target layer's output, w_ck the weight of the channel for class c. The
+gradients go back by BP1 and BP2 from the logits to the target layer and stop there. They are
+ordinary tensor operations, so they can be exported together with the network. They are derivatives
+of logits, not of probabilities, whose derivatives vanish where the network is sure.
 
-    pooled           head weight / positions, the same for every film; Grad-CAM, CAM (Zhou et al.
-                     2016, arXiv:1512.04150) and HiResCAM (Draelos and Carin 2020, arXiv:2011.08891)
-                     are then one map, since every position has the same derivative
-    fully connected  back through two ReLUs; max-pooling hands each error to one position, so it
-                     keeps the sum, and the first layer's weight may be summed over positions
-    class token      `xai.vit_grad_cam`
-    patch average    `xai.vit_grad_cam`
+Only the mean over positions is needed. Because it is linear, it can be taken early:
 
-HiResCAM keeps each position's own derivative: `xai.hires_cam`.
+    pooled           w_ck = head weight_ck / positions, the same for every film. Every position has
+                     the same derivative, so CAM (Zhou et al. 2016, arXiv:1512.04150) and HiResCAM
+                     (Draelos and Carin 2020, arXiv:2011.08891) give the same map.
+    fully connected  back through two ReLUs. Max-pooling sends each error to one position and so
+                     keeps their sum; the first layer's weight is therefore summed over positions.
+    class token      see `xai.vit_grad_cam`
+    patch average    see `xai.vit_grad_cam`
+
+HiResCAM uses each position's own derivative instead: see `xai.hires_cam`.
+
+Source:
+    Selvaraju et al. 2017, arXiv:1610.02391.
 """
 
 from abc import ABC, abstractmethod
@@ -37,7 +44,7 @@ from models.vgg16 import VGG16
 
 
 class LogitsAndWeights(NamedTuple):
-    """What the part of a network behind the cut says, forward and backward.
+    """Logits, and Grad-CAM's channel weights.
 
     Attributes:
         logits: [batch, classes].
@@ -50,7 +57,7 @@ class LogitsAndWeights(NamedTuple):
 
 
 class LogitsAndEvidence(NamedTuple):
-    """What a network says, and where it sees it.
+    """Logits, and the evidence map of every class.
 
     Attributes:
         logits: [batch, classes].
@@ -62,10 +69,16 @@ class LogitsAndEvidence(NamedTuple):
 
 
 class GradCAM(nn.Module, ABC):
-    """A network's part behind the cut, forward once and back once for every class.
+    """Grad-CAM of every class; each head has a subclass that computes the weights in closed form.
+
+        w_ck = mean over positions of d logit_c / d A_k
+        evidence_c = sum over k of w_ck * A_k
 
     Attributes:
         network: The classifier; in eval mode.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2 (before the ReLU).
     """
 
     network: Network
@@ -76,24 +89,30 @@ class GradCAM(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, seam: Seam) -> LogitsAndWeights:
-        """Return logits and channel weights for what crosses the cut.
+        """Return logits and channel weights for a seam.
 
         Source:
             Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
         """
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
-        """Return logits and evidence for what crosses the cut."""
+        """Return logits and evidence for a seam."""
         logits, channel_weights = self(seam)
         activations = self.network.on_grid(seam.activations)
         return LogitsAndEvidence(logits, class_evidence(activations, channel_weights))
 
 
 class PooledGradCAM(GradCAM):
-    """Under a global average and one linear layer: chest_cnn, and vgg16 with its pooled head."""
+    """Grad-CAM under a global average and one linear layer: w_ck = head weight_ck / positions.
+
+    For chest_cnn, and for vgg16 with its pooled head.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
+    """
 
     def forward(self, seam: Seam) -> LogitsAndWeights:
-        """Return the logits, and weights that no film changes."""
+        """Return the logits, and weights that are the same for every film."""
         head, activations = self.network.head, seam.activations
         logits = linear_forward(global_average_pool_forward(activations), head.weight, head.bias)
         grid = (activations.shape[2], activations.shape[3])
@@ -101,11 +120,18 @@ class PooledGradCAM(GradCAM):
 
 
 class FullyConnectedGradCAM(GradCAM):
-    """Under max-pooling and vgg16's two hidden layers.
+    """Grad-CAM under max-pooling and the two hidden layers of vgg16's `fully_connected` head.
+
+        w_ck = sum over h of d logit_c / d first_h * (sum over positions of weight_hk) / positions
+
+    `first` is what enters the first ReLU after the pooling, `weight` that of the layer before it.
 
     Attributes:
         summed_weight: The first hidden layer's weight, summed over the positions of the pooled
-            grid, [hidden, channels]; taken once, here.
+            grid, [hidden, channels]; computed once.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
     """
 
     network: VGG16
@@ -118,7 +144,7 @@ class FullyConnectedGradCAM(GradCAM):
         self.register_buffer("summed_weight", torch.unflatten(weight, 1, (channels, -1)).sum(dim=2))
 
     def forward(self, seam: Seam) -> LogitsAndWeights:
-        """Return the logits, and the weights: back through the layers, then the mean."""
+        """Return the logits, and the weights that the backward pass gives for each film."""
         activations = seam.activations
         pooled = max_pool_forward(activations, kernel=(2, 2), stride=(2, 2)).out
         logits, grad_first = hidden_layers(self.network, pooled)
@@ -129,9 +155,9 @@ class FullyConnectedGradCAM(GradCAM):
 def hidden_layers(
     network: VGG16, pooled: Float[Tensor, "batch channels rows columns"]
 ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes hidden"]]:
-    """Return logits, and their derivatives by what enters vgg16's first ReLU after the pooling.
+    """Return logits, and their derivatives by the input of vgg16's first ReLU after the pooling.
 
-    BP1, then BP2 through two ReLUs.
+    The backward pass is BP1, then BP2 through two ReLUs.
     """
     hidden, head = network.hidden, network.head
     first = relu_forward(linear_forward(pooled.flatten(1), hidden.fc1.weight, hidden.fc1.bias))
@@ -153,11 +179,11 @@ def for_each_class(
 def pooled_channel_weights(
     head_weight: Float[Tensor, "classes channels"], *, grid: tuple[int, int]
 ) -> Float[Tensor, "1 classes channels"]:
-    """Return how much each channel counts for each class, under a pooled head.
+    """Return Grad-CAM's channel weights under a pooled head: head weight / positions.
 
-    Output error of a class's own logit (BP1), back through the linear layer and the average over
-    positions (BP2), then the mean over positions. In closed form that is head weight / positions;
-    none of it depends on the film, so the exported graph's runtime folds it into a constant.
+    Computed as the output error of each class's logit (BP1), back through the linear layer and the
+    average over positions (BP2), then averaged over positions. Nothing of it depends on the film,
+    so the runtime of the exported graph folds it into a constant.
 
     Args:
         head_weight: Weight of the linear layer that follows the average.
@@ -181,7 +207,7 @@ def class_evidence(
     activations: Float[Tensor, "batch channels rows columns"],
     channel_weights: Float[Tensor, "#batch classes channels"],
 ) -> Float[Tensor, "batch classes rows columns"]:
-    """Return how much each position argues for each class.
+    """Return Grad-CAM's evidence: sum over channels of weight * activation, at each position.
 
     Args:
         activations: Output of the target layer.
@@ -195,22 +221,22 @@ def class_evidence(
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2 (before the ReLU).
     """
-    if channel_weights.shape[0] == 1:  # the same for every film: one product, not one per film
+    if channel_weights.shape[0] == 1:  # the same for every film: one product for the whole batch
         return conv2d(activations, channel_weights[0, :, :, None, None])
     return torch.einsum("bkc,bcrs->bkrs", channel_weights, activations)
 
 
 def centred_head(head: nn.Linear) -> nn.Linear:
-    """Return the head less its mean over classes: the same softmax, and signs with a meaning.
+    """Return a copy of the head, with its mean over classes subtracted.
 
-    A softmax sees only differences between logits, so what all classes share may be taken away.
-    Positive evidence then says "more than for the average class".
+    A softmax depends only on differences between logits, so the probabilities stay the same.
+    Positive evidence then means "more than for the average class".
 
     Args:
-        head: Last layer of a multiclass network; left as it is.
+        head: Last layer of a multiclass network; not changed.
 
     Returns:
-        A new head, of the same type and place.
+        A new head, of the same type and on the same device.
     """
     centred = nn.Linear(head.in_features, head.out_features, bias=head.bias is not None)
     centred = centred.to(head.weight)

@@ -1,7 +1,7 @@
-"""What a reader sees: an evidence grid becomes a status, heat in [0, 1], colours, an overlay.
+"""Turn an evidence grid into a heat map: its status, heat in [0, 1], colours, and an overlay.
 
-Heat is evidence on the model's own fixed scale, never stretched map by map, so that a weak map
-looks weak. The colour tables lie in `colour_maps`; the viewer paints with the same ones.
+Heat is evidence on the model's own fixed scale. It is not stretched for each map, so a weak map
+looks weak. The colour tables are in `colour_maps`; the viewer uses the same ones.
 """
 
 import json
@@ -22,7 +22,7 @@ COLOUR_MAPS = Path(__file__).with_name("colour_maps")
 
 
 class ColourMapName(StrEnum):
-    """Perceptually uniform colour maps that colour-blind people can read; the first is usual."""
+    """Perceptually uniform colour maps, fit for colour-blind readers; the first is the default."""
 
     INFERNO = "inferno"
     VIRIDIS = "viridis"
@@ -32,7 +32,7 @@ class ColourMapName(StrEnum):
 
 
 class Status(StrEnum):
-    """Whether a map may be read as an explanation, and if not, why not."""
+    """Status of a map: `ok`, or the reason why it must not be read as an explanation."""
 
     OK = "ok"
     NO_POSITIVE_EVIDENCE = "no_positive_evidence"
@@ -54,8 +54,8 @@ def explanation_status(
         evidence: Signed evidence of one class, grid rows x grid columns.
         probability: Calibrated probability of that class.
         threshold: Decision threshold of that class; at or above it the class is called present.
-        in_distribution: Whether the film is like the training films.
-        force: Explain a film that is unlike them all the same.
+        in_distribution: True if the film is similar to the training films.
+        force: Ignore `in_distribution`.
     """
     if not in_distribution and not force:
         return Status.OUT_OF_DISTRIBUTION
@@ -71,7 +71,7 @@ def heat(evidence: Floats, evidence_scale: float) -> NDArray[np.float32]:
 
     Args:
         evidence: Signed evidence, any shape.
-        evidence_scale: Evidence that gets full colour, from the model card; above it heat stays 1.
+        evidence_scale: Evidence that has heat 1, from the model card; more evidence has 1 too.
 
     Raises:
         ValueError: `evidence_scale` is not above 0, or `evidence` is not finite.
@@ -86,7 +86,7 @@ def heat(evidence: Floats, evidence_scale: float) -> NDArray[np.float32]:
 def film_heat(
     heat: NDArray[np.float32], affine: Affine, rows: int, columns: int
 ) -> NDArray[np.float32]:
-    """Return heat at every pixel of the film, as `film_evidence` does evidence.
+    """Return heat at every pixel of the film, bilinear as `film_evidence`.
 
     Args:
         heat: Heat in [0, 1], grid rows x grid columns.
@@ -97,7 +97,7 @@ def film_heat(
     Raises:
         ValueError: As `film_evidence` does.
     """
-    # Weights that should sum to 1 can miss it by a rounding error.
+    # By rounding errors, the weights may not sum to exactly 1.
     return np.clip(film_evidence(heat, affine, rows, columns), 0, 1)
 
 
@@ -106,8 +106,8 @@ def film_evidence(
 ) -> NDArray[np.float32]:
     """Return evidence at every pixel of the film, bilinear between the centres of the grid's cells.
 
-    Between the outermost centres and the grid's edge the outermost cell goes on; a pixel whose
-    centre lies outside the grid (in a border that was trimmed) gets 0.
+    Between the outermost centres and the grid's edge, the value is that of the outermost cell. A
+    pixel whose centre lies outside the grid (in a border that was trimmed) gets 0.
 
     Args:
         evidence: Any numbers, grid rows x grid columns.
@@ -116,7 +116,7 @@ def film_evidence(
         columns: Columns of the film.
 
     Raises:
-        ValueError: `affine` turns or shears, or has a scale of 0.
+        ValueError: `affine` rotates or shears, or has a scale of 0.
     """
     a, b, c, d, e, f = affine
     if b != 0 or d != 0 or a == 0 or e == 0:
@@ -128,7 +128,7 @@ def film_evidence(
 
 
 def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDArray[np.float32]:
-    """Return what each cell gives to each pixel along one side, pixels x cells."""
+    """Return the weight of each cell for each pixel along one side, pixels x cells."""
     position = (np.arange(length) + 0.5 - shift) / scale
     between_centres = np.clip(position - 0.5, 0, cells - 1)
     weights = np.maximum(0, 1 - np.abs(between_centres[:, None] - np.arange(cells)))
@@ -137,12 +137,12 @@ def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDA
 
 
 def colour_map(name: ColourMapName) -> dict[str, Any]:
-    """Return a colour map's file.
+    """Return a colour map by its name.
 
     Returns:
         `name`, `source` with its licence, `kind` (sequential or diverging) and `rgb`: 256 colours.
-        Sequential ones begin with the coldest, and heat h has the colour `floor(255 h + 0.5)`;
-        diverging ones go from -1 (all against) over 0 to 1 (all for).
+        Sequential maps begin with the coldest colour, and heat h has colour `floor(255 h + 0.5)`.
+        Diverging maps go from -1 (all against) over 0 to 1 (all for).
     """
     return json.loads((COLOUR_MAPS / f"{name}.json").read_text(encoding="utf-8"))
 
@@ -165,14 +165,14 @@ def _colour_table() -> NDArray[np.uint8]:
 def overlay(
     radiograph_pixels: Floats, heat_on_film: Floats, opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Return the film as 8-bit RGB with its heat painted over: the more heat, the more paint.
+    """Return the film as 8-bit RGB, overlaid with its heat in colour.
 
-    A pixel is `(1 - opacity * heat) * grey + opacity * heat * colour`, so no heat leaves it grey.
+    A pixel is `(1 - opacity * heat) * grey + opacity * heat * colour`: grey where heat is 0.
 
     Args:
         radiograph_pixels: The film in [0, 1], rows x columns.
         heat_on_film: Heat in [0, 1] of the same shape.
-        opacity: How much of the film full heat hides, in [0, 1].
+        opacity: Opacity of the colour at heat 1, in [0, 1].
 
     Raises:
         ValueError: The shapes differ, or `opacity` is outside [0, 1].

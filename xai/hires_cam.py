@@ -1,7 +1,10 @@
-"""HiResCAM by hand: each position's activations times its own derivative, not the mean one.
+"""HiResCAM of every class, with gradients by hand, for the heads where Grad-CAM differs from it.
 
-What a map shows at a position is then owed to that position alone. Under a pooled head, and under
-the average of the patch tokens, every position has the same derivative and Grad-CAM is HiResCAM.
+    evidence_c(r, s) = sum over k of d logit_c / d A_k(r, s) * A_k(r, s)          (equation 7)
+
+A is the target layer's output. Grad-CAM uses the mean of the derivatives over all positions instead
+of each position's own. Under a pooled head, and under the average of the patch tokens, all
+positions have the same derivative, and Grad-CAM is HiResCAM.
 
 Source:
     Draelos and Carin 2020, arXiv:2011.08891, equation 7.
@@ -17,15 +20,21 @@ from xai.vit_grad_cam import ClassTokenGradCAM
 
 
 class FullyConnectedHiResCAM(FullyConnectedGradCAM):
-    """Under max-pooling and vgg16's two hidden layers."""
+    """HiResCAM under max-pooling and the two hidden layers of vgg16's `fully_connected` head.
+
+        evidence_c(r, s) = sum over k of d logit_c / d A_k(r, s) * A_k(r, s)
+
+    Source:
+        Draelos and Carin 2020, arXiv:2011.08891, equation 7.
+    """
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
-        """Return logits and evidence; where a window's error has no winner, there is none."""
+        """Return logits and evidence; it is 0 at positions that are no window's maximum."""
         activations = seam.activations
         pooled = max_pool_forward(activations, kernel=(2, 2), stride=(2, 2))
         logits, grad_first = hidden_layers(self.network, pooled.out)
         grad_pooled = linear_backward(grad_first, self.network.hidden.fc1.weight)
-        # An error that comes back to a winner meets its value, so both may be multiplied before.
+        # A maximum's own value is the pooled one, so the product can be taken before the unpooling.
         products = torch.unflatten(grad_pooled, 2, pooled.out.shape[1:]) * pooled.out[:, None]
         positions = pooled.positions[:, None].expand_as(products)
         grid = (activations.shape[2], activations.shape[3])
@@ -36,7 +45,13 @@ class FullyConnectedHiResCAM(FullyConnectedGradCAM):
 
 
 class ClassTokenHiResCAM(ClassTokenGradCAM):
-    """Under the class token's attention to the patches."""
+    """HiResCAM of vit_b16 with the class token, through its attention to the patches.
+
+        evidence_c(patch j) = sum over k of d logit_c / d A_k(j) * A_k(j)
+
+    Source:
+        Draelos and Carin 2020, arXiv:2011.08891, equation 7.
+    """
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
         """Return logits and evidence."""

@@ -1,9 +1,16 @@
 """Grad-CAM of vit_b16 in closed form, for both read-outs.
 
-Behind the class token's target layer (the last block's first layer norm) there is one vector to go
-back through, the class token's; attention then spreads its error over the keys and values of all
-tokens. Only the mean over the patch tokens is wanted, and key and value are linear in the token, so
-the mean is taken before them: no token but the class token is ever differentiated by itself.
+    w_ck = mean over patches j of d logit_c / d A_k(j)                (equation 1)
+    evidence_c(j) = sum over k of w_ck * A_k(j)                       (equation 2, before its ReLU)
+
+A is the target layer's output, with one vector per patch. With the class token, the target layer is
+the last block's first layer norm. From the logits back to the attention, the backward pass has one
+vector per class, the class token's. The attention then spreads its error over the keys and values
+of all tokens. Key and value are linear in the token, so the mean over patches can be taken first,
+and no patch token's derivative is computed by itself.
+
+Source:
+    Selvaraju et al. 2017, arXiv:1610.02391.
 """
 
 from typing import NamedTuple
@@ -25,16 +32,19 @@ from xai.grad_cam import GradCAM, LogitsAndWeights, for_each_class
 
 
 class PatchAverageGradCAM(GradCAM):
-    """Under the average of the patch tokens: back through one linear layer and one layer norm.
+    """Grad-CAM under the average of the patch tokens: w_c = d logit_c / d average / patches.
 
-    The average hands every patch the same share, so the weights are the averaged vector's
-    derivative / patches.
+    The backward pass goes through one linear layer and one layer norm. The average gives each patch
+    the same share of the error.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
     """
 
     network: ViTB16
 
     def forward(self, seam: Seam) -> LogitsAndWeights:
-        """Return the logits, and weights that differ from film to film by the norm's scale."""
+        """Return the logits, and the weights; the layer norm makes them differ between films."""
         norm = NormalisedVector(patch_average_forward(seam.activations), self.network.norm)
         head = self.network.head
         patches = seam.activations.shape[1] - 1
@@ -44,7 +54,7 @@ class PatchAverageGradCAM(GradCAM):
 
 
 class NormalisedVector:
-    """One vector per film through a layer norm, and the way back for many errors.
+    """Layer norm of one vector per film, with a backward pass for one error per class.
 
     Attributes:
         out: [batch, width].
@@ -72,7 +82,7 @@ class NormalisedVector:
 
 
 class ClassTokenAttention:
-    """The class token's attention to all tokens, and the way back to the mean patch token.
+    """Attention of the class token to all tokens, with backward passes to the patch tokens.
 
     Attributes:
         out: [batch, width], before the projection.
@@ -88,7 +98,7 @@ class ClassTokenAttention:
         unbiased = linear_forward(tokens, self._key_value_weight, None)
         key, value = (unbiased + bias[width:]).chunk(2, dim=2)
         self._unbiased_key, self._unbiased_value = (
-            split_heads(part, heads=self.heads) for part in unbiased.chunk(2, dim=2)
+            split_heads(half, heads=self.heads) for half in unbiased.chunk(2, dim=2)
         )
         self._query = split_heads(query, heads=self.heads)
         self._value = split_heads(value, heads=self.heads)
@@ -102,8 +112,8 @@ class ClassTokenAttention:
     ) -> Float[Tensor, "batch classes patches"]:
         """Return each patch token's derivatives times the token, summed over its channels.
 
-        key_j and value_j are linear in the token, so with k_j and v_j less their biases that is
-        grad_score_j * query k_j / sqrt + p_j * grad_out v_j, summed over the heads.
+        Key and value are linear in the token. With k_j and v_j for them without their biases, the
+        sum is grad_score_j * query k_j / sqrt(width) + p_j * grad_out v_j, summed over the heads.
         """
         grad_out = split_heads(grad_out, heads=self.heads)
         grad_scores = softmax_backward(
@@ -120,10 +130,10 @@ class ClassTokenAttention:
     ) -> Float[Tensor, "batch classes width"]:
         """Return the mean over patch tokens of the derivatives by the tokens (BP2).
 
-        value_j has the derivative p_j * grad_out, key_j the derivative grad_score_j * query / sqrt;
-        their means over j need the means of p and of grad_score alone.
+        The derivative by value_j is p_j * grad_out, that by key_j grad_score_j * query /
+        sqrt(width). Their means over j need only the means of p and of grad_score.
         """
-        grad_out = split_heads(grad_out, heads=self.heads)  # the classes stand where queries would
+        grad_out = split_heads(grad_out, heads=self.heads)  # classes take the place of queries
         grad_probabilities = grad_out @ self._value.transpose(-2, -1)
         grad_scores = softmax_backward(
             grad_probabilities, self._probabilities.expand_as(grad_probabilities)
@@ -138,12 +148,12 @@ class ClassTokenAttention:
 
 
 class Attended(NamedTuple):
-    """The class token's way through the last block.
+    """Logits, and their derivatives by the output of the last block's attention.
 
     Attributes:
         logits: [batch, classes].
-        attention: What it took from all tokens.
-        grad_attention: Derivative of each class logit by that, [batch, classes, width].
+        attention: The class token's attention to all tokens.
+        grad_attention: Derivative of each class logit by its output, [batch, classes, width].
     """
 
     logits: Tensor
@@ -152,7 +162,14 @@ class Attended(NamedTuple):
 
 
 class ClassTokenGradCAM(GradCAM):
-    """Under the class token: back through head, norm, perceptron and attention to the patches."""
+    """Grad-CAM under the class token: w_ck = mean over patches j of d logit_c / d A_k(j).
+
+    The backward pass goes through head, layer norm, perceptron and attention to the patches. The
+    residual stream that skips the target layer is a constant in it.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
+    """
 
     network: ViTB16
 
@@ -163,9 +180,12 @@ class ClassTokenGradCAM(GradCAM):
         return LogitsAndWeights(attended.logits, channel_weights)
 
     def attended(self, seam: Seam) -> Attended:
-        """Return what the last block's attention gives, and the way back to it.
+        """Run the last block forward, and back from the logits to its attention.
 
-        Each step back follows its step forward's name.
+        The name of each gradient is that of its tensor in the forward pass, with `grad_`.
+
+        Raises:
+            ValueError: The seam has no residual stream.
         """
         if seam.bypass is None:
             raise ValueError("bypass must be the residual stream, not None")

@@ -4,11 +4,11 @@ python docs/scripts/find_wrong_maps.py --data ../shared/data/localisation
 
 It writes docs/results/wrong_maps.json.
 
-One film per network and kind of failure, by a rule and not by taste: of the test films that the
-network classifies rightly and does not refuse, the one whose evidence lies outside the lungs most
-(chest_cnn, lung masks), and those whose hottest tenth has the least of what was marked as disease
-(vgg16, vit_b16, boxes). The films are not ours to show: the grid of evidence and the outlines of
-what was marked are kept.
+One film for each network is chosen by a rule, from the test films that the network classifies
+rightly and does not refuse: for chest_cnn the film with the smallest share of evidence inside the
+lungs, for vgg16 and vit_b16 the one whose marked boxes have the smallest share in the hottest
+tenth. The file holds the grid of evidence and the outlines of the marks, but not the films, which
+may not be published here.
 """
 
 import argparse
@@ -36,11 +36,11 @@ RULES = {
     "vit_b16": (False, "{:.0%} of the marked area is among the hottest tenth of the film"),
 }
 TOLERANCE = 3.0
-"""Pixels by which an outline may be simplified."""
+"""Largest error of a simplified outline, in pixels."""
 
 
 def main() -> int:
-    """Look at every marked test film, and write the three."""
+    """Find and write the three films."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with boxes.csv")
     options = parser.parse_args()
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def worst(name: str, data: Path) -> dict[str, Any]:
-    """Return what the page shows of the film on which a network's map is most wrong."""
+    """Return the record of the film on which a network's map is most wrong."""
     asks_lungs, words = RULES[name]
     explainer = Explainer(OWN_MODELS / f"{name}.onnx")
     found = [(share(shown), shown) for shown in right_films(explainer, data, asks_lungs)]
@@ -90,7 +90,7 @@ def right_films(explainer: Explainer, data: Path, asks_lungs: bool) -> Iterator[
 
 
 def share(shown: ShownFilm) -> float:
-    """Return how much of the heat is inside the lungs, or of the marks among the hottest tenth."""
+    """Return the share of the heat inside the lungs, or of the marks in the hottest tenth."""
     if shown.marked.is_lungs:
         return share_inside(shown.heat(shown.evidence), shown.region)
     heat = shown.heat(shown.evidence)

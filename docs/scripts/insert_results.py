@@ -25,7 +25,7 @@ def main() -> int:
 
 
 def refusals() -> list[Record]:
-    """Return what `cxr refusal` wrote, a model each."""
+    """Return the results of `cxr refusal`, one for each model."""
     return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("refusal_*.json"))]
 
 
@@ -44,7 +44,7 @@ def tables(evaluation: Record, refused: list[Record]) -> Iterator[str]:
     )
     yield from over_all(evaluation)
     if evaluation["left_out"]:
-        yield from left_out(evaluation["left_out"])
+        yield from unseen_origins(evaluation["left_out"])
     yield from by_class(evaluation)
     yield from within_sources(evaluation)
     yield from calibration(evaluation["models"])
@@ -62,7 +62,7 @@ def over_all(evaluation: Record) -> Iterator[str]:
         yield row(name, *(of_name(metrics, m) for m in ("macro_auroc", "balanced_accuracy")))
 
 
-def left_out(measured: Record) -> Iterator[str]:
+def unseen_origins(measured: Record) -> Iterator[str]:
     """Yield each recipe's macro AUROC on origins that the network never saw."""
     yield "\nOn films of origins never seen in training:\n"
     yield from head("recipe", "macro AUROC", "classes", "dropped")

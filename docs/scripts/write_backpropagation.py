@@ -3,8 +3,8 @@
 python docs/scripts/write_backpropagation.py
 
 The page is a notebook in plain Markdown: its python blocks run from top to bottom and share their
-names. What one prints stands below it in a text block, or, where it is a table, between two
-comments. The figures are drawn from what the snippets computed, so page and picture can't differ.
+names. The output of a block is written below it, in a text block or, if it is a table, between two
+comments. The figures are drawn from what the snippets computed, so page and figures always agree.
 """
 
 import io
@@ -33,7 +33,7 @@ CELL = re.compile(
 Names = dict[str, Any]
 
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#333333"
-"""Told apart by colour-blind readers too (Okabe and Ito 2008)."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito 2008)."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -48,11 +48,11 @@ STYLE: dict[Any, Any] = {
 
 
 class Written(NamedTuple):
-    """A page that was run.
+    """A page after its snippets were run.
 
     Attributes:
-        page: With what its snippets print.
-        names: What they defined.
+        page: The page with the output of its snippets.
+        names: Names that the snippets defined.
     """
 
     page: str
@@ -91,7 +91,7 @@ def printed(code: str, names: Names, first_line: int) -> str:
 
 
 def shown(output: str) -> str:
-    """Return output as it stands in the page: a table as such, all else as it was printed."""
+    """Return a snippet's output in Markdown: a table as a table, other text as a text block."""
     if not output:
         return ""
     if output.startswith("|"):
@@ -101,7 +101,7 @@ def shown(output: str) -> str:
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Give PyTorch back its threads, its default dtype and its random state."""
+    """Restore PyTorch's number of threads, default dtype and random state afterwards."""
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     try:
         with torch.random.fork_rng(devices=[]):
@@ -145,7 +145,7 @@ def with_gaps(x: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 def draw_universal_approximation(names: Names) -> Figure:
-    """Draw the function and what networks of three widths make of it."""
+    """Draw the function and its approximations by networks of three widths."""
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     x, y = names["points"].flatten(), names["values_to_fit"].flatten()
     panels = figure.subplots(1, len(names["fits"]), sharey=True)
@@ -204,7 +204,7 @@ def draw_variance(names: Names) -> Figure:
 
 
 def draw_gradient_by_depth(names: Names) -> Figure:
-    """Draw how large the error still is at each layer, walking back from the last."""
+    """Draw the size of the error at each layer, relative to that at the output."""
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     axes = figure.subplots()
     for (name, sizes), colour, marker in zip(
@@ -226,7 +226,7 @@ def draw_gradient_by_depth(names: Names) -> Figure:
 
 
 def draw_grad_cam(names: Names) -> Figure:
-    """Draw a film, its evidence cell by cell, and the overlay that a reader sees."""
+    """Draw a film, its evidence cell by cell, and the Grad-CAM overlay."""
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     film, evidence, overlaid = figure.subplots(1, 3)
     pixels, cells = names["film"].pixels, names["evidence"]

@@ -1,8 +1,8 @@
-"""Write the colour maps of the heat maps, one JSON file each, from matplotlib's.
+"""Write the colour maps of heat maps from matplotlib's, one JSON file each.
 
 python docs/scripts/write_colour_maps.py        # rewrites xai/colour_maps/*.json
 
-The server has no matplotlib, so the tables lie in the package; a test holds them equal.
+The server has no matplotlib, so the package contains the tables. A test checks that they are equal.
 """
 
 import json
@@ -15,7 +15,7 @@ from xai.heatmap import COLOUR_MAPS, ColourMapName
 
 
 class Origin(NamedTuple):
-    """What a table's file says besides its colours."""
+    """Kind and source of a colour map."""
 
     kind: str
     source: str

@@ -47,7 +47,7 @@ LABELS = {
     "noise": "under noise",
     "shift": "shifted",
 }
-"""What benchmarks/methods.py measures, in the page's words."""
+"""The page's names for the figures of benchmarks/methods.py."""
 
 
 def main() -> int:
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def with_tables(page: str) -> str:
-    """Return the page with each table as it was measured."""
+    """Return the page with every table rewritten from the results."""
 
     def measured(table: re.Match[str]) -> str:
         lines = "\n".join(TABLES[table["name"]]())
@@ -77,7 +77,7 @@ def results(name: str) -> Any:
 
 
 def trust(name: str) -> Trust:
-    """Return what `cxr trust` wrote beside a model."""
+    """Return the trust record of a model, written by `cxr trust`."""
     found = read_trust(MODELS / f"{name}.onnx", results(f"localisation_{name}")["sha256"])
     if found is None:
         raise FileNotFoundError(f"{name}.trust.json is missing, or is of another file")
@@ -91,7 +91,7 @@ def of_model(name: str, kind: str) -> str:
 
 
 def summary() -> Iterator[str]:
-    """Yield one line per question, a model a column, with our aim."""
+    """Yield the summary: one row for each measure with its aim, one column for each model."""
     found = [trust(name) for name in NAMES]
     on_marks = [results(f"localisation_{name}") for name in NAMES]
     tenths = [results(f"faithfulness_{name}")["figures"][0] for name in NAMES]
@@ -119,13 +119,13 @@ def summary() -> Iterator[str]:
         "80 %",
         *(f"{one['estimate']:.0%}" for one in tenths),
     )
-    for words, parts in {
+    for words, likenesses in {
         "random head, above two unrelated films": [one.head for one in found],
         "random last block, above two unrelated films": [one.last_block for one in found],
     }.items():
         above = (
-            part.rank_correlation.estimate - one.floor.rank_correlation.estimate
-            for part, one in zip(parts, found, strict=True)
+            randomised.rank_correlation.estimate - one.floor.rank_correlation.estimate
+            for randomised, one in zip(likenesses, found, strict=True)
         )
         yield row(words, "at most 0.10", *(f"{value:+.2f}" for value in above))
 
@@ -135,7 +135,7 @@ def _of_map(figures: list[Record], kind: str) -> Record:
 
 
 def marks() -> Iterator[str]:
-    """Yield how maps fall on boxes, beside the baselines, for each model."""
+    """Yield the localisation of maps on boxes, with the baselines, for each model."""
     yield from head("", "map", "films", "hit rate", "IoU, Otsu", "IoU, tuned", "energy / area")
     for name in NAMES:
         for found in results(f"localisation_{name}")["marks"]:
@@ -152,7 +152,7 @@ def marks() -> Iterator[str]:
 
 
 def lungs() -> Iterator[str]:
-    """Yield which share of the evidence lies inside the lungs."""
+    """Yield the share of the evidence inside the lungs."""
     yield from head("", "map", "films", "share inside the lungs", "the model's less this one")
     for name in NAMES:
         for found in results(f"localisation_{name}")["lungs"]:
@@ -167,7 +167,7 @@ def lungs() -> Iterator[str]:
 
 
 def faithfulness() -> Iterator[str]:
-    """Yield what `cxr faithfulness` measured, a model a column."""
+    """Yield the results of `cxr faithfulness`, one column for each model."""
     measured = {name: results(f"faithfulness_{name}") for name in NAMES}
     yield from head("", *(of_model(name, "faithfulness") for name in NAMES))
     yield row("films, rightly and confidently classified", *map(_asked, measured.values()))
@@ -180,13 +180,13 @@ def _asked(measured: Record) -> str:
 
 
 def randomisation() -> Iterator[str]:
-    """Yield how alike maps are to those of randomised networks, and of changed films."""
+    """Yield the similarity of maps to those of randomised networks, and of changed films."""
     found = [trust(name) for name in NAMES]
     yield from head("rank correlation (SSIM)", *(f"{one.name} {one.version}" for one in found))
     rows = {
         "two unrelated films: the floor": [one.floor for one in found],
-        "head drawn anew": [one.head for one in found],
-        "last block drawn anew": [one.last_block for one in found],
+        "head randomised": [one.head for one in found],
+        "last block randomised": [one.last_block for one in found],
         "the film with slight noise": [one.noise for one in found],
         "the film moved by a pixel": [one.shift for one in found],
     }
@@ -196,14 +196,14 @@ def randomisation() -> Iterator[str]:
 
 
 def verdicts() -> Iterator[str]:
-    """Yield what the figures mean, in the words that the server shows with the card."""
+    """Yield the sentences that the server returns with each model's card."""
     for one in map(trust, NAMES):
         yield f"- **{one.name} {one.version}**, {one.films} val films of {one.groups} groups:"
         yield from (f"  - {sentence}" for sentence in one.verdict())
 
 
 def labels() -> Iterator[str]:
-    """Yield what training on shuffled labels does to maps."""
+    """Yield the similarity of maps after training on shuffled labels."""
     measured = results("label_randomisation")
     yield from head(f"{measured['films']} films", "rank correlation", "SSIM")
     for name in ("other_seed", "shuffled_labels", "unrelated_films"):
@@ -212,7 +212,7 @@ def labels() -> Iterator[str]:
 
 
 def methods(name: str) -> Iterator[str]:
-    """Yield how the methods compare on one network."""
+    """Yield the comparison of methods on one network."""
     measured = results(f"methods_{name}")
     figures = list(measured["methods"][0]["figures"])
     yield from head("", "seconds", *(LABELS[one] for one in figures))
@@ -228,7 +228,7 @@ def methods(name: str) -> Iterator[str]:
 
 
 def wrong_maps() -> Iterator[str]:
-    """Yield what is known of the films on which a map is wrong."""
+    """Yield the films on which a map is wrong, one per network."""
     yield from head("", "film", "the model says", "the map")
     for number, found in enumerate(results("wrong_maps")["films"], start=1):
         yield row(str(number), found["film"], found["says"], found["map"])
@@ -248,7 +248,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def draw_by_depth() -> Drawing:
-    """Draw what is left of the map as more and more of the network is drawn anew."""
+    """Draw the rank correlation of maps as more and more of the network is randomised."""
     figure = Drawing(figsize=(9, 6.6), layout="constrained")
     for axes, found in zip(figure.subplots(3, 1, sharey=True), map(trust, NAMES), strict=True):
         _draw_depth(axes, found)
@@ -297,10 +297,10 @@ def draw_marks() -> Drawing:
     return figure
 
 
-def _draw_kinds(axes: Axes, part: str, key: str, title: str) -> None:
-    kinds = list(dict.fromkeys(one["map"] for one in results(f"localisation_{NAMES[0]}")[part]))
+def _draw_kinds(axes: Axes, table: str, key: str, title: str) -> None:
+    kinds = list(dict.fromkeys(one["map"] for one in results(f"localisation_{NAMES[0]}")[table]))
     for offset, name in zip((-0.2, 0, 0.2), NAMES, strict=True):
-        measured = results(f"localisation_{name}")[part]
+        measured = results(f"localisation_{name}")[table]
         own = [next(one for one in measured if one["map"] == kind)[key] for kind in kinds]
         estimates = np.array([one["estimate"] for one in own])
         low, high = (np.array([one[end] for one in own]) for end in ("low", "high"))
@@ -319,7 +319,7 @@ def _draw_kinds(axes: Axes, part: str, key: str, title: str) -> None:
 
 
 def draw_tenths() -> Drawing:
-    """Draw what masking the hottest tenth, and another, leaves of the probability, film by film."""
+    """Draw the probability with the hottest tenth masked, against that with another, per film."""
     figure = Drawing(figsize=(9, 3.2), layout="constrained")
     panels = figure.subplots(1, len(NAMES), sharex=True, sharey=True)
     for axes, name in zip(panels, NAMES, strict=True):
@@ -339,7 +339,7 @@ def draw_tenths() -> Drawing:
 
 
 def draw_wrong_maps() -> Drawing:
-    """Draw the wrong maps cell by cell, with what was marked; the films are not ours to show."""
+    """Draw the wrong maps cell by cell, with the outlines of the marks, without the films."""
     films = results("wrong_maps")["films"]
     figure = Drawing(figsize=(9, 3.4), layout="constrained")
     for number, (axes, found) in enumerate(

@@ -11,8 +11,8 @@ Hinton and Williams 1986, doi:10.1038/323533a0:
 
 `grad_<name>` is the derivative of one number, the loss, by `<name>`; it has the shape of `<name>`.
 
-One layer family per file: pure functions on tensors; `loss`, `initialisation` and `optimiser` are
-the rest of a training. `tape` and the files named `..._layers` bind the functions to PyTorch's
-modules, `network` walks a whole network in reverse, `checkpoint` trades time for memory in it. A
-new layer type adds a pair and a `record`. docs/backpropagation.md teaches all of it.
+One layer family per file, as pure functions on tensors; `loss`, `initialisation` and `optimiser`
+are what else a training step needs. `models.tape` binds the functions to PyTorch's modules and runs
+whole networks forward and back. A new layer type adds a pair of functions here and a `record`
+there. docs/backpropagation.md explains all of it step by step.
 """

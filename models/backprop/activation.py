@@ -1,8 +1,8 @@
-"""The activations: ReLU and its leaky kin, ELU, GELU in its exact form, sigmoid, tanh, softmax.
+"""Activation functions, forward and backward: ReLU and variants, GELU, sigmoid, tanh, softmax.
 
 Those with a kink (ReLU, leaky ReLU, PReLU, and ELU unless alpha is 1) have no derivative at
-exactly 0. As in PyTorch, 0 there belongs to the negative side. A backward pass reads whichever of
-input and output says more, and its argument's name says which: `x` or `out`.
+exactly 0. As in PyTorch, 0 counts as negative there. A backward function needs either the layer's
+input or its output, and the argument's name says which: `x` or `out`.
 """
 
 import math
@@ -25,10 +25,10 @@ def relu_forward(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def relu_backward(
     grad_out: Float[Tensor, "*shape"], out: Float[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
-    """Return the derivative by `x` (BP2): the error passes where the output is positive.
+    """Return the derivative by `x` (BP2): the error where the output is positive, else 0.
 
-    It reads the output, so it does not matter whether the forward pass overwrote its input. At
-    exactly 0, where there is no derivative, it is 0, as in PyTorch.
+    It needs the output alone, so the forward pass may overwrite its input. At exactly 0, where
+    there is no derivative, it is 0, as in PyTorch.
 
     Args:
         grad_out: Derivative by the output.
@@ -54,8 +54,8 @@ def leaky_relu_backward(
 ) -> Float[Tensor, "*shape"]:
     """Return the derivative by `x` (BP2): the error, times the slope where `x` is not positive.
 
-    It reads the input, whose sign the output loses where the slope is 0 or negative. At exactly 0
-    it is the slope, as in PyTorch.
+    It needs the input, because the output loses its sign where the slope is 0 or negative. At
+    exactly 0 it is the slope, as in PyTorch.
 
     Args:
         grad_out: Derivative by the output.
@@ -71,7 +71,7 @@ def prelu_forward(
     """Return `x` where it is positive, else `x` times the weight, a slope that is learnt.
 
     Args:
-        x: Its second axis holds the channels; of one axis only, it is one channel.
+        x: Its second axis holds the channels; with one axis only, there is one channel.
         weight: One slope for all, or one per channel.
 
     Raises:
@@ -108,7 +108,7 @@ def prelu_weight_gradient(
     Args:
         grad_out: Derivative by the output.
         x: What `prelu_forward` was given.
-        weights: How many entries the weight has; its error is summed over all that share it.
+        weights: Number of entries of the weight; errors are summed over all that share an entry.
 
     Source:
         He et al. 2015, arXiv:1502.01852, equations 2 and 3.
@@ -131,7 +131,7 @@ def elu_backward(
 ) -> Float[Tensor, "*shape"]:
     """Return the derivative by `x` (BP2): the error, times alpha * exp(x) where `x` <= 0.
 
-    It reads the input, so alpha may have any sign. At exactly 0 it is alpha, as in PyTorch.
+    It needs the input, so alpha may have any sign. At exactly 0 it is alpha, as in PyTorch.
 
     Args:
         grad_out: Derivative by the output.
@@ -159,7 +159,7 @@ def gelu_backward(
     """Return the derivative by `x` (BP2), the product rule on x * Phi(x): Phi(x) + x * phi(x).
 
     Phi is the standard normal distribution, (1 + erf(x / sqrt(2))) / 2, and phi its density,
-    exp(-x^2 / 2) / sqrt(2 pi). Written in place, on two tensors of its own.
+    exp(-x^2 / 2) / sqrt(2 pi). Computed in place, in two new tensors.
 
     Args:
         grad_out: Derivative by the output.

@@ -1,9 +1,9 @@
-"""Scaled dot-product attention of several heads.
+"""Scaled dot-product attention with several heads, forward and backward.
 
-Axes: `queries` are the tokens that ask, `keys` those that answer; in self-attention they are the
-same tokens. The probabilities are not kept from forward to backward: a layer has `queries` x
-`keys` of them for each head, and one product and one softmax give them again from query and key
-(Dao et al. 2022, arXiv:2205.14135, section 3.1, for the same reason).
+Axes: `queries` are the tokens that attend, `keys` the tokens attended to; in self-attention they
+are the same tokens. The probabilities are not kept from forward to backward, because there are
+`queries` x `keys` of them for each head. The backward pass computes them again from query and key,
+with one product and one softmax (like Dao et al. 2022, arXiv:2205.14135, section 3.1).
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from models.backprop.activation import softmax_backward
 
 
 class AttentionGradients(NamedTuple):
-    """Derivatives by the three inputs of attention, each of its input's shape."""
+    """Derivatives by query, key and value, each of its input's shape."""
 
     grad_query: Tensor
     grad_key: Tensor
@@ -27,7 +27,7 @@ def attention_probabilities(
     query: Float[Tensor, "batch heads queries width"],
     key: Float[Tensor, "batch heads keys width"],
 ) -> Float[Tensor, "batch heads queries keys"]:
-    """Return how much each query attends to each key; a row sums to 1.
+    """Return the attention weights of each query over the keys; each row sums to 1.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, equation 1, the softmax in it.
@@ -54,7 +54,7 @@ def attention_backward(
     key: Float[Tensor, "batch heads keys width"],
     value: Float[Tensor, "batch heads keys value_width"],
 ) -> AttentionGradients:
-    """Return the derivatives by query, key and value (BP2): two products, each by both factors.
+    """Return the derivatives by query, key and value (BP2).
 
     out = probabilities @ value, probabilities = softmax(scores), scores = scale * query @ key^T.
 
@@ -75,12 +75,12 @@ def attention_backward(
 def split_heads(
     x: Float[Tensor, "batch tokens width"], *, heads: int
 ) -> Float[Tensor, "batch {heads} tokens head_width"]:
-    """Return each token's vector cut into one piece per head."""
+    """Return each token's vector split into one piece per head."""
     return torch.unflatten(x, 2, (heads, -1)).transpose(1, 2)
 
 
 def merge_heads(
     x: Float[Tensor, "batch heads tokens head_width"],
 ) -> Float[Tensor, "batch tokens width"]:
-    """Return the heads' pieces side by side: the inverse of `split_heads`, and its backward."""
+    """Return the heads' pieces joined: the inverse of `split_heads`, and its backward pass."""
     return x.transpose(1, 2).flatten(2)

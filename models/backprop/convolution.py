@@ -1,4 +1,4 @@
-"""The two-dimensional convolution with stride, zero padding, dilation and groups."""
+"""2D convolution, forward and backward, with stride, zero padding, dilation and groups."""
 
 from collections.abc import Sequence
 
@@ -41,14 +41,15 @@ def conv2d_backward(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Float[Tensor, "batch in_channels in_rows in_columns"]:
-    """Return the derivative by `x` (BP2): each output's error, stamped back with its filter.
+    """Return the derivative by `x` (BP2): the transposed convolution of the error.
 
-    That is the transposed convolution, an ordinary operator, which ONNX has as well.
+    Each output's error goes back to the pixels of its window, times the filter. The transposed
+    convolution is an ordinary operator, which ONNX has as well.
 
     Args:
         grad_out: Derivative by the output.
         weight: The filters.
-        grid: Rows and columns of `x`; several sizes give the same output where stride > 1.
+        grid: Rows and columns of `x`, because several give the same output where stride > 1.
         stride: As in the forward pass; so are the others.
         padding: Zeros on each side.
         dilation: Distance between a filter's taps.
@@ -80,9 +81,9 @@ def conv2d_weight_gradient(
     grad_weight[o, i, u, v] = sum over n, r, s of
         grad_out[n, o, r, s] * x[n, i, r*stride + u*dilation - padding, ...]
 
-    That is an ordinary convolution again: the errors are its filters, and batch and channels are
-    exchanged, since the sum runs over the batch. From error to error `x` is read in steps of the
-    stride, from tap to tap in steps of the dilation, so these two are exchanged as well.
+    This is an ordinary convolution, with the errors as filters. Batch and channels are exchanged,
+    because the sum runs over the batch. Stride and dilation are exchanged too, because `x` is read
+    in steps of the stride from error to error, and in steps of the dilation from tap to tap.
 
     Args:
         grad_out: Derivative by the output.
@@ -102,7 +103,7 @@ def conv2d_weight_gradient(
     taps = functional.conv2d(
         pixels, errors, None, stride=dilation, padding=padding, dilation=stride, groups=groups
     )
-    # Rows and columns that no filter reached in the forward pass would count as further taps.
+    # Rows and columns that no filter reached in the forward pass give further taps: cut them off.
     return taps[:, :, : kernel[0], : kernel[1]].transpose(0, 1)
 
 
@@ -114,7 +115,7 @@ def conv2d_bias_gradient(
 
 
 def size_pair(size: int | Sequence[int]) -> Pair:
-    """Return rows and columns for one figure that means both, or for two."""
+    """Return a size as (rows, columns); one figure means both."""
     rows, columns = (size, size) if isinstance(size, int) else size
     return rows, columns
 
@@ -128,7 +129,7 @@ def _left_over(
     padding: Pair,
     dilation: Pair,
 ) -> Pair:
-    """Return how many last rows and columns of the input no filter reached."""
+    """Return the number of last rows and columns of the input that no filter reached."""
     rows, columns = (
         grid[axis]
         + 2 * padding[axis]

@@ -1,6 +1,6 @@
-"""Dropout, inverted: what is kept while training is scaled up, so that use needs no change.
+"""Inverted dropout, forward and backward: in training, kept values are scaled by 1 / (1 - rate).
 
-The mask is an argument, so both passes are plain functions and see the same one.
+The mask is an argument, so both passes are pure functions and use the same mask.
 """
 
 import torch
@@ -11,15 +11,15 @@ from torch import Tensor
 def dropout_mask(
     x: Float[Tensor, "*shape"], *, rate: float, generator: torch.Generator | None = None
 ) -> Bool[Tensor, "*shape"]:
-    """Return, for every entry of `x`, whether it is kept; each with probability 1 - rate.
+    """Return a random mask: True where an entry of `x` is kept, with probability 1 - rate.
 
-    On the CPU it draws what `torch.nn.functional.dropout` draws from the same state of the
-    generator; at a rate of 0 neither draws anything.
+    On the CPU the mask is that of `torch.nn.functional.dropout` for the same state of the
+    generator; at a rate of 0 neither uses the generator.
 
     Args:
-        x: Only its shape, layout and device count.
+        x: Its shape, layout and device are those of the mask.
         rate: Probability to be dropped, in [0, 1).
-        generator: Where the draws come from; PyTorch's own where None.
+        generator: Random generator; None is PyTorch's own.
 
     Raises:
         ValueError: `rate` is outside [0, 1).
@@ -37,7 +37,7 @@ def dropout_forward(
     Args:
         x: Any values.
         mask: True or 1 where an entry is kept, False or 0 where it is dropped.
-        rate: Probability with which the mask drops, in [0, 1).
+        rate: Probability to be dropped that the mask was made with, in [0, 1).
 
     Raises:
         ValueError: `rate` is outside [0, 1).
@@ -53,7 +53,7 @@ def dropout_forward(
 def dropout_backward(
     grad_out: Float[Tensor, "*shape"], mask: Shaped[Tensor, "*shape"], *, rate: float
 ) -> Float[Tensor, "*shape"]:
-    """Return the derivative by `x` (BP2): the error goes where the entry went, scaled alike.
+    """Return the derivative by `x` (BP2): the error of kept entries, scaled like them; else 0.
 
     Args:
         grad_out: Derivative by the output.
@@ -67,6 +67,6 @@ def dropout_backward(
 
 
 def require_rate(rate: float) -> None:
-    """Raise ValueError if `rate` is outside [0, 1): at 1, nothing would be left to scale up."""
+    """Raise ValueError if `rate` is outside [0, 1); at 1, the scale would be 1 / 0."""
     if not 0 <= rate < 1:
         raise ValueError(f"rate must be in [0, 1), not {rate}")

@@ -1,4 +1,4 @@
-"""What makes tokens of a film: its patches as vectors, a class token before them, positions added.
+"""Token embedding of a transformer, forward and backward: patches, class token, positions.
 
 Source:
     Dosovitskiy et al. 2021, arXiv:2010.11929, equation 1.
@@ -25,8 +25,8 @@ def cut_into_patches(
 ) -> Float[Tensor, "batch patches pixels"]:
     """Return the patches row by row, each as one vector (channel, row, column).
 
-    A linear layer on these vectors is the patch embedding: a convolution whose stride is its kernel
-    reads every pixel once.
+    A linear layer on these vectors is the patch embedding, which is usually written as a
+    convolution whose stride equals its kernel.
     """
     rows, columns = patch
     cut = torch.unflatten(torch.unflatten(x, 2, (-1, rows)), 4, (-1, columns))
@@ -36,7 +36,7 @@ def cut_into_patches(
 def join_patches(
     grad_patches: Float[Tensor, "batch patches pixels"], *, patch: Pair, grid: Pair
 ) -> Float[Tensor, "batch channels in_rows in_columns"]:
-    """Return the derivative by `x` (BP2): every pixel's error goes back to its place.
+    """Return the derivative by `x` (BP2): the inverse of `cut_into_patches`.
 
     Args:
         grad_patches: Derivative by what `cut_into_patches` returned.
@@ -50,24 +50,24 @@ def join_patches(
 def class_token_forward(
     patches: Float[Tensor, "batch patches width"], cls_token: Float[Tensor, "1 1 width"]
 ) -> Float[Tensor, "batch tokens width"]:
-    """Return the tokens with the class token, the same for every film, as the first."""
+    """Return the tokens with the class token first; it is the same for every film."""
     return torch.cat([cls_token.expand(patches.shape[0], -1, -1), patches], dim=1)
 
 
 def class_token_backward(grad_out: Float[Tensor, "batch tokens width"]) -> TokenGradients:
-    """Return the derivatives by patches (BP2) and by the class token, used once per film."""
+    """Return the derivatives by the patches (BP2) and by the class token, summed over films."""
     return TokenGradients(grad_out[:, 1:], grad_out[:, :1].sum(dim=0, keepdim=True))
 
 
 def position_forward(
     tokens: Float[Tensor, "batch tokens width"], pos_embed: Float[Tensor, "1 tokens width"]
 ) -> Float[Tensor, "batch tokens width"]:
-    """Return the tokens with the vector of their place added."""
+    """Return the tokens with their position embeddings added."""
     return tokens + pos_embed
 
 
 def position_gradient(
     grad_out: Float[Tensor, "batch tokens width"],
 ) -> Float[Tensor, "1 tokens width"]:
-    """Return the derivative by the positions: they are a bias, so it is BP4."""
+    """Return the derivative by the position embeddings (BP4): they are a bias."""
     return grad_out.sum(dim=0, keepdim=True)

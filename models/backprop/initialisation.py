@@ -1,7 +1,8 @@
-"""How weights start: random, as wide as keeps signal and error of the same size in every layer.
+"""Weight initialisation: Xavier (Glorot) and He, normal and uniform.
 
-As in PyTorch, a trailing underscore says that a function fills its argument, outside autograd. For
-the same state of the generator, the values are those of `torch.nn.init`.
+The variance is chosen so that signal and error keep their size from layer to layer. As in PyTorch,
+a trailing underscore marks a function that fills its argument, without autograd. For the same state
+of the generator, the values are those of `torch.nn.init`.
 """
 
 import math
@@ -14,14 +15,14 @@ from torch import Tensor
 
 
 class Fans(NamedTuple):
-    """How many entries of `x` feed one output, and how many outputs one entry of `x` feeds."""
+    """Fan-in, the number of inputs per output, and fan-out, the number of outputs per input."""
 
     fan_in: int
     fan_out: int
 
 
 def fans(shape: Sequence[int]) -> Fans:
-    """Return both fans of a weight: [outputs, inputs], or [outputs, inputs, rows, columns].
+    """Return fan-in and fan-out of a weight [outputs, inputs] or [outputs, inputs, rows, columns].
 
     Raises:
         ValueError: `shape` has fewer than two axes.
@@ -33,7 +34,7 @@ def fans(shape: Sequence[int]) -> Fans:
 
 
 def xavier_std(shape: Sequence[int]) -> float:
-    """Return the standard deviation that suits layers linear about 0: sigmoid, tanh, softmax.
+    """Return Xavier's standard deviation, for activations linear about 0: sigmoid, tanh, softmax.
 
     Source:
         Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
@@ -43,15 +44,15 @@ def xavier_std(shape: Sequence[int]) -> float:
 
 
 def he_std(shape: Sequence[int], *, mode: str = "fan_in", negative_slope: float = 0.0) -> float:
-    """Return the standard deviation that suits a layer before a ReLU, which halves the variance.
+    """Return He's standard deviation, for a layer before a ReLU, which halves the variance.
 
     Args:
         shape: Of the weight.
         mode: `fan_in` keeps the size of the signal, `fan_out` that of the error.
-        negative_slope: Of the leaky ReLU or PReLU that follows; 0 is the plain one.
+        negative_slope: Of the leaky ReLU or PReLU that follows; 0 is a ReLU.
 
     Raises:
-        ValueError: `mode` is neither of both, or `shape` has fewer than two axes.
+        ValueError: `mode` is another word, or `shape` has fewer than two axes.
 
     Source:
         He et al. 2015, arXiv:1502.01852, equation 10 (fan_in), 14 (fan_out), 15 (slope).
@@ -66,7 +67,7 @@ def he_std(shape: Sequence[int], *, mode: str = "fan_in", negative_slope: float 
 def xavier_uniform_(
     weight: Float[Tensor, "outputs inputs *kernel"], *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "outputs inputs *kernel"]:
-    """Fill the weight evenly between -limit and limit, sqrt(6 / (fan_in + fan_out)); return it.
+    """Fill the weight uniformly in +-sqrt(6 / (fan_in + fan_out)), Xavier's range; return it.
 
     Source:
         Glorot and Bengio 2010, equation 16.
@@ -78,7 +79,7 @@ def xavier_uniform_(
 def xavier_normal_(
     weight: Float[Tensor, "outputs inputs *kernel"], *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "outputs inputs *kernel"]:
-    """Fill the weight normally, with `xavier_std`; return it.
+    """Fill the weight with normal values of standard deviation `xavier_std`; return it.
 
     Source:
         Glorot and Bengio 2010, equation 12.
@@ -94,10 +95,10 @@ def he_uniform_(
     negative_slope: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "outputs inputs *kernel"]:
-    """Fill the weight evenly, with `he_std`; return it.
+    """Fill the weight with uniform values of standard deviation `he_std`; return it.
 
     Source:
-        He et al. 2015, arXiv:1502.01852, equation 10 (the variance; the paper draws normally).
+        He et al. 2015, arXiv:1502.01852, equation 10 (the variance; the paper's values are normal).
     """
     std = he_std(weight.shape, mode=mode, negative_slope=negative_slope)
     return _fill_uniform_(weight, std, generator)
@@ -111,7 +112,7 @@ def he_normal_(
     negative_slope: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "outputs inputs *kernel"]:
-    """Fill the weight normally, with `he_std`; return it.
+    """Fill the weight with normal values of standard deviation `he_std`; return it.
 
     Source:
         He et al. 2015, arXiv:1502.01852, equation 10.

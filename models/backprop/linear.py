@@ -1,4 +1,4 @@
-"""The linear layer, on the last axis of inputs of any shape."""
+"""Linear layer, forward and backward, on the last axis of inputs of any shape."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,7 +22,7 @@ def linear_backward(
     grad_out: Float[Tensor, "*batch outputs"],
     weight: Float[Tensor, "outputs inputs"],
 ) -> Float[Tensor, "*batch inputs"]:
-    """Return the derivative by `x` (BP2): every input hears from each output it fed.
+    """Return the derivative by `x` (BP2): the output error times the weight.
 
     Source:
         Nielsen 2015, chapter 2, equation BP2; the activation's factor is in `activation.py`.

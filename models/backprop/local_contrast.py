@@ -9,12 +9,12 @@ from models.layers import CONTRAST_FLOOR, CONTRAST_MEAN, CONTRAST_STD
 
 
 class ContrastPixels(NamedTuple):
-    """What local contrast normalisation returns, each part a name that backward asks for.
+    """Output of local contrast normalisation, with what its backward pass needs.
 
     Attributes:
         out: Pixels around 0.5, [batch, channels, rows, columns].
-        deviation: From the mean of the window around each pixel.
-        std: Of that window, with its floor.
+        deviation: Each pixel minus the mean of the window around it.
+        std: Standard deviation in that window, with its floor.
     """
 
     out: Tensor
@@ -27,7 +27,7 @@ def local_contrast_forward(
     row_window: Float[Tensor, "rows rows"],
     column_window: Float[Tensor, "columns columns"],
 ) -> ContrastPixels:
-    """Return every pixel against its window, with what backward needs.
+    """Return each pixel relative to its window, as `models.layers.LocalContrast` defines it.
 
     Source:
         Jarrett et al. 2009, ICCV, section 2.1, local contrast normalisation.
@@ -45,9 +45,9 @@ def local_contrast_backward(
     deviation: Float[Tensor, "batch channels rows columns"],
     std: Float[Tensor, "batch channels rows columns"],
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """Return the derivative by `x` (BP2), through mean and deviation of all windows as well.
+    """Return the derivative by `x` (BP2), also through mean and deviation of all windows.
 
-    A window's mean is linear in the film; errors go back through it by its transpose.
+    A window's mean is linear in the film, so its backward pass is the transposed matrix.
 
     Args:
         grad_out: Derivative by the output.

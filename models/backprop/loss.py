@@ -1,8 +1,8 @@
-"""The losses: cross-entropy of classes, binary cross-entropy of findings, mean squared error.
+"""Loss functions, forward and backward: cross-entropy, binary cross-entropy, mean squared error.
 
-Each is paired with what the network's last layer predicts (softmax, sigmoid, the output itself), so
-that its output error (BP1) is one and the same: predicted minus true. Both are given as shares:
-every entry's prediction and truth, times what that entry weighs in the loss.
+Each is paired with the output function that makes its output error (BP1) predicted minus true:
+cross-entropy with softmax, binary cross-entropy with sigmoid, mean squared error with the identity.
+Predictions and targets are returned times each entry's weight in the loss (its share).
 """
 
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from torch.nn import functional
 
 
 class Loss(NamedTuple):
-    """What a loss returns.
+    """Loss of a batch, with what its backward pass needs.
 
     Attributes:
         loss: The loss of the batch; a scalar.
-        predicted: What the network says, times each entry's share of the loss.
-        true: What it should say, times the same share.
+        predicted: The predictions, times each entry's share of the loss.
+        true: The targets, times the same share.
     """
 
     loss: Tensor
@@ -39,12 +39,12 @@ def cross_entropy_forward(
     Args:
         logits: Unbounded.
         targets: Index of the true class.
-        class_weights: What an error on each class costs; 1 each where None.
-        label_smoothing: Share of the truth that is spread evenly over all classes, in [0, 1].
+        class_weights: Weight of each class in the loss; None is 1 each.
+        label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1].
 
     Returns:
-        The weighted mean over the batch, in nats. The prediction is the probability of each class
-        times the film's share of the loss: without weights, 1 / batch.
+        The weighted mean over the batch, in nats. A film's share of the loss is 1 / batch where
+        there are no weights.
 
     Raises:
         ValueError: `label_smoothing` is outside [0, 1].
@@ -67,7 +67,7 @@ def cross_entropy_backward(
 ) -> Float[Tensor, "batch classes"]:
     """Return the derivative of the loss by the logits (BP1): predicted minus true.
 
-    Each row sums to 0: what one class gains, the others lose.
+    Each row sums to 0.
 
     Args:
         predicted: As `cross_entropy_forward` returned it.
@@ -85,10 +85,10 @@ def true_shares(
     *,
     label_smoothing: float = 0.0,
 ) -> Float[Tensor, "batch classes"]:
-    """Return how much of the batch's loss belongs to each film and class.
+    """Return the smoothed one-hot targets, times each entry's share of the batch's loss.
 
-    As in PyTorch, weights also weigh the smoothed part, and the sum is divided by the weights of
-    the true classes alone.
+    As in PyTorch, class weights apply to the smoothed targets too, and the sum is divided by the
+    weights of the true classes only.
 
     Raises:
         ValueError: `label_smoothing` is outside [0, 1].
@@ -114,15 +114,15 @@ def binary_cross_entropy_forward(
 
     Args:
         logits: Unbounded.
-        targets: 1 where the finding is there, 0 where it is not; any number between is allowed.
-        weights: What an error on each entry costs; 1 each where None. At 0, a label that is not
-            known counts for nothing, whatever number stands for it.
+        targets: 1 where the finding is present, 0 where it is absent, or any number between.
+        weights: Weight of each entry in the loss; None is 1 each. A weight of 0 leaves an entry
+            out, as for a label that is not known.
 
     Returns:
         The sum divided by the number of entries (not of weights), in nats, as in PyTorch.
 
     Source:
-        Nielsen 2015, chapter 3, equation 63, for every class as for a network of its own.
+        Nielsen 2015, chapter 3, equation 63, for each class by itself.
     """
     shares = (torch.ones_like(logits) if weights is None else weights) / logits.numel()
     true = shares * targets
@@ -141,7 +141,7 @@ def binary_cross_entropy_backward(
         true: As `binary_cross_entropy_forward` returned it.
 
     Source:
-        Nielsen 2015, chapter 3, equation 66: the sigmoid's slope has cancelled.
+        Nielsen 2015, chapter 3, equation 66: the sigmoid's slope cancels.
     """
     return predicted - true
 

@@ -1,9 +1,9 @@
-"""Batch and layer normalisation, and the fixed arithmetic on the film's pixels.
+"""Batch and layer normalisation, and normalisation of pixels, forward and backward.
 
-While training, mean and variance come from the batch and carry gradient themselves
-(`batch_norm`). In use, they are the running averages, constants, and the layer is one factor and
-one offset per channel (`running_norm`). Layer normalisation (`layer_norm`) takes both from each
-vector itself, in training and in use.
+In training, mean and variance are those of the batch, and the backward pass goes through them
+(`batch_norm`). In use, they are running averages, which are constants, and the layer is one factor
+and one offset per channel (`running_norm`). Layer normalisation (`layer_norm`) takes both from each
+vector, in training and in use. Pixels are normalised by two constants (`standardise`).
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class BatchNorm(NamedTuple):
-    """What batch normalisation returns, each part a name that backward or bookkeeping asks for.
+    """Output of batch normalisation, with what its backward pass and its running averages need.
 
     Attributes:
         out: Output, [batch, channels, rows, columns].
@@ -61,11 +61,11 @@ def batch_norm_backward(
     grad_weight: Float[Tensor, " channels"],
     grad_bias: Float[Tensor, " channels"],
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """Return the derivative by `x` (BP2), through mean and variance as well.
+    """Return the derivative by `x` (BP2), also through mean and variance.
 
-    Every pixel moves its channel's mean and variance. So from the error are taken its own mean,
-    which is what a shift of all pixels does (BP4 / count), and its part along `normalised`, which
-    is what a stretch does (BP3 / count).
+    Shifting or stretching all pixels of a channel does not change the output. So two terms are
+    subtracted from the error: its mean (BP4 / count), for the shift, and its component along
+    `normalised` (BP3 / count), for the stretch.
 
     Args:
         grad_out: Derivative by the output.
@@ -117,7 +117,7 @@ def running_norm_forward(
     variance: Float[Tensor, " channels"],
     eps: float,
 ) -> BatchNorm:
-    """Return the batch normalised by given statistics, with what backward needs.
+    """Return the batch normalised by running averages, with what backward needs.
 
     Source:
         Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 2, line 11.
@@ -134,19 +134,19 @@ def running_norm_backward(
     *,
     inverse_std: Float[Tensor, " channels"],
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """Return the derivative by `x` (BP2); the statistics are constants and carry nothing."""
+    """Return the derivative by `x` (BP2); the statistics are constants."""
     return grad_out * _per_channel(weight * inverse_std)
 
 
 def moved_average(
     running: Float[Tensor, " channels"], batch: Float[Tensor, " channels"], momentum: float
 ) -> Float[Tensor, " channels"]:
-    """Return the running statistic after a batch: `momentum` is the share of the new one."""
+    """Return the running average after a batch: `momentum` is the share of the new batch."""
     return (1 - momentum) * running + momentum * batch
 
 
 class LayerNorm(NamedTuple):
-    """What layer normalisation returns.
+    """Output of layer normalisation, with what its backward pass needs.
 
     Attributes:
         out: Output, of the input's shape.
@@ -166,7 +166,7 @@ def layer_norm_forward(
     *,
     eps: float,
 ) -> LayerNorm:
-    """Return the vectors normalised one by one, scaled and shifted, with what backward needs.
+    """Return each vector normalised, scaled and shifted, with what backward needs.
 
     Source:
         Ba et al. 2016, arXiv:1607.06450, equation 3 (there with the neurons of a layer as width).
@@ -184,10 +184,10 @@ def layer_norm_backward(
     normalised: Float[Tensor, "*batch width"],
     inverse_std: Float[Tensor, "*batch 1"],
 ) -> Float[Tensor, "*batch width"]:
-    """Return the derivative by `x` (BP2), through each vector's mean and variance as well.
+    """Return the derivative by `x` (BP2), also through each vector's mean and variance.
 
-    As in batch normalisation: from the error are taken its mean (a shift of the vector changes
-    nothing) and its part along `normalised` (nor does a stretch), here vector by vector.
+    As in batch normalisation, but for each vector: the error's mean and its component along
+    `normalised` are subtracted, because shifting or stretching a vector changes nothing.
 
     Args:
         grad_out: Derivative by the output.
@@ -224,7 +224,7 @@ def standardise_forward(
 ) -> Float[Tensor, "batch channels rows columns"]:
     """Return `x` minus the mean, divided by the standard deviation; both are constants.
 
-    Where they are given per colour, [3, 1, 1], the one grey channel becomes three.
+    Where mean and std are given per colour, [3, 1, 1], the grey channel becomes three.
     """
     return (x - mean) / std
 
@@ -232,7 +232,7 @@ def standardise_forward(
 def standardise_backward(
     grad_out: Float[Tensor, "batch channels rows columns"], std: Float[Tensor, "*colours"]
 ) -> Float[Tensor, "batch 1 rows columns"]:
-    """Return the derivative by `x` (BP2): the grey channel hears from every colour it became."""
+    """Return the derivative by `x` (BP2), summed over the colours made of the grey channel."""
     return (grad_out / std).sum(dim=1, keepdim=True)
 
 

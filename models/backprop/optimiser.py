@@ -1,7 +1,7 @@
-"""What is done with a gradient: steps of SGD, Adam and AdamW on one tensor, and clipping.
+"""Optimisers: one step of SGD, Adam or AdamW on one tensor, and gradient clipping.
 
-A step is a pure function: it returns the new weight and the new state, and leaves the old ones as
-they were. States start from `sgd_start` and `adam_start`.
+A step is a pure function: it returns the new weight and the new state, and changes neither of its
+arguments. The first state comes from `sgd_start` or `adam_start`.
 """
 
 import math
@@ -14,22 +14,22 @@ from torch import Tensor
 
 
 class SGDState(NamedTuple):
-    """What SGD remembers of one weight.
+    """State of SGD for one weight.
 
     Attributes:
-        velocity: Sum of all gradients so far, each faded by `momentum` at every later step.
+        velocity: Sum of all gradients so far, each multiplied by `momentum` at every later step.
     """
 
     velocity: Tensor
 
 
 class AdamState(NamedTuple):
-    """What Adam and AdamW remember of one weight.
+    """State of Adam and AdamW for one weight.
 
     Attributes:
         mean: Moving average of the gradients, which starts from 0.
         mean_of_squares: Moving average of their squares, which starts from 0.
-        step: How many steps were made.
+        step: Number of steps made.
     """
 
     mean: Tensor
@@ -38,11 +38,11 @@ class AdamState(NamedTuple):
 
 
 class ClippedGradients(NamedTuple):
-    """What clipping returns.
+    """Clipped gradients, and their norm before clipping.
 
     Attributes:
         gradients: The gradients, all scaled by the same factor.
-        norm: Their Euclidean norm before that, as if they were one vector; a scalar.
+        norm: Euclidean norm of all of them as one vector, before clipping; a scalar.
     """
 
     gradients: dict[str, Tensor]
@@ -50,7 +50,7 @@ class ClippedGradients(NamedTuple):
 
 
 def sgd_start(weight: Float[Tensor, "*shape"]) -> SGDState:
-    """Return the state before the first step: at rest."""
+    """Return the state before the first step: a velocity of 0."""
     return SGDState(torch.zeros_like(weight))
 
 
@@ -66,17 +66,15 @@ def sgd_step(
 ) -> tuple[Float[Tensor, "*shape"], SGDState]:
     """Return weight and state after one step of gradient descent with momentum.
 
-    As in PyTorch, the learning rate multiplies the velocity and is not in it, which only makes a
-    difference when the rate changes.
+    As in PyTorch, the learning rate multiplies the velocity and is not part of it.
 
     Args:
-        weight: Before the step.
+        weight: Weight before the step.
         grad_weight: Derivative of the loss by it.
-        state: What the last step returned, at first `sgd_start(weight)`.
-        learning_rate: How far to go, at least 0.
-        momentum: What remains of the velocity, in [0, 1); 0 is plain gradient descent.
-        nesterov: Whether to go on along the velocity at once. `weight` is then the point looked
-            ahead to, where the gradient is taken.
+        state: State returned by the last step, at first `sgd_start(weight)`.
+        learning_rate: Factor of the step, at least 0.
+        momentum: Share of the velocity that is kept, in [0, 1); 0 is plain gradient descent.
+        nesterov: Use Nesterov's momentum; `weight` is then the point looked ahead to.
         weight_decay: Share of the weight that is added to its gradient, at least 0.
 
     Raises:
@@ -115,12 +113,12 @@ def adam_step(
     """Return weight and state after one step of Adam.
 
     Args:
-        weight: Before the step.
+        weight: Weight before the step.
         grad_weight: Derivative of the loss by it.
-        state: What the last step returned, at first `adam_start(weight)`.
-        learning_rate: About how far each entry goes, at least 0.
-        betas: What remains of both moving averages at each step, each in [0, 1).
-        eps: What keeps the division finite, above 0.
+        state: State returned by the last step, at first `adam_start(weight)`.
+        learning_rate: About the change of each entry, at least 0.
+        betas: Share of each moving average that is kept at each step, each in [0, 1).
+        eps: Added to the denominator, above 0.
         weight_decay: Share of the weight that is added to its gradient, at least 0.
 
     Raises:
@@ -146,17 +144,17 @@ def adamw_step(
     eps: float = 1e-8,
     weight_decay: float = 0.01,
 ) -> tuple[Float[Tensor, "*shape"], AdamState]:
-    """Return weight and state after one step of AdamW: Adam, with the decay beside the averages.
+    """Return weight and state after one step of AdamW: Adam with decoupled weight decay.
 
     As in PyTorch, the learning rate multiplies the decay; in the paper only its schedule does.
 
     Args:
-        weight: Before the step.
+        weight: Weight before the step.
         grad_weight: Derivative of the loss by it.
-        state: What the last step returned, at first `adam_start(weight)`.
-        learning_rate: About how far each entry goes, at least 0.
-        betas: What remains of both moving averages at each step, each in [0, 1).
-        eps: What keeps the division finite, above 0.
+        state: State returned by the last step, at first `adam_start(weight)`.
+        learning_rate: About the change of each entry, at least 0.
+        betas: Share of each moving average that is kept at each step, each in [0, 1).
+        eps: Added to the denominator, above 0.
         weight_decay: Share of itself that the weight loses per unit of learning rate, at least 0.
 
     Raises:
@@ -174,12 +172,12 @@ def adamw_step(
 def clip_gradient_norm(gradients: Mapping[str, Tensor], *, max_norm: float) -> ClippedGradients:
     """Return the gradients, scaled down together if their common norm is above `max_norm`.
 
-    As in PyTorch, 1e-6 is added to the norm before the division, so a norm of 0 is safe. A norm
-    that is not a number makes all gradients so: ask for it before the step.
+    As in PyTorch, 1e-6 is added to the norm before the division, so a norm of 0 is safe. If the
+    norm is NaN, so are all clipped gradients: check `norm` before the step.
 
     Args:
-        gradients: By the name of what they are the derivatives by.
-        max_norm: Largest norm that is left as it is, above 0.
+        gradients: Gradients by the names of their parameters.
+        max_norm: Largest norm that is not changed, above 0.
 
     Raises:
         ValueError: `max_norm` is not above 0.
@@ -195,7 +193,7 @@ def clip_gradient_norm(gradients: Mapping[str, Tensor], *, max_norm: float) -> C
 
 
 def _adam_averages(gradient: Tensor, state: AdamState, *, betas: tuple[float, float]) -> AdamState:
-    """Return the averages with the new gradient in them (algorithm 1, the two moments)."""
+    """Return both moving averages after a new gradient (algorithm 1, the two moments)."""
     _require_fraction(**{"betas[0]": betas[0], "betas[1]": betas[1]})
     kept, kept_of_squares = betas
     mean = state.mean.lerp(gradient, 1 - kept)
@@ -206,7 +204,7 @@ def _adam_averages(gradient: Tensor, state: AdamState, *, betas: tuple[float, fl
 
 
 def _adam_direction(state: AdamState, *, betas: tuple[float, float], eps: float) -> Tensor:
-    """Return mean / (sqrt(mean of squares) + eps), both freed of their start from 0."""
+    """Return mean / (sqrt(mean of squares) + eps), both corrected for their start from 0."""
     _require_positive(eps=eps)
     filled, filled_of_squares = (1 - beta**state.step for beta in betas)
     root = state.mean_of_squares.sqrt().div_(math.sqrt(filled_of_squares)).add_(eps)

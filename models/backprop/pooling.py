@@ -1,4 +1,4 @@
-"""Pooling: maximum, average, and the average over all positions."""
+"""Max pooling, average pooling, and averages over all positions or tokens, forward and backward."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from models.backprop.convolution import Pair, conv2d_backward
 
 
 class MaxPool(NamedTuple):
-    """What max-pooling returns.
+    """Output of max-pooling, with the positions of the maxima.
 
     Attributes:
         out: Largest value of each window, [batch, channels, rows, columns].
-        positions: Where it stood in its channel, row * columns + column; the first one of a tie.
+        positions: Its position in the channel, row * columns + column; the first one of a tie.
     """
 
     out: Tensor
@@ -30,17 +30,17 @@ def max_pool_forward(
     dilation: Pair = (1, 1),
     ceil_mode: bool = False,
 ) -> MaxPool:
-    """Return the largest value of each window, and where it stood.
+    """Return the largest value of each window, and its position.
 
-    Padding is no value: it never wins, even where all of the window is negative.
+    Padding is never the maximum, even where the whole window is negative.
 
     Args:
         x: Input.
         kernel: Rows and columns of a window.
         stride: Distance between windows.
-        padding: Rows and columns by which windows may stand over the edge.
+        padding: Rows and columns by which windows may extend over the edge.
         dilation: Distance between the pixels of a window.
-        ceil_mode: Whether a window that only just begins inside counts.
+        ceil_mode: Include windows that begin inside and end outside.
     """
     out, positions = functional.max_pool2d(
         x, kernel, stride, padding, dilation, ceil_mode=ceil_mode, return_indices=True
@@ -54,10 +54,10 @@ def max_pool_backward(
     *,
     grid: Pair,
 ) -> Float[Tensor, "batch channels in_rows in_columns"]:
-    """Return the derivative by `x` (BP2): each window's error goes to its winner alone.
+    """Return the derivative by `x` (BP2): each window's error goes to its maximum.
 
-    Of equal winners the first takes all, as in autograd; a pixel that wins several windows sums.
-    (`x == out` would give the whole error to each of them.)
+    Of equal maxima the first gets it, as in autograd; a pixel that is the maximum of several
+    windows gets the sum. (`x == out` would give the whole error to each of several maxima.)
 
     Args:
         grad_out: Derivative by the output.
@@ -90,8 +90,8 @@ def average_pool_backward(
 ) -> Float[Tensor, "batch channels in_rows in_columns"]:
     """Return the derivative by `x` (BP2): each window's error, shared evenly by its pixels.
 
-    Average pooling is the convolution of every channel with a filter of equal weights, so this is
-    that convolution's backward.
+    Average pooling is a convolution of each channel with a filter of equal weights, so this is the
+    backward pass of that convolution.
 
     Args:
         grad_out: Derivative by the output.
@@ -145,7 +145,7 @@ def patch_average_backward(
 
     Args:
         grad_out: Derivative by the output.
-        tokens: How many there were, the class token counted in.
+        tokens: Number of tokens, including the class token.
     """
     grad_tokens = (grad_out / (tokens - 1))[:, None].repeat(1, tokens, 1)
     grad_tokens[:, 0] = 0

@@ -1,4 +1,7 @@
-"""DICOM bytes to grey pixels; imported only when a DICOM comes, since pydicom loads slowly."""
+"""Read DICOM files into grey pixels or values.
+
+Imported only when the first DICOM file is read, because pydicom loads slowly.
+"""
 
 import io
 import struct
@@ -67,7 +70,7 @@ ELEMENTS: dict[int, int] = {
     **{Tag(keyword): MAX_TABLES_BYTES for keyword in LOOKUP_TABLES},
     **{Tag(keyword): 2**33 for keyword in PIXEL_ELEMENTS},  # as long as the file, or as it says
 }
-"""All that is read of a header, and how long it may be: the patient is no concern of ours."""
+"""Elements that are read of a header, and their longest lengths; none identifies the patient."""
 MALFORMED = (
     ArithmeticError,
     AttributeError,
@@ -82,7 +85,7 @@ MALFORMED = (
     struct.error,
     zlib.error,
 )
-"""What pydicom and the pylibjpeg plug-ins raise on malformed files, seen by mutating good ones."""
+"""Exceptions that pydicom and the pylibjpeg plug-ins raise on malformed files, found by fuzzing."""
 
 T = TypeVar("T")
 
@@ -107,16 +110,19 @@ def read_dicom(film: bytes, *, max_bytes: int, max_pixels: int) -> NDArray[np.fl
 
 
 def read_dicom_values(film: bytes, *, max_bytes: int, max_pixels: int) -> FilmValues:
-    """Return the values of a DICOM film before its window, see `film_values`; as `read_dicom`."""
+    """Return the values of a DICOM film before its window (see `film_values`).
+
+    Arguments and errors are those of `read_dicom`.
+    """
     return _read(film, _values, max_bytes=max_bytes, max_pixels=max_pixels)
 
 
 def read_dicom_header(film: bytes, most: Mapping[int, int], *, max_bytes: int) -> Dataset:
-    """Return some elements of a DICOM film's header; what they say is not checked.
+    """Return some elements of a DICOM film's header; their values are not checked.
 
     Args:
         film: The whole file.
-        most: Tags of the elements, and how many bytes each may take, header and all.
+        most: Tags of the elements, and the most bytes that each may take, its header included.
         max_bytes: Limit on the data set, which may be deflated.
 
     Raises:
@@ -144,7 +150,7 @@ def _read(
     max_bytes: int,
     max_pixels: int,
 ) -> T:
-    """Return what is made of a film's stored values and its header."""
+    """Check a film's header, decode its stored values, and return `made` of both."""
     ignore_warnings("pydicom")
     try:
         dataset = _dataset(film, max_bytes)
@@ -159,7 +165,7 @@ def _read(
 
 
 def _dataset(film: bytes, max_bytes: int, most: Mapping[int, int] = ELEMENTS) -> Dataset:
-    """Return the data set; unlike `dcmread`, inflates a deflated one no further than allowed."""
+    """Return the data set; unlike `dcmread`, limit the size of an inflated one."""
     meta, start = _meta(film)
     syntax = UID(meta.get("TransferSyntaxUID", ""))
     if not syntax.is_transfer_syntax:
@@ -174,7 +180,7 @@ def _dataset(film: bytes, max_bytes: int, most: Mapping[int, int] = ELEMENTS) ->
 
 
 def _meta(film: bytes) -> tuple[Dataset, int]:
-    """Return the file's meta information, and where its data set starts."""
+    """Return the file's meta information, and the offset of its data set."""
     start = HEADER_START
     for tag, start, end in elements(film, HEADER_START, META_ENCODING):
         if tag >> 16 != META_GROUP:
@@ -185,7 +191,7 @@ def _meta(film: bytes) -> tuple[Dataset, int]:
 
 
 def _inflated(deflated: bytes, max_bytes: int) -> bytes:
-    """Return the inflated bytes, unless there are more than `max_bytes` of them."""
+    """Inflate bytes, and refuse more than `max_bytes` of them."""
     inflating = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflating.decompress(deflated, max_bytes)
     if len(inflated) >= max_bytes and not inflating.eof:
@@ -204,12 +210,12 @@ def _check_size(dataset: Dataset, max_pixels: int) -> None:
 
 
 def _frames(dataset: Dataset) -> int:
-    """Return the number of frames, which a film needn't state."""
+    """Return the number of frames; a film that states none has one."""
     return int(dataset.get("NumberOfFrames") or 1)
 
 
 def _check_kind(dataset: Dataset) -> None:
-    """Refuse what is not one grey picture, by its header."""
+    """Refuse several frames and colour pictures, by the header."""
     if _frames(dataset) != 1:
         raise UnsupportedFilmError("The DICOM file has several frames; one is allowed.")
     if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
@@ -224,8 +230,8 @@ def _stored_values(dataset: Dataset) -> NDArray[np.number]:
         _unpack_runs(dataset)
     elif syntax.is_encapsulated:
         _check_encoded_size(dataset, syntax)
-    # The plug-in is named, so that a film never depends on what else is installed.
-    # Index 0, because the stream may hold more frames than the header says, unchecked ones.
+    # The plug-in is named, so that the result does not depend on what else is installed.
+    # Index 0, because the stream may hold more frames than the header says, and unchecked ones.
     values = np.asarray(pixel_array(dataset, index=0, decoding_plugin="pylibjpeg"))
     if values.ndim != 2 or not values.size:
         raise UnreadableFilmError("The DICOM file's pixels must be rows x columns.")
@@ -233,7 +239,7 @@ def _stored_values(dataset: Dataset) -> NDArray[np.number]:
 
 
 def _check_decodable(syntax: UID) -> None:
-    """Refuse an encoding that pydicom knows no decoder of, such as retired ones and video."""
+    """Refuse an encoding for which pydicom has no decoder, such as retired ones and video."""
     try:
         get_decoder(syntax)
     except NotImplementedError as error:
@@ -242,9 +248,9 @@ def _check_decodable(syntax: UID) -> None:
 
 
 def _check_encoded_size(dataset: Dataset, syntax: UID) -> None:
-    """Refuse encoded pixels that would decode to more than DICOM's header says.
+    """Refuse encoded pixels whose size is not the one in the DICOM header.
 
-    The decoders allocate by the encoded stream, where the limits have looked at the header.
+    The limits were checked by the header, but the decoders allocate by the encoded stream.
     """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     encoded = (jpeg2000_size if syntax in JPEG2000TransferSyntaxes else single_scan_size)(frame)
@@ -253,11 +259,11 @@ def _check_encoded_size(dataset: Dataset, syntax: UID) -> None:
 
 
 def _unpack_runs(dataset: Dataset) -> None:
-    """Replace run-length encoded pixels by plain ones (PS3.5, annex G).
+    """Replace run-length encoded pixels by uncompressed ones (PS3.5, annex G).
 
-    They are PackBits, which Pillow unpacks at once and no further than to the film's size; pydicom
-    goes byte by byte in Python, and pylibjpeg-rle panics on malformed films, in Rust, which
-    `except Exception` doesn't catch.
+    The encoding is PackBits, which Pillow unpacks fast and only to the film's size. pydicom does
+    it byte by byte in Python. pylibjpeg-rle panics in Rust on malformed films, which `except
+    Exception` does not catch.
     """
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     count, *starts = struct.unpack("<16L", frame[:64])

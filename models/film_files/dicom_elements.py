@@ -1,7 +1,7 @@
-"""The few elements of a DICOM data set that make a film, copied out of it.
+"""Copy the few elements of a DICOM data set that are needed to show a film.
 
-pydicom keeps, and takes apart, whatever a header holds: millions of elements, items and values, if
-somebody crafts one. So it only gets to see this copy.
+pydicom parses and keeps everything in a header. In a crafted file that can be millions of elements,
+items and values, so pydicom is given this copy instead.
 """
 
 import struct
@@ -22,19 +22,19 @@ LONG_VRS = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 
 class Encoding(NamedTuple):
-    """How a data set is written."""
+    """Encoding of a data set: implicit or explicit VR, little or big endian."""
 
     implicit: bool
     little: bool
 
     @property
     def order(self) -> str:
-        """The byte order, as `struct` writes it."""
+        """Byte order in the notation of `struct`."""
         return "<" if self.little else ">"
 
 
 class Element(NamedTuple):
-    """An element of the outermost data set, and where it starts and ends."""
+    """Tag, start and end of an element of the outermost data set."""
 
     tag: int
     start: int
@@ -49,17 +49,17 @@ class _Header(NamedTuple):
 
 
 def copied(film: bytes, start: int, encoding: Encoding, most: Mapping[int, int]) -> bytes:
-    """Return the elements of a data set whose tags are in `most`.
+    """Return the bytes of those elements of a data set whose tags are in `most`.
 
     Args:
-        film: The data set starts at `start` in it.
-        start: Its place.
-        encoding: How it is written.
-        most: Longest length of each element, in bytes, header and all.
+        film: The whole file.
+        start: Offset of the data set.
+        encoding: Encoding of the data set.
+        most: Longest length of each element in bytes, its header included.
 
     Raises:
-        UnreadableFilmError: One is longer, the data set holds more than `MAX_ELEMENTS`, or it ends
-            inside an element of undefined length.
+        UnreadableFilmError: An element is longer, the data set holds more than `MAX_ELEMENTS`, or
+            it ends inside an element of undefined length.
     """
     kept = [one for one in elements(film, start, encoding) if one.tag in most]
     item = struct.pack(f"{encoding.order}HH", ITEM_GROUP, 0xE000)
@@ -92,7 +92,7 @@ def elements(film: bytes, place: int, encoding: Encoding) -> Iterator[Element]:
                 yield Element(*opened, place)
         elif header.length == UNDEFINED:
             opened = opened if nested else (header.tag, place)
-            # What is in an unknown element is always written like this (PS3.5, 6.2.2).
+            # The content of an element of unknown VR always has this encoding (PS3.5, 6.2.2).
             nested.append(Encoding(True, True) if header.vr == b"UN" else around)
             place = header.value
         else:

@@ -1,9 +1,8 @@
-"""DICOM's stored values to the grey that is meant to be seen.
+"""Convert the stored values of a DICOM film to grey: modality LUT, VOI LUT or window.
 
 The order is the standard's: modality LUT or rescale, VOI LUT or window, and MONOCHROME1 last
-(PS3.4 N.2). The lookups and windows are written out here rather than taken from pydicom 3, which
-wraps indices in the table's own type (4096 entries of 8 bits) and refuses real films with a window
-width of 0; on sound films a test holds both equal.
+(PS3.4 N.2). pydicom 3 is not used for it: it wraps indices in the table's own type (4096 entries of
+8 bits), and refuses real films with a window width of 0. On sound films both are equal, by a test.
 """
 
 from collections.abc import Iterator
@@ -20,26 +19,26 @@ from models.film_files.values import FilmValues, Stored, Window, shown_values, s
 LUT_BITS = range(8, 17)
 MAX_WINDOWS = 16
 SPACINGS = (0.001, 10.0)
-"""Millimetres between pixels that are believed."""
+"""Smallest and largest plausible distance between pixels, in millimetres."""
 WINDOW_NAMES = {"ABDOMEN", "BONE", "BRAIN", "HARDER", "LIVER", "LUNG", "LUNGS", "MEDIASTINUM"} | {
     *("NORMAL", "SOFTER", "SPINE"),
     *(f"WINDOW{number}" for number in range(1, 10)),
 }
-"""What a window may be called: other words of a header are never repeated."""
+"""Allowed names of a window: other words of a header are never repeated."""
 
 
 class HeaderWindow(NamedTuple):
-    """A window as the header has it, before its function is applied."""
+    """Centre and width of a window in the header, before its function is applied."""
 
     centre: float
     width: float
 
 
 def displayed(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np.float32]:
-    """Return stored values as the grey that the film means, in [0, 1].
+    """Return stored values as grey in [0, 1], after all lookups and the window.
 
-    Pixels equal to PixelPaddingValue are no part of the film: they don't widen the grey scale of a
-    film without a window, and come out 0.
+    Pixels equal to PixelPaddingValue are not part of the film: they don't widen the grey scale of a
+    film without a window, and become 0.
 
     Args:
         stored: [rows, columns] as decoded, before any lookup.
@@ -59,12 +58,12 @@ def displayed(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np.float3
 
 
 def film_values(stored: NDArray[np.number], dataset: Dataset) -> FilmValues:
-    """Return the values that the window is laid over: after rescale or modality LUT.
+    """Return the values before the window: after rescale or modality LUT.
 
-    MONOCHROME1 is turned round, the windows too, and padding is black under all of them. Where grey
+    MONOCHROME1 is inverted, with its windows, and padding is black under all windows. Where grey
     is not a linear window of those values (VOI LUT, SIGMOID, a window too narrow for 16 bits over
-    the film's range), the values are the grey that `displayed` gives, from 0 to 65535, without the
-    header's windows.
+    the film's range), the values are the grey of `displayed`, from 0 to 65535, without the header's
+    windows.
 
     Args:
         stored: As for `displayed`.
@@ -80,7 +79,7 @@ def film_values(stored: NDArray[np.number], dataset: Dataset) -> FilmValues:
 
 
 def _is_linear(dataset: Dataset) -> bool:
-    """Return whether grey is a straight line between black and white."""
+    """Return whether grey is a linear function of the values between black and white."""
     if dataset.get("VOILUTSequence"):
         return False
     window = _first_window(dataset)
@@ -89,7 +88,7 @@ def _is_linear(dataset: Dataset) -> bool:
 
 
 def _modality_numbers(stored: NDArray[np.number], dataset: Dataset) -> Stored:
-    """Return what becomes values in the modality's own units by slope and intercept."""
+    """Return stored numbers with the slope and intercept that turn them into modality units."""
     numbers, (slope, intercept) = stored, _rescale(dataset) or (1.0, 0.0)
     if dataset.get("ModalityLUTSequence"):
         numbers = _looked_up(stored, dataset.ModalityLUTSequence[0])[0]
@@ -105,9 +104,9 @@ def _modality_numbers(stored: NDArray[np.number], dataset: Dataset) -> Stored:
 
 
 def _linear_windows(dataset: Dataset) -> list[Window | None]:
-    """Return the header's windows as LINEAR ones, the one that is used first.
+    """Return the header's windows as LINEAR ones; the first is the one that is used.
 
-    None is the film's own range, where the first window can't be used.
+    Where the header's first window can't be used, the first is None: the film's own range.
     """
     shift = 0.5 if dataset.get("VOILUTFunction") == "LINEAR_EXACT" else 0.0
     windows: list[Window | None] = [
@@ -119,7 +118,7 @@ def _linear_windows(dataset: Dataset) -> list[Window | None]:
 
 
 def _window_names(dataset: Dataset) -> list[str | None]:
-    """Return what the header calls its windows, as far as these are standard words."""
+    """Return the names of the header's windows; None for those that are not standard words."""
     try:
         words = dataset.get("WindowCenterWidthExplanation") or []
     except (LookupError, TypeError, ValueError):
@@ -129,11 +128,11 @@ def _window_names(dataset: Dataset) -> list[str | None]:
 
 
 def film_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the millimetres between rows and between columns; None if there are no sound ones.
+    """Return the millimetres between rows and between columns; None if unknown or implausible.
 
-    PixelSpacing first: of a slice it is measured in the patient, and of a projection either
-    corrected for magnification or, if nobody did that, the same as ImagerPixelSpacing. That one is
-    measured at the detector, where the patient appears magnified, and serves for lack of better.
+    PixelSpacing comes first. In a slice it is measured in the patient. In a projection it is either
+    corrected for magnification or equal to ImagerPixelSpacing. ImagerPixelSpacing is measured at
+    the detector, where the patient appears magnified, and is used only where there is no other.
 
     Source:
         DICOM PS3.3, 10.7.1.1 and 10.7.1.3 (order of the two numbers).
@@ -149,7 +148,7 @@ def film_spacing(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def _padding(stored: NDArray[np.number], dataset: Dataset) -> NDArray[np.bool_]:
-    """Return where stored values lie between PixelPaddingValue and its range limit."""
+    """Return the padding: stored values between PixelPaddingValue and its range limit."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
         return np.zeros(stored.shape, np.bool_)
@@ -235,7 +234,7 @@ def _looked_up(values: NDArray[np.number], lut: Dataset) -> tuple[NDArray[np.flo
 
 
 def _as_signed(number: int, values: NDArray[np.number]) -> int:
-    """Return a header's 16-bit number, which may be written as unsigned among signed values."""
+    """Return a header's 16-bit number as signed, if the values are signed and it is not."""
     return number - 2**16 if number >= 2**15 and values.min() < 0 else number
 
 

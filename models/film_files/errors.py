@@ -1,4 +1,4 @@
-"""What can be wrong with a film that somebody sends.
+"""Errors that are raised while a film file is read.
 
 RadiographError (ValueError)
 ├── NotAnImageError        not PNG, JPEG, TIFF or DICOM
@@ -6,12 +6,12 @@ RadiographError (ValueError)
 ├── UnreadableFilmError    truncated, corrupt, without pixels, encoded in a way nothing here decodes
 └── UnsupportedFilmError   readable, but not one grey film
 
-Messages never repeat what stands in the film: a header may hold a patient's name.
+Messages never quote the film, because a header may hold a patient's name.
 """
 
 
 class RadiographError(ValueError):
-    """A film that can't be used; the message says what is wrong and what is allowed."""
+    """The film can't be used; the message says what is wrong and what is allowed."""
 
 
 class NotAnImageError(RadiographError):

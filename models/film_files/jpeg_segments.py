@@ -1,4 +1,4 @@
-"""The marker segments of JPEG and JPEG 2000 streams, walked before a decoder sees them."""
+"""Check the marker segments of JPEG and JPEG 2000 streams before they are decoded."""
 
 import re
 import struct
@@ -14,23 +14,23 @@ START_OF_SCAN = 0xDA
 START_OF_TILE_PART, START_OF_DATA = 0x90, 0x93
 EXIF = re.compile(rb"\xff\xe1..Exif\0\0", re.DOTALL)
 APP0, APP14, COMMENT = 0xE0, 0xEE, 0xFE
-"""APP0 (JFIF) and APP14 (Adobe) say what the colours are; the others are not the picture."""
+"""Markers: APP0 (JFIF) and APP14 (Adobe) define the colours; the others are not the picture."""
 MAX_SCANS = 32
 SINGLE_SCAN_FRAMES = frozenset({0xC0, 0xC1, 0xC3, 0xF7})
 """Baseline, extended and lossless JPEG, and JPEG-LS: what DICOM's transfer syntaxes hold."""
 BESIDE_A_FRAME = frozenset({0xC4, 0xDB, 0xDD, 0xF8, COMMENT, *range(APP0, APP0 + 16)}) - {0xEB}
-"""Tables, restart intervals, comments, and applications' own, but for JPEG XT's."""
+"""Markers of tables, restart intervals, comments and applications, without JPEG XT's."""
 
 SIZES, CODING_STYLE, COMPONENT_CODING_STYLE = SIZES_AND_STYLES = (0x51, 0x52, 0x53)
 MAX_TILES = 4096
 MAX_PRECINCTS = 2**16
 MAX_LAYERS = 256
 MIN_BLOCK_EXPONENT = 2
-"""As it is stored: blocks of 16 samples, where 64 are usual and 4 possible."""
+"""In its stored form: blocks of 16 samples, where 64 are usual and 4 possible."""
 
 
 class Segment(NamedTuple):
-    """A marker (its second byte), and where it starts and its parameters end."""
+    """A marker segment: second byte of the marker, start, and end of its parameters."""
 
     marker: int
     start: int
@@ -38,7 +38,7 @@ class Segment(NamedTuple):
 
 
 def lean_jpeg(jpeg: bytes) -> bytes:
-    """Return a JPEG without comments, profiles and all but the first EXIF segment.
+    """Return a JPEG without comments, profiles, and EXIF segments after the first.
 
     Raises:
         UnreadableFilmError: There is no scan after at most `MAX_SEGMENTS` segments, or there are
@@ -53,18 +53,18 @@ def lean_jpeg(jpeg: bytes) -> bytes:
 
 
 def _is_about_the_picture(marker: int) -> bool:
-    """Return whether a segment says something about the picture rather than holds part of it."""
+    """Return whether a segment holds metadata, which decoding does not need."""
     return marker == COMMENT or (APP0 < marker <= APP0 + 15 and marker != APP14)
 
 
 def single_scan_size(jpeg: bytes) -> tuple[int, int, int]:
     """Return rows, columns and components of a DICOM film's JPEG or JPEG-LS.
 
-    The decoder is asked for nothing before: one of no rows makes it take all memory there is.
+    To be called before decoding: a stream of no rows makes the decoder take all memory.
 
     Raises:
-        UnreadableFilmError: It is not one frame in one scan: progressive, hierarchical, of a later
-            extension of JPEG, or with more segments than allowed.
+        UnreadableFilmError: It is not one frame in one scan (progressive, hierarchical, or a later
+            extension of JPEG), or it has more segments than allowed.
     """
     *header, scan = segments_until({START_OF_SCAN}, jpeg)
     frames = [one for one in header if one.marker in SINGLE_SCAN_FRAMES]
@@ -77,19 +77,19 @@ def single_scan_size(jpeg: bytes) -> tuple[int, int, int]:
 
 
 def jpeg2000_size(stream: bytes) -> tuple[int, int, int]:
-    """Return rows, columns and components of a JPEG 2000 stream not divided absurdly finely.
+    """Return rows, columns and components of a JPEG 2000 stream.
 
-    Its decoder keeps a record of each tile, precinct and block before it reads any, so that 100
-    bytes can ask for gigabytes.
+    Its decoder allocates a record for each tile, precinct and block before it reads any, so a
+    stream of 100 bytes could take gigabytes.
 
     Raises:
-        UnreadableFilmError: More tiles, precincts or blocks than any encoder writes.
+        UnreadableFilmError: It has more tiles, precincts or blocks than any encoder writes.
     """
     *header, tile_part = segments_until({START_OF_TILE_PART}, stream)
-    sizes, *styles = [one for one in header if one.marker in SIZES_AND_STYLES]
-    if [sizes.marker, *(one.marker for one in styles)] != [SIZES, CODING_STYLE]:
+    sizes, *following = [one for one in header if one.marker in SIZES_AND_STYLES]
+    if [sizes.marker, *(one.marker for one in following)] != [SIZES, CODING_STYLE]:
         raise UnreadableFilmError("A JPEG 2000 stream must have one size and one coding style.")
-    _check_divisions(stream[sizes.start : sizes.end], stream[styles[0].start :])
+    _check_subdivision(stream[sizes.start : sizes.end], stream[following[0].start :])
     _check_tile_parts(stream, tile_part)
     columns, rows, left, top = struct.unpack_from(">4L", stream, sizes.start + 6)
     components, _depth, x_step, y_step = struct.unpack_from(">HBBB", stream, sizes.start + 38)
@@ -98,16 +98,20 @@ def jpeg2000_size(stream: bytes) -> tuple[int, int, int]:
     return rows - top, columns - left, components
 
 
-def _check_divisions(sizes: bytes, style: bytes) -> None:
-    """Refuse too many divisions, by the segments SIZ and COD (ISO 15444-1, A.5.1 and A.6.1)."""
+def _check_subdivision(sizes: bytes, style: bytes) -> None:
+    """Refuse too many tiles, precincts, blocks or layers, by the segments SIZ and COD.
+
+    Source:
+        ISO 15444-1, A.5.1 and A.6.1.
+    """
     columns, rows, left, top, tile_columns, tile_rows, *_ = struct.unpack_from(">8I", sizes, 6)
     columns, rows = columns - left, rows - top
     tiles = _cells(columns, tile_columns) * _cells(rows, tile_rows)
-    is_divided, layers, levels = style[4] & 1, int.from_bytes(style[6:8]), style[9]
+    has_precincts, layers, levels = style[4] & 1, int.from_bytes(style[6:8]), style[9]
     precincts = sum(
         _cells(columns, 2 ** (levels - level + (size & 15)))
         * _cells(rows, 2 ** (levels - level + (size >> 4)))
-        for level, size in enumerate(style[14 : 15 + levels] if is_divided else b"")
+        for level, size in enumerate(style[14 : 15 + levels] if has_precincts else b"")
     )
     finest = min(style[10] & 15, style[11] & 15)
     if tiles > MAX_TILES or precincts > MAX_PRECINCTS or finest < MIN_BLOCK_EXPONENT:
@@ -117,29 +121,29 @@ def _check_divisions(sizes: bytes, style: bytes) -> None:
 
 
 def _cells(length: int, cell: int) -> int:
-    """Return how many cells cover a length."""
+    """Return the number of cells that cover a length."""
     return -(-length // cell)
 
 
-def _check_tile_parts(stream: bytes, part: Segment) -> None:
+def _check_tile_parts(stream: bytes, tile_part: Segment) -> None:
     """Refuse a tile part that changes the coding style."""
     for _ in range(MAX_SEGMENTS):
-        (length,) = struct.unpack_from(">L", stream, part.start + 6)
-        header = segments_until({START_OF_DATA}, stream, part.end)
+        (length,) = struct.unpack_from(">L", stream, tile_part.start + 6)
+        header = segments_until({START_OF_DATA}, stream, tile_part.end)
         if {one.marker for one in header} & {CODING_STYLE, COMPONENT_CODING_STYLE}:
             raise UnreadableFilmError("A JPEG 2000 stream must have one coding style.")
-        following = MARKER.match(stream, part.start + length)
+        following = MARKER.match(stream, tile_part.start + length)
         if not length or following is None or following[1] != bytes((START_OF_TILE_PART,)):
             return
-        part = _segment(stream, part.start + length)
+        tile_part = _segment(stream, tile_part.start + length)
     raise UnreadableFilmError(f"A JPEG 2000 stream may have at most {MAX_SEGMENTS} tile parts.")
 
 
 def segments_until(last: Container[int], stream: bytes, place: int = 2) -> Sequence[Segment]:
-    """Return the segments from a place to the first whose marker is among `last`, inclusive.
+    """Return the segments from `place` to the first whose marker is in `last`, inclusive.
 
     Raises:
-        UnreadableFilmError: There is none within `MAX_SEGMENTS`.
+        UnreadableFilmError: No such marker comes within `MAX_SEGMENTS`.
     """
     segments: list[Segment] = []
     while len(segments) < MAX_SEGMENTS:

@@ -1,4 +1,4 @@
-"""PNG, JPEG and TIFF bytes to grey pixels."""
+"""Read PNG, JPEG and TIFF files into grey pixels or values."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ from models.film_files.values import (
 
 PictureFormat = Literal["png", "jpeg", "tiff"]
 
-# The plug-ins themselves: `Image.open` would warn of large pictures, before our own limit speaks.
+# Called directly: `Image.open` would warn of large pictures before our own limit is checked.
 PLUGINS: dict[PictureFormat, Callable[[io.BytesIO], ImageFile]] = {
     "png": PngImageFile,
     "jpeg": JpegImageFile,
@@ -45,7 +45,7 @@ LEAN: dict[PictureFormat, Callable[[bytes], bytes]] = {
     "jpeg": lean_jpeg,
     "tiff": lean_tiff,
 }
-"""What takes out of a file where a crafted one hides bombs, before Pillow opens them."""
+"""Functions that strip a file, before Pillow opens it, of segments that could be bombs."""
 MALFORMED = (
     ArithmeticError,
     AttributeError,
@@ -60,9 +60,9 @@ MALFORMED = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises on malformed files, seen by mutating good ones."""
+"""Exceptions that Pillow raises on malformed files, found by fuzzing."""
 MAX_SIDE = 2**16 - 1
-"""In pixels: as many as JPEG and DICOM can have; Pillow keeps a pointer per row."""
+"""In pixels: the most that JPEG and DICOM can have. (Pillow keeps a pointer per row.)"""
 BAND_PIXELS = 2**20
 MAX_COLOURFULNESS = 0.1
 TURNS = {
@@ -74,7 +74,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What EXIF's orientations ask for. `ImageOps.exif_transpose` would copy the picture for none."""
+"""Turn for each EXIF orientation. (`ImageOps.exif_transpose` copies even an upright picture.)"""
 WHITE_IS_ZERO = 0
 PHOTOMETRIC_TAG = 262
 
@@ -86,25 +86,25 @@ silence_logs("PIL")
 def read_picture(film: bytes, kind: PictureFormat, *, max_pixels: int) -> NDArray[np.float32]:
     """Return the [rows, columns] pixels of a PNG, JPEG or TIFF in [0, 1], turned by its EXIF tag.
 
-    8 bits are divided by 255. Deeper greys are divided by the largest value of the smallest of 10,
-    12, 14 and 16 bits that holds the film's largest; float TIFFs are stretched from their smallest
-    to their largest value. Colours become luminance, transparent parts black; 16-bit colours are
-    read with 8 bits.
+    8-bit values are divided by 255. Deeper greys are divided by 2^bits - 1, where bits is the
+    smallest of 10, 12, 14 and 16 that holds the film's largest value. Float TIFFs are stretched
+    from their smallest to their largest value. Colours become luminance, and transparent pixels
+    black; 16-bit colours are read with 8 bits.
 
     Raises:
-        FilmTooLargeError: More than `max_pixels`; nothing has been decoded then.
-        UnsupportedFilmError: Several pages, a colour picture, or greys beyond 16 bits.
-        UnreadableFilmError: Truncated or corrupt.
+        FilmTooLargeError: It has more than `max_pixels`; nothing has been decoded then.
+        UnsupportedFilmError: It has several pages, is a colour picture, or has more than 16 bits.
+        UnreadableFilmError: It is truncated or corrupt.
     """
     return _read(film, kind, _grey, max_pixels=max_pixels)
 
 
 def read_picture_values(film: bytes, kind: PictureFormat, *, max_pixels: int) -> FilmValues:
-    """Return the values that `read_picture` divides or stretches; raises what it raises.
+    """Return the values that `read_picture` divides or stretches; it raises the same errors.
 
-    8 bits are 0 to 255 and deeper greys what the file holds, shown from 0 to full scale. Floats are
-    what the file holds as nearly as 16 bits can, shown from their smallest to their largest. There
-    is no spacing: what these formats say of their resolution is about paper or screen.
+    8-bit values are 0 to 255, and deeper greys are as in the file; both are shown from 0 to full
+    scale. Floats are rounded to 16 bits, and shown from their smallest to their largest. There is
+    no spacing: the resolution in these formats refers to paper or screen.
     """
     return _read(film, kind, _values, max_pixels=max_pixels)
 
@@ -116,7 +116,7 @@ def _read(
     *,
     max_pixels: int,
 ) -> T:
-    """Return what is made of a decoded picture, turned by its EXIF tag, that may be a negative."""
+    """Decode a picture, turn it by its EXIF tag, and return `made` of it and its being negative."""
     ignore_warnings("PIL")
     try:
         image = PLUGINS[kind](io.BytesIO(LEAN[kind](film)))
@@ -130,7 +130,7 @@ def _read(
 
 
 def _check_header(image: ImageFile, kind: PictureFormat, max_pixels: int) -> None:
-    """Refuse what is too large or more than one picture, before it is decoded."""
+    """Refuse a file that is too large or holds several pictures, before it is decoded."""
     if image.width * image.height > max_pixels:
         raise FilmTooLargeError(f"The film has more than the {max_pixels} pixels allowed.")
     if max(image.size) > MAX_SIDE:
@@ -147,7 +147,7 @@ def _turned(image: ImageFile) -> Image.Image:
 
 
 def _is_negative(image: ImageFile) -> bool:
-    """Return whether white is zero and Pillow leaves it so: TIFFs of more than 8 bits."""
+    """Return whether white is 0: TIFFs of more than 8 bits, which Pillow does not invert."""
     if not isinstance(image, TiffImageFile) or image.mode in ("1", "L"):
         return False
     return image.tag_v2.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO

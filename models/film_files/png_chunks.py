@@ -1,4 +1,4 @@
-"""PNG files without what is not their picture."""
+"""Strip PNG files of chunks that are not their picture, before they are decoded."""
 
 import struct
 
@@ -9,13 +9,13 @@ SIGNATURE_BYTES = 8
 CHUNK_FRAME_BYTES = 12
 MAX_EXIF_BYTES = 2**16
 KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL"})
-"""The picture, and `acTL`, which says that there are several."""
+"""Chunks of the picture, and `acTL`, which marks a file of several pictures."""
 
 
 def lean_png(png: bytes) -> bytes:
-    """Return a PNG without texts, profiles, and an EXIF chunk longer than a JPEG may have one.
+    """Return a PNG without texts and profiles, and without EXIF chunks over 64 KiB.
 
-    Any number of them may be there, and each may unpack to a thousand times its size.
+    A file can hold any number of them, and each can unpack to a thousand times its size.
 
     Raises:
         UnreadableFilmError: There are more than `MAX_CHUNKS` chunks.

@@ -1,4 +1,4 @@
-"""Keeps imaging libraries from repeating what stands in a film: it may be a patient's name."""
+"""Silence the logs and warnings of imaging libraries: they may quote patient data."""
 
 import logging
 import re
@@ -6,7 +6,7 @@ import warnings
 
 
 def silence_logs(*libraries: str) -> None:
-    """Stop the libraries' logging; they log header values, some with every tag at DEBUG."""
+    """Silence the libraries' loggers: they log header values, some of them every tag at DEBUG."""
     for library in libraries:
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
 
@@ -14,9 +14,9 @@ def silence_logs(*libraries: str) -> None:
 def ignore_warnings(library: str) -> None:
     """Ignore warnings raised inside `library`, from now on and in all threads.
 
-    Called for each film, since others may have reset the filters. `warnings.catch_warnings` would
-    look tidier, but restores another thread's filters.
+    To be called for each film, because other code may reset the filters.
     """
+    # Not `warnings.catch_warnings`: it would restore the filters of another thread.
     module = rf"{library}\b"
     if ("ignore", None, Warning, re.compile(module), 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=module)

@@ -1,4 +1,4 @@
-"""The first directory of a TIFF file, looked through before Pillow lists what it says."""
+"""Check the first directory of a TIFF file before Pillow reads it."""
 
 import numpy as np
 
@@ -7,26 +7,26 @@ from models.film_files.errors import UnreadableFilmError
 MAX_TAGS = 1024
 MAX_VALUES = 2**16
 BYTES = (1, 2, 7)
-"""Types BYTE, ASCII and UNDEFINED: a value of theirs stays bytes, however long."""
+"""Types BYTE, ASCII and UNDEFINED, whose values stay bytes, however long."""
 COMPRESSION = 259
 COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946})
-"""None, LZW, JPEG, Deflate, PackBits, and Deflate's old number."""
+"""Allowed ones: none, LZW, JPEG, Deflate, PackBits, and Deflate's old number."""
 JPEG = 7
 PROGRESSIVE_FRAME = b"\xff\xc2"
 POINTERS = (34665, 34853, 40965)
-"""Tags that point to directories about the camera, its place and more, which Pillow reads too."""
+"""Tags that point to further directories (EXIF, GPS, interoperability), which Pillow would read."""
 NO_KIND = 0
 
 
 def lean_tiff(tiff: bytes) -> bytes:
-    """Return a TIFF without pointers to other directories than that of its picture.
+    """Check a TIFF's first directory, and return the file without pointers to other directories.
 
-    Every strip, tile and number becomes an object in Python, and a file of 64 MiB can name 16
+    Pillow makes a Python object of every strip, tile and number, and a file of 64 MiB can list 16
     million of them.
 
     Raises:
-        UnreadableFilmError: More tags, or values in one of them, than allowed; or an encoding that
-            films don't come in.
+        UnreadableFilmError: It has more tags than allowed, a tag has more values than allowed, or
+            its compression is not one of `COMPRESSIONS`.
         IndexError: The file ends before the directory does.
     """
     lean = bytearray(tiff)

@@ -1,4 +1,4 @@
-"""A film's values before any window, in 16 bits, and the windows that show them.
+"""Film values before windowing, in 16 bits, and the windows that show them.
 
 Windows are those of DICOM's LINEAR function (PS3.3 C.11.2.1.2): a value is shown as the grey
 
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 LARGEST = 2**16 - 1
 BAND_PIXELS = 2**20
 NARROWEST_SLOPE = 1e-3
-"""Between black and white, in values, unless it is a step: less drowns in 64-bit arithmetic."""
+"""Smallest distance of black and white, in values, unless it is 0: limited by 64-bit rounding."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which values are shown from black to white.
+    """Window: the range of values that is shown from black to white.
 
     Attributes:
         centre: In the film's values.
@@ -36,24 +36,24 @@ class Window:
 
     @property
     def black(self) -> float:
-        """The largest value that is shown black."""
+        """Largest value that is shown black."""
         return self.centre - 0.5 - (self.width - 1) / 2
 
     def mirrored(self, total: float) -> "Window":
-        """Return the window that shows `total - value` as the negative of what this one shows."""
+        """Return the window for inverted values, `total - value`."""
         return replace(self, centre=total - self.centre + 1)
 
 
 @dataclass(frozen=True)
 class ValueScale:
-    """What 16-bit pixels mean: value = pixel * slope + intercept.
+    """Scale of 16-bit pixels: value = pixel * slope + intercept.
 
     Attributes:
         slope: Never 0.
         intercept: In the film's values.
-        low: Smallest value of the film, padding left out.
+        low: Smallest value of the film, without padding.
         high: Largest.
-        windows: At least one; the first is what networks see the film through.
+        windows: At least one; the first is the one for the network's input.
         spacing: Millimetres between rows and between columns; None is unknown.
     """
 
@@ -67,11 +67,11 @@ class ValueScale:
 
 @dataclass(frozen=True)
 class FilmValues:
-    """A film before any window, bone bright.
+    """Values of a film before any window, bone bright.
 
     Attributes:
         pixels: [rows, columns], after EXIF rotation.
-        scale: What they mean.
+        scale: Scale from pixels to values.
     """
 
     pixels: NDArray[np.uint16]
@@ -80,14 +80,14 @@ class FilmValues:
 
 @dataclass(frozen=True)
 class Stored:
-    """Numbers as a file holds them: value = number * slope + intercept.
+    """Numbers stored in a file: value = number * slope + intercept.
 
     Attributes:
         numbers: [rows, columns], integers or floats.
         slope: Of either sign.
         intercept: In the film's values.
         is_negative: The largest value is black.
-        padding: [rows, columns]: what is no part of the film and shown black; None is nothing.
+        padding: [rows, columns], true outside the film, where it is shown black; None is no such.
     """
 
     numbers: NDArray[np.number]
@@ -98,38 +98,37 @@ class Stored:
 
 
 def full_window(low: float, high: float) -> Window:
-    """Return the window that is black at `low` and white at `high`; black if they are the same."""
+    """Return the window that is black at `low` and white at `high`; all black if they are equal."""
     return Window((low + high + 1) / 2, high - low + 1) if low < high else Window(low + 1, 1.0)
 
 
 def full_scale_values(pixels: NDArray[np.uint16], full_scale: int) -> FilmValues:
-    """Return pixels that are values themselves, shown from black at 0 to white at full scale."""
+    """Return values equal to the pixels, shown from black at 0 to white at full scale."""
     window = full_window(0.0, float(full_scale))
     scale = ValueScale(1.0, 0.0, float(pixels.min()), float(pixels.max()), (window,))
     return FilmValues(pixels, scale)
 
 
 def shown_values(grey: NDArray[np.float32]) -> FilmValues:
-    """Return the grey itself as values from 0 to 65535; `grey` in [0, 1] is used up.
+    """Return grey in [0, 1] as values from 0 to 65535; `grey` is overwritten.
 
-    For films that no linear window over 16 bits shows as they are meant.
+    For films that no linear window over 16 bits can show.
     """
     np.multiply(grey, LARGEST, out=grey)
     return full_scale_values(np.rint(grey, out=grey).astype(np.uint16), LARGEST)
 
 
 def sixteen_bits(stored: Stored, windows: Sequence[Window | None]) -> FilmValues | None:
-    """Return stored numbers in 16 bits, exactly where they are whole and lie close enough.
+    """Convert stored numbers to 16 bits, without rounding if whole and at most 65535 apart.
 
-    A negative is turned round, largest value for smallest, and its windows with it. Padding gets a
-    value that all windows show black.
+    A negative is inverted, with its windows. Padding gets a value that all windows show black.
 
     Args:
         stored: The numbers.
-        windows: Of the values before that; None stands for the whole range.
+        windows: Windows of the values before that; None is the whole range.
 
     Returns:
-        None where the first window would show a picture that differs by a grey level in 256.
+        The values; None if rounding would change a grey level of 256 under the first window.
     """
     first, last = _ends(stored)
     low, high = sorted(end * stored.slope + stored.intercept for end in (first, last))
@@ -153,7 +152,7 @@ def sixteen_bits(stored: Stored, windows: Sequence[Window | None]) -> FilmValues
 
 
 def _ends(stored: Stored) -> tuple[float, float]:
-    """Return smallest and largest number of the film; 0 where all is padding."""
+    """Return smallest and largest number of the film; 0 and 0 if all of it is padding."""
     film = stored.numbers if stored.padding is None else stored.numbers[~stored.padding]
     return (float(film.min()), float(film.max())) if film.size else (0.0, 0.0)
 
@@ -165,7 +164,7 @@ def _black_number(stored: Stored, value: float) -> float:
 
 
 def _grid(numbers: NDArray[np.number], lowest: float, highest: float) -> tuple[float, float]:
-    """Return which number is pixel 0, and how far apart the numbers of two pixels are."""
+    """Return offset and step of the pixels: number = offset + step * pixel."""
     if highest - lowest <= LARGEST and _are_whole(numbers):
         return (0.0 if lowest >= 0 and highest <= LARGEST else lowest), 1.0
     return lowest, (highest - lowest) / LARGEST or 1.0
@@ -178,7 +177,7 @@ def _are_whole(numbers: NDArray[np.number]) -> bool:
 
 
 def _shows(window: Window, step: float, *, is_exact: bool) -> bool:
-    """Return whether values in such steps are fine enough for a window."""
+    """Return whether values in steps of `step` are fine enough for a window."""
     slope = window.width - 1
     return (is_exact or slope >= 255 * step) and (slope == 0 or slope >= NARROWEST_SLOPE)
 
@@ -186,7 +185,7 @@ def _shows(window: Window, step: float, *, is_exact: bool) -> bool:
 def _on_grid(
     numbers: NDArray[np.number], total: float | None, offset: float, step: float
 ) -> NDArray[np.uint16]:
-    """Return the nearest pixels of numbers, or of `total` less the numbers."""
+    """Return the pixels nearest to the numbers, or to `total` minus the numbers."""
     pixels = np.empty(numbers.shape, np.uint16)
     for rows in _bands(numbers):
         band = numbers[rows].astype(np.float64)
@@ -196,7 +195,7 @@ def _on_grid(
 
 
 def _bands(numbers: NDArray[np.number]) -> Iterator[slice]:
-    """Yield slices of rows: a whole film in 64 bits would take four times its memory."""
+    """Yield slices of rows, because a whole film in 64 bits would take four times its memory."""
     rows, columns = numbers.shape
     step = max(1, BAND_PIXELS // columns)
     return (slice(first, first + step) for first in range(0, rows, step))

@@ -1,1 +1,1 @@
-"""Run a whole network forward, and back over the steps that its layers left on a tape."""
+"""Compute the gradients of a whole network by hand, on a tape of its layers' forward passes."""

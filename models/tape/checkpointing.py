@@ -1,4 +1,4 @@
-"""Activation checkpointing: keep a segment's input, and run it once more on the way back.
+"""Activation checkpointing: keep a segment's input only, and recompute the rest on the way back.
 
 Source:
     Chen et al. 2016, arXiv:1604.06174, algorithm 1.
@@ -15,15 +15,15 @@ from models.tape.tape import Gradients, record, record_chain
 
 @dataclass(frozen=True)
 class RandomState:
-    """Where the random generators stood, so that a second run draws the same dropout masks."""
+    """State of the random generators, so that recomputing draws the same dropout masks."""
 
     cpu: Tensor
     cuda: Tensor | None
 
 
 @dataclass(frozen=True)
-class CheckpointStep:
-    """A segment of layers, of which only the input was kept."""
+class SegmentStep:
+    """Step of a segment of layers: keeps its input, and recomputes its activations."""
 
     layers: Sequence[tuple[str, nn.Module]]
     x: Tensor
@@ -31,11 +31,14 @@ class CheckpointStep:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether any of the layers is."""
+        """True if any layer has a trainable parameter."""
         return any(p.requires_grad for _, layer in self.layers for p in layer.parameters())
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the segment's gradients, after a second forward pass that leaves no trace."""
+        """Return the segment's gradients, after a second forward pass.
+
+        That pass changes neither running statistics nor the random generators.
+        """
         statistics = [b for _, layer in self.layers for b in layer.buffers()]
         before = [buffer.clone() for buffer in statistics]
         devices = [self.x.device] if self.x.is_cuda else []
@@ -47,11 +50,11 @@ class CheckpointStep:
         return chain.backward(grad_out, needs_grad_x=needs_grad_x)
 
 
-def record_checkpoint(
+def record_segment(
     layers: Sequence[tuple[str, nn.Module]], x: Tensor
-) -> tuple[Tensor, CheckpointStep]:
-    """Return the output of the layers one after the other, and a step that holds `x` alone."""
-    step = CheckpointStep(layers, x, _random_state(x))
+) -> tuple[Tensor, SegmentStep]:
+    """Return the output of a segment of layers, and a step that keeps its input only."""
+    step = SegmentStep(layers, x, _random_state(x))
     for _, layer in layers:
         x, _ = record(layer, x)
     return x, step

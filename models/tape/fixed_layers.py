@@ -1,7 +1,7 @@
-"""PyTorch's layers without parameters, bound to their hand-written forward and backward.
+"""Steps of layers without parameters, with their hand-written forward and backward passes.
 
-Each type has a step (what backward needs, by name) and a `record`. Importing this module makes
-them known to `tape.record`.
+Each layer type has a step, which keeps what its backward pass needs, and a `record` function.
+Importing this module registers them with `tape.record`.
 """
 
 from collections.abc import Callable
@@ -45,12 +45,12 @@ from models.tape.tape import Gradients, record, require
 
 @dataclass(frozen=True)
 class IdentityStep:
-    """Nothing happens, either way."""
+    """Step of an identity layer: the error passes unchanged."""
 
     is_trainable = False
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the error as it came."""
+        """Return the error unchanged."""
         return Gradients(grad_out if needs_grad_x else None, {})
 
 
@@ -62,7 +62,7 @@ def record_identity(layer: nn.Identity, x: Tensor) -> tuple[Tensor, IdentityStep
 
 @dataclass(frozen=True)
 class ReLUStep:
-    """A ReLU's output."""
+    """Step of a ReLU; keeps its output."""
 
     out: Tensor
     is_trainable = False
@@ -74,14 +74,14 @@ class ReLUStep:
 
 @record.register
 def record_relu(layer: nn.ReLU, x: Tensor) -> tuple[Tensor, ReLUStep]:
-    """Return the ReLU's output, and its step; `x` stays as it was, even for `inplace=True`."""
+    """Return the ReLU's output, and its step; `x` is not changed, even for `inplace=True`."""
     out = relu_forward(x)
     return out, ReLUStep(out)
 
 
 @dataclass(frozen=True)
 class GELUStep:
-    """A GELU's input."""
+    """Step of a GELU; keeps its input."""
 
     x: Tensor
     is_trainable = False
@@ -100,7 +100,7 @@ def record_gelu(layer: nn.GELU, x: Tensor) -> tuple[Tensor, GELUStep]:
 
 @dataclass(frozen=True)
 class ActivationStep:
-    """Another activation: its backward, and the input or output that this reads."""
+    """Step of another activation; keeps its backward function, and the input or output it needs."""
 
     gradient: Callable[[Tensor, Tensor], Tensor]
     kept: Tensor
@@ -150,7 +150,7 @@ def record_softmax(layer: nn.Softmax, x: Tensor) -> tuple[Tensor, ActivationStep
 
 @dataclass(frozen=True)
 class MaxPoolStep:
-    """The winners of a max-pooling, and the size of its input."""
+    """Step of a max-pooling; keeps the positions of the maxima, and the size of its input."""
 
     positions: Tensor
     grid: Pair
@@ -180,7 +180,7 @@ def record_max_pool(layer: nn.MaxPool2d, x: Tensor) -> tuple[Tensor, MaxPoolStep
 
 @dataclass(frozen=True)
 class AveragePoolStep:
-    """An average-pooling's windows, and the size of its input."""
+    """Step of an average-pooling; keeps its windows, and the size of its input."""
 
     windows: dict[str, Pair]
     grid: Pair
@@ -207,7 +207,7 @@ def record_average_pool(layer: nn.AvgPool2d, x: Tensor) -> tuple[Tensor, Average
 
 @dataclass(frozen=True)
 class StandardiseStep:
-    """The network's first arithmetic on the film."""
+    """Step of the normalisation of pixels; keeps the standard deviation."""
 
     std: Tensor
     is_trainable = False
@@ -225,7 +225,7 @@ def record_standardise(layer: Normalisation, x: Tensor) -> tuple[Tensor, Standar
 
 @dataclass(frozen=True)
 class LocalContrastStep:
-    """Local contrast normalisation, and what its backward reads."""
+    """Step of a local contrast normalisation; keeps deviation and standard deviation."""
 
     layer: LocalContrast
     deviation: Tensor
@@ -244,14 +244,14 @@ class LocalContrastStep:
 
 @record.register
 def record_local_contrast(layer: LocalContrast, x: Tensor) -> tuple[Tensor, LocalContrastStep]:
-    """Return pixels against their windows, and their step."""
+    """Return each pixel relative to its window, and the step."""
     contrast = local_contrast_forward(x, layer.row_window, layer.column_window)
     return contrast.out, LocalContrastStep(layer, contrast.deviation, contrast.std)
 
 
 @dataclass(frozen=True)
 class GlobalAveragePoolStep:
-    """The average over positions, and the size of its input."""
+    """Step of a global average pooling; keeps the size of its input."""
 
     grid: Pair
     is_trainable = False
@@ -273,7 +273,7 @@ def record_global_average_pool(
 
 @dataclass(frozen=True)
 class PatchAverageStep:
-    """The average over patch tokens, and how many tokens there were."""
+    """Step of an average over patch tokens; keeps the number of tokens."""
 
     tokens: int
     is_trainable = False
@@ -293,13 +293,13 @@ def record_patch_average(layer: PatchAverage, x: Tensor) -> tuple[Tensor, PatchA
 
 @dataclass(frozen=True)
 class FlattenStep:
-    """The shape that a map had before it was written as one vector."""
+    """Step of a flattening; keeps the shape of its input."""
 
     shape: tuple[int, ...]
     is_trainable = False
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the error in the map's shape."""
+        """Return the error in the input's shape."""
         return Gradients(grad_out.view(self.shape) if needs_grad_x else None, {})
 
 

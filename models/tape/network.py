@@ -1,10 +1,10 @@
-"""A whole network forward and in reverse, every parameter's gradient by hand.
+"""Compute the gradients of all parameters of a network, without autograd.
 
     logits, tape = forward_with_tape(network, pixels)
     loss = cross_entropy_forward(logits, targets)
     gradients = parameter_gradients(tape, cross_entropy_backward(loss.predicted, loss.true))
 
-Another network adds a `record` for its own module types; layers that it shares are known already.
+A new network adds a `record` function for each module type that the others do not have.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,14 @@ from torch import Tensor, nn
 
 from models.network import Network, layers_in_order
 
-# Imported for the layer types that they make known to `record`.
-from models.tape.checkpointing import record_checkpoint
+# Imported for the layer types that they register with `record`.
+from models.tape import (  # noqa: F401
+    fixed_layers,
+    residual_layers,
+    trained_layers,
+    transformer_layers,
+)
+from models.tape.checkpointing import record_segment
 from models.tape.tape import ChainStep, Step, record, record_chain
 
 NamedLayers = Sequence[tuple[str, nn.Module]]
@@ -25,11 +31,11 @@ NamedLayers = Sequence[tuple[str, nn.Module]]
 
 @dataclass
 class Tape:
-    """What a forward pass left; good for one walk back.
+    """Record of a forward pass, for one backward pass.
 
     Attributes:
         chain: The steps, from the first layer with a trainable parameter on.
-        is_used: Whether it has been walked.
+        is_used: True after the backward pass.
     """
 
     chain: ChainStep
@@ -42,16 +48,16 @@ def forward_with_tape(
     *,
     checkpointing: bool = False,
 ) -> tuple[Float[Tensor, "batch classes"], Tape]:
-    """Return the logits, and the tape that `parameter_gradients` reads.
+    """Return the logits, and the tape for `parameter_gradients`.
 
-    The network's own mode counts: in training mode batch normalisation uses the batch's statistics
-    and moves its running ones, and dropout draws its masks, exactly as PyTorch's forward pass does.
+    As in PyTorch's forward pass, a network in training mode uses the batch's statistics in batch
+    normalisation, updates the running ones, and draws dropout masks.
 
     Args:
-        network: Built of layer types that have a `record`.
+        network: All its layer types have a `record` function.
         pixels: In [0, 1].
-        checkpointing: Keep only the activations between blocks and after max-poolings, and compute
-            the others once more on the way back: less memory for about a third more time (Chen et
+        checkpointing: Keep only the activations between blocks and after max-poolings, and
+            recompute the others on the way back: less memory for about a third more time (Chen et
             al. 2016, arXiv:1604.06174, algorithm 1).
 
     Raises:
@@ -71,10 +77,10 @@ def parameter_gradients(
 ) -> dict[str, Tensor]:
     """Return the derivative of the loss by every trainable parameter.
 
-    Call it before the weights change: the tape reads them where they are.
+    Call it before the weights change: the tape holds no copy of them.
 
     Args:
-        tape: As `forward_with_tape` returned it; it is used up.
+        tape: As `forward_with_tape` returned it; it can be used once.
         grad_logits: Output error (BP1), for instance from `cross_entropy_backward`.
 
     Returns:
@@ -93,7 +99,7 @@ def parameter_gradients(
 
 @record.register
 def record_network(layer: Network, x: Tensor) -> tuple[Tensor, ChainStep]:
-    """Return the logits, and the step of the whole network, pixels included."""
+    """Return the logits, and the step of a whole network."""
     return record_chain(layer.named_children(), x)
 
 
@@ -108,15 +114,15 @@ def _cut_at_first_trainable(layers: NamedLayers) -> tuple[NamedLayers, NamedLaye
 def _segmented(layers: NamedLayers, x: Tensor) -> tuple[Tensor, ChainStep]:
     steps: list[tuple[str, Step]] = []
     for segment in _segments(layers):
-        x, step = record_checkpoint(segment, x)
+        x, step = record_segment(segment, x)
         steps.append(("", step))
     return x, ChainStep(steps)
 
 
 def _segments(layers: NamedLayers) -> Iterator[NamedLayers]:
-    """Yield the layers in segments, each of which ends where little is passed on.
+    """Yield the layers in segments that end after a block or a max-pooling.
 
-    That is after a block (it keeps many times what it passes on) and after a max-pooling.
+    A block keeps many times the size of its output, and a max-pooling's output is small.
     """
     start = 0
     for end, (_, layer) in enumerate(layers, start=1):

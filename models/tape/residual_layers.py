@@ -1,4 +1,4 @@
-"""chest_cnn's residual block, bound to its hand-written forward and backward."""
+"""Step of chest_cnn's residual block, with its hand-written forward and backward passes."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from models.tape.tape import ChainStep, Gradients, Step, passed_on, record, reco
 
 @dataclass(frozen=True)
 class ResidualStep:
-    """A residual block: two ways, added, then a ReLU.
+    """Step of a residual block: relu(shortcut(x) + residual(x)).
 
     Attributes:
-        residual: The way through the convolutions.
-        shortcut: The other way.
-        relu: What follows the sum.
+        residual: Step of the convolutions.
+        shortcut: Step of the shortcut.
+        relu: Step of the ReLU after the sum.
     """
 
     residual: ChainStep
@@ -30,11 +30,11 @@ class ResidualStep:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether anything on either way is."""
+        """True if any layer of either branch has a trainable parameter."""
         return self.residual.is_trainable or self.shortcut.is_trainable
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the gradients of both ways; their errors meet again at the fork."""
+        """Return the gradients of both branches; the errors of both are summed at the input."""
         grad_sum = passed_on(self.relu.backward(grad_out, needs_grad_x=True))
         grad_residual, grad_shortcut = addition_backward(grad_sum)
         through = self.residual.backward(grad_residual, needs_grad_x=needs_grad_x)

@@ -1,9 +1,9 @@
-"""The tape: what each layer's forward pass leaves for its backward pass.
+"""The tape: steps that record what each layer's backward pass needs.
 
-`record(layer, x)` runs one layer forward and returns its output and a step. The step holds by name
-what backward needs. Steps of layers that hold others (a chain, a residual block) hold steps, so
-the tape of a network is one step. Walking back uses the tape up: what a layer kept is let go as
-soon as the layer has been passed, which is how the memory of a training step stays autograd's.
+`record(layer, x)` runs one layer forward and returns its output and a step. The step keeps by name
+what the backward pass needs. A layer that contains others (a chain, a residual block) has a step
+that contains theirs, so the tape of a network is one step. The backward pass frees what a layer
+kept as soon as it has passed the layer, so a training step needs no more memory than with autograd.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 
 class Gradients(NamedTuple):
-    """What a step's backward pass returns.
+    """Derivatives by a layer's input and by its parameters.
 
     Attributes:
-        grad_x: Derivative by the layer's input, or None where nobody asked for it.
+        grad_x: Derivative by the layer's input, or None where it was not asked for.
         parameters: Derivative by each trainable parameter, under its name within the layer.
     """
 
@@ -28,11 +28,11 @@ class Gradients(NamedTuple):
 
 @runtime_checkable
 class Step(Protocol):
-    """One layer's place on the tape."""
+    """One layer on the tape: keeps what the layer's backward pass needs."""
 
     @property
     def is_trainable(self) -> bool:
-        """Whether the layer has a parameter whose gradient is wanted."""
+        """True if the layer has a trainable parameter."""
         ...
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
@@ -42,9 +42,9 @@ class Step(Protocol):
 
 @singledispatch
 def record(layer: nn.Module, x: Tensor) -> tuple[Tensor, Step]:
-    """Return the layer's output for `x`, and the step that goes back through it.
+    """Run a layer forward; return its output for `x`, and the step for its backward pass.
 
-    Batch normalisation in training mode moves its running statistics, as in PyTorch.
+    Batch normalisation in training mode updates its running statistics, as in PyTorch.
 
     Raises:
         ValueError: `layer` is of a type, or has a setting, without a hand-written backward.
@@ -55,7 +55,7 @@ def record(layer: nn.Module, x: Tensor) -> tuple[Tensor, Step]:
 
 
 def trainable_gradients(layer: nn.Module, **gradients: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """Return the gradients of those parameters that exist and are not frozen; compute no others."""
+    """Compute and return the gradients of those parameters that exist and are not frozen."""
     wanted = {
         name for name, parameter in layer.named_parameters(recurse=False) if parameter.requires_grad
     }
@@ -64,24 +64,24 @@ def trainable_gradients(layer: nn.Module, **gradients: Callable[[], Tensor]) -> 
 
 @dataclass(frozen=True)
 class ChainStep:
-    """Layers one after the other.
+    """Step of layers that run one after the other.
 
     Attributes:
-        steps: Name and step in the order of the forward pass; used up by `backward`. An empty name
-            is for a step that names its parameters in full.
+        steps: Name and step in the order of the forward pass; `backward` empties the list. An empty
+            name is for a step that names its parameters in full.
     """
 
     steps: list[tuple[str, Step]]
 
     @property
     def is_trainable(self) -> bool:
-        """Whether any of the steps that are left is."""
+        """True if any step that is left has a trainable parameter."""
         return any(step.is_trainable for _, step in self.steps)
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return the gradients of all steps, from the last to the first (BP2 between them).
 
-        The walk ends where no earlier layer wants anything.
+        It stops where no earlier step has a trainable parameter.
         """
         parameters: dict[str, Tensor] = {}
         while self.steps:
@@ -111,10 +111,10 @@ def record_chain(layers: Iterable[tuple[str, nn.Module]], x: Tensor) -> tuple[Te
 
 
 def passed_on(gradients: Gradients) -> Tensor:
-    """Return the derivative by the input of a step that was asked for it.
+    """Return the derivative by a layer's input, where it was asked for.
 
     Raises:
-        RuntimeError: There is none: the step broke its promise.
+        RuntimeError: The step did not return it.
     """
     if gradients.grad_x is None:
         raise RuntimeError("a step must return grad_x when it is asked for")
@@ -128,7 +128,7 @@ def record_sequential(layer: nn.Sequential, x: Tensor) -> tuple[Tensor, ChainSte
 
 
 def require(layer: nn.Module, **settings: object) -> None:
-    """Refuse a layer with a setting that has no hand-written backward.
+    """Refuse a layer whose settings have no hand-written backward pass.
 
     Raises:
         ValueError: A setting differs from the one given.
@@ -140,6 +140,6 @@ def require(layer: nn.Module, **settings: object) -> None:
 
 
 def within(name: str, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the gradients under the names they have one level further out."""
+    """Return the gradients with `name.` in front of their names."""
     prefix = f"{name}." if name else ""
     return {prefix + inner: gradient for inner, gradient in gradients.items()}

@@ -1,7 +1,7 @@
-"""PyTorch's layers with parameters, bound to their hand-written forward and backward.
+"""Steps of layers with parameters, with their hand-written forward and backward passes.
 
-Each type has a step (what backward needs, by name) and a `record`. Importing this module makes
-them known to `tape.record`.
+Each layer type has a step, which keeps what its backward pass needs, and a `record` function.
+Importing this module registers them with `tape.record`.
 """
 
 from dataclasses import dataclass
@@ -42,19 +42,19 @@ from models.tape.tape import Gradients, record, require, trainable_gradients
 
 @dataclass(frozen=True)
 class TrainedStep:
-    """A layer with parameters."""
+    """Step of a layer with parameters."""
 
     layer: nn.Module
 
     @property
     def is_trainable(self) -> bool:
-        """Whether any of the parameters is."""
+        """True if any parameter is trainable."""
         return any(parameter.requires_grad for parameter in self.layer.parameters())
 
 
 @dataclass(frozen=True)
 class LinearStep(TrainedStep):
-    """A linear layer and its input."""
+    """Step of a linear layer; keeps its input."""
 
     layer: nn.Linear
     x: Tensor
@@ -78,7 +78,7 @@ def record_linear(layer: nn.Linear, x: Tensor) -> tuple[Tensor, LinearStep]:
 
 @dataclass(frozen=True)
 class ConvolutionStep(TrainedStep):
-    """A convolution and its input."""
+    """Step of a convolution; keeps its input."""
 
     layer: nn.Conv2d
     x: Tensor
@@ -108,7 +108,7 @@ def record_convolution(layer: nn.Conv2d, x: Tensor) -> tuple[Tensor, Convolution
 
 @dataclass(frozen=True)
 class PReLUStep(TrainedStep):
-    """A ReLU whose slope below 0 is learnt, and its input."""
+    """Step of a PReLU, whose slope below 0 is learnt; keeps its input."""
 
     layer: nn.PReLU
     x: Tensor
@@ -133,7 +133,7 @@ def record_prelu(layer: nn.PReLU, x: Tensor) -> tuple[Tensor, PReLUStep]:
 
 @dataclass(frozen=True)
 class BatchNormStep(TrainedStep):
-    """A batch normalisation by the batch's own statistics."""
+    """Step of a batch normalisation by the batch's own statistics."""
 
     layer: nn.BatchNorm2d
     normalised: Tensor
@@ -141,7 +141,7 @@ class BatchNormStep(TrainedStep):
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
         """Return BP2 through mean and variance, BP3 and BP4."""
-        # Both are computed for a frozen layer as well: BP2 is written with them.
+        # Both are computed for a frozen layer too, because BP2 needs them.
         grad_weight = norm_weight_gradient(grad_out, self.normalised)
         grad_bias = norm_bias_gradient(grad_out)
         parameters = trainable_gradients(
@@ -162,7 +162,7 @@ class BatchNormStep(TrainedStep):
 
 @dataclass(frozen=True)
 class RunningNormStep(TrainedStep):
-    """A batch normalisation by running statistics, which are constants."""
+    """Step of a batch normalisation by running statistics, which are constants."""
 
     layer: nn.BatchNorm2d
     normalised: Tensor
@@ -185,10 +185,10 @@ class RunningNormStep(TrainedStep):
 def record_batch_norm(
     layer: nn.BatchNorm2d, x: Tensor
 ) -> tuple[Tensor, BatchNormStep | RunningNormStep]:
-    """Return the normalised batch, and its step; move the running statistics while training.
+    """Return the normalised batch, and its step; in training, update the running statistics.
 
     Raises:
-        ValueError: A batch of one value per channel, which has no variance, while training.
+        ValueError: In training, the batch has one value per channel, and so no variance.
     """
     require(layer, affine=True)
     mean, variance = layer.running_mean, layer.running_var
@@ -207,7 +207,7 @@ def record_batch_norm(
 
 @dataclass(frozen=True)
 class LayerNormStep(TrainedStep):
-    """A layer normalisation."""
+    """Step of a layer normalisation."""
 
     layer: nn.LayerNorm
     normalised: Tensor
@@ -237,13 +237,13 @@ def record_layer_norm(layer: nn.LayerNorm, x: Tensor) -> tuple[Tensor, LayerNorm
 
 
 def _move_running_statistics(layer: nn.BatchNorm2d, norm: BatchNorm, *, count: int) -> None:
-    """Move the layer's running statistics towards the batch's, the variance unbiased."""
+    """Update the layer's running statistics by the batch's, with the unbiased variance."""
     if layer.running_mean is None or layer.running_var is None:
         return
     if layer.num_batches_tracked is None:
         raise ValueError("num_batches_tracked of BatchNorm2d must be a tensor, not None")
     layer.num_batches_tracked += 1
-    # Without a momentum PyTorch averages all batches alike.
+    # Without a momentum, PyTorch gives all batches the same weight.
     momentum = layer.momentum
     if momentum is None:
         momentum = 1 / int(layer.num_batches_tracked)

@@ -1,4 +1,4 @@
-"""vit_b16's parts, timm's modules among them, bound to their hand-written forward and backward."""
+"""Steps of vit_b16's layers, with their hand-written forward and backward passes."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ from models.vit_b16 import ClassTokenBlock, Embedding
 
 @dataclass(frozen=True)
 class EmbeddingStep(TrainedStep):
-    """The embedding, and the patches' pixels."""
+    """Step of the patch embedding; keeps the patches' pixels."""
 
     layer: Embedding
     patches: Tensor
@@ -92,7 +92,7 @@ def record_embedding(layer: Embedding, x: Tensor) -> tuple[Tensor, EmbeddingStep
 
 @dataclass(frozen=True)
 class AttentionStep:
-    """Self-attention: query, key and value of all tokens, and the two linear layers."""
+    """Step of self-attention with its two linear layers; keeps query, key and value."""
 
     qkv: LinearStep
     heads: int
@@ -101,11 +101,11 @@ class AttentionStep:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether either linear layer is."""
+        """True if either linear layer has a trainable parameter."""
         return self.qkv.is_trainable or self.proj.is_trainable
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the gradients of both linear layers; between them lies attention's BP2."""
+        """Return the gradients of both linear layers, with BP2 of the attention between them."""
         goes_on = needs_grad_x or self.qkv.is_trainable
         grad_merged, proj = self.proj.backward(grad_out, needs_grad_x=goes_on)
         if grad_merged is None:
@@ -139,13 +139,13 @@ def record_attention(layer: Attention, x: Tensor) -> tuple[Tensor, AttentionStep
 
 @record.register
 def record_mlp(layer: Mlp, x: Tensor) -> tuple[Tensor, ChainStep]:
-    """Return the two-layer perceptron's output, and its step."""
+    """Return the output of the two-layer perceptron (MLP), and its step."""
     return record_chain(layer.named_children(), x)
 
 
 @dataclass(frozen=True)
 class BlockStep:
-    """A pre-norm block: attention, then a perceptron, each with a way past it.
+    """Step of a pre-norm transformer block: attention, then a perceptron, both with a shortcut.
 
     Source:
         Dosovitskiy et al. 2021, arXiv:2010.11929, equations 2 and 3.
@@ -156,11 +156,11 @@ class BlockStep:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether anything on either way is."""
+        """True if any layer of either branch has a trainable parameter."""
         return self.attention.is_trainable or self.mlp.is_trainable
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the gradients; twice the error through a branch meets the one past it."""
+        """Return the gradients; at both shortcuts, the errors of branch and shortcut are summed."""
         goes_on = needs_grad_x or self.attention.is_trainable
         second = self.mlp.backward(grad_out, needs_grad_x=goes_on)
         if not goes_on:
@@ -184,7 +184,7 @@ def record_block(layer: Block, x: Tensor) -> tuple[Tensor, BlockStep]:
 
 @dataclass(frozen=True)
 class ClassTokenAttentionStep(TrainedStep):
-    """Attention of one query, the class token's, to the keys and values of all tokens."""
+    """Step of attention with one query, the class token's, to all tokens."""
 
     layer: nn.Linear
     heads: int
@@ -195,11 +195,11 @@ class ClassTokenAttentionStep(TrainedStep):
 
     @property
     def is_trainable(self) -> bool:
-        """Whether either linear layer is."""
+        """True if either linear layer has a trainable parameter."""
         return super().is_trainable or self.proj.is_trainable
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the gradients; query, key and value are three linear layers on the tokens."""
+        """Return the gradients; the query's linear layer sees the class token only."""
         goes_on = needs_grad_x or super().is_trainable
         grad_merged, proj = self.proj.backward(grad_out, needs_grad_x=goes_on)
         if grad_merged is None:
@@ -238,12 +238,12 @@ class ClassTokenAttentionStep(TrainedStep):
 
 @dataclass(frozen=True)
 class ClassTokenBlockStep:
-    """A block that computes the class token alone.
+    """Step of a transformer block that computes the class token alone.
 
     Attributes:
-        norm1: Of all tokens.
-        attention: From all tokens to the class token.
-        mlp: The perceptron's branch, of the class token.
+        norm1: First layer norm, of all tokens.
+        attention: Attention branch, from all tokens to the class token.
+        mlp: Perceptron branch, of the class token.
     """
 
     norm1: ChainStep
@@ -252,11 +252,11 @@ class ClassTokenBlockStep:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether anything in the block is."""
-        return any(part.is_trainable for part in (self.norm1, self.attention, self.mlp))
+        """True if any layer of the block has a trainable parameter."""
+        return any(step.is_trainable for step in (self.norm1, self.attention, self.mlp))
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the gradients; past the attention goes the class token's error alone."""
+        """Return the gradients; only the class token's error takes the first shortcut."""
         second = self.mlp.backward(grad_out, needs_grad_x=True)
         grad_token = fork_backward(passed_on(second), grad_out)
         first = self.attention.backward(grad_token, needs_grad_x=True)
@@ -303,7 +303,7 @@ def _record_class_token_attention(
 
 @dataclass(frozen=True)
 class DropoutStep:
-    """A dropout's mask; None where nothing is dropped."""
+    """Step of a dropout; keeps its mask, None where nothing is dropped."""
 
     mask: Tensor | None
     rate: float
@@ -318,13 +318,13 @@ class DropoutStep:
 
 @record.register
 def record_dropout(layer: nn.Dropout, x: Tensor) -> tuple[Tensor, DropoutStep]:
-    """Return what the dropout leaves, and its step; the mask is the one PyTorch would draw."""
+    """Return the dropout's output, and its step; the mask is the one PyTorch would draw."""
     return _dropped(x, x, layer.p if layer.training else 0.0)
 
 
 @record.register
 def record_drop_path(layer: DropPath, x: Tensor) -> tuple[Tensor, DropoutStep]:
-    """Return the branch's output, dropped for whole films, and its step."""
+    """Return a branch's output after stochastic depth (dropped for whole films), and its step."""
     require(layer, scale_by_keep=True)
     one_per_film = x.new_empty((len(x),) + (1,) * (x.dim() - 1))
     return _dropped(x, one_per_film, (layer.drop_prob or 0.0) if layer.training else 0.0)
@@ -342,13 +342,13 @@ def _branch(layer: Block, *names: str) -> list[tuple[str, nn.Module]]:
 
 
 def _query_and_rest(stacked: Tensor) -> tuple[Tensor, Tensor]:
-    """Return query's part of qkv's weight or bias, and that of key and value."""
+    """Split the weight or bias of `qkv` into the query's rows and those of key and value."""
     width = len(stacked) // 3
     return stacked[:width], stacked[width:]
 
 
 def _require_plain(layer: Attention) -> None:
-    """Refuse options of timm's attention that have no hand-written backward."""
+    """Refuse options of timm's attention that have no hand-written backward pass."""
     require(layer, gate=None)
     for name in ("q_norm", "k_norm", "norm"):
         if not isinstance(layer.get_submodule(name), nn.Identity):

@@ -44,8 +44,3 @@ def test_what_was_measured_is_of_the_models_in_the_box(name: str) -> None:
     kinds = ("localisation", "faithfulness", "methods")
     assert {results(f"{kind}_{name}")["sha256"] for kind in kinds} == {own}
     assert (trust(name).films, trust(name).head.seeds, trust(name).split) == (100, 10, "val")
-
-
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\((?!http)([^)#]+)", TEXT):
-        assert (PAGE.parent / link).exists(), link

@@ -1,9 +1,9 @@
-"""A network divided anywhere still is that network."""
+"""A network split anywhere still computes the same."""
 
 import pytest
 import torch
 
-from models.network import divided, layer_number
+from models.network import layer_number, split_at
 from tests.support.small_networks import SMALL, noise, small_network
 
 PLACES = {
@@ -16,18 +16,18 @@ PLACES = {
 
 
 @pytest.mark.parametrize(("name", "first"), [(n, first) for n in SMALL for first in PLACES[n]])
-def test_both_parts_after_each_other_are_the_network(name: str, first: str) -> None:
+def test_both_halves_after_each_other_are_the_network(name: str, first: str) -> None:
     size = (32, 64) if name == "vgg16 fully connected" else (32, 48)
     network = small_network(name, size=size)
     pixels, _ = noise(2, size=size)
-    before, after = divided(network, first)
+    before, after = split_at(network, first)
     torch.testing.assert_close(after(before(pixels)), network(pixels), rtol=0, atol=1e-12)
 
 
-def test_both_parts_share_the_networks_weights() -> None:
+def test_both_halves_share_the_networks_weights() -> None:
     network = small_network("vgg16")
-    parts = divided(network, "trunk.9")
-    shared = [parameter for part in parts for parameter in part.parameters()]
+    halves = split_at(network, "trunk.9")
+    shared = [parameter for half in halves for parameter in half.parameters()]
     assert all(a is b for a, b in zip(shared, network.parameters(), strict=True))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import Network, divided
+from models.network import Network, split_at
 from training.config import TrainingConfig
 from training.data.dataset import FilmDataset, Sample, Targets
 from training.data.whole_file import whole_file
@@ -112,7 +112,7 @@ def feature_cache(network: Network, config: TrainingConfig, folder: Path) -> Fea
         ValueError: That is nothing.
     """
     first = entry_layer(config)
-    frozen, _ = divided(network, first)
+    frozen, _ = split_at(network, first)
     if not len(frozen):
         raise ValueError(f"cache_features needs a frozen layer, and none comes before {first!r}")
     frozen.to(memory_format=torch.channels_last)

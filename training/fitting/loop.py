@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import Network, divided
+from models.network import Network, split_at
 from training.config import TrainingConfig
 from training.data.dataset import FilmDataset, Sample
 from training.data.sampling import epoch_order
@@ -98,7 +98,9 @@ class TrainingRun:
         if self.config.fsdp:
             return self._divided[network]
         return (
-            divided(network, entry_layer(self.config))[1] if self.config.cache_features else network
+            split_at(network, entry_layer(self.config))[1]
+            if self.config.cache_features
+            else network
         )
 
     @property

@@ -1,1 +1,1 @@
-"""Measures of evidence maps: faithfulness, localisation, agreement, sanity, trust."""
+"""Measures of evidence maps: faithfulness, localisation, agreement, sanity checks, trust record."""

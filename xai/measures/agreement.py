@@ -1,4 +1,4 @@
-"""How alike two heat maps of one film are, whatever networks they come from."""
+"""Measure the agreement of two heat maps of one film, which may come from different networks."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from models.radiograph import Affine
 from xai.measures.sanity import ranks
 
 POINTS = 28
-"""Points along each side of the region that two maps share, at which they are compared."""
+"""Points along each side of the region that both maps cover, at which they are compared."""
 
 TOP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class EvidenceMap:
-    """The evidence for one class and where on the film it lies.
+    """Evidence for one class, and the affine map from its grid to the film.
 
     Attributes:
         evidence: [grid rows, grid columns], signed.
@@ -43,12 +43,12 @@ class EvidenceMap:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two maps are.
+    """Agreement of two maps: rank correlation, and overlap of their hottest tenths.
 
     Attributes:
-        rank_correlation: Spearman's, from -1 to 1; None where one of the maps is constant.
-        top_tenth_overlap: Share of the tenth of the film that argues most in one map which does so
-            in the other; 1 is the same tenth, 0.1 is chance.
+        rank_correlation: Spearman's, from -1 to 1; None if one of the maps is constant.
+        top_tenth_overlap: Share of one map's hottest tenth of the film that is also in the other's;
+            1 is the same tenth, 0.1 is chance.
     """
 
     rank_correlation: float | None
@@ -56,7 +56,7 @@ class Agreement:
 
 
 def agreement(first: EvidenceMap, second: EvidenceMap) -> Agreement:
-    """Return how alike two maps of one film are, over the region that both of them cover.
+    """Return the agreement of two maps of one film, over the region that both cover.
 
     Source:
         Spearman 1904, The proof and measurement of association between two things.

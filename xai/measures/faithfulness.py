@@ -1,8 +1,8 @@
-"""Does a model lean on what its heat map shows? Mask it, and see what becomes of the probability.
+"""Measure the faithfulness of a heat map: mask what it shows, and see if the probability falls.
 
-Everything is asked in batches of the model that drew the map, and beside random maps that are as
-smooth: masking anything takes something from a film. Pixels here are a film as the network sees it,
-[image rows, image columns] in [0, 1]; maps are grids of signed evidence of any size.
+Masking any region may lower the probability, so each map is compared with random maps that are as
+smooth. Pixels here are a network's input, [image rows, image columns] in [0, 1]. Maps are grids of
+signed evidence of any size.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ Probabilities = Callable[[Pixels], NDArray[np.float32]]
 """Films [batch, 1, rows, columns] to probabilities [batch, classes]."""
 
 SHARE = 0.1
-"""Of the film, that is masked in the test of one answer."""
+"""Share of the film that is masked in the test of one answer."""
 
 RANDOM_MAPS = 24
-"""With the hottest tenth 25 films: of 25 alike, one is the lowest by chance in 4 of 100 cases."""
+"""Number of random maps; by chance, the hottest tenth is the lowest of all 25 in 4 % of cases."""
 
 STEPS = 16
-"""Of a deletion or insertion curve."""
+"""Number of steps of a deletion or insertion curve."""
 
 BLUR = 0.1
 """Standard deviation of the blur from which insertion starts, as a share of the film's side.
 
-Ten times Petsiuk's: theirs takes the edges from a photograph, and would leave an opacity.
+Ten times that of Petsiuk et al., which blurs the edges of a photograph but would leave an opacity.
 """
 
 Verdict = Literal["faithful", "unclear", "unfaithful"]
@@ -40,10 +40,10 @@ Verdict = Literal["faithful", "unclear", "unfaithful"]
 
 @dataclass(frozen=True)
 class TenthTest:
-    """What masking the hottest tenth of a film does, and what masking others like it does.
+    """Masking test: probabilities with the hottest tenth of a film masked, and with random tenths.
 
     Attributes:
-        probability: Of the class, for the whole film.
+        probability: Probability of the class, for the whole film.
         masked: With the hottest tenth masked.
         elsewhere: With each of the random smooth tenths masked.
     """
@@ -59,12 +59,15 @@ class TenthTest:
 
     @property
     def gap(self) -> float:
-        """By how much more the hottest tenth lowers the probability than a random one; -1 to 1."""
+        """Mean probability with a random tenth masked, minus that with the hottest; -1 to 1."""
         return self.mean_elsewhere - self.masked
 
     @property
     def verdict(self) -> Verdict:
-        """`faithful` if it lowers it more than each random one, `unfaithful` if not even theirs.
+        """Verdict: the effect of masking the hottest tenth, compared with random tenths.
+
+        `faithful` if it lowers the probability more than each random tenth does, `unfaithful` if
+        not more than their mean, else `unclear`.
 
         Source:
             A permutation test: Phipson and Smyth 2010, arXiv:1603.05766, at 1 in 25.
@@ -75,7 +78,7 @@ class TenthTest:
 
 
 def tenth_films(pixels: Pixels, evidence: Floats) -> Pixels:
-    """Return the 25 films of a test, [25, 1, rows, columns]: hottest tenth masked, random tenths.
+    """Return the 25 films of a masking test, [25, 1, rows, columns], the hottest tenth first.
 
     The film is the seed of the random maps, so that they are the same in the server and offline.
     """
@@ -85,11 +88,11 @@ def tenth_films(pixels: Pixels, evidence: Floats) -> Pixels:
 
 
 def tenth_test(probability: float, of_films: Floats) -> TenthTest:
-    """Return what the films of `tenth_films` show.
+    """Return the masking test for the probabilities of the films of `tenth_films`.
 
     Args:
-        probability: Of the class, for the whole film.
-        of_films: [25], its probability for each of them.
+        probability: Probability of the class, for the whole film.
+        of_films: [25], its probability for each of those films.
     """
     hot, *elsewhere = map(float, of_films)
     return TenthTest(float(probability), hot, tuple(elsewhere))
@@ -101,10 +104,10 @@ def _seed(pixels: Pixels) -> int:
 
 
 def smooth_alike(evidence: Floats, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return a random map with the same values and, nearly, the same smoothness.
+    """Return a random map with the same values and nearly the same smoothness.
 
-    Its spectrum keeps the amplitudes of the map, mirrored so that opposite edges do not meet, and
-    gets random phases; then its values, by rank, are replaced by the map's own.
+    Its spectrum has the amplitudes of the map and random phases. (The map is mirrored first, so
+    that opposite edges do not meet.) Its values are then replaced, by rank, by those of the map.
 
     Source:
         Theiler et al. 1992, Physica D 58, section 2.4.3 (amplitude-adjusted surrogates).
@@ -129,12 +132,12 @@ def on_pixels(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.float
 
 
 def hottest(evidence: Floats, share: float, image_size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return which share of the pixels argues most, to the pixel; of equals the first."""
+    """Return the hottest share of the pixels as a mask, exact to the pixel; of equals the first."""
     return _order(evidence, image_size) < round(share * np.prod(image_size))
 
 
 def _order(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return each pixel's place in the order of falling evidence."""
+    """Return each pixel's rank by falling evidence, from 0."""
     order = np.argsort(-on_pixels(evidence, image_size).ravel(), kind="stable")
     places = np.empty_like(order)
     places[order] = np.arange(order.size)
@@ -142,17 +145,17 @@ def _order(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.intp]:
 
 
 def masked(pixels: Pixels, regions: Sequence[NDArray[np.bool_]]) -> Pixels:
-    """Return a film [n, 1, rows, columns] with each region at the film's median, as `?mask=` is."""
+    """Return films, [n, 1, rows, columns], each with a region at the median, as with `?mask=`."""
     films = np.where(np.stack(regions), np.median(pixels), pixels)
     return films[:, None].astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A class's probability as the film changes step by step.
+    """Deletion or insertion curve: a class's probability as the film changes step by step.
 
     Attributes:
-        shares: [steps + 1], of the pixels changed, from 0 to 1.
+        shares: [steps + 1], share of the pixels changed, from 0 to 1.
         probabilities: [steps + 1].
     """
 
@@ -166,17 +169,17 @@ class Curve:
 
 
 def deletion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pixels:
-    """Return the film as its hottest pixels come to the film's median; [steps + 1, 1, ...].
+    """Return the films of a deletion curve, [steps + 1, 1, ...]: hottest pixels set to the median.
 
     Source:
-        Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 1. Theirs come to 0, which in
+        Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 1. They set pixels to 0, which in
         their normalised photographs is the mean grey.
     """
     return masked(pixels, _hottest_first(evidence, pixels.shape, steps))
 
 
 def insertion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pixels:
-    """Return the film as its hottest pixels come back into a blurred one; [steps + 1, 1, ...].
+    """Return the films of an insertion curve, [steps + 1, 1, ...]: a blurred film is restored.
 
     Source:
         Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 2.
@@ -206,14 +209,14 @@ def deletion_insertion(
     *,
     steps: int = STEPS,
 ) -> tuple[Curve, Curve]:
-    """Return both curves of one class, asked in one batch: low and high areas are good.
+    """Return deletion and insertion curve of one class; a low and a high area are good.
 
     Args:
-        answer: The model.
-        pixels: One film as the network sees it.
-        evidence: The map to test, whoever drew it.
-        class_index: Whose probability is followed.
-        steps: Of each curve.
+        answer: The model; it is called once, with all films.
+        pixels: Network input of one film.
+        evidence: The map to test, by any method.
+        class_index: Index of the class.
+        steps: Number of steps of each curve.
     """
     films = [make(pixels, evidence, steps) for make in (deletion_films, insertion_films)]
     found = answer(np.concatenate(films))[:, class_index]
@@ -221,13 +224,13 @@ def deletion_insertion(
 
 
 def blurred(pixels: Pixels, blur: float = BLUR) -> NDArray[np.float64]:
-    """Return a film under a Gaussian of `blur` times each side; beyond an edge its pixels go on."""
+    """Return a film blurred by a Gaussian of `blur` times each side; edge pixels are repeated."""
     rows, columns = pixels.shape
     return _gaussian(rows, blur * rows) @ pixels @ _gaussian(columns, blur * columns).T
 
 
 def _gaussian(length: int, deviation: float) -> NDArray[np.float64]:
-    """Return what each pixel gives to each along one side, [length, length], rows summing to 1."""
+    """Return the weights of a blur along one side, [length, length]; each row sums to 1."""
     reach = int(np.ceil(4 * deviation))
     places = np.arange(-reach, length + reach)
     weights = np.exp(-0.5 * ((places - np.arange(length)[:, None]) / deviation) ** 2)
@@ -237,7 +240,7 @@ def _gaussian(length: int, deviation: float) -> NDArray[np.float64]:
 
 
 def explanation_film(pixels: Pixels, evidence: Floats) -> Pixels:
-    """Return what the map leaves of a film, [1, 1, ...]: pixels times heat, its maximum at 1.
+    """Return the explanation film, [1, 1, ...]: pixels times heat, whose maximum is scaled to 1.
 
     Source:
         Chattopadhay et al. 2018, arXiv:1710.11063, section 3.2 (the explanation map E = L * I).
@@ -247,7 +250,7 @@ def explanation_film(pixels: Pixels, evidence: Floats) -> Pixels:
 
 
 def confidence_drop(probability: float, explained: float) -> float:
-    """Return which share of a film's probability the explanation film loses, 0 to 1.
+    """Return the share of a film's probability that its explanation film loses, 0 to 1.
 
     Its mean over films is the average drop; the share of films with `explained > probability` is
     the increase in confidence.

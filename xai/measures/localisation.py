@@ -1,4 +1,4 @@
-"""How well a heat map falls on what a person marked on the film, as CheXlocalize measures it.
+"""Measure the localisation of a heat map: hit rate, IoU and energy inside regions that were marked.
 
 Source:
     Saporta et al. 2022, Benchmarking saliency methods for chest X-ray interpretation, Nature
@@ -16,27 +16,27 @@ from models.radiograph import Affine
 from xai.heatmap import film_heat
 
 Heat = NDArray[np.float32]
-"""[film rows, film columns], 0 to 1; 1 is the map's own maximum. All 0: nothing argues."""
+"""[film rows, film columns], 0 to 1; 1 is the map's own maximum. All 0: no positive evidence."""
 
 Region = NDArray[np.bool_]
-"""[film rows, film columns], true where a person marked something."""
+"""[film rows, film columns], true where a finding was marked."""
 
 Box = tuple[float, float, float, float]
 """Left, top, width, height in film pixels; pixel (0, 0) covers [0, 1) x [0, 1)."""
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-"""Shares of the map's range among which one is tuned; CheXlocalize's own."""
+"""Candidate thresholds for tuning, as shares of the map's range; those of CheXlocalize."""
 
 
 class Scores(NamedTuple):
-    """How a map falls on a region.
+    """Localisation scores of a map against a region.
 
     Attributes:
-        hit: 1 where the map's maximum lies in the region, else 0.
-        iou_otsu: Intersection over union with what Otsu's threshold leaves of the map.
+        hit: 1 if the map's maximum lies in the region, else 0.
+        iou_otsu: Intersection over union of the region and the map above Otsu's threshold.
         iou_at: Likewise with each of `THRESHOLDS`.
-        energy_ratio: Share of the heat in the region over the region's share of the film: 1 is what
-            an even map has. nan where nothing is hot.
+        energy_ratio: Share of the heat in the region, divided by the region's share of the film; 1
+            for an even map, nan for a map without heat.
     """
 
     hit: float
@@ -60,7 +60,7 @@ def map_on_film(evidence: NDArray[np.floating], affine: Affine, *, rows: int, co
 
 
 def scores(heat: Heat, region: Region) -> Scores:
-    """Return how a map falls on a region.
+    """Return the localisation scores of a map against a region.
 
     Raises:
         ValueError: The region is empty, or of another size than the map.
@@ -72,16 +72,16 @@ def scores(heat: Heat, region: Region) -> Scores:
 
 
 def is_hit(heat: Heat, region: Region) -> float:
-    """Return 1 where the map's maximum, the first of several, lies in the region, else 0."""
+    """Return 1 if the map's maximum, the first of several, lies in the region, else 0."""
     return float(region.ravel()[heat.argmax()] and heat.max() > 0)
 
 
 def segmented(heat: Heat, threshold: float | None = None) -> Region:
-    """Return where a map, stretched over its own range, is above a threshold.
+    """Return the region where a map, stretched over its own range, is above a threshold.
 
     Args:
         heat: The map.
-        threshold: Share of the range; None is Otsu's on 256 levels.
+        threshold: Share of the range; None is Otsu's threshold on 256 levels.
     """
     span = np.ptp(heat)
     if span == 0:
@@ -94,7 +94,7 @@ def segmented(heat: Heat, threshold: float | None = None) -> Region:
 
 
 def otsu(levels: NDArray[np.uint8]) -> int:
-    """Return the level above which Otsu's method sees foreground.
+    """Return Otsu's threshold: the level above which a pixel is foreground.
 
     Source:
         Otsu 1979, IEEE Transactions on Systems, Man, and Cybernetics 9(1), equation 18.
@@ -109,17 +109,17 @@ def otsu(levels: NDArray[np.uint8]) -> int:
 
 
 def iou(segment: Region, region: Region) -> float:
-    """Return intersection over union; 0 for an empty segment, which CheXlocalize may leave out."""
+    """Return intersection over union; 0 for an empty segment, which CheXlocalize may omit."""
     return float((segment & region).sum() / (segment | region).sum())
 
 
 def energy(heat: Heat, region: Region) -> float:
-    """Return the share of the heat in a region over the region's share of the film."""
+    """Return the share of the heat in a region, divided by the region's share of the film."""
     return share_inside(heat, region) / float(region.mean())
 
 
 def share_inside(heat: Heat, region: Region) -> float:
-    """Return which share of the heat lies in a region; nan where nothing is hot.
+    """Return the share of the heat that lies in a region; nan for a map without heat.
 
     Source:
         Wang et al. 2020, arXiv:1910.01279, section 4.2 (the energy-based pointing game).
@@ -130,16 +130,16 @@ def share_inside(heat: Heat, region: Region) -> float:
 
 
 def best_threshold(found: Sequence[Scores]) -> float:
-    """Return the threshold of the largest mean IoU: the first of several.
+    """Return the threshold with the largest mean IoU, the first of several.
 
     Args:
-        found: Of validation films, never of those that are measured afterwards.
+        found: Scores of validation films, never of the films that are measured with it.
     """
     return THRESHOLDS[int(np.mean([one.iou_at for one in found], axis=0).argmax())]
 
 
 def boxes_region(boxes: Iterable[Box], *, rows: int, columns: int) -> Region:
-    """Return all pixels whose centre lies in one of the boxes."""
+    """Return the region of all pixels whose centre lies in one of the boxes."""
     x, y = np.arange(columns) + 0.5, (np.arange(rows) + 0.5)[:, None]
     region = np.zeros((rows, columns), bool)
     for left, top, width, height in boxes:
@@ -148,9 +148,9 @@ def boxes_region(boxes: Iterable[Box], *, rows: int, columns: int) -> Region:
 
 
 def region_from_runs(counts: str, *, rows: int, columns: int) -> Region:
-    """Return a mask from COCO's compressed run lengths, as CheXlocalize's JSON holds them.
+    """Return a mask from COCO's compressed run lengths, the format of CheXlocalize's JSON.
 
-    Runs of 0 and 1 follow each other, column by column; from the fourth on, each is written as the
+    Runs of 0 and 1 alternate, column by column. From the fourth on, a run is written as the
     difference from the one before the last, in groups of five bits, the lowest first.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Does a map depend on what it should explain? How alike maps are, and what must change them.
+"""Sanity checks of heat maps: similarity of two maps, and stability under small changes of a film.
 
-A map that stays the same when the network's weights are drawn anew shows the film, not the network.
+A map that stays the same when the network's weights are randomised shows the film, not the network.
 
 Source:
     Adebayo et al. 2018, Sanity Checks for Saliency Maps, arXiv:1810.03292.
@@ -15,26 +15,26 @@ Map = NDArray[np.floating]
 """[rows, columns], signed or positive."""
 
 WINDOW = 7
-"""Side of the square over which SSIM compares two maps, in cells."""
+"""Side of SSIM's square windows, in cells."""
 
 K1, K2 = 0.01, 0.03
-"""Of SSIM, as its authors have them."""
+"""Constants of SSIM, those of its authors."""
 
 NOISE = 0.01
-"""Standard deviation of the noise added to pixels in [0, 1]: two and a half grey levels of 255."""
+"""Standard deviation of the noise added to pixels in [0, 1]: 2.5 grey levels of 255."""
 
 SHIFTS = ((0, 1), (0, -1), (1, 0), (-1, 0))
 """One pixel to the right, left, down and up."""
 
 
 def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return each value's rank from 1; those that are equal share the mean of theirs."""
+    """Return each value's rank from 1; equal values share the mean of their ranks."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def rank_correlation(first: Map, second: Map) -> float:
-    """Return Spearman's correlation of two maps, from -1 to 1; 0 where one of both is constant.
+    """Return Spearman's correlation of two maps, from -1 to 1; 0 if one of them is constant.
 
     Raises:
         ValueError: The maps have different shapes.
@@ -49,15 +49,16 @@ def rank_correlation(first: Map, second: Map) -> float:
 
 
 def structural_similarity(first: Map, second: Map) -> float:
-    """Return the mean SSIM of two maps, each first brought to [0, 1], from -1 to 1.
+    """Return the mean SSIM of two maps, each first scaled to [0, 1]; from -1 to 1.
 
-    Over squares of `WINDOW` cells, smaller where the map is; sample covariances.
+    The mean is over squares of `WINDOW` x `WINDOW` cells, or fewer if the map is smaller.
+    Covariances are sample covariances.
 
     Raises:
         ValueError: The maps have different shapes.
 
     Source:
-        Wang et al. 2004, Image Quality Assessment, equation 13; scaled as Adebayo et al. do.
+        Wang et al. 2004, Image Quality Assessment, equation 13; scaled as in Adebayo et al.
     """
     _check_alike(first, second)
     one, other = (_windows(_stretched(values)) for values in (first, second))
@@ -94,12 +95,12 @@ def _windows(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def perturbed(
     pixels: NDArray[np.float32], *, seed: int, noises: int = 4
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield (`noise` or `shift`, the film changed as nobody would notice).
+    """Yield slightly changed films: (`noise` or `shift`, pixels).
 
     Args:
         pixels: [rows, columns] in [0, 1].
-        seed: Of the noise.
-        noises: How many times noise is drawn.
+        seed: Seed of the noise.
+        noises: Number of films with noise.
     """
     random = np.random.default_rng(seed)
     for _ in range(noises):
@@ -110,7 +111,7 @@ def perturbed(
 
 
 def shifted(pixels: NDArray[np.float32], *, down: int, across: int) -> NDArray[np.float32]:
-    """Return the film moved by whole pixels; its edge goes on where nothing comes after."""
+    """Return the film shifted by whole pixels; its edge pixels are repeated."""
     rows, columns = pixels.shape
     from_row = np.clip(np.arange(rows) - down, 0, rows - 1)
     from_column = np.clip(np.arange(columns) - across, 0, columns - 1)
@@ -120,12 +121,12 @@ def shifted(pixels: NDArray[np.float32], *, down: int, across: int) -> NDArray[n
 def stability(
     map_of: Callable[[NDArray[np.float32]], Map], pixels: NDArray[np.float32], *, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Return how alike a film's map and those of the film slightly changed are.
+    """Return the similarity of a film's map and the maps of the film slightly changed.
 
     Args:
         map_of: From pixels [rows, columns] to the map of one class.
         pixels: The film.
-        seed: Of the noise.
+        seed: Seed of the noise.
 
     Returns:
         Mean rank correlation and mean SSIM, for `noise` and for `shift`.
@@ -134,8 +135,8 @@ def stability(
     found: dict[str, list[tuple[float, float]]] = {"noise": [], "shift": []}
     for kind, changed in perturbed(pixels, seed=seed):
         after = map_of(changed)
-        likeness = rank_correlation(before, after), structural_similarity(before, after)
-        found[kind].append(likeness)
+        pair = rank_correlation(before, after), structural_similarity(before, after)
+        found[kind].append(pair)
     return {kind: _mean_pair(pairs) for kind, pairs in found.items()}
 
 

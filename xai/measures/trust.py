@@ -1,6 +1,6 @@
-"""What was measured of a model's maps: `<model>.trust.json`, which lies beside the file.
+"""Trust record of a model: measured properties of its maps, in `<model>.trust.json` beside it.
 
-It belongs to the one file whose SHA-256 it holds, and to no other.
+A record belongs to the one ONNX file whose SHA-256 it holds.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from pydantic import Field, ValidationError
 from models.card import ModelName, Record, Sha256
 
 ALLOWED_ABOVE_FLOOR = 0.1
-"""How much more alike a map and that of a randomised network may be than those of two films."""
+"""Largest rank correlation with the map of a randomised network, above that of unrelated films."""
 
 
 class Figure(Record):
-    """A mean over films with its 95 % interval, bootstrapped by patient."""
+    """Mean over films with its 95 % interval, bootstrapped by patient."""
 
     estimate: float
     low: float
@@ -27,14 +27,14 @@ class Figure(Record):
 
 
 class Likeness(Record):
-    """How alike two maps of a film are, on average.
+    """Mean similarity of two maps of a film.
 
     Attributes:
-        what: What lies between the two: the part drawn anew, or what was done to the film.
-        rank_correlation: Spearman's of signed evidence; of randomised networks its absolute value.
-        similarity: SSIM of the maps, each brought to [0, 1].
+        what: Difference between the two: the layers randomised, or the change of the film.
+        rank_correlation: Spearman's of signed evidence; absolute for randomised networks.
+        similarity: SSIM of the maps, each scaled to [0, 1].
         films: Number of films.
-        seeds: How often weights, or noise, were drawn.
+        seeds: Number of random weights, or of random noises.
     """
 
     what: str
@@ -45,13 +45,13 @@ class Likeness(Record):
 
 
 class Companion(Record):
-    """How alike this model's maps are to another's, for the class that this one predicts.
+    """Agreement of this model's maps with another's, for the class that this one predicts.
 
     Attributes:
-        name: The other model's.
-        version: Likewise.
-        sha256: Of the other file.
-        rank_correlation: Spearman's, over the region that both cover.
+        name: Name of the other model.
+        version: Its version.
+        sha256: Hash of its file.
+        rank_correlation: Spearman's, over the region that both maps cover.
         top_tenth_overlap: Share of the hottest tenth that is also the other's; 0.1 is chance.
     """
 
@@ -63,27 +63,27 @@ class Companion(Record):
 
 
 class Trust(Record):
-    """How far a model's maps may be trusted, as far as that was measured.
+    """Trust record: sanity checks, stability and agreement of a model's maps.
 
     Attributes:
         schema_version: Version of this record's own shape.
-        name: The model's.
-        version: Likewise.
-        sha256: Of the file it was measured on.
+        name: Name of the model.
+        version: Its version.
+        sha256: Hash of the file it was measured on.
         code_revision: Revision of this repository that measured.
-        packages: Versions of what computed it.
-        manifest_sha256: Of the manifest whose films were looked at.
-        split: Never test.
-        films: How many.
-        groups: How many patients (or groups that stay together) they are of.
-        floor: How alike the maps of two unrelated films are.
-        head: With the head alone drawn anew.
-        last_block: With the last block alone drawn anew.
-        cascade: With all parts from the head down to each one drawn anew.
-        independent: With each part alone drawn anew.
-        noise: Film against the same film with slight noise.
-        shift: Film against the same film moved by a pixel.
-        companions: Other models on the same films.
+        packages: Versions of the packages that computed it.
+        manifest_sha256: Hash of the manifest of the films.
+        split: Split of the films; never test.
+        films: Number of films.
+        groups: Number of patients (or groups that stay together).
+        floor: Similarity of the maps of two unrelated films.
+        head: With the head alone randomised.
+        last_block: With the last block alone randomised.
+        cascade: With all layers from the head down to each one randomised.
+        independent: With each layer or block alone randomised.
+        noise: Film compared with the same film with slight noise.
+        shift: Film compared with the same film shifted by a pixel.
+        companions: Agreement with other models on the same films.
     """
 
     schema_version: Literal[1] = 1
@@ -106,9 +106,9 @@ class Trust(Record):
     companions: tuple[Companion, ...] = ()
 
     def verdict(self) -> Iterator[str]:
-        """Yield what the figures mean, in sentences for a person."""
-        for part in (self.head, self.last_block):
-            yield randomisation_verdict(part, self.floor)
+        """Yield sentences that explain the figures to a person."""
+        for randomised in (self.head, self.last_block):
+            yield randomisation_verdict(randomised, self.floor)
         for changed, words in ((self.noise, "slight noise"), (self.shift, "a shift by one pixel")):
             kept = changed.rank_correlation
             steadiness = "barely changes" if kept.estimate >= 0.9 else "CHANGES"
@@ -121,40 +121,40 @@ class Trust(Record):
             )
 
 
-def survives(part: Likeness, floor: Likeness) -> bool:
-    """Return whether the map is too little changed when this part of the network is random."""
+def survives(randomised: Likeness, floor: Likeness) -> bool:
+    """Return whether the map changes too little when these layers are randomised."""
     allowed = floor.rank_correlation.estimate + ALLOWED_ABOVE_FLOOR
-    return part.rank_correlation.estimate > allowed
+    return randomised.rank_correlation.estimate > allowed
 
 
-def randomisation_verdict(part: Likeness, floor: Likeness) -> str:
-    """Return in words whether the map depends on this part of the network."""
+def randomisation_verdict(randomised: Likeness, floor: Likeness) -> str:
+    """Return a sentence: does the map depend on the layers that were randomised?"""
     figures = (
-        f"rank correlation {part.rank_correlation} with the map of the trained network; "
+        f"rank correlation {randomised.rank_correlation} with the map of the trained network; "
         f"two unrelated films have {floor.rank_correlation}"
     )
-    if survives(part, floor):
+    if survives(randomised, floor):
         return (
-            f"The map SURVIVES a random {part.what}: {figures}. What it shows is owed to the film "
-            "more than to what the network has learnt there."
+            f"The map SURVIVES a random {randomised.what}: {figures}. What it shows is owed to the "
+            "film more than to what the network has learnt there."
         )
-    return f"The map depends on the {part.what}: with it random, {figures}."
+    return f"The map depends on the {randomised.what}: with it random, {figures}."
 
 
 def trust_file(model: Path) -> Path:
-    """Return where the figures of a model lie."""
+    """Return the path of a model's trust record."""
     return model.with_suffix(".trust.json")
 
 
 def read_trust(model: Path, sha256: str) -> Trust | None:
-    """Return what was measured of a model, or None where nothing was, or of another file.
+    """Read a model's trust record; None if there is none, or it belongs to another file.
 
     Args:
         model: The ONNX file.
         sha256: Its hash.
 
     Raises:
-        ValueError: The file beside it can't be understood.
+        ValueError: The record is not valid.
     """
     file = trust_file(model)
     if not file.is_file():

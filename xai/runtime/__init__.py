@@ -1,1 +1,1 @@
-"""How an exported file is run: execution provider, number of processors, golden check."""
+"""Run exported files: ONNX Runtime sessions, number of CPUs, check of the golden answer."""

@@ -1,7 +1,6 @@
-"""Sessions of ONNX Runtime on the execution provider that was asked for, and on no other.
+"""Open ONNX Runtime sessions on the requested execution provider, without fallback to another.
 
-ONNX Runtime would rather run a graph on the CPU than not at all; who pays for something faster
-wants to know.
+ONNX Runtime by itself falls back to the CPU without an error.
 """
 
 import json
@@ -25,7 +24,7 @@ PROVIDER_NAMES: dict[Provider, str] = {
 HEAVY = ("Conv", "Gemm", "MatMul")
 """Parts of the names of operators that take nearly all the time, also when they are fused.
 
-CUDA leaves the arithmetic on shapes to the CPU, and that is well."""
+Others may run on the CPU: CUDA leaves the arithmetic on shapes to it."""
 
 LOAD_ERRORS = (
     runtime_errors.EPFail,
@@ -39,7 +38,7 @@ LOAD_ERRORS = (
 
 
 def check_execution(provider: Provider, precision: Precision) -> None:
-    """Raise ValueError where a provider is not installed, or does not know the precision."""
+    """Raise ValueError if a provider is not installed, or does not support the precision."""
     if precision == "bfloat16" and provider != "openvino":
         raise ValueError(
             f"precision bfloat16 needs provider openvino; provider {provider} computes in float32"
@@ -66,12 +65,12 @@ def open_session(
     Args:
         model: ONNX file.
         threads: CPU threads of one run.
-        provider: What runs it.
-        precision: In what it computes.
+        provider: Execution provider.
+        precision: Number format of the arithmetic.
 
     Raises:
-        ValueError: It is no ONNX file, or the provider is missing, does not know the precision, or
-            can't run the whole of it.
+        ValueError: It is not an ONNX file, or the provider is missing, does not support the
+            precision, or can't run the whole graph.
     """
     check_execution(provider, precision)
     options = _options(threads)
@@ -88,10 +87,10 @@ def open_session(
 
 
 def read_metadata(model: Path) -> dict[str, str]:
-    """Return what is written in an ONNX file beside its graph, which is not prepared for it.
+    """Return the metadata of an ONNX file, without preparing its graph.
 
     Raises:
-        ValueError: It is no ONNX file.
+        ValueError: It is not an ONNX file.
     """
     options = _options(threads=1)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -104,7 +103,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
-    # A waiting thread that spins takes the CPU from films being decoded.
+    # Spinning threads would take the CPU from films that are being decoded.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -112,7 +111,7 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
 def _session(
     model: Path, options: onnxruntime.SessionOptions, provider: Provider, *, by_name: bool = True
 ) -> onnxruntime.InferenceSession:
-    # A plug-in stands in the options; asked for by name it would be passed over without a word.
+    # A plug-in is given in the options; asked for by name, it would be ignored without an error.
     names = [PROVIDER_NAMES[provider]] if by_name else None
     try:
         return onnxruntime.InferenceSession(model, options, providers=names, enable_fallback=0)
@@ -125,14 +124,14 @@ def _session(
 
 
 def _check_placement(session: onnxruntime.InferenceSession, provider: Provider) -> None:
-    """Raise ValueError where the provider does not run the graph, or leaves hard work of it."""
-    parts = session.get_provider_graph_assignment_info()
+    """Raise ValueError if the provider does not run the graph, or leaves heavy operators out."""
+    subgraphs = session.get_provider_graph_assignment_info()
     own, others = PROVIDER_NAMES[provider], set()
-    for part in parts:
-        if part.ep_name != own:
-            others |= {node.op_type for node in part.get_nodes()}
+    for subgraph in subgraphs:
+        if subgraph.ep_name != own:
+            others |= {node.op_type for node in subgraph.get_nodes()}
     left = sorted(name for name in others if any(heavy in name for heavy in HEAVY))
-    if left or all(part.ep_name != own for part in parts):
+    if left or all(subgraph.ep_name != own for subgraph in subgraphs):
         raise ValueError(
             f"provider {provider} leaves {', '.join(left) or 'the graph'} to the CPU; check its "
             "driver and libraries (ONNX Runtime's log names them), or use provider cpu"
@@ -140,7 +139,7 @@ def _check_placement(session: onnxruntime.InferenceSession, provider: Provider) 
 
 
 def _devices(provider: Provider) -> list[onnxruntime.OrtEpDevice]:
-    """Return what a provider that is a plug-in runs on; one that is built in names nothing."""
+    """Return the devices of a provider that is a plug-in; none for one that is built in."""
     return [
         device
         for device in onnxruntime.get_ep_devices()
@@ -150,7 +149,7 @@ def _devices(provider: Provider) -> list[onnxruntime.OrtEpDevice]:
 
 
 def _register_openvino() -> None:
-    """Make OpenVINO's plug-in known to ONNX Runtime."""
+    """Register OpenVINO's plug-in with ONNX Runtime."""
     try:
         import onnxruntime_ep_openvino
     except ModuleNotFoundError as error:
@@ -158,15 +157,15 @@ def _register_openvino() -> None:
     _register(PROVIDER_NAMES["openvino"], onnxruntime_ep_openvino.get_library_path())
 
 
-@cache  # a process may do it once only
+@cache  # ONNX Runtime allows it once per process
 def _register(name: str, library: str) -> None:
     onnxruntime.register_execution_provider_library(name, library)
 
 
 def _openvino_options(threads: int, precision: Precision) -> dict[str, str]:
-    """Return OpenVINO's own settings: as many runs at once as there are CPUs for.
+    """Return OpenVINO's own settings, with a stream for each run that the CPUs have room for.
 
-    Runs of one stream wait for each other, which runs of ONNX Runtime's CPU provider don't.
+    In one stream, runs wait for each other; with ONNX Runtime's CPU provider they do not.
     """
     streams = max(1, available_cpus() // threads)
     properties = {

@@ -1,4 +1,4 @@
-"""Whether a runtime repeats the golden answer that a model's card holds."""
+"""Check that a runtime reproduces the golden answer in a model's card."""
 
 import base64
 import io
@@ -17,16 +17,16 @@ TOLERANCES: dict[Precision, dict[str, float]] = {
     "float32": {"logits": 1e-3, "probabilities": 1e-4, "evidence": 1e-3, "distance": 1e-3},
     "bfloat16": {"logits": 0.1, "probabilities": 0.01, "evidence": 0.25, "distance": 0.05},
 }
-"""Largest difference from the golden outputs; for all but probabilities a share of the largest.
+"""Largest difference from the golden outputs; except for probabilities, a share of the largest.
 
-Shares of bfloat16, which keeps 8 bits of a number, are half as much again as the worst of forty
-films in `benchmarks/providers.py`: 7 % of logits, 16 % of evidence, 3 % of distance."""
+Those of bfloat16, which has 8 significant bits, are 1.5 times the worst of forty films in
+`benchmarks/providers.py`: 7 % of logits, 16 % of evidence, 3 % of distance."""
 
 SMALLEST_CORRELATION = 0.98
-"""Of evidence in bfloat16 with the golden evidence, over all classes and positions."""
+"""Smallest correlation of evidence in bfloat16 with the golden evidence."""
 
 SMALLEST_SCALE = 1e-3
-"""Outputs that are all smaller than this are compared on this scale."""
+"""Smallest scale of the comparison, for outputs that are all smaller."""
 
 
 def check_golden(
@@ -36,14 +36,14 @@ def check_golden(
     precision: Precision = "float32",
     batches: Iterable[int] = (1,),
 ) -> None:
-    """Raise ValueError where a runtime does not repeat the answer in a card.
+    """Raise ValueError if a runtime does not reproduce the golden answer in a card.
 
     Args:
         run: From pixels [batch, 1, rows, columns] to the outputs by name, each [batch, ...].
-        card: What it must repeat.
-        precision: In what it computes; float32 is held to tighter tolerances.
-        batches: How many copies of the golden film it is asked at once, in turn. A runtime may
-            choose other code for each, and be wrong with one of them only.
+        card: Card with the golden answer.
+        precision: Number format of the arithmetic; tolerances for float32 are tighter.
+        batches: Batch sizes to check, with copies of the golden film. A runtime may choose other
+            code for each, and be wrong with one of them only.
     """
     pixels = golden_pixels(card.golden, card.image_size)
     for batch in batches:
@@ -60,7 +60,7 @@ def _check_film(found: Mapping[str, Floats], card: ModelCard, precision: Precisi
         _check_shape(f"the card's golden.{name}", expected, shape)
         _check_close(name, found[name], expected, TOLERANCES[precision][name])
         if precision == "bfloat16" and name == "evidence":
-            _check_alike(found[name], expected)
+            _check_correlation(found[name], expected)
 
 
 def golden_pixels(golden: Golden, image_size: tuple[int, int]) -> Floats:
@@ -79,7 +79,7 @@ def golden_pixels(golden: Golden, image_size: tuple[int, int]) -> Floats:
 
 
 def correlation(one: Floats, other: Floats) -> float:
-    """Return Pearson's correlation over all numbers; 0 where one of both is constant."""
+    """Return Pearson's correlation over all numbers; 0 if one of the arrays is constant."""
     one, other = one - one.mean(), other - other.mean()
     scale = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float((one * other).sum()) / scale if scale else 0.0
@@ -114,10 +114,10 @@ def _check_close(name: str, found: Floats, expected: Floats, tolerance: float) -
         )
 
 
-def _check_alike(found: Floats, expected: Floats) -> None:
-    alike = correlation(found, expected)
-    if not alike >= SMALLEST_CORRELATION:
+def _check_correlation(found: Floats, expected: Floats) -> None:
+    found_correlation = correlation(found, expected)
+    if not found_correlation >= SMALLEST_CORRELATION:
         raise ValueError(
-            f"golden evidence not reproduced: correlates by {alike:.3f}, needed is "
+            f"golden evidence not reproduced: correlates by {found_correlation:.3f}, needed is "
             f"{SMALLEST_CORRELATION}; use precision float32 or another execution provider"
         )

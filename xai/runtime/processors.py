@@ -1,4 +1,4 @@
-"""How many processors this process may use; ONNX Runtime itself knows nothing of containers."""
+"""Count the CPUs that this process may use, since ONNX Runtime ignores a container's limits."""
 
 import math
 import os
@@ -7,18 +7,18 @@ from pathlib import Path, PurePosixPath
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 OWN_CONTROL_GROUPS = Path("/proc/self/cgroup")
-"""A line for each: "number:controllers:path"; of version 2 without controllers."""
+"""One line for each control group, "number:controllers:path"; in version 2, without controllers."""
 
 
 def available_cpus() -> int:
-    """Return how many CPUs this process may use: affinity and the container's quota both count."""
+    """Return the number of CPUs this process may use, by affinity and by the container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min([cpus, *_quotas()])
 
 
 def _quotas() -> Iterator[int]:
-    """Yield the whole CPUs that each limit around this process allows, at least one."""
+    """Yield the number of whole CPUs, at least 1, that each limit on this process allows."""
     for limit in _limits():
         match limit.split():
             case [quota, period] if quota.isdecimal():  # not "max", nor -1
@@ -26,7 +26,7 @@ def _quotas() -> Iterator[int]:
 
 
 def _limits() -> Iterator[str]:
-    """Yield "quota period", or what stands for no limit, of the control groups of both versions."""
+    """Yield "quota period", or "max" or -1 for no limit, of the control groups of both versions."""
     for group in _own_groups():
         yield _text(CONTROL_GROUPS / group / "cpu.max")
         first_version = CONTROL_GROUPS / "cpu" / group
@@ -35,10 +35,10 @@ def _limits() -> Iterator[str]:
 
 
 def _own_groups() -> set[PurePosixPath]:
-    """Return the paths of this process's groups and of all around them.
+    """Return the paths of this process's control groups and of all that contain them.
 
-    The outermost is always among them: a container without a namespace of its own is told the
-    host's path, but sees its own group as the outermost.
+    The outermost is always included: a container without its own namespace gets the host's path,
+    but sees its own group as the outermost.
     """
     own = [PurePosixPath("/")]
     for line in _text(OWN_CONTROL_GROUPS).splitlines():

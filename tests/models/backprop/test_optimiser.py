@@ -251,9 +251,9 @@ each_rule = pytest.mark.parametrize("rule", [SGD, ADAM, ADAMW], ids=["sgd", "ada
 def test_a_step_leaves_what_it_is_given_untouched(rule: Rule) -> None:
     weight, gradient = draw(3, seed=0), draw(3, seed=1)
     _, state = rule.step(weight, gradient, rule.start(weight), learning_rate=0.1)
-    before = [part.clone() for part in state if isinstance(part, Tensor)]
+    before = [tensor.clone() for tensor in state if isinstance(tensor, Tensor)]
     rule.step(weight, gradient, state, learning_rate=0.1)
-    after = [part for part in state if isinstance(part, Tensor)]
+    after = [tensor for tensor in state if isinstance(tensor, Tensor)]
     assert all(map(torch.equal, before, after))
     assert torch.equal(weight, draw(3, seed=0))
     assert torch.equal(gradient, draw(3, seed=1))

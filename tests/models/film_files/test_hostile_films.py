@@ -41,7 +41,7 @@ def read_all():
 
 @pytest.fixture(scope="module")
 def costs():
-    code = "from tests.models.test_hostile_films import read_all; read_all()"
+    code = "from tests.models.film_files.test_hostile_films import read_all; read_all()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-# Imported for the layer types that it makes known.
+# Imported for the layer types that it registers.
+import models.tape.network  # noqa: F401
 from models.layers import GlobalAveragePool
 from models.tape.tape import Step, record
 from tests.models.backprop.errors import relative_error

@@ -114,7 +114,7 @@ Change = Callable[[Tensor], Tensor]
 
 def plant(monkeypatch: pytest.MonkeyPatch, module: str, name: str, change: Change) -> None:
     """Let `change` spoil what one hand-written function returns."""
-    where = importlib.import_module(f"models.backprop.{module}")
+    where = importlib.import_module(f"models.tape.{module}")
     right = getattr(where, name)
 
     def wrong(*args: Any, **kwargs: Any) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.network import Network, divided
+from models.network import Network, split_at
 from tests.support.small_networks import small_network
 from training.config import AugmentationConfig, TrainingConfig
 from training.data.augmentation import FilmAugmentation
@@ -59,7 +59,7 @@ def test_training_with_the_cache_equals_training_without(name: str, tmp_path: Pa
 def test_each_copy_is_the_film_changed_by_another_draw(tmp_path: Path) -> None:
     shown = films(augmented=True)
     features = cache(tmp_path).features(shown, copies=2)
-    frozen, _ = divided(network().eval(), FIRST["vgg16"])
+    frozen, _ = split_at(network().eval(), FIRST["vgg16"])
     for copy in range(2):
         features.epoch = shown.epoch = copy
         torch.testing.assert_close(features[3][0], frozen(shown[3][0][None])[0].detach())

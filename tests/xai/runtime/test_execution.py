@@ -65,7 +65,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 super().__init__(model, options, providers=["CPUExecutionProvider"])
 
             def get_provider_graph_assignment_info(self):
-                return [part(f"{name}ExecutionProvider", of) for name, of in operators.items()]
+                return [subgraph(f"{name}ExecutionProvider", of) for name, of in operators.items()]
 
         monkeypatch.setattr(onnxruntime, "InferenceSession", Placing)
         monkeypatch.setattr(
@@ -75,7 +75,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return place
 
 
-def part(provider: str, operators: list[str]) -> SimpleNamespace:
+def subgraph(provider: str, operators: list[str]) -> SimpleNamespace:
     nodes = [SimpleNamespace(op_type=name) for name in operators]
     return SimpleNamespace(ep_name=provider, get_nodes=lambda: nodes)
 
