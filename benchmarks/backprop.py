@@ -11,8 +11,8 @@ import argparse
 
 import torch
 
+from training.backprop_proofs.networks import NETWORKS
 from training.backprop_proofs.proofs import costs, random_films
-from training.commands.verify_backprop import NETWORKS
 
 IMAGE_SIZE = (224, 224)
 CLASSES = 5

@@ -21,7 +21,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from models.network import Network
-from training.commands.verify_backprop import NETWORKS
+from training.backprop_proofs.networks import NETWORKS
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import Distance, ExplainedNetwork, Explanation
 

@@ -34,7 +34,7 @@ from training.maps.annotations import LUNGS, read_annotations
 from training.maps.faithfulness import RightFilm, probabilities_of, right_films
 from training.maps.localised import Marked, ShownFilm, marked_films
 from training.maps.methods import METHODS, Map, Method, methods_at, methods_for
-from training.maps.randomisation import last_block, mean_figure, parts, randomised
+from training.maps.randomisation import last_block, mean_figure, randomised, weight_blocks
 from training.maps.road import road
 from training.onnx_files.graph_weights import GraphWeights
 from training.onnx_files.network_from_onnx import network_from_onnx, restored
@@ -130,8 +130,8 @@ def marked_val(folder: Path, class_names: tuple[str, ...]) -> list[Marked]:
 def drawn_anew(model: Path, name: str, seeds: int) -> Iterator[Network]:
     """Yield the network with its head, or its last block, random."""
     graph = onnx.load(model)
-    all_parts = parts(GraphWeights(graph).names)
-    part = all_parts[0] if name == "head" else last_block(all_parts)
+    blocks = weight_blocks(GraphWeights(graph).names)
+    part = blocks[0] if name == "head" else last_block(blocks)
     for seed in range(seeds):
         random = restored(build(Explainer(model, lazy=True).card), randomised(graph, part, seed))
         yield random.requires_grad_(False)

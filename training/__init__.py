@@ -1,1 +1,1 @@
-"""How the weights were found: data, training, evaluation and export."""
+"""Prepare films, train networks, evaluate them and export them as ONNX."""

@@ -1,1 +1,1 @@
-"""Shortcuts that a model may have learnt, a verdict per row."""
+"""Look for shortcuts that a model may have learnt, with a verdict per row."""

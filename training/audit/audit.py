@@ -1,4 +1,4 @@
-"""`cxr audit`: does an exported model look at the lungs, or at what came with the films?"""
+"""Audit an exported model for shortcuts: source, covered lungs and edges, place of evidence."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ NOTE = (
 
 
 class EdgeChange(Record):
-    """How the probability of a class changes, over its films, when an edge is covered."""
+    """Change of a class's probability, over its films, when an edge is covered."""
 
     class_name: str
     region: str
@@ -34,7 +34,7 @@ class EdgeChange(Record):
 
 
 class AuditReport(Record):
-    """All that an audit found."""
+    """The result of an audit: the content of `audit.json`."""
 
     model: str
     version: str
@@ -49,7 +49,7 @@ class AuditReport(Record):
 
 @dataclass(frozen=True)
 class Audit:
-    """A model's answers for films, and for the same films with parts covered."""
+    """A model's answers for films, and the rows that follow from them."""
 
     explainer: Explainer
     seen: SeenFilms
@@ -64,7 +64,7 @@ class Audit:
 
     @property
     def report(self) -> AuditReport:
-        """What was found, to be written down."""
+        """The result, to be written as JSON."""
         return AuditReport(
             model=self.card.name,
             version=self.card.version,
@@ -87,12 +87,12 @@ class Audit:
 
 
 def audited(model: Path, films: Sequence[Film], masks: dict[Path, Path]) -> Audit:
-    """Return what the audit of a model on some films found.
+    """Audit a model on films.
 
     Args:
         model: ONNX file with its card.
         films: Of one split, not those it learnt from.
-        masks: Lung mask file by film file, where there is one.
+        masks: Lung mask file by film file, for films that have one.
 
     Raises:
         ValueError: The model is unfit, or a film's label is none of its classes.

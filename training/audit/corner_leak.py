@@ -1,4 +1,4 @@
-"""What the corners of the films give away, whatever a network makes of it."""
+"""Measure how well the class can be told from the corners of films alone, without a network."""
 
 from collections import Counter
 from functools import partial
@@ -23,10 +23,10 @@ SIDE = 12
 
 
 def corner_row(seen: SeenFilms) -> AuditRow:
-    """Return how well a logistic regression tells the class from the four corners alone.
+    """Return the row of how well a logistic regression tells the class from the four corners.
 
-    No lung is in them. A row about the films, not about the network: the shortcut lies ready here,
-    and the rows on covered corners say whether the network took it.
+    They hold no lung. The row is about the films, not about the network: it shows that a shortcut
+    exists, and the rows on covered corners show whether the network uses it.
 
     Source:
         Geirhos et al. 2020, Nature Machine Intelligence 2: shortcut opportunities in the data come
@@ -60,10 +60,10 @@ def corners(
 ) -> Float[np.ndarray, "films features"]:
     """Return the four corners of each film, reduced, one pixel after the other."""
     height, width = (round(CORNER * side) for side in pixels.shape[2:])
-    parts = [
+    reduced = [
         np.asarray(Image.fromarray(np.ascontiguousarray(corner)).resize((SIDE, SIDE)))
         for film in pixels[:, 0]
         for rows in (film[:height], film[-height:])
         for corner in (rows[:, :width], rows[:, -width:])
     ]
-    return np.stack(parts).reshape(len(pixels), -1)
+    return np.stack(reduced).reshape(len(pixels), -1)

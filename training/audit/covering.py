@@ -1,4 +1,4 @@
-"""What is left of a network's answers when parts of the film are covered."""
+"""Measure a network's answers with lungs, edges or corners of the film covered (occlusion)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,28 +19,23 @@ Probabilities = Float[np.ndarray, "films classes"]
 Targets = Int[np.ndarray, " films"]
 
 CORNER = 0.2
-"""Side of a corner, as a share of the film's: where letters and burnt-in text stand."""
+"""Side of a corner, as a share of the film's: where letters and burnt-in text are."""
 
 STRIP = 0.1
 """Depth of a strip along the border."""
 
 LARGEST_CHANGE = 0.1
-"""How much of a probability may hang on one corner or strip."""
+"""Largest allowed change of a probability when one corner or strip is covered."""
 
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
 STRIPS = ("top", "bottom", "left", "right")
 
 
 def answered(explainer: Explainer, pixels: Pixels, what: str) -> Answers:
-    """Return the answers for all films, with a progress bar that says `what`."""
+    """Return the answers for all films, with a progress bar titled `what`."""
     batches = np.array_split(pixels, -(-len(pixels) // 16))
-    parts = [explainer(batch) for batch in tqdm(batches, what, unit="batch", leave=False)]
-    return Answers(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("logits", "probabilities", "evidence", "distance")
-        )
-    )
+    progress = tqdm(batches, what, unit="batch", leave=False)
+    return Answers.joined([explainer(batch) for batch in progress])
 
 
 def covered(
@@ -48,7 +43,7 @@ def covered(
     region: Bool[np.ndarray, "films rows columns"],
     greys: Float[np.ndarray, " films"],
 ) -> Pixels:
-    """Return the films with a region at one grey level each."""
+    """Return the films with a region of each filled with one grey level."""
     return np.where(region[:, None], greys[:, None, None, None], pixels).astype(np.float32)
 
 
@@ -63,12 +58,12 @@ def region_medians(
 def lung_rows(
     explainer: Explainer, seen: SeenFilms, whole: Probabilities, targets: Targets
 ) -> Iterator[AuditRow]:
-    """Yield for each class what the network can do with the lungs at the rest's median grey.
+    """Yield for each class the AUROC with the lungs filled with the median grey of the rest.
 
-    The rest's, because a bright lung raises the median of the whole film, and so would still show.
-    Without lungs there is no lung disease to see: what discrimination is left comes from elsewhere,
-    and must lie below half of what whole films give beyond chance. Class by class, because the mean
-    over classes hides the one that has a shortcut.
+    Of the rest, because a bright lung raises the median of the whole film, and so would still show.
+    Without lungs there is no lung disease to see: the discrimination that remains comes from
+    elsewhere, and must be below half of what whole films give beyond chance. Class by class,
+    because the mean over classes would hide a single class with a shortcut.
 
     Source:
         Maguolo and Nanni 2021, Information Fusion 76: COVID-19 told with the lungs blacked out as
@@ -123,7 +118,7 @@ def _auroc(
 
 @dataclass(frozen=True)
 class EdgeChanges:
-    """How the probability of a film's true class changes when an edge of the film is covered.
+    """Change of the probability of a film's true class when an edge of the film is covered.
 
     Attributes:
         by_region: New less old probability of each film, by the region's name.
@@ -145,10 +140,10 @@ class EdgeChanges:
 def edge_changes(
     explainer: Explainer, seen: SeenFilms, whole: Probabilities, targets: Targets
 ) -> EdgeChanges:
-    """Cover each corner and each strip along the border, lungs excepted, one after the other.
+    """Cover each corner and each border strip in turn, except for the lungs, and return changes.
 
-    Each with its own median grey: a letter fills less than half of it and is gone, where the film's
-    median would put a bright square into dark air, and so draw a letter.
+    Each is filled with its own median grey: a letter fills less than half of it and disappears. The
+    median of the whole film would put a bright square into dark air, much like a letter.
     """
     films = np.arange(len(targets))
     lungs = seen.lungs.for_blanking()
@@ -176,10 +171,10 @@ def edges(rows: int, columns: int) -> dict[str, Bool[np.ndarray, "rows columns"]
 def edge_rows(
     changes: EdgeChanges, seen: SeenFilms, class_names: tuple[str, ...]
 ) -> Iterator[AuditRow]:
-    """Yield the corner and the strip on which a class's probability hangs most.
+    """Yield a row each for the corner and the strip with the largest change of a probability.
 
-    No lung is covered, so that the probability should hardly move; letters, arrows and burnt-in
-    dates stand here. A tenth of a probability is the most that is let pass.
+    No lung is covered, so that the probability should hardly change; letters, arrows and burnt-in
+    dates are here. A mean change of up to 0.1 passes.
 
     Source:
         DeGrave, Janizek and Lee 2021, Nature Machine Intelligence 3: laterality markers and the

@@ -1,4 +1,4 @@
-"""Where a network's evidence lies: inside the lungs or not, and always in one place or not."""
+"""Measure how much evidence lies outside the lungs, and how often it peaks in the same cell."""
 
 from collections.abc import Iterator
 
@@ -14,10 +14,10 @@ Evidence = Float[np.ndarray, "films grid_rows grid_columns"]
 Targets = Int[np.ndarray, " films"]
 
 LARGEST_PEAK_SHARE = 0.25
-"""In how many films of a class the evidence may peak in one and the same border cell."""
+"""Largest allowed share of a class's films whose evidence peaks in the same border cell."""
 
 FEWEST_FILMS = 12
-"""From here on a class has rows: none of 12 is at most 0.25 at 95 % (rule of three: 3 / 12)."""
+"""Fewest films of a class for its rows: 0 of 12 is at most 0.25 at 95 % (rule of three: 3 / 12)."""
 
 
 def evidence_rows(
@@ -26,7 +26,7 @@ def evidence_rows(
     targets: Targets,
     class_names: tuple[str, ...],
 ) -> Iterator[AuditRow]:
-    """Yield for each class the density of evidence outside the lungs, and how fixed its peak is.
+    """Yield for each class a row on evidence outside the lungs, and one on peaks in one cell.
 
     Only positive evidence for the true class counts, over the films of that class.
     """
@@ -62,9 +62,10 @@ def outside_row(
     origin: str,
     groups: list[str],
 ) -> AuditRow:
-    """Return how dense a class's evidence is outside the lungs, beside the film's average.
+    """Return the row of the density of a class's evidence outside the lungs.
 
-    A map that knows nothing is even and gets 1; one whose evidence avoids the lungs gets more.
+    It is relative to the density over the whole film: an even map, without information, gets 1; a
+    map that avoids the lungs gets more.
 
     Source:
         DeGrave, Janizek and Lee 2021, Nature Machine Intelligence 3: attributions outside the lung
@@ -98,10 +99,10 @@ def on_pixels(
 
 
 def peak_row(name: str, positive: Evidence, *, groups: list[str]) -> AuditRow:
-    """Return in how many films of a class the evidence peaks in one and the same border cell.
+    """Return the row of the share of a class's films whose evidence peaks in the same border cell.
 
-    A constant peak at the border is a letter or a habit of the network. Further inside it may be
-    anatomy, such as the heart: that is said in the note and left to the reader.
+    A constant peak at the border is a letter or an artefact of the network. Further inside it may
+    be anatomy, such as the heart: the note gives it, for the reader to judge.
 
     Source:
         Adebayo et al. 2018, arXiv:1810.03292: a map that does not depend on what it should explain

@@ -1,4 +1,4 @@
-"""An audit as a picture: where the evidence of each class lies on average, and what edges weigh."""
+"""Draw an audit: mean evidence of each class over the mean film, and changes by covered edge."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One row of an audit: a question, a figure with its interval, a limit, and what follows."""
+"""Rows of an audit: a question, a figure with its interval, a limit and a verdict."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -14,14 +14,14 @@ Verdict = Literal["passes", "fails", "cannot tell"]
 
 
 class AuditRow(Record):
-    """One question to a network, and its verdict.
+    """One question about a model, and the verdict.
 
     Attributes:
-        question: What is asked.
+        question: Named by its figure.
         rule: What the figure should be, and why, in a phrase.
-        verdict: `passes` where the whole interval keeps the rule, `fails` where all of it breaks
-            the rule, else `cannot tell`.
-        figure: The answer; None where there is none.
+        verdict: `passes` if the whole interval keeps the rule, `fails` if all of it breaks the
+            rule, else `cannot tell`.
+        figure: The answer; None if there is none.
         low: Lower end of its 95 % interval, bootstrapped by group.
         high: Upper end.
         limit: The largest figure that keeps the rule.
@@ -41,7 +41,7 @@ class AuditRow(Record):
 def row_at_most(
     limit: float, question: str, found: Estimate, *, why: str, note: str = ""
 ) -> AuditRow:
-    """Return the row of a figure that should be at most `limit`; `why` says what the limit is."""
+    """Return the row of a figure that should be at most `limit`; `why` explains the limit."""
     return AuditRow(
         question=question,
         rule=f"at most {limit:.2f}: {why}",
@@ -64,7 +64,7 @@ def row_without_answer(question: str, *, because: str) -> AuditRow:
 
 
 def worst(rows: Sequence[AuditRow]) -> Verdict:
-    """Return `fails` if any row does, `passes` if any does and none fails, else `cannot tell`."""
+    """Return `fails` if any row fails, else `passes` if any passes, else `cannot tell`."""
     verdicts = {row.verdict for row in rows}
     order: tuple[Verdict, ...] = ("fails", "passes")
     return next((verdict for verdict in order if verdict in verdicts), "cannot tell")

@@ -1,6 +1,7 @@
-"""Which source is it? Asked of a network's last features, and of nine numbers of a film's file.
+"""Measure how well the source of a film can be told from a network's last features.
 
-A network that sorts films by hospital or scanner has what it needs for a shortcut.
+A network that tells hospitals or scanners apart can use them as a shortcut. Nine numbers of a
+film's file are measured beside it.
 
 Source:
     Zech et al. 2018, PLOS Medicine 15(11), e1002683: networks told hospitals apart by their films
@@ -30,7 +31,7 @@ from training.statistics.bootstrap import Estimate, Resamples
 from training.statistics.metrics import macro_auroc, mean_auroc, one_hot
 
 FOLDS = 5
-"""A source counts from as many groups on."""
+"""Folds of the cross-validation; a source needs at least as many groups."""
 
 LARGEST_AUROC = 0.8
 """Above it discrimination is called excellent (Hosmer, Lemeshow and Sturdivant 2013, page 177)."""
@@ -42,7 +43,7 @@ Statistics = Float[np.ndarray, "films statistics"]
 def last_features(model: Path, pixels: Float[np.ndarray, "films 1 rows columns"]) -> Features:
     """Return the features that the network's last linear layer reads, out of an exported file.
 
-    The file does not give them out, so the tensor is made an output in memory.
+    They are no output of the file, so the tensor is made an output in memory.
 
     Raises:
         ValueError: The graph's `logits` are not made from a product of features and a matrix.
@@ -81,7 +82,7 @@ def told_apart(
 ) -> tuple[Float[np.ndarray, "films names"], Int[np.ndarray, " films"]]:
     """Return a logistic regression's probability of each name, and the true names' numbers.
 
-    Each film is scored by a fit that saw no film of its group. Names stand in alphabetical order.
+    Each film is scored by a fit without the films of its group. Names are in alphabetical order.
     """
     numbers = np.unique(np.asarray(names), return_inverse=True)[1]
     probabilities = cross_val_predict(
@@ -96,7 +97,7 @@ def told_apart(
 
 
 def source_auroc(features: Features, sources: Sequence[str], groups: Sequence[str]) -> Estimate:
-    """Return how well the source is told: macro one-vs-rest AUROC."""
+    """Return the macro one-vs-rest AUROC of the source from features."""
     probabilities, numbers = told_apart(features, sources, groups)
     is_source = one_hot(numbers, probabilities.shape[1])
     return Resamples(groups).estimate(partial(mean_auroc, probabilities, is_source))
@@ -105,11 +106,11 @@ def source_auroc(features: Features, sources: Sequence[str], groups: Sequence[st
 def source_rows(features: Features, seen: SeenFilms) -> Iterator[AuditRow]:
     """Yield the row over all films, then one for each class with two sources or more.
 
-    Where a class has one source, whoever tells classes tells sources: then the figure over all
-    films is no evidence of a shortcut, and only those within a class are.
+    Where a class has one source, to tell classes is to tell sources: then the figure over all films
+    is no evidence of a shortcut, only the figures within a class are.
 
-    At most 0.8, because a network whose features separate sources of one class well has learnt to
-    look at what is no disease; the argument of Zech et al. 2018.
+    The limit is 0.8, because a network whose features separate the sources of one class well has
+    learnt to look at something other than disease; the argument of Zech et al. 2018.
     """
     films = seen.films
     statistics = np.stack(

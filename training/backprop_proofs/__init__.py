@@ -1,1 +1,1 @@
-"""Prove that the gradients by hand are right, and report it."""
+"""Prove that a network's hand-written gradients are right, and report the proof."""

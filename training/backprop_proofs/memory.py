@@ -1,4 +1,4 @@
-"""How much memory tensors take at most while something runs, on any device, without a profiler."""
+"""Measure the peak memory of tensors while code runs, on any device, without a profiler."""
 
 import weakref
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all tensors made within it and still alive; autograd's are among them.
+    """Count the bytes of all live tensors made within this context, autograd's included.
 
     Attributes:
         live: Bytes at present.
@@ -26,7 +26,7 @@ class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run the operation, and count the storages that are new in its output."""
+        """Run an operation and count the storages that are new in its output."""
         for tensor in tree_leaves((args, kwargs)):
             if isinstance(tensor, torch.Tensor):
                 self._known.add(tensor.untyped_storage()._cdata)
@@ -51,7 +51,7 @@ class TensorMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def peak_bytes(job: Callable[[], object]) -> int:
-    """Return the most bytes that tensors made by `job` took at once; its result is let go."""
+    """Return the peak bytes of tensors made by `job`; its result is discarded."""
     with TensorMemory() as memory:
         job()
     return memory.peak

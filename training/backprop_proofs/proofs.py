@@ -1,7 +1,7 @@
-"""Proofs that a network's gradients by hand are right, each a function that returns its evidence.
+"""Compare a network's hand-written gradients with autograd, finite differences and training steps.
 
-Against autograd, tensor by tensor; against finite differences of the loss; over ten training steps.
-A control plants an error, which each of them has to see.
+Each comparison is a function that returns its figures. A control plants an error that each of them
+must detect.
 """
 
 import copy
@@ -23,21 +23,21 @@ from training.step.gradients import GradientsOf, Tensors, by_autograd, by_hand
 from training.step.objective import Multiclass, Multilabel, Objective
 
 FLOOR = 1e-6
-"""Tensors whose gradients are smaller than this share of the network's largest count as that."""
+"""Smaller gradients, as a share of the network's largest, are compared relative to this share."""
 
 PLANTED_FACTOR = 1.01
-"""What the control multiplies the error by, half-way through the network."""
+"""Factor of the gradient that the control plants, half-way through the network."""
 
 LEARNING_RATE, MOMENTUM, MAX_NORM = 0.01, 0.9, 1.0
 DIFFERENCE_STEP = 1e-7
-"""Small, since a step over the kinks of many ReLUs is not the slope at a point."""
+"""Small, because a step across the kinks of many ReLUs does not give the slope at a point."""
 
 
 @dataclass(frozen=True)
 class NoiseFilms:
-    """What the proofs are run on: a batch of noise with targets, and whose loss.
+    """A batch of noise with targets, and the loss that is differentiated.
 
-    The loss has weights and smoothing, so that neither can hide an error.
+    The loss has class weights and label smoothing, so that errors in either show.
     """
 
     pixels: Tensor
@@ -57,7 +57,7 @@ def random_films(
     dtype: torch.dtype,
     task: Task = "multiclass",
 ) -> NoiseFilms:
-    """Return the same noise every time, drawn in float64; the first finding of all is unknown."""
+    """Return the same noise every time, drawn in float64; of findings, the first is unknown."""
     generator = torch.Generator().manual_seed(7)
     pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64)
     is_multilabel = task == "multilabel"
@@ -75,7 +75,7 @@ def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
     """Return each tensor's largest difference, relative to the largest entry expected of it.
 
     Raises:
-        ValueError: The names or shapes differ: a gradient is missing, or nobody asked for it.
+        ValueError: The names or shapes differ: a gradient is missing or superfluous.
     """
     if {n: g.shape for n, g in seen.items()} != {n: g.shape for n, g in expected.items()}:
         names = sorted(seen.keys() ^ expected.keys())
@@ -89,37 +89,37 @@ def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
     }
 
 
-def parts(gradients: Tensors) -> Tensors:
-    """Return the gradients with those of query, key and value apart.
+def with_qkv_apart(gradients: Tensors) -> Tensors:
+    """Return the gradients with those of query, key and value as three tensors.
 
     They lie in one tensor, and an error in the smallest would hide behind the largest of them.
     """
-    cut: Tensors = {}
+    apart: Tensors = {}
     for name, gradient in gradients.items():
         if ".qkv." in name:
             roles = zip(("query", "key", "value"), gradient.chunk(3), strict=True)
-            cut |= {f"{name}[{role}]": part for role, part in roles}
+            apart |= {f"{name}[{role}]": own for role, own in roles}
         else:
-            cut[name] = gradient
-    return cut
+            apart[name] = gradient
+    return apart
 
 
-def is_zero_by_mathematics(part: str) -> bool:
-    """Return whether a gradient is zero however the weights are.
+def is_zero_by_mathematics(name: str) -> bool:
+    """Return whether a gradient is zero for any weights.
 
     A key's bias adds the same to all scores of a query, which the softmax doesn't see. (The bias of
     a convolution before batch normalisation would be another; no network here has one.)
     """
-    return part.endswith("qkv.bias[key]")
+    return name.endswith("qkv.bias[key]")
 
 
 @dataclass(frozen=True)
 class Slope:
-    """The derivative of the loss by one entry of a parameter, without any back-propagation.
+    """The derivative of the loss by one entry of a parameter, measured by finite differences.
 
     Attributes:
         parameter: Its name.
-        entry: Which one of it, counted row by row.
+        entry: Number of the entry, counted row by row.
         value: (loss after - loss before) / (2 steps), central.
     """
 
@@ -129,14 +129,14 @@ class Slope:
 
 
 def measured_slopes(
-    network: Network, films: NoiseFilms, gradients: Tensors, *, samples: int
+    network: Network, films: NoiseFilms, gradients: Tensors, *, number: int
 ) -> list[Slope]:
     """Return finite differences of the loss by parameters spread evenly over the depth.
 
-    In each sampled tensor it is the entry with the largest gradient.
+    Of each chosen parameter it is the entry with the largest gradient.
     """
     names = list(gradients)
-    spread = {round(i * (len(names) - 1) / max(1, samples - 1)) for i in range(samples)}
+    spread = {round(i * (len(names) - 1) / max(1, number - 1)) for i in range(number)}
     return [
         _measured_slope(
             network, films, names[position], int(gradients[names[position]].abs().argmax())
@@ -146,7 +146,7 @@ def measured_slopes(
 
 
 def errors_against_slopes(gradients: Tensors, slopes: list[Slope]) -> dict[str, float]:
-    """Return how far each sampled entry of the gradients is from its measured slope, relatively."""
+    """Return the relative difference of each chosen gradient entry from its measured slope."""
     floor = FLOOR * largest_of(gradients)
     return {
         slope.parameter: abs(float(gradients[slope.parameter].flatten()[slope.entry]) - slope.value)
@@ -175,7 +175,7 @@ def _loss(network: Network, films: NoiseFilms) -> float:
 def losses_by_hand(
     network: Network, films: NoiseFilms, gradients_of: GradientsOf
 ) -> Iterator[float]:
-    """Yield the loss of one training step after the other: backward, clipping and SGD by hand."""
+    """Yield the loss of each training step, with backward, clipping and SGD by hand."""
     trained = copy.deepcopy(network)
     states = {name: sgd_start(weight) for name, weight in trained.named_parameters()}
     while True:
@@ -192,7 +192,7 @@ def losses_by_hand(
 
 
 def losses_by_autograd(network: Network, films: NoiseFilms) -> Iterator[float]:
-    """Yield the loss of one training step after the other, all PyTorch's."""
+    """Yield the loss of each training step, with PyTorch's backward, clipping and SGD."""
     trained = copy.deepcopy(network)
     optimiser = torch.optim.SGD(trained.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
     while True:
@@ -208,7 +208,7 @@ def losses_by_autograd(network: Network, films: NoiseFilms) -> Iterator[float]:
 
 @dataclass(frozen=True)
 class PlantedStep:
-    """A control: the step of another layer, whose error is a hundredth too large."""
+    """A control: the step of another layer, with a gradient by its input that is 1 % too large."""
 
     step: Step
 
@@ -218,13 +218,13 @@ class PlantedStep:
         return self.step.is_trainable
 
     def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
-        """Return the layer's gradients, its input's spoiled."""
+        """Return the layer's gradients, with the error in that by its input."""
         grad_x, parameters = self.step.backward(grad_out, needs_grad_x=needs_grad_x)
         return Gradients(None if grad_x is None else grad_x * PLANTED_FACTOR, parameters)
 
 
 def planted_at(layer: str, films: NoiseFilms) -> GradientsOf:
-    """Return a backward by hand that goes wrong at one layer."""
+    """Return the backward pass by hand with an error planted at one layer."""
 
     def spoiled(name: str, step: Step) -> Step:
         return PlantedStep(step) if name == layer else step
@@ -232,18 +232,18 @@ def planted_at(layer: str, films: NoiseFilms) -> GradientsOf:
     return partial(by_hand, objective=films.objective, spoiled=spoiled)
 
 
-def rightly(films: NoiseFilms) -> GradientsOf:
-    """Return the backward by hand, as it is."""
+def unspoiled(films: NoiseFilms) -> GradientsOf:
+    """Return the backward pass by hand, without a planted error."""
     return partial(by_hand, objective=films.objective)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one training step without its optimiser takes.
+    """Time and memory of one training step without its optimiser.
 
     Attributes:
         seconds: Median.
-        bytes: Most that its tensors take at once.
+        bytes: Peak of its tensors.
     """
 
     seconds: float
@@ -251,20 +251,20 @@ class Cost:
 
 
 def costs(network: Network, films: NoiseFilms, *, rounds: int) -> tuple[Cost, Cost]:
-    """Return what a step costs by hand and by autograd, measured in turns."""
-    contestants: list[Callable[[], object]] = [
-        lambda: rightly(films)(network, films.pixels, films.targets),
+    """Return the cost of a step by hand and by autograd, measured alternately."""
+    steps: list[Callable[[], object]] = [
+        lambda: unspoiled(films)(network, films.pixels, films.targets),
         lambda: by_autograd(network, films.pixels, films.targets, objective=films.objective),
     ]
-    memory = [peak_bytes(contestant) for contestant in contestants]  # warms up as well
-    seconds: list[list[float]] = [[] for _ in contestants]
+    memory = [peak_bytes(step) for step in steps]  # warms up as well
+    seconds: list[list[float]] = [[] for _ in steps]
     for _ in range(rounds):
-        for contestant, taken in zip(contestants, seconds, strict=True):
+        for step, taken in zip(steps, seconds, strict=True):
             start = time.perf_counter()
-            contestant()
+            step()
             taken.append(time.perf_counter() - start)
-    by_hands, by_autograds = map(Cost, map(statistics.median, seconds), memory)
-    return by_hands, by_autograds
+    of_hand, of_autograd = map(Cost, map(statistics.median, seconds), memory)
+    return of_hand, of_autograd
 
 
 def largest(gradient: Tensor) -> float:
@@ -273,5 +273,5 @@ def largest(gradient: Tensor) -> float:
 
 
 def largest_of(gradients: Tensors) -> float:
-    """Return the largest absolute entry of all."""
+    """Return the largest absolute entry of all gradients."""
     return max(map(largest, gradients.values()), default=0.0)

@@ -1,7 +1,8 @@
-"""What the proofs of a network's gradients by hand found: a record, and a table to read."""
+"""Run all proofs of a network's hand-written gradients and record what they found."""
 
 import copy
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
@@ -22,9 +23,9 @@ from training.backprop_proofs.proofs import (
     largest,
     largest_of,
     measured_slopes,
-    parts,
     relative_errors,
-    rightly,
+    unspoiled,
+    with_qkv_apart,
 )
 from training.step.gradients import GradientsOf, by_autograd
 
@@ -37,20 +38,20 @@ SLOPE_TOLERANCE = 1e-3
 """Largest relative difference of a gradient from the slope of the loss, in float64."""
 
 MEMORY_LIMIT = 1.2
-"""Most memory that a step by hand may take, as a share of autograd's."""
+"""Largest allowed memory of a step by hand, as a share of autograd's."""
 
 CONTROL_STEPS = 3
 FINITE_DIFFERENCES = 8
 
 
 class Evidence(Record):
-    """Base of every part of a report: a figure that is not a number belongs in it as well."""
+    """Base of a report's records; figures may be NaN or infinite."""
 
     model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="strings")
 
 
 class LayerError(Evidence):
-    """How far a layer's gradients are from autograd's.
+    """A layer's largest relative error against autograd.
 
     Attributes:
         layer: Its name within the network.
@@ -62,10 +63,10 @@ class LayerError(Evidence):
 
 
 class Control(Evidence):
-    """What the proofs see of an error planted on purpose: a gradient 1 % too large.
+    """Response of each proof to an error planted on purpose: a gradient 1 % too large.
 
     Attributes:
-        layer: Where it was planted.
+        layer: Where the error was planted.
         against_autograd: Largest relative error of a gradient.
         against_slopes: Largest relative difference from a finite difference.
         over_steps: Largest relative difference of a loss.
@@ -89,12 +90,12 @@ class NetworkReport(Evidence):
         layers: Relative errors by layer, from the pixels on.
         zero_by_mathematics: Gradients left out of them, with their largest entry as a share of the
             network's largest.
-        slopes: Relative difference from finite differences, by sampled parameter.
+        slopes: Relative difference from finite differences, by chosen parameter.
         losses_by_hand: One per training step.
         losses_by_autograd: Likewise.
-        control: What the proofs see of a planted error.
+        control: Response of the proofs to a planted error.
         seconds: Median of a step in float32: by hand, by autograd.
-        bytes: Most memory of a step's tensors in float32: by hand, by autograd.
+        bytes: Peak memory of a step's tensors in float32: by hand, by autograd.
     """
 
     network: str
@@ -113,7 +114,7 @@ class NetworkReport(Evidence):
 
     @property
     def largest_error(self) -> float:
-        """Of all layers; not a number if one of them is not."""
+        """The largest of all layers; NaN if one of them is."""
         return _worst(layer.error for layer in self.layers)
 
     @property
@@ -133,7 +134,7 @@ class NetworkReport(Evidence):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong, in words; empty where the gradients are right."""
+        """A sentence for each failed check; empty if the gradients are right."""
         tolerance = TOLERANCES[self.dtype]
         caught = self.control
         checks = {
@@ -157,7 +158,7 @@ class NetworkReport(Evidence):
 
     @property
     def excesses(self) -> tuple[str, ...]:
-        """Where right gradients cost too much, in words; time is too noisy to be judged."""
+        """A sentence if a step takes too much memory; time is too noisy to be judged."""
         if self.memory_ratio <= MEMORY_LIMIT:
             return ()
         return (
@@ -167,7 +168,7 @@ class NetworkReport(Evidence):
 
 
 class BackpropReport(Evidence):
-    """The evidence on one or several networks, and what it was gathered with."""
+    """The evidence on one or several networks, and the set-up it was gathered with."""
 
     torch_version: str
     threads: PositiveInt
@@ -201,49 +202,74 @@ def verified(
         task: Whose loss it is tried with.
         batch: Films per step.
         dtype: Precision of the comparison with autograd. Slopes and control are always in float64.
-        steps: Training steps beside autograd's.
+        steps: Training steps whose losses are compared.
         rounds: Steps that are timed.
     """
-    progress = tqdm(total=5, desc=name, leave=False, unit="proof")
-    precision = getattr(torch, dtype)
     films = proofs.random_films(
         batch=batch,
         image_size=image_size,
         classes=network.head.out_features,
-        dtype=precision,
+        dtype=getattr(torch, dtype),
         task=task,
     )
-    exact = films.of_type(torch.float64)
-    network = without_dropout(copy.deepcopy(network).train())
-    by_hands, by_autograds = proofs.costs(network, films.of_type(torch.float32), rounds=rounds)
-    progress.update()
-    layers, zero = _compared(network.to(precision), films)
-    progress.update()
-    slopes, slope_errors = _sloped(network.double(), exact)
-    progress.update()
-    losses = _trained(network.to(precision), films, rightly(films), steps)
-    progress.update()
-    control = _control(network.double(), exact, slopes)
-    progress.close()
+    trial = Trial(name, without_dropout(copy.deepcopy(network).train()), films, dtype)
+    return _evidence(trial, steps=steps, rounds=rounds)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network to try, and the films to try it on.
+
+    Attributes:
+        name: Of the network.
+        network: In training mode, without dropout.
+        films: In the precision of the comparisons.
+        dtype: That precision.
+    """
+
+    name: str
+    network: Network
+    films: NoiseFilms
+    dtype: Dtype
+
+    def in_precision(self, dtype: Dtype) -> tuple[Network, NoiseFilms]:
+        """Return network (converted in place) and films in a precision."""
+        precision = getattr(torch, dtype)
+        return self.network.to(precision), self.films.of_type(precision)
+
+
+def _evidence(trial: Trial, *, steps: int, rounds: int) -> NetworkReport:
+    """Run all proofs, one after the other."""
+    batch, _, rows, columns = trial.films.pixels.shape
+    with tqdm(total=5, desc=trial.name, leave=False, unit="proof") as progress:
+        hand, autograd = proofs.costs(*trial.in_precision("float32"), rounds=rounds)
+        progress.update()
+        layers, zero = _compared(*trial.in_precision(trial.dtype))
+        progress.update()
+        slopes, slope_errors = _sloped(*trial.in_precision("float64"))
+        progress.update()
+        losses = _trained(*trial.in_precision(trial.dtype), unspoiled(trial.films), steps)
+        progress.update()
+        control = _control(*trial.in_precision("float64"), slopes)
     return NetworkReport(
-        network=name,
-        parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        image_size=image_size,
+        network=trial.name,
+        parameters=sum(p.numel() for p in trial.network.parameters() if p.requires_grad),
+        image_size=(rows, columns),
         batch=batch,
-        dtype=dtype,
+        dtype=trial.dtype,
         layers=layers,
         zero_by_mathematics=zero,
         slopes=slope_errors,
         losses_by_hand=losses[0],
         losses_by_autograd=losses[1],
         control=control,
-        seconds=(by_hands.seconds, by_autograds.seconds),
-        bytes=(by_hands.bytes, by_autograds.bytes),
+        seconds=(hand.seconds, autograd.seconds),
+        bytes=(hand.bytes, autograd.bytes),
     )
 
 
 def without_dropout(network: Network) -> Network:
-    """Return the network, its dropout off: masks are random, and no two passes would agree."""
+    """Return the network with dropout off: its masks are random, so no two passes would agree."""
     for module in network.modules():
         if isinstance(module, nn.Dropout | DropPath):
             module.eval()
@@ -253,9 +279,9 @@ def without_dropout(network: Network) -> Network:
 def _compared(
     network: Network, films: NoiseFilms
 ) -> tuple[tuple[LayerError, ...], dict[str, float]]:
-    """Return relative errors by layer, and what is zero by mathematics."""
-    seen = parts(rightly(films)(network, films.pixels, films.targets).gradients)
-    expected = _expected(network, films)
+    """Return relative errors by layer, and gradients that are zero by mathematics."""
+    gradients = unspoiled(films)(network, films.pixels, films.targets).gradients
+    seen, expected = with_qkv_apart(gradients), _expected(network, films)
     errors = relative_errors(seen, expected)
     zero = {name for name in expected if is_zero_by_mathematics(name)}
     layers: dict[str, float] = {}
@@ -270,9 +296,9 @@ def _compared(
 
 
 def _sloped(network: Network, films: NoiseFilms) -> tuple[list[Slope], dict[str, float]]:
-    """Return measured slopes of the loss, and how far the gradients by hand are from them."""
-    gradients = rightly(films)(network, films.pixels, films.targets).gradients
-    slopes = measured_slopes(network, films, gradients, samples=FINITE_DIFFERENCES)
+    """Return measured slopes of the loss, and the gradients' relative differences from them."""
+    gradients = unspoiled(films)(network, films.pixels, films.targets).gradients
+    slopes = measured_slopes(network, films, gradients, number=FINITE_DIFFERENCES)
     return slopes, errors_against_slopes(gradients, slopes)
 
 
@@ -286,7 +312,7 @@ def _trained(
 
 
 def _control(network: Network, films: NoiseFilms, slopes: list[Slope]) -> Control:
-    """Return what each proof sees of an error planted half-way through the network."""
+    """Return the response of each proof to an error planted half-way through the network."""
     layers = [
         name for name, layer in layers_in_order(network) if any(True for _ in layer.parameters())
     ]
@@ -296,7 +322,7 @@ def _control(network: Network, films: NoiseFilms, slopes: list[Slope]) -> Contro
     return Control(
         layer=layer,
         against_autograd=_worst(
-            relative_errors(parts(gradients), _expected(network, films)).values()
+            relative_errors(with_qkv_apart(gradients), _expected(network, films)).values()
         ),
         against_slopes=_worst(errors_against_slopes(gradients, slopes).values()),
         over_steps=_loss_difference(*_trained(network, films, spoiled, CONTROL_STEPS)),
@@ -304,7 +330,7 @@ def _control(network: Network, films: NoiseFilms, slopes: list[Slope]) -> Contro
 
 
 def _expected(network: Network, films: NoiseFilms) -> dict[str, torch.Tensor]:
-    return parts(
+    return with_qkv_apart(
         by_autograd(network, films.pixels, films.targets, objective=films.objective).gradients
     )
 
@@ -314,6 +340,6 @@ def _loss_difference(seen: tuple[float, ...], expected: tuple[float, ...]) -> fl
 
 
 def _worst(errors: Iterable[float]) -> float:
-    """Return the largest; not a number if any is not, which `max` might pass over."""
+    """Return the largest error; NaN if any is, which `max` could miss."""
     values = torch.tensor(list(errors), dtype=torch.float64)
     return float(values.max()) if len(values) else 0.0

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a verdict per row; exit code 0, whatever was found."""
+    """Print a verdict per row; exit code 0, whatever the verdicts are."""
     films = read_manifest(arguments.manifest)
     check_split(films)
     masks = (

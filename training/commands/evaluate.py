@@ -1,4 +1,4 @@
-"""`cxr evaluate`: exported models on the films of one split, beside trivial baselines."""
+"""Evaluate exported models on the films of one split: `cxr evaluate`."""
 
 import argparse
 import sys
@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from models.card import Metric
-from training.data.manifest import Film, Split, of_split, read_manifest
+from training.data.manifest import read_manifest
 from training.data.split import check_split
-from training.evaluation.curves import Curves, curves
-from training.evaluation.evaluation import Evaluation, evaluated
+from training.evaluation.evaluation import evaluated_models
 from training.evaluation.figures import Figures, ModelFigures, figures
 from training.evaluation.leave_out_result import LeaveOutResult, read_leave_out
-from training.report.page import report_html
-from xai.explainer import Explainer
+from training.report.page import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     films = read_manifest(arguments.manifest)
     check_split(films)
     recipes = [recipe for file in arguments.left_out for recipe in read_leave_out(file).recipes]
-    asked, vals = _evaluations(arguments.models, films, arguments.split)
+    asked, vals = evaluated_models(arguments.models, films, arguments.split)
     found = figures(
         asked,
         vals,
@@ -53,24 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
         files = write_report(arguments.report, found, asked)
         _write(f"\nwritten: {', '.join(map(str, files))}")
     return 0
-
-
-def _evaluations(
-    models: Sequence[Path], films: Sequence[Film], split: Split
-) -> tuple[list[Evaluation], list[Evaluation | None]]:
-    """Return each model's answers for the films asked for and for val, each film asked once."""
-    chosen = of_split(films, split)
-    val = [film for film in films if film.split == "val"]
-    asked: list[Evaluation] = []
-    vals: list[Evaluation | None] = []
-    for explainer in map(Explainer, models):
-        asked.append(evaluated(explainer, chosen))
-        if split == "val":
-            vals.append(asked[-1])
-        else:
-            has_use = val and not asked[-1].is_multilabel
-            vals.append(evaluated(explainer, val) if has_use else None)
-    return asked, vals
 
 
 def sentences(found: Figures) -> Iterator[str]:
@@ -124,23 +104,6 @@ def _label(metric: Metric) -> str:
 
 def _line(label: str, metric: Metric) -> str:
     return f"{label:48} {metric.estimate:.3f} ({metric.low:.3f} to {metric.high:.3f})"
-
-
-def write_report(folder: Path, found: Figures, evaluations: Sequence[Evaluation]) -> list[Path]:
-    """Write the figures as JSON and, of classes, the curves' points and the page that shows both.
-
-    Returns:
-        The files.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {"evaluation.json": found.model_dump_json(indent=2) + "\n"}
-    if not any(evaluation.is_multilabel for evaluation in evaluations):
-        points = Curves(curves=tuple(curve for each in evaluations for curve in curves(each)))
-        texts["curves.json"] = points.model_dump_json() + "\n"
-        texts["report.html"] = report_html(found, points)
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-    return [folder / name for name in texts]
 
 
 def _write(text: str) -> None:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export, and say how far ONNX Runtime is from PyTorch; exit code 0."""
+    """Export and print how far ONNX Runtime's answers are from PyTorch's; exit code 0."""
     report = export(
         RunFolder(arguments.run),
         arguments.output,

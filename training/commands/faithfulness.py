@@ -16,18 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="ONNX file that `cxr export` wrote")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", choices=("val", "test"), default="test")
-    parser.add_argument("--films", type=int, help="at most so many, evenly spread; default all")
+    parser.add_argument("--films", type=int, help="how many, evenly spread; default all")
     parser.add_argument(
         "--curves",
         type=int,
         default=50,
-        help="so many of those for deletion, insertion, drop and ROAD too; default 50",
+        help="how many of those for deletion, insertion, drop and ROAD too; default 50",
     )
     parser.add_argument("-o", "--output", type=Path, help="JSON file to write")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print figures with intervals; exit code 0, whatever they are."""
+    """Print the figures with intervals; exit code 0, whatever they are."""
     if arguments.films is not None and arguments.films < 1:
         raise ValueError(f"--films must be at least 1, not {arguments.films}")
     if arguments.curves < 0:

@@ -1,15 +1,15 @@
-"""Measure how well maps fall on what people marked: `cxr localise`."""
+"""Measure how well maps fall on marked findings and lungs: `cxr localise`."""
 
 import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from training.data.manifest import of_split, read_manifest, spread
+from training.data.manifest import of_split, read_manifest
 from training.maps.annotations import LAYOUTS, read_annotations
-from training.maps.localisation import LEAST_INSIDE, LocalisationReport, report
+from training.maps.localisation import LEAST_INSIDE, LocalisationReport, localisation_report
 from training.maps.localisation_picture import draw_films
-from training.maps.localised import MODEL, Localised, localised, marked_films
+from training.maps.localised import MODEL, Marked, chosen_films, localised, marked_films
 from training.maps.mean_maps import MeanMaps, mean_maps, read_mean_maps
 from xai.explainer import Explainer
 from xai.measures.localisation import THRESHOLDS
@@ -33,22 +33,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mean-films", type=int, default=100, help="most of each class behind a mean map"
     )
-    parser.add_argument("--films", type=int, help="at most so many of each kind, evenly spread")
+    parser.add_argument("--films", type=int, help="most of each kind, evenly spread; default all")
     parser.add_argument("--report", type=Path, help="folder for localisation.json, mean_maps.json")
     parser.add_argument(
-        "--pictures", type=int, default=0, help="so many best and worst films in --report"
+        "--pictures", type=int, default=0, help="how many best and worst films to draw in --report"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print figures with intervals; exit code 0, whatever they are."""
+    """Print the figures with intervals; exit code 0, whatever they are."""
     for name in ("mean_films", "films"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
     explainer = Explainer(arguments.model)
     mean = _mean_maps(explainer, arguments)
-    found, notes = _localised(explainer, mean, arguments)
-    made = report(explainer, found, arguments, mean, notes)
+    films, without_class = _marked(explainer, arguments)
+    found = list(localised(explainer, films, mean))
+    made = localisation_report(
+        explainer,
+        found,
+        layout=arguments.layout,
+        split=arguments.split,
+        threshold=arguments.threshold,
+        mean=mean,
+        notes=list(_notes(arguments, mean, without_class)),
+    )
     sys.stdout.write("\n".join(sentences(made)) + "\n")
     if arguments.report:
         _write(arguments, made, mean)
@@ -66,29 +75,27 @@ def _mean_maps(explainer: Explainer, arguments: argparse.Namespace) -> MeanMaps 
     return None
 
 
-def _localised(
-    explainer: Explainer, mean: MeanMaps | None, arguments: argparse.Namespace
-) -> tuple[list[Localised], tuple[str, ...]]:
+def _marked(explainer: Explainer, arguments: argparse.Namespace) -> tuple[list[Marked], list[str]]:
+    """Return the films to measure, and marked findings for which the model has no class."""
     annotations = read_annotations(
         arguments.layout, arguments.data, images=arguments.images, split=arguments.split
     )
-    # Test films wait outside where validation films are measured; these tune for the test.
-    splits = ("val",) if arguments.split == "val" else ("val", "test")
-    marked, without = marked_films(annotations, explainer.card.class_names)
-    chosen = [one for one in marked if one.split in splits]
-    if not chosen:
+    marked, without_class = marked_films(annotations, explainer.card.class_names)
+    films = chosen_films(marked, arguments.split, arguments.films)
+    if not films:
         raise ValueError(f"nothing in {arguments.data} was marked for a class of the model")
-    if arguments.films:
-        lungs, findings = (
-            [one for one in chosen if one.is_lungs == is_lungs] for is_lungs in (True, False)
-        )
-        chosen = [*spread(lungs, arguments.films), *spread(findings, arguments.films)]
-    notes = [f"marked as {finding}: the model has no such class" for finding in without]
+    return films, without_class
+
+
+def _notes(
+    arguments: argparse.Namespace, mean: MeanMaps | None, without_class: list[str]
+) -> Iterator[str]:
+    for finding in without_class:
+        yield f"marked as {finding}: the model has no such class"
     if mean is None:
-        notes.append("no mean map: give --manifest or --mean-maps")
+        yield "no mean map: give --manifest or --mean-maps"
     if arguments.split == "val" and arguments.threshold is None:
-        notes.append("the tuned IoU is no result: its threshold was tuned on these very films")
-    return list(localised(explainer, chosen, mean)), tuple(notes)
+        yield "the tuned IoU is no result: its threshold was tuned on these very films"
 
 
 def sentences(made: LocalisationReport) -> Iterator[str]:

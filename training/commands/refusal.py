@@ -1,4 +1,4 @@
-"""Measure which spoiled films and other images a model refuses: `cxr refusal`."""
+"""Measure how often a model refuses out-of-distribution images: `cxr refusal`."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is refused; exit code 0."""
+    """Print shares of refused images; exit code 0."""
     films = read_manifest(arguments.manifest)
     check_split(films)
     if arguments.films < 1:

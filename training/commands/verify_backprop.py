@@ -1,35 +1,14 @@
-"""`cxr verify-backprop`: are the gradients by hand autograd's, for every parameter?"""
+"""Prove that hand-written gradients equal autograd's: `cxr verify-backprop`."""
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import torch
 
-from models.chest_cnn import ChestCNN
-from models.network import Network
-from models.vgg16 import VGG16
-from models.vit_b16 import ViTB16
+from training.backprop_proofs.networks import CLASSES, IMAGE_SIZE, NETWORKS, drawn_at_random
 from training.backprop_proofs.report import Dtype, NetworkReport, backprop_report, verified
-
-IMAGE_SIZE = (224, 224)
-CLASSES = 5
-MEAN, STD = 0.5, 0.25
-
-NETWORKS: dict[str, Callable[[int], Network]] = {
-    "chest_cnn": lambda classes: ChestCNN(classes=classes, mean=MEAN, std=STD),
-    "vgg16": lambda classes: VGG16(classes=classes, mean=MEAN, std=STD),
-    "vit_b16": lambda classes: ViTB16(classes=classes, mean=MEAN, std=STD),
-    "vgg16-fully_connected": lambda classes: VGG16(
-        classes=classes, mean=MEAN, std=STD, head="fully_connected"
-    ),
-    "vit_b16-average": lambda classes: ViTB16(
-        classes=classes, mean=MEAN, std=STD, read_out="average"
-    ),
-}
-"""The three networks as they are by default, then their other heads, at full size."""
 
 DEFAULT = ("chest_cnn", "vgg16", "vit_b16")
 
@@ -49,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a table per network; exit code 1 when anything is off."""
+    """Print a table per network; exit code 1 if any check fails."""
     reports = []
     for name in arguments.network or DEFAULT:
         torch.manual_seed(7)
@@ -62,20 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(report.faults + report.excesses for report in reports))
 
 
-def drawn_at_random(network: Network) -> Network:
-    """Return the network, its scales and shifts drawn at random.
-
-    As they are initialised, a scale of 1 and a shift of 0 would make several wrong formulas right.
-    """
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.2 * torch.rand_like(parameter) - 0.1)
-    return network
-
-
 def table(report: NetworkReport) -> str:
-    """Return the report as text: a summary, errors by layer, losses, and what is off."""
+    """Return the report as text: a summary, errors by layer, losses, and failed checks."""
     seconds, memory = report.seconds, report.bytes
     lines = [
         f"{report.network}: {report.parameters:,} parameters, "

@@ -1,1 +1,1 @@
-"""Films as a network learns from them: manifest, split, decoded pixels, augmentation."""
+"""Read films for training: manifest, split, decoded pixels, augmentation, drawn films."""

@@ -1,4 +1,7 @@
-"""Random changes that leave a film's meaning as it is; no flip, because the heart has a side."""
+"""Augment training films: random position, grey levels, sharpness, noise, letters and corners.
+
+No flip, because the heart has a side.
+"""
 
 import io
 import math
@@ -16,30 +19,30 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as transforms
 
 from training.config import AugmentationConfig
-from training.data.style_mixing import Styles, histogram_matched, style_mixed
+from training.data.style_mixing import StyleBank, histogram_matched, style_mixed
 
 Pixels = UInt8[Tensor, "1 rows columns"]
 Change = Callable[[Pixels, np.random.Generator], Pixels]
 
 CURVE_KNOTS = 5
-"""Grey levels, black and white among them, that a random tone curve moves."""
+"""Knots of a random tone curve, black and white included."""
 
 
 @dataclass(frozen=True)
 class FilmAugmentation:
-    """Position, grey levels, sharpness and what stands in corners, as far as `config` allows.
+    """Change a film at random: its position, grey levels, sharpness and corners.
 
     Attributes:
-        config: How far.
-        styles: Other training films, for the changes that take something from one.
+        config: How strong each change is, or which share of the films it changes.
+        style_bank: Other training films, for the changes that take the style of another film.
     """
 
     config: AugmentationConfig
-    styles: Styles | None = field(default=None, repr=False)
+    style_bank: StyleBank | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.styles is None and (self.config.style_mixing or self.config.histogram_matching):
-            raise ValueError("styles must be given where style_mixing or histogram_matching is on")
+        if self.style_bank is None and (self.config.style_mixing or self.config.histogram_matching):
+            raise ValueError("style_bank must be given if style_mixing or histogram_matching is on")
 
     def __call__(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
         """Return a changed copy of a film of 0 to 255."""
@@ -54,16 +57,16 @@ class FilmAugmentation:
         return pixels
 
     def _before_moving(self) -> Iterator[tuple[float, Change]]:
-        """Yield what belongs to the film itself, and turns with it."""
-        if self.styles is not None:
-            yield self.config.histogram_matching, partial(histogram_matched, styles=self.styles)
-            yield self.config.style_mixing, partial(style_mixed, styles=self.styles)
+        """Yield changes of the radiograph itself, which then move with it."""
+        if self.style_bank is not None:
+            yield self.config.histogram_matching, partial(histogram_matched, bank=self.style_bank)
+            yield self.config.style_mixing, partial(style_mixed, bank=self.style_bank)
         yield self.config.tone_curve, tone_curved
         yield self.config.clahe, equalised
         yield self.config.letters, lettered
 
     def _after_moving(self) -> Iterator[tuple[float, Change]]:
-        """Yield what belongs to the frame, then what a detector and a file do to a picture."""
+        """Yield changes of the frame, then those that detectors and file formats make."""
         yield self.config.corner_masking, corners_masked
         yield self.config.sharpness, sharpened
         yield self.config.blur, blurred
@@ -72,14 +75,14 @@ class FilmAugmentation:
         yield self.config.jpeg, compressed
 
 
-def augmentation(config: AugmentationConfig, styles: Styles) -> FilmAugmentation | None:
-    """Return the change of training films, or None where each kind of it is off."""
+def augmentation(config: AugmentationConfig, bank: StyleBank) -> FilmAugmentation | None:
+    """Return the augmentation of training films, or None if every kind of it is off."""
     is_off = config == AugmentationConfig.off(smallest_size=config.smallest_size)
-    return None if is_off else FilmAugmentation(config, styles)
+    return None if is_off else FilmAugmentation(config, bank)
 
 
 def moved(pixels: Pixels, random: np.random.Generator, config: AugmentationConfig) -> Pixels:
-    """Return the film rotated, shifted and resized a little; what comes in is black."""
+    """Return the film rotated, shifted and resized a little; the uncovered border is black."""
     rows, columns = pixels.shape[1:]
     horizontal, vertical = random.uniform(-config.shift, config.shift, size=2)
     return transforms.affine(
@@ -103,7 +106,7 @@ def regraded(pixels: Pixels, random: np.random.Generator, config: AugmentationCo
 
 
 def blurred(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Return the film out of focus by up to 1.5 pixels."""
+    """Return the film blurred by a Gaussian of 0.3 to 1.5 pixels standard deviation."""
     return transforms.gaussian_blur(pixels, kernel_size=[7, 7], sigma=[random.uniform(0.3, 1.5)])
 
 
@@ -136,7 +139,7 @@ def grained(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def tone_curved(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Return the film through a random rising curve: black and white stay, order stays.
+    """Return the film through a random rising tone curve that keeps black and white.
 
     Source:
         The monotone half of Zhou et al. 2019, arXiv:1908.06912, section 2 (non-linear intensity
@@ -161,9 +164,9 @@ def equalised(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Return the film with one to three bright letters near its corners, whatever its class.
+    """Return the film with one to three bright letters near its corners.
 
-    A letter that goes with no class is none that a network could learn a class from.
+    They do not depend on the class, so that a network learns to ignore letters.
     """
     rows, columns = pixels.shape[1:]
     picture = Image.fromarray(pixels[0].numpy())

@@ -1,4 +1,4 @@
-"""Films as network pixels, decoded by the same code as the server's, augmented when asked for."""
+"""Decode films to network pixels, with the server's own code, and serve them as a dataset."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,15 +16,15 @@ from models.radiograph import NetworkPixels, Radiograph, network_pixels, read_ra
 from training.data.manifest import Film, task_of
 
 Targets = Sequence[int] | Float[np.ndarray, "films findings"]
-"""What is true of films: class numbers, or for each finding 1, 0 or (unknown) not a number."""
+"""Ground truth of films: class numbers, or 1, 0 or NaN (unknown) for each finding."""
 
 Sample = tuple[Tensor, int | NDArray[np.float32]]
-"""A film, or what a frozen part of a network made of it, with its class number or findings."""
+"""A film's pixels, or features that frozen layers made of them, with its class or findings."""
 Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
 
 
 def film_radiograph(film: Film) -> Radiograph:
-    """Return the film, decoded.
+    """Return a film of a manifest, decoded.
 
     Raises:
         ValueError: It cannot be read; the message names its file.
@@ -45,7 +45,7 @@ def radiograph_at(path: Path) -> Radiograph:
 
 
 def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
-    """Return a film as a network sees it."""
+    """Return a film as the pixels that a network takes: resized and cropped as `spec` says."""
     return network_pixels(
         radiograph,
         image_size=spec.image_size,
@@ -57,12 +57,12 @@ def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
 class FilmDataset(Dataset[Sample]):
     """Films of one split with their targets.
 
-    The augmentation of a film is drawn from (seed, epoch, index) alone, so that it depends neither
-    on worker processes nor on whether the run was interrupted. An index past the last film counts
-    on from the first one: another copy of it, changed by another draw.
+    The augmentation of a film depends on (seed, epoch, index) alone, neither on worker processes
+    nor on whether the run was interrupted. An index past the last film starts again at the first:
+    it is another copy of the film, augmented differently.
 
     Attributes:
-        sources: Where each film comes from.
+        sources: Source of each film.
         epoch: Set before each pass over the films.
     """
 
@@ -98,10 +98,10 @@ class FilmDataset(Dataset[Sample]):
 
 
 def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:
-    """Return what the manifest says of the films: class numbers, or a column for each finding.
+    """Return the films' targets from the manifest: class numbers, or a column for each finding.
 
     Raises:
-        ValueError: A label is none of the classes, or the manifest says nothing of a finding.
+        ValueError: A label is none of the classes, or the manifest has no column of a finding.
     """
     if task_of(films) == "multiclass":
         return class_numbers(films, class_names)

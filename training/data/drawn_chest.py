@@ -1,7 +1,8 @@
-"""A cartoon of a chest in its own coordinates: x is 0 in the midline, and grows to the right.
+"""Draw a schematic chest: organs, bones and lesions as densities in chest coordinates.
 
-Half the rib cage's width is about 1, and so is half its height; y grows downwards. As on any film
-the patient faces the reader, so that the heart points to positive x.
+x is 0 in the midline and grows to the right, y grows downwards. Half the rib cage's width is about
+1, and so is half its height. As on any film the patient faces the reader, so that the heart points
+to positive x.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ Plane = Float32[np.ndarray, "rows columns"]
 
 @dataclass(frozen=True)
 class Anatomy:
-    """What all films of one patient share; lengths in chest units, densities without unit."""
+    """A patient's anatomy, the same on all films; lengths in chest units, densities unitless."""
 
     thorax_width: float
     thorax_top: float
@@ -36,7 +37,7 @@ class Anatomy:
 
     @classmethod
     def drawn_from(cls, random: np.random.Generator) -> "Anatomy":
-        """Return a patient."""
+        """Return a random patient's anatomy."""
         right = random.uniform(0.36, 0.56)
         return cls(
             thorax_width=random.uniform(0.92, 1.04),
@@ -57,13 +58,13 @@ class Anatomy:
         )
 
     def outer_edge(self, y: Float32[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-        """Return how far the rib cage reaches to either side at height `y`."""
+        """Return the half width of the rib cage at height `y`."""
         span = self.thorax_bottom - self.thorax_top
         above = np.clip((self.thorax_bottom - y) / span, 0, 1)
         return np.asarray(self.thorax_width * (1 - above**2.4) ** 0.6, np.float32)
 
     def heart_edge(self, y: float) -> float:
-        """Return how far the heart reaches to the image's right at height `y`."""
+        """Return the x of the heart's border on the image's right at height `y`."""
         x, centre, width, height = self.heart_ellipse
         return x + width * max(0.0, 1 - ((y - centre) / height) ** 2) ** 0.5
 
@@ -75,7 +76,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Lesion:
-    """A finding's place: `side` is 1 for the lung on the image's right, -1 for the other."""
+    """A finding and its place; `side` is 1 for the lung on the image's right, -1 for the other."""
 
     finding: Finding
     side: int
@@ -89,7 +90,7 @@ class Lesion:
     def drawn_from(
         cls, random: np.random.Generator, anatomy: Anatomy, finding: Finding
     ) -> "Lesion":
-        """Return a lesion of a kind, inside one lung of the patient."""
+        """Return a random lesion of this finding inside one lung of the patient."""
         side = int(random.choice((-1, 1)))
         y = random.uniform(-0.4, 0.25)
         inner = anatomy.heart_edge(y) if side > 0 else anatomy.mediastinum_width + 0.08
@@ -111,13 +112,13 @@ def _lobe(random: np.random.Generator, radius: float) -> tuple[float, float, flo
 
 
 def smooth(inside: Float32[np.ndarray, "*shape"], edge: float) -> Float32[np.ndarray, "*shape"]:
-    """Return 1 where `inside` is well above 0, 0 well below, with a soft edge that wide."""
+    """Return a soft step: 1 where `inside` is well above 0, 0 well below, `edge` wide."""
     share = np.clip(inside * np.float32(1 / edge) + np.float32(0.5), 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def lungs(anatomy: Anatomy, x: Plane, y: Plane) -> Plane:
-    """Return how much of each pixel is lung, 0 to 1."""
+    """Return the share of each pixel that is lung, 0 to 1."""
     distance = np.abs(x)
     hilum = 0.05 * np.exp(-(((y + 0.1) / 0.15) ** 2))
     medial = distance - anatomy.mediastinum_width - hilum
@@ -136,7 +137,7 @@ def diaphragm(anatomy: Anatomy, x: Plane) -> Plane:
 
 
 def heart(anatomy: Anatomy, x: Plane, y: Plane) -> Plane:
-    """Return how much of each pixel is heart, 0 to 1."""
+    """Return the share of each pixel that is heart, 0 to 1."""
     centre_x, centre_y, width, height = anatomy.heart_ellipse
     across, down = (x - centre_x) / width, (y - centre_y) / height
     # The apex hangs: the ellipse leans outwards as it goes down.
@@ -183,7 +184,7 @@ def spine(x: Plane, y: Plane) -> Plane:
 
 
 def body(x: Plane, y: Plane) -> Plane:
-    """Return how much of each pixel is not air around the patient: neck, shoulders, trunk."""
+    """Return the share of each pixel inside the patient's outline: neck, shoulders, trunk."""
     heights = (-1.6, -1.12, -1.0, -0.85, -0.6, -0.2, 0.5, 1.6)
     widths = (0.36, 0.38, 0.55, 0.95, 1.28, 1.2, 1.13, 1.17)
     outline = np.interp(y[:, 0], heights, widths).astype(np.float32)[:, None]
@@ -191,7 +192,7 @@ def body(x: Plane, y: Plane) -> Plane:
 
 
 def lesion_share(lesion: Lesion, anatomy: Anatomy, x: Plane, y: Plane) -> Plane:
-    """Return how much of each pixel the lesion fills, 0 to 1, whether or not there is lung."""
+    """Return the share of each pixel that the lesion fills, 0 to 1, inside or outside the lung."""
     own_side = smooth(x * lesion.side, 0.02)
     if lesion.finding == "nodule":
         across, down = x - lesion.x, y - lesion.y
@@ -206,17 +207,17 @@ def lesion_share(lesion: Lesion, anatomy: Anatomy, x: Plane, y: Plane) -> Plane:
 
 
 def _meniscus(lesion: Lesion, anatomy: Anatomy, x: Plane) -> Plane:
-    """Return the height of a fluid's surface, which climbs along the chest wall."""
+    """Return the height of an effusion's surface, which rises along the chest wall."""
     outwards = np.clip(np.abs(x) / anatomy.thorax_width, 0, 1)
     return (lesion.y + np.float32(0.12) - np.float32(0.45) * outwards**4).astype(np.float32)
 
 
 def density(anatomy: Anatomy, lesion: Lesion | None, x: Plane, y: Plane) -> tuple[Plane, Plane]:
-    """Return what the rays pass through, and how much of it is lesion (0 to 1, inside the lungs).
+    """Return the density along each pixel's ray, and the share of lesion (0 to 1, in the lungs).
 
     Args:
         anatomy: The patient.
-        lesion: What is wrong, if anything is.
+        lesion: The finding; None on a normal film.
         x: Chest coordinate of every pixel, across.
         y: Chest coordinate of every pixel, downwards.
     """

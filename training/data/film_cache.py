@@ -1,7 +1,7 @@
-"""Decoded films as bytes on disk, mapped into memory: decoded once for all runs and processes.
+"""Cache decoded films on disk, mapped into memory: decoded once for all runs and processes.
 
-A file holds the films of one split at one size. Its name is the hash of everything that it follows
-from, this repository's decoders included, so that a file is never out of date.
+A file holds the films of one split at one size. Its name is the hash of everything that determines
+its contents, this repository's decoders included, so that a file is never out of date.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ from training.data.whole_file import whole_file
 
 MODELS = Path(models.__path__[0])
 DECODERS = (MODELS / "radiograph.py", *sorted((MODELS / "film_files").glob("*.py")))
-"""Files that say what a film's pixels are."""
+"""Source files that determine a film's pixels."""
 
 
 @dataclass(frozen=True)
 class FilmMemory:
-    """Films decoded for a network, in a folder.
+    """A folder of films decoded for a network's input.
 
     Attributes:
         folder: Of the files; they may be removed when no run uses them.
@@ -46,7 +46,7 @@ class FilmMemory:
     crop_pct: float = 1.0
 
     def pixels(self, films: Sequence[Film]) -> UInt8[np.ndarray, "films rows columns"]:
-        """Return every film as network pixels of 0 to 255, read-only, decoded where they are not.
+        """Return the films as read-only network pixels of 0 to 255; decode what is not cached.
 
         Raises:
             ValueError: A film cannot be read; the message names its file.

@@ -1,4 +1,4 @@
-"""Where the lungs are on films as a network sees them: from masks, or roughly."""
+"""Find the lungs in network pixels: from each film's mask, or from a typical region."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ Mask = Bool[np.ndarray, "rows columns"]
 LUNG_ELLIPSES = ((0.28, 0.47, 0.2, 0.38), (0.72, 0.47, 0.2, 0.38))
 """Centre x and y, half width and half height of a lung, as shares of the film's sides.
 
-Generous, as every approximate region here: lung left uncovered would pass for a shortcut.
+Generous, as every approximate region here: lung left uncovered would look like a shortcut.
 """
 
 TYPICAL_SHARE = 0.2
@@ -32,9 +32,9 @@ class LungRegions:
     """The lungs of a set of films, in network pixels.
 
     Attributes:
-        own: Each film's own mask, None where nobody drew one.
+        own: Each film's own mask, None where there is none.
         typical: One region for every film.
-        origin: Where `typical` comes from, in words.
+        origin: Where `typical` comes from, as a phrase for reports.
     """
 
     own: tuple[Mask | None, ...]
@@ -47,10 +47,10 @@ class LungRegions:
         return all(mask is not None for mask in self.own)
 
     def for_blanking(self) -> Bool[np.ndarray, "films rows columns"]:
-        """Return the regions to blank: own masks only where every film has one.
+        """Return the regions to blank: own masks if every film has one, else the typical region.
 
-        Own masks for some films and a typical one for the others would tell them apart: on the
-        films that this was written for, only one class has masks.
+        Own masks for some films and a typical one for the others would tell them apart: in the
+        collections used here, only one class has masks.
         """
         if self.are_complete:
             return np.stack([mask for mask in self.own if mask is not None])
@@ -58,13 +58,13 @@ class LungRegions:
 
     @property
     def blanking_origin(self) -> str:
-        """Where the regions of `for_blanking` come from, in words."""
+        """Origin of the regions of `for_blanking`, as a phrase for reports."""
         return "each film's own mask" if self.are_complete else self.origin
 
 
 @dataclass(frozen=True)
 class SeenFilms:
-    """Films as a network sees them, with their lungs.
+    """Films as network pixels, with their lungs.
 
     Attributes:
         films: In the order of the pixels.
@@ -78,7 +78,7 @@ class SeenFilms:
 
     @property
     def groups(self) -> list[str]:
-        """Which films are drawn together by a bootstrap."""
+        """Group of each film; a bootstrap draws the films of a group together."""
         return [film.group_id for film in self.films]
 
 
@@ -90,7 +90,7 @@ def seen_films(
     resize_mode: ResizeMode,
     crop_pct: float = 1.0,
 ) -> SeenFilms:
-    """Return films as network pixels, and their lung masks moved along.
+    """Return films as network pixels, with their lung masks on the same pixels.
 
     Args:
         films: At least one.
@@ -129,7 +129,7 @@ def _regions(own: Sequence[Mask | None], image_size: Grid) -> LungRegions:
 
 
 def lung_ellipses(image_size: Grid) -> Mask:
-    """Return roughly where the lungs of a film that fills its frame are."""
+    """Return two ellipses: roughly the lungs of a film that fills its frame."""
     rows, columns = image_size
     y = (np.arange(rows)[:, None] + 0.5) / rows
     x = (np.arange(columns) + 0.5) / columns

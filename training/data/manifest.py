@@ -1,7 +1,7 @@
-"""The manifest: a CSV with one film per row.
+"""Read a manifest: a CSV with one film (a chest radiograph as a file) per row.
 
-Either every film has one class, in the column `label` (multi-class), or each of its findings is
-there, is not, or is unknown: columns `finding:<Name>` with `1`, `0` or nothing (multi-label).
+Either every film has one class, in the column `label` (multi-class), or each finding is present,
+absent or unknown: columns `finding:<Name>` with `1`, `0` or nothing (multi-label).
 """
 
 import csv
@@ -19,27 +19,27 @@ T = TypeVar("T")
 Split = Literal["train", "val", "test"]
 REQUIRED_COLUMNS = ("path", "patient_id", "split")
 FINDING = "finding:"
-"""What the names of the columns of findings begin with."""
+"""Prefix of the columns of findings."""
 VALUES: dict[str | None, bool | None] = {"1": True, "0": False, "": None}
 UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Film:
-    """One row.
+    """One film of a manifest.
 
     Attributes:
         path: The film's file.
         label: Its class; None where the manifest has findings instead.
-        patient_id: Whose film it is.
+        patient_id: The film's patient.
         group_id: Films that must stay together (patient, near-duplicates, series).
         source: Where the film comes from.
-        split: Which part of the work it serves.
+        split: Train, val or test.
         view: How the film was taken (PA, AP, ...).
         sex: The patient's.
         age_group: The patient's, as the manifest has it.
-        findings: Name of each finding, in the manifest's order, and whether it is there; None where
-            nobody knows. Empty where the film has a class.
+        findings: Name of each finding, in the manifest's order, and whether it is present; None if
+            unknown. Empty where the film has a class.
     """
 
     path: Path
@@ -83,7 +83,7 @@ def read_manifest(manifest: Path) -> tuple[Film, ...]:
 
 
 def _truth_columns(columns: Sequence[str], manifest: Path) -> tuple[str, ...]:
-    """Return the columns that say what is true of a film: `label`, or those of its findings."""
+    """Return the columns of a film's ground truth: `label`, or those of its findings."""
     findings = tuple(column for column in columns if column.startswith(FINDING))
     if ("label" in columns) == bool(findings):
         raise ValueError(
@@ -141,13 +141,13 @@ def of_split(films: Iterable[Film], split: Split) -> tuple[Film, ...]:
 
 
 def spread(films: Sequence[T], number: int) -> list[T]:
-    """Return at most so many films, evenly spread over all."""
+    """Return at most `number` films, evenly spread over all."""
     places = np.linspace(0, len(films) - 1, min(number, len(films))).round().astype(int)
     return [films[place] for place in places]
 
 
 def task_of(films: Iterable[Film]) -> Task:
-    """Return what the manifest asks for: `multilabel` where its films have findings."""
+    """Return the task that films are labelled for: `multilabel` if they have findings."""
     return "multilabel" if any(film.findings for film in films) else "multiclass"
 
 

@@ -1,6 +1,6 @@
-"""Drawn chest films with findings whose place is known, for tests, samples and newcomers.
+"""Draw synthetic chest films with findings at known places, for tests, samples and first steps.
 
-They teach a network to find a lesion in a cartoon, and nothing about patients.
+A network learns from them to find drawn lesions, and nothing about patients.
 """
 
 import csv
@@ -19,7 +19,7 @@ FINDINGS: tuple[Finding, ...] = get_args(Finding)
 SPLITS = ("train", "val", "train", "test", "train")
 """Splits of a class's patients, in turn."""
 FEWEST_PATIENTS = 4 * len(FINDINGS)
-"""From here on every class is in every split."""
+"""Fewest patients with which every class is in every split."""
 SAMPLES: dict[Finding, int] = {"normal": 15, "opacity": 33, "effusion": 25}
 """Sample films of the viewer, each with its seed."""
 COLUMNS = ("path", "label", "patient_id", "source", "view", "split", "group_id", "mask_path")
@@ -52,7 +52,7 @@ def draw_film(
         seed: The patient. All films of one seed share their anatomy and their lesion.
         view: Number of the film; position, exposure, contrast and noise differ between them.
         columns: Width of the film in pixels; the height follows the patient.
-        marker: Whether a letter stands in the film's upper right corner.
+        marker: Whether to draw a letter in the film's upper right corner.
 
     Raises:
         ValueError: `finding` is none of `FINDINGS`, or `columns` is below 32.
@@ -77,7 +77,7 @@ def draw_film(
 
 
 def _coordinates(random: np.random.Generator, rows: int, columns: int) -> tuple[Plane, Plane]:
-    """Return every pixel's place in the chest; the patient stands differently each time."""
+    """Return every pixel's chest coordinates; the patient's position is random."""
     zoom = random.uniform(0.37, 0.43) * columns
     stretch = zoom * rows / columns
     across, down = random.uniform(0.47, 0.53), random.uniform(0.49, 0.55)
@@ -88,7 +88,7 @@ def _coordinates(random: np.random.Generator, rows: int, columns: int) -> tuple[
 
 
 def _exposed(random: np.random.Generator, tissue: Plane) -> UInt8[np.ndarray, "rows columns"]:
-    """Return the film of a patient: exposure, contrast and noise of this examination."""
+    """Return densities as a film with random exposure, contrast and noise."""
     gamma, contrast = random.uniform(0.8, 1.25), random.uniform(0.8, 1.05)
     brightness = random.uniform(0.0, 0.08)
     cloud = Image.fromarray(random.normal(0, 0.035, (9, 9)).astype(np.float32))
@@ -127,7 +127,7 @@ def write_phantom_set(
         folder: Made where it does not exist; must be empty.
         patients: How many. All films of a patient have one class.
         seed: The same seed draws the same set.
-        marker_class: Its films, and no others, get a corner marker: a shortcut to be found out.
+        marker_class: Only its films get a corner marker: a shortcut for an audit to find.
         columns: Width of the films in pixels.
         progress: Wraps the patients' numbers, to watch the work.
 
@@ -189,7 +189,7 @@ def _save(pixels: UInt8[np.ndarray, "rows columns"], path: Path) -> None:
 
 
 def write_samples(folder: Path) -> None:
-    """Draw the viewer's sample films: `drawn_normal.png` and its like, 512 pixels wide."""
+    """Draw the viewer's sample films, such as `drawn_normal.png`, 512 pixels wide."""
     folder.mkdir(parents=True, exist_ok=True)
     for finding, seed in SAMPLES.items():
         film = draw_film(finding, seed=seed, columns=512)

@@ -1,4 +1,4 @@
-"""Which films an epoch shows, and in which order."""
+"""Choose the films of an epoch and their order: shuffled, or balanced by class and source."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +18,8 @@ def epoch_order(
 
     `shuffle` shows every film once. `class` shows every class equally often, to within one film,
     and `class_and_source` within it every source: rare films come several times, frequent ones not
-    in every epoch. A film's second time bears its number + the number of films, its third + twice
-    that, and so on: datasets make differently changed copies of it.
+    in every epoch. The second time a film comes as its number + the number of films, the third time
+    as that + the number again, and so on: datasets augment each copy differently.
     """
     random = np.random.default_rng((seed, epoch))
     order = random.permutation(len(targets))
@@ -45,13 +45,13 @@ def equal_shares(strata: Sequence[tuple[int, str]]) -> Float[np.ndarray, " films
 
 
 def systematic_sample(shares: Float[np.ndarray, " films"], offset: float) -> NDArray[np.integer]:
-    """Return positions in evenly spaced draws, as many as there are shares.
+    """Return as many positions as there are shares, by systematic (evenly spaced) sampling.
 
     Any run of neighbours gets its share of the draws to within one.
 
     Args:
         shares: Their sum is 1.
-        offset: Where between two draws the first one lies, in [0, 1).
+        offset: Place of the first draw, in [0, 1) of the distance between two.
     """
     draws = (np.arange(len(shares)) + offset) / len(shares)
     positions = np.searchsorted(np.cumsum(shares), draws, side="right")

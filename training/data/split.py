@@ -1,4 +1,4 @@
-"""Splits are by patient: nobody, and no group of near-duplicates, stands on two sides."""
+"""Check that splits are by patient: no patient, and no group of copies, is in two of them."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from training.data.manifest import Film, manifest_sha256
 
 
 def check_split(films: Iterable[Film]) -> None:
-    """Refuse films whose patient or group stands in more than one split.
+    """Raise if a patient or a group is in more than one split.
 
     Raises:
         ValueError: With the number of such patients or groups and the first of them.
@@ -29,10 +29,10 @@ def check_split(films: Iterable[Film]) -> None:
 
 
 def check_classes(films: Iterable[Film]) -> None:
-    """Refuse films with a class that cannot be learnt, or on which nothing can be chosen.
+    """Raise if a class, or a value (1, 0) of a finding, is missing from train or val.
 
     Raises:
-        ValueError: A class, or a value (1, 0) of a finding, is absent from train or val.
+        ValueError: With the split and what it lacks.
     """
     films = tuple(films)
     wanted = _truths(films) | {
@@ -45,7 +45,7 @@ def check_classes(films: Iterable[Film]) -> None:
 
 
 def _truths(films: Iterable[Film]) -> set[str]:
-    """Return all that is known of some film: its label, or `<finding>=<0 or 1>`."""
+    """Return all labels, or all known values of findings as `<finding>=<0 or 1>`."""
     known: set[str] = set()
     for film in films:
         known |= {film.label} if film.label else set()
@@ -60,7 +60,7 @@ def split_sha256(films: Iterable[Film]) -> str:
 
 
 def training_data(films: Sequence[Film], config: Config) -> TrainingData:
-    """Return which films a run learns from, as hashes and counts."""
+    """Return the record of the films that a run learns from: hashes and counts."""
     return TrainingData(
         manifest_sha256=manifest_sha256(config.data.manifest),
         split_sha256=split_sha256(films),

@@ -1,7 +1,7 @@
-"""What a film may take from another one: its grey levels, or its slow changes of brightness.
+"""Give a film another film's style: its histogram, or its slow changes of brightness.
 
-A scanner shows in both, a disease mostly in neither, so that mixing them across sources takes from
-a network what tells sources apart.
+Both show the scanner, and mostly not the disease: mixing them across sources hides from a network
+which source a film comes from.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ LOW_FREQUENCIES = 0.015
 """Highest frequency that is mixed, in cycles per pixel: three cycles over a film of 224 pixels."""
 
 BLACK = 8
-"""Grey levels below it are frame and air, and no part of a film's grey levels."""
+"""Grey levels below it are frame and air, and are not matched."""
 
 
 @dataclass(frozen=True)
-class Styles:
+class StyleBank:
     """Training films to take a style from.
 
     Attributes:
         pixels: The films.
-        sources: Where each comes from; all sources are drawn equally often.
+        sources: Source of each; all sources are drawn equally often.
     """
 
     pixels: UInt8[np.ndarray, "films rows columns"]
@@ -47,18 +47,18 @@ class Styles:
         return tuple(np.flatnonzero(sources == source) for source in np.unique(sources))
 
     def drawn(self, random: np.random.Generator) -> Pixels:
-        """Return a film of a source drawn evenly."""
+        """Return a random film; every source is equally likely."""
         films = self._films_by_source[random.integers(len(self._films_by_source))]
         return torch.from_numpy(np.array(self.pixels[random.choice(films)]))[None]
 
 
-def histogram_matched(pixels: Pixels, random: np.random.Generator, *, styles: Styles) -> Pixels:
-    """Return the film with another one's grey levels, part of the way there; black stays.
+def histogram_matched(pixels: Pixels, random: np.random.Generator, *, bank: StyleBank) -> Pixels:
+    """Return the film with its histogram partly matched to another film's; black stays.
 
     Source:
         Gonzalez and Woods 2018, Digital Image Processing, section 3.3, histogram specification.
     """
-    own, other = (_cumulated(film) for film in (pixels, styles.drawn(random)))
+    own, other = (_cumulated(film) for film in (pixels, bank.drawn(random)))
     levels = np.arange(256)
     matched = np.where(levels < BLACK, levels, np.interp(own, other, levels))
     curve = levels + random.uniform(0.3, 1) * (matched - levels)
@@ -73,14 +73,14 @@ def _cumulated(pixels: Pixels) -> np.ndarray:
     return counts.cumsum() / counts.sum()
 
 
-def style_mixed(pixels: Pixels, random: np.random.Generator, *, styles: Styles) -> Pixels:
+def style_mixed(pixels: Pixels, random: np.random.Generator, *, bank: StyleBank) -> Pixels:
     """Return the film with low-frequency amplitudes mixed with another film's; phases stay.
 
     Source:
         Yang and Soatto 2020, arXiv:2004.05498, equation 3 (which amplitudes); Xu et al. 2021,
         arXiv:2105.11182, equation 4 (mixed instead of swapped).
     """
-    own, other = (torch.fft.rfft2(film[0].float()) for film in (pixels, styles.drawn(random)))
+    own, other = (torch.fft.rfft2(film[0].float()) for film in (pixels, bank.drawn(random)))
     rows, columns = pixels.shape[1:]
     is_low = (torch.fft.fftfreq(rows).abs()[:, None] <= LOW_FREQUENCIES) & (
         torch.fft.rfftfreq(columns) <= LOW_FREQUENCIES

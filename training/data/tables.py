@@ -1,4 +1,4 @@
-"""Reads other people's CSV files row by row; an error names the line that is wrong."""
+"""Read published CSV files row by row; errors name the file and line."""
 
 import csv
 from collections.abc import Iterator, Set
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_table(file: Path, required: Set[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield where each row of a CSV file stands, in words, and its cells by column.
+    """Yield each row of a CSV file: its place ("line 3 of FILE") and its cells by column.
 
     Raises:
         ValueError: The file is absent or lacks a required column, or a row has too few cells.

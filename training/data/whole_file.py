@@ -1,6 +1,6 @@
-"""Writes files that are whole or absent: a kill while one is written leaves no part of it.
+"""Write files atomically: a file is whole or absent, even if the process is killed.
 
-`replacing` writes a file anew; `whole_file` writes a file once, for all processes that want it.
+`replacing` replaces a file; `whole_file` writes it once for several processes.
 """
 
 import fcntl
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a path to write to, and put what was written there in the file's place.
+    """Yield a temporary path, and move what was written there to `file`.
 
-    A kill or an error in between leaves the former file as it was; after an error nothing else is
-    left either.
+    After a kill or an error the former file is unchanged; after an error the temporary file is
+    removed too.
 
     Args:
         file: Written by one process at a time; its folder is made if it is absent.
@@ -29,14 +29,14 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def whole_file(file: Path, write: Callable[[Path], None]) -> Path:
-    """Return a file, written first if it is absent.
+    """Write a file if it is absent, and return it.
 
-    Of several processes that want it one writes and the others wait; a kill while writing leaves
-    no `file`, and whoever wants it next starts again.
+    Of several processes one writes and the others wait. A kill while writing leaves no `file`; the
+    next process starts again.
 
     Args:
-        file: Its name says all that its contents follow from.
-        write: Given a path, writes the contents there in place.
+        file: Its name must determine its contents.
+        write: Given a path, writes the contents there.
     """
     if file.is_file():
         return file

@@ -1,1 +1,1 @@
-"""Measure how good models are on films of a manifest."""
+"""Measure how good models are on the films of a manifest."""

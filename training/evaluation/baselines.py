@@ -1,4 +1,7 @@
-"""What can be guessed from next to nothing of a film; a network has to beat these."""
+"""Classify films by trivial features: source, view, file statistics, or 32x32 pixels.
+
+A network has to beat these baselines.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -50,7 +53,7 @@ def class_shares(
     *,
     attribute: Literal["source", "view"],
 ) -> Probabilities:
-    """Return the share of each class among the training films that are alike in one attribute."""
+    """Return the share of each class among the training films with the same source, or view."""
     counts: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
     for film in train:
         counts[getattr(film, attribute)][film.label] += 1
@@ -64,7 +67,7 @@ def class_shares(
 def baseline_probabilities(
     train: Sequence[Film], films: Sequence[Film], class_names: Sequence[str]
 ) -> dict[str, Probabilities]:
-    """Return what each baseline, fitted on `train`, says of `films`, by the baseline's name."""
+    """Return each baseline's probabilities for `films`, fitted on `train`, by its name."""
     targets = class_numbers(train, class_names)
     answers = {
         "source only": class_shares(train, films, class_names, attribute="source"),

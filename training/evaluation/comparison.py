@@ -1,4 +1,4 @@
-"""Differences between two models on the same films."""
+"""Compare models on the same films: differences of their figures, with intervals."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from training.statistics.metrics import IsPositive, Scores, Values, auroc, mean_
 
 
 class DeLongTest(Record):
-    """DeLong's interval and two-sided p-value of no difference; both take films for independent."""
+    """DeLong's interval and two-sided p-value of no difference; films count as independent."""
 
     low: float
     high: float
@@ -20,7 +20,7 @@ class DeLongTest(Record):
 
 
 class Comparison(Record):
-    """How much more the first model reaches than the second.
+    """Difference of a figure between two models.
 
     Attributes:
         first: Name and version.
@@ -75,7 +75,7 @@ def _delong(scores: Scores, others: Scores, is_class: IsPositive) -> DeLongTest 
 
 
 def minus(first: Statistic, second: Statistic) -> Statistic:
-    """Return the difference of two statistics of the same draws."""
+    """Return the difference of two statistics on the same resamples."""
 
     def difference(weights: Weights) -> Values:
         return first(weights) - second(weights)

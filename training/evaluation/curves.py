@@ -1,4 +1,4 @@
-"""Points of the report's curves."""
+"""Compute the points of a report's curves: ROC, precision, reliability, net benefit, risk."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -40,7 +40,7 @@ class Curve(Record):
 
 
 class Curves(Record):
-    """What `curves.json` holds."""
+    """All curves of a report: the content of `curves.json`."""
 
     curves: tuple[Curve, ...]
 
@@ -78,9 +78,9 @@ def net_benefit(
 ) -> Float[np.ndarray, "resamples 99"]:
     """Return the net benefit of treating films at or above each threshold probability.
 
-    True positives per film, less false positives weighed by the odds of the threshold: how many
-    needless treatments somebody who treats from there on accepts for one that is needed. To treat
-    nobody has net benefit 0.
+    True positives per film, less false positives weighted by the odds of the threshold: the number
+    of needless treatments that are accepted, at this threshold, for one that is needed. Treating
+    no film has net benefit 0.
 
     Source:
         Vickers and Elkin 2006, Medical Decision Making 26(6).
@@ -111,7 +111,7 @@ def _share_by_bin(
 
 
 def refusal_scores(evaluation: Evaluation) -> dict[str, Scores]:
-    """Return what films may be refused by, the largest first."""
+    """Return the scores by which films may be refused, the largest first."""
     return {
         "uncertainty": 1 - evaluation.probabilities.max(axis=1),
         "distance": evaluation.distance,

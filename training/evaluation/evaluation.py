@@ -1,8 +1,9 @@
-"""What a model said of films whose class is known, and how good that was."""
+"""Evaluate models on films whose class or findings are known: answers and their metrics."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from models.card import Metric, ModelCard
 from training.data.dataset import class_numbers, film_radiograph, film_targets, seen_by
-from training.data.manifest import Film, task_of
+from training.data.manifest import Film, Split, of_split, task_of
 from training.statistics.bootstrap import Resamples, Statistic
 from training.statistics.calibration import calibrated
 from training.statistics.metrics import (
@@ -35,7 +36,7 @@ from xai.explainer import Answers, Explainer
 
 
 def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
-    """Yield the answers for each film, a batch of one each, as the server gives them."""
+    """Yield the model's answers film by film, in batches of one as in the server."""
     for film in tqdm(films, "evaluating", unit="film", leave=False):
         pixels = seen_by(explainer.card, film_radiograph(film)).pixels
         yield explainer(pixels[None, None])
@@ -62,7 +63,7 @@ def figure(
 
 
 def resamples_of(films: Sequence[Film]) -> Resamples:
-    """Return the draws that all figures of these films share."""
+    """Return the resamples that all figures of these films share."""
     return _resamples(tuple(film.group_id for film in films))
 
 
@@ -104,7 +105,7 @@ def finding_discrimination(
 ) -> tuple[Metric, ...]:
     """Return macro AUROC, and each finding's over the films where it is known.
 
-    A finding that is there on none or on all of them has no AUROC and is left out.
+    A finding that is present on none or on all of them has no AUROC and is left out.
     """
     findings = np.asarray(film_targets(films, class_names))
     return (
@@ -122,12 +123,12 @@ def finding_discrimination(
 
 
 def numbered(is_class: IsClass, class_names: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield number and name of each class that can be told from others on these films."""
+    """Yield number and name of each class that some of the films have and others have not."""
     return ((number, class_names[number]) for number in occurring(is_class))
 
 
 def true_classes(films: Sequence[Film], class_names: Sequence[str]) -> IsClass:
-    """Return for each film and class whether it is the film's."""
+    """Return for each film and class whether the film has it."""
     return one_hot(np.array(class_numbers(films, class_names)), len(class_names))
 
 
@@ -168,7 +169,7 @@ class Evaluation:
 
     @cached_property
     def is_class(self) -> IsClass:
-        """For each film and class, whether it is the film's."""
+        """For each film and class, whether the film has it."""
         return true_classes(self.films, self.card.class_names)
 
     @cached_property
@@ -204,16 +205,13 @@ class Evaluation:
 
     @cached_property
     def calibration_error_by_chance(self) -> float | None:
-        """The calibration error that films this few give to a perfectly calibrated model.
-
-        None of findings.
-        """
+        """Calibration error of a perfectly calibrated model on as few films; None of findings."""
         return None if self.is_multilabel else calibration_error_by_chance(self.probabilities)
 
     def confusion_by_source(self) -> dict[str, list[list[int]]]:
         """Return confusion matrices (true class by row) over all films and for each source.
 
-        There are none of findings, which cannot be taken for each other.
+        There are none of findings, which do not exclude each other.
         """
         if self.is_multilabel:
             return {}
@@ -227,12 +225,12 @@ class Evaluation:
 
     @property
     def is_refused(self) -> Bool[np.ndarray, " films"]:
-        """Which films are called unlike the training films."""
+        """Whether each film is refused as unlike the training films."""
         return np.array([not self.card.is_alike(distance) for distance in self.distance.tolist()])
 
     @property
     def is_unsure(self) -> Bool[np.ndarray, " films"]:
-        """Which films have no probability large enough for a decision."""
+        """Whether each film has no probability large enough for a decision."""
         largest = self.probabilities.max(axis=1).tolist()
         return np.array([not self.card.is_confident(probability) for probability in largest])
 
@@ -241,9 +239,8 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
     """Return the model's answers for the films.
 
     Raises:
-        ValueError: A film's label is none of the model's classes, all films have one class, the
-            films say nothing of one of the model's findings, or have labels where the model has
-            findings, or findings where it has classes.
+        ValueError: The films' task is not the model's, a label is none of its classes, a finding of
+            its is unknown to the manifest, or all films have the same class.
     """
     if task_of(films) != explainer.card.task:
         raise ValueError(f"films must be {explainer.card.task}, as the model, not {task_of(films)}")
@@ -259,3 +256,30 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
         probabilities=np.concatenate([answer.probabilities for answer in answers]),
         distance=np.concatenate([answer.distance for answer in answers]),
     )
+
+
+def evaluated_models(
+    models: Sequence[Path], films: Sequence[Film], split: Split
+) -> tuple[list[Evaluation], list[Evaluation | None]]:
+    """Return each model's answers for the films of a split, and for val.
+
+    Answers for val are None where no threshold is chosen by them: without val films, or with
+    findings.
+
+    Args:
+        models: ONNX files.
+        films: All films of the manifest.
+        split: To be evaluated.
+    """
+    chosen = of_split(films, split)
+    val = [film for film in films if film.split == "val"]
+    asked: list[Evaluation] = []
+    vals: list[Evaluation | None] = []
+    for explainer in map(Explainer, models):
+        asked.append(evaluated(explainer, chosen))
+        if split == "val":
+            vals.append(asked[-1])
+        else:
+            has_use = val and not asked[-1].is_multilabel
+            vals.append(evaluated(explainer, val) if has_use else None)
+    return asked, vals

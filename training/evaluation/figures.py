@@ -1,4 +1,4 @@
-"""All figures of a report: what `evaluation.json` holds."""
+"""Gather all figures of an evaluation: the content of `evaluation.json`."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -41,7 +41,7 @@ FAILURES = 12
 
 
 class Failure(Record):
-    """A film that got a wrong name with great confidence."""
+    """A film that was classified wrongly with a high probability."""
 
     film: str
     source: str
@@ -65,11 +65,11 @@ class ModelFigures(Record):
         metrics: Discrimination and, of classes, calibration.
         refused_share: Share of films called unlike the training films.
         unsure_share: Share of the others without a probability large enough for a decision.
-        calibration_error_by_chance: What so few films give a perfectly calibrated model. None of
-            findings, of which there is nothing from here on.
+        calibration_error_by_chance: Of a perfectly calibrated model on as few films. None for
+            findings, for which all below is empty too.
         read_off_the_curve: Sensitivity at 90 % specificity and the reverse, off the ROC curve of
             the films evaluated.
-        operating_points: What thresholds chosen on val give.
+        operating_points: Sensitivity and specificity at thresholds chosen on val.
         confusion_by_source: True class by row, class of the largest probability by column.
         selective: Error rate, and the areas under the risk-coverage curves.
         failures: The wrong answers with the largest probabilities.
@@ -102,20 +102,20 @@ class Figures(Record):
 
     Attributes:
         schema_version: Version of this record's own shape.
-        split: Which films.
+        split: Of the films.
         films: How many.
-        groups: How many that are drawn apart.
+        groups: How many groups they form, which are resampled as a whole.
         class_names: In the order of the logits.
         manifest_sha256: Hash of the manifest.
         split_sha256: Hash of which film is in which split.
-        case_mix: What the splits hold.
+        case_mix: Counts of films in each split.
         models: In the order they were asked for.
-        left_out: On origins never seen in training, where that was measured.
-        baselines: What needs no lungs, fitted on train. None of findings, as all below.
+        left_out: On origins never seen in training, if `cxr leave-out` measured that.
+        baselines: Of trivial baselines, fitted on train. Empty for findings, as is all below.
         comparisons: Between the models.
         subgroups: By source, age group, sex and view.
         contrasts: One class against one, within a source.
-        note: What all this is not.
+        note: A warning of what the figures do not show.
     """
 
     schema_version: Literal[1] = 1
@@ -144,39 +144,26 @@ def figures(
     baselines: bool = True,
     left_out: LeaveOutResult | None = None,
 ) -> Figures:
-    """Return all figures; of findings these are the models' metrics alone.
+    """Return all figures; for findings only the models' metrics.
 
     Args:
         evaluations: One per model, all on the same films.
         vals: The same models on val, which chooses thresholds; None where there are no such films.
         manifest: The file.
-        films: All it names.
-        baselines: Whether to fit and measure them, where there are training films.
-        left_out: What `cxr leave-out` measured.
+        films: All films of the manifest.
+        baselines: Whether to fit and measure them, if there are training films.
+        left_out: Figures that `cxr leave-out` measured.
 
     Raises:
-        ValueError: The models differ in their classes, or two bear the same name and version.
+        ValueError: The models differ in their classes, or two have the same name and version.
     """
     check_comparable(evaluations)
     first = evaluations[0]
     train = [film for film in films if film.split == "train"]
-    measured = partial(
-        Figures,
-        split=first.films[0].split,
-        films=len(first.films),
-        groups=len({film.group_id for film in first.films}),
-        class_names=first.card.class_names,
-        manifest_sha256=manifest_sha256(manifest),
-        split_sha256=split_sha256(films),
-        case_mix=tuple(case_mix(films)),
-        models=tuple(
-            model_figures(evaluation, val, split_sha256(films))
-            for evaluation, val in tqdm(
-                list(zip(evaluations, vals, strict=True)), "measuring", unit="model", leave=False
-            )
-        ),
-        left_out=left_out,
-    )
+    pairs = list(zip(evaluations, vals, strict=True))
+    progress = tqdm(pairs, "measuring", unit="model", leave=False)
+    models = tuple(model_figures(own, val, split_sha256(films)) for own, val in progress)
+    measured = partial(_described(first, manifest, films), models=models, left_out=left_out)
     if first.is_multilabel:
         return measured()
     return measured(
@@ -187,8 +174,22 @@ def figures(
     )
 
 
+def _described(evaluation: Evaluation, manifest: Path, films: Sequence[Film]) -> partial[Figures]:
+    """Return a record of figures that describes the films, still without the figures."""
+    return partial(
+        Figures,
+        split=evaluation.films[0].split,
+        films=len(evaluation.films),
+        groups=len({film.group_id for film in evaluation.films}),
+        class_names=evaluation.card.class_names,
+        manifest_sha256=manifest_sha256(manifest),
+        split_sha256=split_sha256(films),
+        case_mix=tuple(case_mix(films)),
+    )
+
+
 def check_comparable(evaluations: Sequence[Evaluation]) -> None:
-    """Raise ValueError unless the models tell the same classes apart, under names of their own."""
+    """Raise ValueError unless the models have the same classes and different names."""
     classes = {evaluation.card.class_names for evaluation in evaluations}
     if len(classes) > 1:
         raise ValueError(f"models must have the same class_names, not {sorted(classes)}")
@@ -243,7 +244,7 @@ def baseline_figures(
 
 
 def selective_metrics(evaluation: Evaluation) -> Iterator[Metric]:
-    """Yield the error rate of all films and what refusing the uncertain or unlike makes of it."""
+    """Yield the error rates of all and of accepted films, and areas under risk-coverage curves."""
     is_wrong = evaluation.probabilities.argmax(axis=1) != evaluation.targets
     everyone = np.full(len(is_wrong), True)
     accepted = ~(evaluation.is_refused | evaluation.is_unsure)
@@ -257,7 +258,7 @@ def selective_metrics(evaluation: Evaluation) -> Iterator[Metric]:
 
 
 def failures(evaluation: Evaluation) -> Iterator[Failure]:
-    """Yield the wrong answers that were given with the largest probabilities."""
+    """Yield the wrong answers with the largest probabilities."""
     predicted = evaluation.probabilities.argmax(axis=1)
     confidence = evaluation.probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != evaluation.targets)

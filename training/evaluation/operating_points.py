@@ -1,4 +1,4 @@
-"""Thresholds chosen on val, and what they give on films that did not choose them."""
+"""Measure sensitivity and specificity at thresholds that were chosen on val."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,11 +9,11 @@ from training.statistics.calibration import threshold_at_sensitivity, threshold_
 from training.statistics.metrics import occurring, sensitivity_at, share, specificity_at
 
 LEVEL = 0.9
-"""The specificity at which sensitivity is reported, and the other way round."""
+"""The specificity at which sensitivity is reported, and the reverse."""
 
 
 class OperatingPoint(Record):
-    """One class's threshold and what it gives.
+    """One class's threshold with its sensitivity and specificity.
 
     Attributes:
         model: Name and version.
@@ -74,7 +74,7 @@ def _point(
 def read_off_the_curve(evaluation: Evaluation) -> Iterator[Metric]:
     """Yield each class's sensitivity at 90 % specificity and the reverse, off its own ROC curve.
 
-    No threshold fixed beforehand reaches these but by luck.
+    A threshold fixed beforehand reaches these only by chance.
     """
     for number, name in numbered(evaluation.is_class, evaluation.card.class_names):
         columns = evaluation.probabilities[:, number], evaluation.is_class[:, number]

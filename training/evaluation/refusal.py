@@ -1,7 +1,7 @@
-"""`cxr refusal`: does a model keep silent before what is no film of the kind that it knows?
+"""Measure how often a model refuses out-of-distribution images.
 
-It is asked with films of a split, as they are and spoiled on purpose, with drawings, and with the
-images of a folder, if there is one.
+It is shown films of a split, unchanged and spoiled on purpose, drawings, and the images of a folder
+if one is given.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from training.statistics.metrics import share
 from xai.explainer import Explainer
 
 DRAWINGS = 30
-"""How many, of all the kinds that `cxr phantom` draws in turn."""
+"""Number of drawings; the findings that `cxr phantom` draws come in turn."""
 Pixels = Float[np.ndarray, "rows columns"]
 Outcome = Literal["answered", "refused", "undecided", "unreadable"]
 
@@ -46,12 +46,12 @@ SPOILED: Mapping[str, Callable[[Pixels], Pixels]] = {
 
 
 class Reaction(Record):
-    """What a model made of one image.
+    """A model's reaction to one image.
 
     Attributes:
         image: Name of its file.
-        outcome: `refused` as unlike the training films, or `undecided` as no class is likely
-            enough; `unreadable` images are refused before a model sees them.
+        outcome: `refused` as unlike the training films, or `undecided` because no class is likely
+            enough; `unreadable` images are refused before they reach a model.
         distance: From the training films.
         predicted_class: The class with the largest probability, of a multi-class model.
     """
@@ -63,10 +63,10 @@ class Reaction(Record):
 
 
 class KindShare(Record):
-    """What became of images of one kind.
+    """Share of images of one kind that get no decision.
 
     Attributes:
-        kind: In words.
+        kind: Its name.
         images: How many.
         silent: Share refused or undecided.
         low: Lower end of its 95 % interval, bootstrapped by group.
@@ -83,7 +83,7 @@ class KindShare(Record):
 
 
 class RefusalReport(Record):
-    """What one model refuses.
+    """The reactions of one model to all images.
 
     Attributes:
         model: Name.
@@ -105,12 +105,12 @@ class RefusalReport(Record):
 def refusal_report(
     explainer: Explainer, films: Sequence[Film], unlike: Sequence[Path]
 ) -> RefusalReport:
-    """Return what a model refuses.
+    """Return how often a model refuses images of each kind.
 
     Args:
         explainer: The model.
         films: Of one split.
-        unlike: Files that should be refused; what is no image by its name is passed over.
+        unlike: Files that should be refused; those without the suffix of an image are skipped.
     """
     suffixes = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"}
     images = [file for file in unlike if file.suffix.lower() in suffixes]
@@ -171,7 +171,7 @@ def _file_reaction(explainer: Explainer, file: Path) -> Reaction:
 
 
 def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reaction:
-    """Return what a model makes of one image."""
+    """Return a model's reaction to one image."""
     card = explainer.card
     seen = seen_by(card, radiograph)
     answers = explainer(seen.pixels[None, None])

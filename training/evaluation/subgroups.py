@@ -1,4 +1,4 @@
-"""Figures among films that are alike: by source, age group, sex and view; one class against one."""
+"""Measure models within subgroups: by source, age group, sex and view; and class against class."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,11 +25,11 @@ Rows = Bool[np.ndarray, " films"]
 
 
 class CaseMix(Record):
-    """How many films and groups of one kind each split holds.
+    """Number of films and groups of one kind in each split.
 
     Attributes:
         attribute: Of the film: `label` or `finding`, `source`, `age_group`, `sex` or `view`.
-        value: Which; of findings the one that is there.
+        value: Of the attribute; or the finding that is present.
         films: By split.
         groups: By split; films of one group are not independent.
     """
@@ -41,16 +41,16 @@ class CaseMix(Record):
 
 
 class SubgroupFigure(Record):
-    """One class among the films of a subgroup.
+    """Figures of one class among the films of a subgroup.
 
     Attributes:
         attribute: Of the film.
-        value: Which.
+        value: Of the attribute.
         class_name: Against all others.
         positives: Films of the class.
         negatives: Films of others.
         auroc: By model; empty where there are fewer than 10 of either kind.
-        recall: Share of the class's films that get its name, by model; empty below 10.
+        recall: Share of the class's films that are classified as it, by model; empty below 10.
     """
 
     attribute: Attribute
@@ -63,10 +63,10 @@ class SubgroupFigure(Record):
 
 
 class Contrast(Record):
-    """One class against another among the films of one source, where scanners tell little.
+    """One class against another within one source, where the scanner gives little away.
 
     Attributes:
-        source: Whose films.
+        source: Of the films.
         positive: The class that should get the higher score.
         negative: The other.
         films: Of each, in this order.
@@ -86,12 +86,12 @@ class Contrast(Record):
 def case_mix(films: Sequence[Film]) -> Iterator[CaseMix]:
     """Yield the counts of every finding, or label, and of every value of every attribute."""
     for finding, _ in films[0].findings:
-        alike = [film for film in films if (finding, True) in film.findings]
-        yield _counted("finding", finding, alike)
+        positive = [film for film in films if (finding, True) in film.findings]
+        yield _counted("finding", finding, positive)
     for attribute in ("label", *ATTRIBUTES):
         for value in sorted({getattr(film, attribute) for film in films} - {None}):
-            alike = [film for film in films if getattr(film, attribute) == value]
-            yield _counted(attribute, value, alike)
+            chosen = [film for film in films if getattr(film, attribute) == value]
+            yield _counted(attribute, value, chosen)
 
 
 def _counted(attribute: str, value: str, films: Sequence[Film]) -> CaseMix:
@@ -147,7 +147,7 @@ def _subgroup_figure(
 
 
 def contrasts(evaluations: Sequence[Evaluation], train: Sequence[Film]) -> Iterator[Contrast]:
-    """Yield every pair of classes of every source that has two."""
+    """Yield the contrast of every pair of classes within every source."""
     first = evaluations[0]
     sources = np.array([film.source for film in first.films])
     for source in sorted(set(sources.tolist())):
@@ -177,10 +177,10 @@ def _contrast(
             evaluation.model: evaluation.logits[rows, positive] - evaluation.logits[rows, negative]
             for evaluation in evaluations
         }
-        alike = [film for film in train if film.source == films[0].source]
-        if alike:
+        same_source = [film for film in train if film.source == films[0].source]
+        if same_source:
             pair = (names[negative], names[positive])
-            scores[VIEW_ALONE] = view_scores(alike, films, pair)
+            scores[VIEW_ALONE] = view_scores(same_source, films, pair)
         statistics = {
             model: among(rows, partial(auroc, score, of_pair[rows, 1]))
             for model, score in scores.items()
@@ -206,7 +206,7 @@ def view_scores(train: Sequence[Film], films: Sequence[Film], pair: tuple[str, s
 
 
 def among(rows: Rows, statistic: Statistic) -> Statistic:
-    """Return the statistic of some of the films, drawn with all the others."""
+    """Return the statistic of some of the films, on resamples of all films."""
 
     def of_rows(weights: Weights) -> Values:
         return statistic(weights[:, rows])

@@ -1,1 +1,1 @@
-"""Turn a run folder into one ONNX file with its model card."""
+"""Export a training run as one ONNX file with its model card."""

@@ -1,4 +1,4 @@
-"""How unlike the training films a film is: fitted on train, its threshold chosen on val."""
+"""Fit the Mahalanobis distance from the training films, by which the service refuses films."""
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ def fitted_distance(
     features: Float[np.ndarray, "films features"],
     targets: Int[np.ndarray, " films"] | Float[np.ndarray, "films findings"],
 ) -> Distance:
-    """Return the Mahalanobis distance whose class means and covariance fit films' layouts.
+    """Return the Mahalanobis distance with class means and covariance fitted to features.
 
-    Findings come in any combination, some unknown, and make no classes: such films share one mean.
+    Findings come in any combination, some unknown, and form no classes: such films share one mean.
 
     Source:
         Lee et al. 2018, arXiv:1807.03888, equation 1; shrinkage of Ledoit and Wolf 2004,

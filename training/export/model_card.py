@@ -1,7 +1,8 @@
-"""What of a run goes into the model card."""
+"""Build the model card of a trained network from its run and its answers for val films."""
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,23 +11,22 @@ from PIL import Image
 from torch import Tensor
 
 from models.card import (
+    DecisionThreshold,
     ExplanationMethod,
     Golden,
     Grid,
     Histogram,
     ModelCard,
-    NetworkSpec,
-    TrainingData,
     WeightStorage,
 )
 from training.code_revision import code_revision
-from training.config import Config
 from training.data.phantom import draw_film
+from training.export.trained_run import TrainedRun
 from training.statistics.calibration import calibrated, youden_threshold
 from xai.explained_network import ExplainedNetwork, Explanation
 
 DISTANCE_QUANTILE = 0.98
-"""Share of val films that the distance threshold lets pass."""
+"""Share of val films that the distance threshold accepts."""
 
 CONFIDENCE_QUANTILE = 0.01
 """Share of val films whose largest probability is below the confidence threshold."""
@@ -35,60 +35,71 @@ EVIDENCE_QUANTILE = 0.99
 """Share of positive evidence of the true class, on val, that does not saturate the colours."""
 
 
-def model_card(
-    config: Config,
-    spec: NetworkSpec,
-    *,
-    answers: Explanation,
-    truth: Float[np.ndarray, "films classes"],
-    temperature: float,
-    golden: Golden,
-    data: TrainingData,
-    backprop_report_sha256: str,
-    storage: WeightStorage | None = None,
-    method: ExplanationMethod = "grad_cam",
-) -> ModelCard:
-    """Return the card of a trained network, still without figures.
+@dataclass(frozen=True)
+class Measurements:
+    """Answers of a network for val films, with what was fitted on them.
 
-    Args:
-        config: How it was trained.
-        spec: Which network it is.
-        answers: Its explanations of val films.
-        truth: 1 where a class or finding is there, 0 where not, not a number where unknown.
-        temperature: Fitted on them.
+    Attributes:
+        answers: Explanations of the val films, at temperature 1.
+        truth: 1 where a class or finding is present, 0 where absent, NaN where unknown.
+        temperature: Divides the logits.
         golden: An input with its outputs.
-        data: Which films taught it.
-        backprop_report_sha256: Hash of the report on its gradients by hand.
-        storage: How its weights are stored, if not in float32.
+        storage: How the weights are stored, if not in float32, and what that changed.
         method: How evidence is found.
     """
-    probabilities = calibrated(answers.logits.numpy(), temperature, task=spec.task)
+
+    answers: Explanation
+    truth: Float[np.ndarray, "films classes"]
+    temperature: float
+    golden: Golden
+    storage: WeightStorage | None = None
+    method: ExplanationMethod = "grad_cam"
+
+
+def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) -> ModelCard:
+    """Return the card of a trained network, still without figures on test films.
+
+    Args:
+        run: Its training.
+        measured: Its answers for val films.
+        proof_sha256: Hash of the report on its gradients by hand.
+    """
+    config, spec, answers = run.config, run.spec, measured.answers
+    probabilities = calibrated(answers.logits.numpy(), measured.temperature, task=spec.task)
     distance = answers.distance.numpy()
     return ModelCard(
         **spec.model_dump(),
         name=config.name,
         version=config.version,
-        temperature=temperature,
-        decision_thresholds=tuple(
-            youden_threshold(scores[~np.isnan(there)], there[~np.isnan(there)] == 1)
-            for scores, there in zip(probabilities.T, truth.T, strict=True)
-        ),
-        evidence_scale=evidence_scale(answers.evidence, truth),
+        temperature=measured.temperature,
+        decision_thresholds=decision_thresholds(probabilities, measured.truth),
+        evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
         confidence_threshold=None
         if spec.task == "multilabel"
         else float(np.quantile(probabilities.max(axis=1), CONFIDENCE_QUANTILE)),
-        method=method,
-        golden=golden,
+        method=measured.method,
+        golden=measured.golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
         distance_histogram=histogram(distance, (0.0, float(distance.max()))),
-        training_data=data,
+        training_data=run.data,
         intended_use=config.intended_use,
         limits=config.limits,
         code_revision=code_revision(),
-        backprop_report_sha256=backprop_report_sha256,
-        storage=storage,
+        backprop_report_sha256=proof_sha256,
+        storage=measured.storage,
         credits=config.credits,
+    )
+
+
+def decision_thresholds(
+    probabilities: Float[np.ndarray, "films classes"], truth: Float[np.ndarray, "films classes"]
+) -> tuple[DecisionThreshold, ...]:
+    """Return each class's threshold with the largest Youden index, over films of known truth."""
+    columns = zip(probabilities.T, truth.T, strict=True)
+    return tuple(
+        youden_threshold(scores[~np.isnan(known)], known[~np.isnan(known)] == 1)
+        for scores, known in columns
     )
 
 
@@ -96,7 +107,7 @@ def evidence_scale(
     evidence: Float[Tensor, "films classes grid_rows grid_columns"],
     truth: Float[np.ndarray, "films classes"],
 ) -> float:
-    """Return the 99th percentile of positive evidence of what is there: true class, or findings.
+    """Return the 99th percentile of the positive evidence for true classes or present findings.
 
     Raises:
         ValueError: There is no positive evidence at all: the network has learnt nothing.
@@ -111,14 +122,14 @@ def evidence_scale(
 def histogram(
     values: Float[np.ndarray, " films"], span: tuple[float, float], *, bins: int = 20
 ) -> Histogram:
-    """Return counts in equal steps over `span`."""
+    """Return counts of values in bins of equal width over `span`."""
     counts, edges = np.histogram(values, bins, span)
     return Histogram(edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
 
 
 @torch.inference_mode()
 def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
-    """Return a drawn film with the network's answer, for a runtime to repeat."""
+    """Return a drawn film with the network's answer, to check a runtime against."""
     drawing = draw_film("opacity", seed=0).pixels
     grey = np.array(Image.fromarray(drawing).resize(image_size[::-1]))
     answer = network(torch.from_numpy(grey).float()[None, None] / 255)

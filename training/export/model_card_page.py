@@ -1,4 +1,4 @@
-"""`cxr model-card`: the card inside an exported file as a page for people.
+"""Write the card inside an exported file as a Markdown page.
 
 Source:
     Mitchell et al. 2019, arXiv:1810.03993, figure 1: the sections and their order.
@@ -17,14 +17,14 @@ TASKS = {
 
 
 def write_page(card: ModelCard, model: Path) -> Path:
-    """Write a model's page beside it and return where: `<model>.MODEL_CARD.md`."""
+    """Write a model's page beside it and return its path, `<model>.MODEL_CARD.md`."""
     path = model.with_suffix(".MODEL_CARD.md")
     path.write_text(model_card_page(card), encoding="utf-8")
     return path
 
 
 def model_card_page(card: ModelCard) -> str:
-    """Return the page; all that differs between models comes from the card."""
+    """Return a card as a Markdown page."""
     sections = {
         "Model details": _details(card),
         "Intended use": _intended_use(card),

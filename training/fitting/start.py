@@ -15,7 +15,7 @@ from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, class_names, of_split, read_manifest
 from training.data.split import check_classes, check_split
-from training.data.style_mixing import Styles
+from training.data.style_mixing import StyleBank
 
 
 def checked_films(config: Config) -> tuple[Film, ...]:
@@ -40,7 +40,7 @@ def datasets(
         train_pixels,
         film_targets(train_films, names),
         sources=sources,
-        augmentation=augmentation(config.augmentation, Styles(train_pixels, sources)),
+        augmentation=augmentation(config.augmentation, StyleBank(train_pixels, sources)),
         seed=config.training.seed,
     )
     val_set = FilmDataset(memory.pixels(val_films), film_targets(val_films, names))

@@ -1,10 +1,10 @@
-"""What people marked on films: boxes and masks, as five publishers write them down.
+"""Read boxes and masks that experts marked on films, in the layouts of five publishers.
 
 `localisation`  images.csv, boxes.csv and lung_masks/ in one folder (../shared/data/localisation)
 `chexlocalize`  gt_segmentations_val.json or ..._test.json (run lengths), and the films' folder
 `nih`           BBox_List_2017.csv of ChestX-ray14, and the films' folder
 `rsna`          stage_2_train_labels.csv of RSNA 2018, and the films' folder
-`masks`         a folder with <finding>/<film's name>.png, white where it is, and the films' folder
+`masks`         a folder with <finding>/<film's name>.png, white inside it, and the films' folder
 """
 
 import csv
@@ -31,9 +31,9 @@ FINDING_CLASSES: Mapping[str, tuple[str, ...]] = {
     # RSNA's readers marked opacities suspicious of pneumonia; their films' class is pneumonia.
     "lung_opacity": ("pneumonia", "opacity"),
     "pneumonia": ("pneumonia", "lung_opacity"),
-    # Of NIH's list the class pneumonia took only films whose boxes say pneumonia or infiltrate.
+    # NIH's list: the class pneumonia has only films whose boxes say pneumonia or infiltrate.
     "infiltrate": ("infiltration", "pneumonia"),
-    # CheXpert's word for what includes consolidation and pneumonia.
+    # CheXpert's word, which includes consolidation and pneumonia.
     "airspace_opacity": ("lung_opacity", "pneumonia"),
     "consolidation": ("pneumonia",),
     # TBX11K's boxes say active or old; the class tuberculosis mixes both.
@@ -41,10 +41,10 @@ FINDING_CLASSES: Mapping[str, tuple[str, ...]] = {
     "obsoletepulmonarytuberculosis": ("tuberculosis",),
     "pleural_effusion": ("effusion",),
 }
-"""Whose map is asked about a marked finding, where the model has no class of its name.
+"""Classes whose map is compared with a marked finding, if the model has no class of its name.
 
-Fixed before anything was measured, by what the annotators were asked to mark: never the predicted
-class, for a map of another class was not meant to show the finding.
+Fixed before anything was measured, by what the annotators were asked to mark. It is never the
+predicted class: a map of another class is not meant to show the finding.
 """
 
 
@@ -63,11 +63,11 @@ class Annotation:
     Attributes:
         film: Its file.
         finding: What was marked, in the publisher's word; "lungs" for the lungs.
-        label: The film's class where the publisher says it, else "".
-        patient_id: Whose film it is.
-        split: `val` or `test`; others serve neither.
+        patient_id: The film's patient.
+        split: `val` or `test`; films of other splits are not measured.
+        label: The film's class if the publisher gives it, else "".
         boxes: Left, top, width, height in film pixels.
-        mask: File, white where it is; None where there are boxes or runs.
+        mask: File of a mask, white inside; None if there are boxes or runs.
         runs: Compressed mask; likewise.
     """
 
@@ -81,10 +81,10 @@ class Annotation:
     runs: Runs | None = None
 
     def region(self, rows: int, columns: int) -> Region:
-        """Return where it is on a film of this size.
+        """Return the marked pixels of a film of this size.
 
         Raises:
-            ValueError: It was marked on a film of another size.
+            ValueError: The mask has another size.
         """
         if self.mask:
             with Image.open(self.mask) as picture:
@@ -104,7 +104,7 @@ LUNGS = "lungs"
 
 
 def class_of(finding: str, class_names: tuple[str, ...]) -> str | None:
-    """Return the class whose map is asked about a finding, or None if the model has none."""
+    """Return the class whose map should show a finding, or None if the model has none."""
     own = {_word(name): name for name in class_names}
     word = _word(finding)
     return next((own[one] for one in (word, *FINDING_CLASSES.get(word, ())) if one in own), None)
@@ -117,13 +117,13 @@ def _word(name: str) -> str:
 def read_annotations(
     layout: Layout, data: Path, *, images: Path | None = None, split: str = "test"
 ) -> tuple[Annotation, ...]:
-    """Return what was marked; films that lie nowhere are left out.
+    """Return all annotations; those of films that are not below `images` are left out.
 
     Args:
-        layout: Who wrote it down.
+        layout: The publisher's.
         data: The table, JSON file, or folder.
-        images: Where the films lie, at any depth; not asked for `localisation`.
-        split: What the films are, where the layout doesn't say so.
+        images: Folder of the films, at any depth; not needed for `localisation`.
+        split: The films' split, if the layout doesn't give it.
 
     Raises:
         ValueError: A file or column is missing, or a row is malformed; with file and line.
@@ -132,7 +132,7 @@ def read_annotations(
         return tuple(_localisation(data))
     if images is None or not images.is_dir():
         raise ValueError(f"images must be the folder of the films for {layout}, not {images}")
-    films = _Films.below(images)
+    films = _FilmFiles.below(images)
     readers = {"chexlocalize": _chexlocalize, "nih": _nih, "rsna": _rsna, "masks": _masks}
     found = tuple(readers[layout](data, films, split))
     if not found:
@@ -141,14 +141,14 @@ def read_annotations(
 
 
 @dataclass(frozen=True)
-class _Films:
+class _FilmFiles:
     """Film files by the end of their path, without suffix: `study1/view1_frontal`."""
 
     folder: Path
     by_name: dict[str, list[Path]] = field(default_factory=dict)
 
     @classmethod
-    def below(cls, folder: Path) -> "_Films":
+    def below(cls, folder: Path) -> "_FilmFiles":
         by_name = defaultdict(list)
         for file in sorted(folder.rglob("*")):
             if file.suffix.lower() in FILM_SUFFIXES:
@@ -198,7 +198,7 @@ def _box(row: Mapping[str, str], where: str) -> Box:
         raise ValueError(f"{where}: x, y, width and height must be numbers: {error}") from error
 
 
-def _chexlocalize(file: Path, films: _Films, split: str) -> Iterator[Annotation]:
+def _chexlocalize(file: Path, films: _FilmFiles, split: str) -> Iterator[Annotation]:
     """Yield the masks that have pixels: `patient1_study1_view1_frontal` by finding."""
     try:
         by_film = json.loads(file.read_text())
@@ -214,7 +214,7 @@ def _chexlocalize(file: Path, films: _Films, split: str) -> Iterator[Annotation]
         raise ValueError(f"{file} is not CheXlocalize's JSON of masks: {error!r}") from error
 
 
-def _nih(table: Path, films: _Films, split: str) -> Iterator[Annotation]:
+def _nih(table: Path, films: _FilmFiles, split: str) -> Iterator[Annotation]:
     """Yield the boxes of `Image Index,Finding Label,Bbox [x,y,w,h],,,`, a row each."""
     boxes: dict[tuple[str, str], list[Box]] = defaultdict(list)
     if not table.is_file():
@@ -233,7 +233,7 @@ def _nih(table: Path, films: _Films, split: str) -> Iterator[Annotation]:
             yield _annotation(film, patient, split, "", finding, boxes=tuple(marked))
 
 
-def _rsna(table: Path, films: _Films, split: str) -> Iterator[Annotation]:
+def _rsna(table: Path, films: _FilmFiles, split: str) -> Iterator[Annotation]:
     boxes: dict[str, list[Box]] = defaultdict(list)
     columns = {"patientId", "x", "y", "width", "height", "Target"}
     for where, row in read_table(table, columns):
@@ -245,7 +245,7 @@ def _rsna(table: Path, films: _Films, split: str) -> Iterator[Annotation]:
             yield _annotation(film, name, split, "", "Lung Opacity", boxes=tuple(marked))
 
 
-def _masks(folder: Path, films: _Films, split: str) -> Iterator[Annotation]:
+def _masks(folder: Path, films: _FilmFiles, split: str) -> Iterator[Annotation]:
     """Yield the masks of `<finding>/<film's name>.png`; each film is a patient of its own."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder of masks")

@@ -1,7 +1,7 @@
-"""`cxr faithfulness`: does a network lean on what its maps show?
+"""Measure whether a network uses what its maps mark: masking, deletion, insertion and ROAD.
 
-Asked of films that it answers rightly, confidently and without refusing them: where a network is
-wrong, it is not clear what its map should show.
+Only films that it classifies correctly, confidently and without refusing them are used: where a
+network is wrong, it is not clear what its map should show.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,25 +30,25 @@ from xai.measures.faithfulness import (
 from xai.measures.trust import Figure
 
 LEAST_SHARE = 0.8
-"""Of the films on which masking the hottest tenth should cost more than masking elsewhere."""
+"""Share of films on which masking the hottest tenth should cost more than masking elsewhere."""
 FILMS_AT_ONCE = 32
 Pixels = Float32[np.ndarray, "rows columns"]
 Evidence = Float[np.ndarray, "grid_rows grid_columns"]
 
 
 class NamedFigure(Figure):
-    """What the figure is of, and over how many films."""
+    """A figure with its name and number of films."""
 
     name: str
     films: int
 
 
 class FilmTest(Record):
-    """The test of one film's map, as the server answers it.
+    """Masking test of one film's map, the same as in the server.
 
     Attributes:
         film: Name of its file.
-        class_name: Predicted, and right.
+        class_name: Predicted, and correct.
         probability: Of the class.
         masked: With the hottest tenth masked.
         elsewhere: Mean with a random tenth masked.
@@ -64,16 +64,16 @@ class FilmTest(Record):
 
 
 class FaithfulnessReport(Record):
-    """All that was measured.
+    """All figures of `cxr faithfulness`.
 
     Attributes:
         model: Name.
         version: Of its weights.
         sha256: Of its file.
         split: Of the films.
-        asked: How many films of it were shown to the model.
-        figures: Over the films rightly and confidently classified.
-        films: Those, one by one.
+        asked: Number of films shown to the model.
+        figures: Over the films that were classified correctly and confidently.
+        films: Those films, one by one.
     """
 
     model: str
@@ -87,12 +87,12 @@ class FaithfulnessReport(Record):
 
 @dataclass(frozen=True)
 class RightFilm:
-    """A film that the network classifies rightly and confidently.
+    """A film that the network classifies correctly and confidently.
 
     Attributes:
         film: The film.
         number: Its class.
-        pixels: As the network sees it.
+        pixels: Network pixels in [0, 1].
         evidence: For the class.
         probability: Of the class.
     """
@@ -107,15 +107,15 @@ class RightFilm:
 def faithfulness_report(
     explainer: Explainer, films: Sequence[Film], *, curves: int
 ) -> FaithfulnessReport:
-    """Return how far a model leans on its maps.
+    """Return how much a model's answers depend on what its maps mark.
 
     Args:
         explainer: The model.
         films: Of one split, with labels.
-        curves: On how many films to follow the curves too, which takes six times as long.
+        curves: Number of films for deletion, insertion and ROAD too, which take six times as long.
 
     Raises:
-        ValueError: A label is none of the model's classes, or no film is classified rightly.
+        ValueError: A label is none of the model's classes, or no film is classified correctly.
     """
     right = list(right_films(explainer, films))
     if not right:
@@ -137,7 +137,7 @@ def faithfulness_report(
 
 
 def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFilm]:
-    """Yield the films classified rightly, confidently by the card, and not refused."""
+    """Yield the films that are classified correctly, confidently by the card, and not refused."""
     card = explainer.card
     numbers = class_numbers(films, card.class_names)
     for film, number in zip(tqdm(films, "films", unit="film", leave=False), numbers, strict=True):
@@ -153,11 +153,11 @@ def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFi
 
 
 def probabilities_of(explainer: Explainer) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the model as films [n, 1, rows, columns] to probabilities, few at a time."""
+    """Return the model as a function from films [n, 1, rows, columns] to probabilities."""
 
     def answer(films: np.ndarray) -> np.ndarray:
-        parts = np.array_split(films, -(-len(films) // FILMS_AT_ONCE))
-        return np.concatenate([explainer(part).probabilities for part in parts])
+        batches = np.array_split(films, -(-len(films) // FILMS_AT_ONCE))
+        return np.concatenate([explainer(batch).probabilities for batch in batches])
 
     return answer
 
@@ -168,7 +168,7 @@ def _tested(explainer: Explainer, one: RightFilm) -> TenthTest:
 
 
 def _followed(explainer: Explainer, one: RightFilm) -> dict[str, float]:
-    """Return a film's figures by their names; those of a random map beside those of the map."""
+    """Return a film's figures by name, for its map and for a random map."""
     random = np.random.default_rng(int(1e6 * one.pixels.mean()))
     other = smooth_alike(one.evidence, random)
     own, beside = (_figures(explainer, one, map_) for map_ in (one.evidence, other))

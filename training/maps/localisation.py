@@ -1,10 +1,9 @@
-"""`cxr localise`: do a network's maps fall on what people marked, and inside the lungs?
+"""Measure how well a network's maps fall on marked findings and inside the lungs.
 
-Marks serve no choice but the threshold that is tuned on validation films; maps are what the model
-sends, untouched.
+Marks are used for no choice except the threshold that is tuned on validation films; maps are the
+model's own, unchanged.
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -26,18 +25,18 @@ LEAST_INSIDE = 0.75
 
 
 class MapFigures(Record):
-    """How one kind of map falls on what was marked for one class.
+    """Agreement of one kind of map with the marks of one class.
 
     Attributes:
-        class_name: Whose map was asked.
+        class_name: The class whose map was measured.
         map: The model's, or a baseline.
         films: How many.
         hit_rate: Share of films whose hottest pixel was marked.
         iou_otsu: Mean intersection over union at Otsu's threshold.
-        iou_tuned: At `threshold`; None where there were no films to tune it on.
+        iou_tuned: At `threshold`; None if there were no films to tune it on.
         threshold: Share of a map's range with the largest mean IoU on validation films.
-        energy_ratio: Share of the heat in the marks over their share of the film. A network that
-            sees the middle of films alone starts above 1, as its random maps show.
+        energy_ratio: Share of the heat in the marks over their share of the film. A network whose
+            input is the middle of films alone starts above 1, as its random maps show.
     """
 
     class_name: str
@@ -51,14 +50,14 @@ class MapFigures(Record):
 
 
 class LungFigures(Record):
-    """Which share of one kind of map lies inside the lungs, over films of one class.
+    """Share of one kind of map inside the lungs, over films of one class.
 
     Attributes:
-        class_name: The films' class, whose map was asked.
+        class_name: The films' class, whose map was measured.
         map: The model's, or a baseline.
         films: How many had any evidence for it.
         inside: Mean share.
-        more_than_map: By how much the model's share is larger than this map's, on the same films.
+        more_than_map: The model's share less this map's, on the same films.
     """
 
     class_name: str
@@ -69,7 +68,7 @@ class LungFigures(Record):
 
 
 class FilmRow(Record):
-    """What the model's own map did on one film."""
+    """Scores of the model's own map on one film."""
 
     film: str
     class_name: str
@@ -83,14 +82,14 @@ class FilmRow(Record):
 
 
 class LocalisationReport(Record):
-    """All that was measured.
+    """All figures of `cxr localise`.
 
     Attributes:
         model: Name.
         version: Of its weights.
         sha256: Of its file.
-        data: Layout of what was marked.
-        split: Films with marks that were measured.
+        data: Layout of the annotations.
+        split: Of the measured films.
         marks: By class and kind of map.
         lungs: Likewise.
         mean_map_films: Training films of each class behind the mean map.
@@ -110,35 +109,45 @@ class LocalisationReport(Record):
     films: tuple[FilmRow, ...]
 
 
-def report(
+def localisation_report(
     explainer: Explainer,
     found: Sequence[Localised],
-    arguments: argparse.Namespace,
-    mean: MeanMaps | None,
-    notes: tuple[str, ...],
+    *,
+    layout: str,
+    split: str,
+    threshold: float | None = None,
+    mean: MeanMaps | None = None,
+    notes: Sequence[str] = (),
 ) -> LocalisationReport:
-    """Return the figures of what was found."""
-    findings = [one for one in found if one.scores]
+    """Return the figures of maps on marked films.
+
+    Args:
+        explainer: The model.
+        found: Scores of its maps, film by film.
+        layout: Of the annotations.
+        split: Films that are measured.
+        threshold: Of the tuned IoU, if it was tuned before.
+        mean: The mean maps that were measured beside the model's.
+        notes: What else to know.
+    """
     return LocalisationReport(
         model=explainer.card.name,
         version=explainer.card.version,
         sha256=explainer.sha256,
-        data=arguments.layout,
-        split=arguments.split,
-        marks=tuple(
-            figures
-            for name in _classes(findings)
-            for figures in mark_figures(
-                [one for one in findings if one.marked.class_name == name],
-                arguments.split,
-                arguments.threshold,
-            )
-        ),
+        data=layout,
+        split=split,
+        marks=tuple(_marks([one for one in found if one.scores], split, threshold)),
         lungs=tuple(_lungs([one for one in found if one.inside])),
         mean_map_films=mean.films if mean else {},
-        notes=notes,
+        notes=tuple(notes),
         films=tuple(_film_row(one) for one in found),
     )
+
+
+def _marks(found: Sequence[Localised], split: str, threshold: float | None) -> Iterator[MapFigures]:
+    for name in _classes(found):
+        of_class = [one for one in found if one.marked.class_name == name]
+        yield from mark_figures(of_class, split, threshold)
 
 
 def _classes(found: Sequence[Localised]) -> list[str]:
@@ -148,12 +157,12 @@ def _classes(found: Sequence[Localised]) -> list[str]:
 def mark_figures(
     found: Sequence[Localised], split: str, threshold: float | None = None
 ) -> Iterator[MapFigures]:
-    """Yield the figures of one class, kind of map by kind; each has a threshold of its own.
+    """Yield the figures of one class for each kind of map; each has a threshold of its own.
 
     Args:
         found: Films of the split, and validation films.
-        split: Films that are measured; where these are `val`, the threshold is tuned on themselves.
-        threshold: What was tuned before; None tunes it on the validation films here, if any.
+        split: Films that are measured; if these are `val`, the threshold is tuned on themselves.
+        threshold: Tuned before; None tunes it on the validation films here, if any.
     """
     asked = [one for one in found if one.marked.split == split]
     val = [one for one in found if one.marked.split == "val"]
@@ -179,7 +188,7 @@ def mark_figures(
 
 
 def _lungs(found: Sequence[Localised]) -> Iterator[LungFigures]:
-    """Yield the shares of all films whose lungs were marked: nothing is chosen by them."""
+    """Yield the lung figures over films of all splits: no choice depends on them."""
     for name in _classes(found):
         films = [
             one
@@ -203,7 +212,7 @@ def _mean_of_defined(values: Sequence[float], groups: Sequence[str]) -> Figure |
 
 
 def _mean(values: Sequence[float], groups: Sequence[str]) -> Figure:
-    """Return the mean with its interval; values that are not a number are left out."""
+    """Return the mean with its interval; NaN values are left out."""
     found = Resamples(groups).estimate(partial(_weighted_mean, np.asarray(values, np.float64)))
     return Figure(estimate=found.estimate, low=found.low, high=found.high)
 

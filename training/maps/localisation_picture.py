@@ -1,4 +1,4 @@
-"""The best and worst of a network's maps as pictures, with what was marked."""
+"""Draw the best and the worst of a network's maps over their films, with the marks."""
 
 from collections.abc import Sequence
 from pathlib import Path

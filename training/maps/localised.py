@@ -1,4 +1,4 @@
-"""A network's maps on marked films, beside maps that know nothing of the film."""
+"""Score a network's maps on marked films, beside baseline maps that ignore the film."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from tqdm import tqdm
 from models.radiograph import NetworkPixels, Radiograph
 from training.data.dataset import radiograph_at, seen_by
 from training.data.lung_regions import LUNG_ELLIPSES
+from training.data.manifest import spread
 from training.maps.annotations import LUNGS, Annotation, class_of
 from training.maps.mean_maps import MeanMaps
 from xai.explainer import Answers, Explainer
@@ -20,7 +21,7 @@ from xai.measures.localisation import Scores, map_on_film, scores, share_inside
 
 MODEL, CENTRE, MEAN, RANDOM = "model", "lungs' centres", "mean map", "random map"
 RANDOM_MAPS = 5
-"""Smooth random maps per film, whose figures are averaged."""
+"""Smooth random maps per film; their scores are averaged."""
 
 CENTRE_GRID = (28, 28)
 
@@ -34,8 +35,8 @@ class Marked:
 
     Attributes:
         annotations: At least one, of one film.
-        class_name: Whose map is asked.
-        is_lungs: Whether the lungs were marked, and no finding.
+        class_name: The class whose map is measured.
+        is_lungs: Whether the lungs were marked, instead of a finding.
     """
 
     annotations: tuple[Annotation, ...]
@@ -49,24 +50,24 @@ class Marked:
 
     @property
     def patient_id(self) -> str:
-        """Whose film it is."""
+        """The film's patient."""
         return self.annotations[0].patient_id
 
     @property
     def split(self) -> str:
-        """Which part of the work it serves."""
+        """The film's split: `val`, `test` or another."""
         return self.annotations[0].split
 
     def region(self, rows: int, columns: int) -> Bool[np.ndarray, "rows columns"]:
-        """Return everything marked, on a film of this size."""
-        parts = [annotation.region(rows, columns) for annotation in self.annotations]
-        return np.logical_or.reduce(parts)
+        """Return all marked pixels of a film of this size."""
+        regions = [annotation.region(rows, columns) for annotation in self.annotations]
+        return np.logical_or.reduce(regions)
 
 
 def marked_films(
     annotations: Sequence[Annotation], class_names: tuple[str, ...]
 ) -> tuple[list[Marked], list[str]]:
-    """Return what can be asked of a model, and the findings for which it has no class."""
+    """Return marked films for which the model has a class, and findings for which it has none."""
     by_place: dict[tuple[Path, str, bool], list[Annotation]] = {}
     without: dict[str, None] = {}
     for annotation in annotations:
@@ -83,16 +84,34 @@ def marked_films(
     return found, list(without)
 
 
+def chosen_films(marked: Sequence[Marked], split: str, most: int | None = None) -> list[Marked]:
+    """Return the films of a split, and with test films the validation films that tune for them.
+
+    Args:
+        marked: All films.
+        split: `val` or `test`. Test films are not looked at where validation films are measured.
+        most: Most films with lungs marked, and most with findings, evenly spread; None is all.
+    """
+    splits = ("val",) if split == "val" else ("val", "test")
+    chosen = [one for one in marked if one.split in splits]
+    if most is None:
+        return chosen
+    lungs, findings = (
+        [one for one in chosen if one.is_lungs == is_lungs] for is_lungs in (True, False)
+    )
+    return [*spread(lungs, most), *spread(findings, most)]
+
+
 @dataclass(frozen=True)
 class ShownFilm:
-    """A marked film with what the network says of it.
+    """A marked film with the network's answers.
 
     Attributes:
         marked: What was marked on it.
-        number: The class whose map is asked.
+        number: The class whose map is measured.
         radiograph: The film.
-        seen: What the network saw of it.
-        answers: The network's; forced, though it may hold the film unlike its training films.
+        seen: Its network pixels.
+        answers: The network's, even if it would refuse the film.
     """
 
     marked: Marked
@@ -103,7 +122,7 @@ class ShownFilm:
 
     @classmethod
     def of(cls, explainer: Explainer, marked: Marked) -> "ShownFilm":
-        """Decode a film and ask the network."""
+        """Decode a film and run the network on it."""
         card = explainer.card
         radiograph = radiograph_at(marked.film)
         seen = seen_by(card, radiograph)
@@ -112,22 +131,22 @@ class ShownFilm:
 
     @property
     def evidence(self) -> Map:
-        """For the class, signed."""
+        """Signed evidence for the class."""
         return self.answers.evidence[0, self.number].astype(np.float64)
 
     @cached_property
     def region(self) -> Bool[np.ndarray, "rows columns"]:
-        """What was marked."""
+        """The marked pixels."""
         return self.marked.region(self.radiograph.rows, self.radiograph.columns)
 
     def heat(self, evidence: Map) -> Heat:
-        """Return a map at the film's pixels."""
+        """Return a map resampled to the film's pixels."""
         rows, columns = self.radiograph.rows, self.radiograph.columns
         affine = self.seen.grid_affine((evidence.shape[0], evidence.shape[1]))
         return map_on_film(evidence, affine, rows=rows, columns=columns)
 
     def heats(self, mean: MeanMaps | None) -> dict[str, list[Heat]]:
-        """Return the network's map, and those that it is measured beside."""
+        """Return the network's map and the baseline maps, by kind."""
         random = np.random.default_rng(int(1e6 * self.seen.pixels.mean()))
         drawn = [smooth_alike(self.evidence, random) for _ in range(RANDOM_MAPS)]
         maps = {MODEL: [self.evidence], CENTRE: [lung_centres()], RANDOM: drawn}
@@ -137,7 +156,7 @@ class ShownFilm:
 
 
 def lung_centres() -> Map:
-    """Return a map that is hot at the middle of where lungs usually are, and knows no film."""
+    """Return a baseline map, the same for every film: hot at the centres of typical lungs."""
     rows, columns = CENTRE_GRID
     y, x = (np.arange(rows)[:, None] + 0.5) / rows, (np.arange(columns) + 0.5) / columns
     spots = [np.exp(-2 * (((x - a) / c) ** 2 + ((y - b) / d) ** 2)) for a, b, c, d in LUNG_ELLIPSES]
@@ -146,15 +165,16 @@ def lung_centres() -> Map:
 
 @dataclass(frozen=True)
 class Localised:
-    """How each kind of map falls on what was marked on one film.
+    """Scores of each kind of map on one marked film.
 
     Attributes:
         marked: What was marked.
         predicted_class: The class with the largest probability.
-        probability: Of the class whose map was asked.
-        is_refused: Whether the model holds the film unlike its training films.
+        probability: Of the class whose map was measured.
+        is_refused: Whether the model refuses the film as unlike its training films.
         scores: By the kind of map; empty where the lungs were marked.
-        inside: Share of the heat inside the lungs, likewise; nan where nothing is hot.
+        inside: Share of the heat inside the lungs, by the kind of map; empty where a finding was
+            marked, NaN where nothing is hot.
     """
 
     marked: Marked
@@ -168,7 +188,7 @@ class Localised:
 def localised(
     explainer: Explainer, films: Sequence[Marked], mean: MeanMaps | None
 ) -> Iterator[Localised]:
-    """Yield how the maps fall on each film, with a progress bar."""
+    """Yield the scores of the maps on each film, with a progress bar."""
     for marked in tqdm(films, "maps", unit="film", leave=False):
         yield _localised(explainer, ShownFilm.of(explainer, marked), mean)
 

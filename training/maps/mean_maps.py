@@ -1,4 +1,4 @@
-"""The mean map of a class: where a network looks on average, whatever film it is shown."""
+"""Compute the mean map of each class over training films, a baseline for localisation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ class MeanMaps(Record):
 
 
 def read_mean_maps(file: Path, explainer: Explainer) -> MeanMaps:
-    """Return the maps of a file.
+    """Return the mean maps that a file holds.
 
     Raises:
         ValueError: It holds none, or those of another model.
@@ -49,7 +49,7 @@ def read_mean_maps(file: Path, explainer: Explainer) -> MeanMaps:
 
 
 def mean_maps(explainer: Explainer, films: Sequence[Film], *, most: int) -> MeanMaps:
-    """Return the maps over at most so many films of each class, evenly spread."""
+    """Return the mean maps over at most `most` films of each class, evenly spread."""
     by_class = {
         name: spread([film for film in films if film.label == name], most)
         for name in explainer.card.class_names

@@ -1,8 +1,8 @@
-"""Other ways to explain a network than the one it is shipped with, for comparison.
+"""Explain a network by other published methods, to compare them with the maps it is shipped with.
 
 Each method is a function of a network, one film's pixels [1, 1, rows, columns] and a class number;
-out comes a map on the network's own grid. Those of pytorch-grad-cam and captum are theirs; only
-what neither of them has is written here. The network may be one that
+it returns a map on the network's own grid. Methods that pytorch-grad-cam or captum has are taken
+from there; only the others are written here. The network may be one that
 `training.onnx_files.network_from_onnx` made of an exported file.
 """
 
@@ -29,7 +29,7 @@ Map = Float[np.ndarray, "grid_rows grid_columns"]
 Method = Callable[[Network, Tensor, int], Map]
 
 STEPS = 32
-"""Of integrated gradients, on the way from a black film."""
+"""Steps of integrated gradients on the way from a black film."""
 
 SPOT = 0.5
 """Standard deviation, in cells, of the spot that ReciproCAM lets through."""
@@ -37,7 +37,7 @@ SPOT = 0.5
 
 @torch.inference_mode()
 def grad_cam(network: Network, pixels: Tensor, number: int) -> Map:
-    """Return the signed evidence that the exported graph gives by Grad-CAM.
+    """Return Grad-CAM's signed evidence, as the exported graph computes it.
 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391.
@@ -55,7 +55,7 @@ def class_activation(
 ) -> Map:
     """Return the map of one of pytorch-grad-cam's classes at a layer; None is the target layer.
 
-    It is taken before the library drops its negative part and scales it to [0, 1].
+    It is taken before the library drops the negative values and scales the others to [0, 1].
     """
     layer = network.get_submodule(layer_name or network.target_layer)
     cam = cam_class(network, [layer], reshape_transform=network.on_grid)
@@ -104,9 +104,9 @@ def _spots(cells: int) -> Float[Tensor, "places cells"]:
 
 
 def integrated_gradients(network: Network, pixels: Tensor, number: int) -> Map:
-    """Return how much of the logit's rise above a black film's each cell's pixels account for.
+    """Return integrated gradients, summed over each cell of the grid.
 
-    captum's, summed over each cell, so that the whole map is still the rise of the logit.
+    They are captum's; the sum over the map is the rise of the logit above a black film's.
 
     Source:
         Sundararajan, Taly and Yan 2017, arXiv:1703.01365, equation 3 and proposition 1.
@@ -121,9 +121,9 @@ def integrated_gradients(network: Network, pixels: Tensor, number: int) -> Map:
 
 
 def attention_rollout(network: Network, pixels: Tensor, number: int) -> Map:
-    """Return how much of each patch reaches what is read out, if attention were all there is.
+    """Return attention rollout: the attention from the read-out to each patch through all blocks.
 
-    It is the same for every class, and for every head.
+    It is the same for every class, and for every classification head.
 
     Raises:
         ValueError: The network is no transformer.
@@ -171,18 +171,18 @@ def _attended(network: Network, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 
 def _block(block: Block, tokens: Tensor, attentions: list[Tensor]) -> Tensor:
-    """Return what timm's block makes of all tokens, and keep its attention."""
+    """Return the output of timm's block for all tokens, and append its attention."""
     fused, block.attn.fused_attn = block.attn.fused_attn, False
     hook = block.attn.attn_drop.register_forward_hook(lambda *seen: attentions.append(seen[2]))
     try:
-        return Block.forward(block, tokens)  # our last block would compute one token alone
+        return Block.forward(block, tokens)  # our own last block computes only one token
     finally:
         hook.remove()
         block.attn.fused_attn = fused
 
 
 def _read_out(network: Network, relevance: Float[Tensor, "tokens tokens"]) -> Map:
-    """Return what the read-out vector takes from each patch."""
+    """Return the relevance of each patch for the vector that the head reads."""
     averages = isinstance(network, ViTB16) and not network.reads_token
     row = relevance[1:].mean(dim=0) if averages else relevance[0]
     return network.on_grid(row[None, :, None])[0, 0].numpy()
@@ -205,12 +205,12 @@ OF_TRANSFORMERS = ("attention_rollout", "attention_gradient")
 
 def methods_for(network: Network) -> dict[str, Method]:
     """Return the methods that can explain a network, by name."""
-    left_out = () if isinstance(network, ViTB16) else OF_TRANSFORMERS
-    return {name: method for name, method in METHODS.items() if name not in left_out}
+    unfit = () if isinstance(network, ViTB16) else OF_TRANSFORMERS
+    return {name: method for name, method in METHODS.items() if name not in unfit}
 
 
 def methods_at(layer_name: str) -> dict[str, Method]:
-    """Return methods that explain by another layer than the target layer, by name and layer."""
+    """Return the methods that can explain by any layer, at the given one, by name and layer."""
     return {
         f"{name} at {layer_name}": partial(class_activation, cam_class, layer_name=layer_name)
         for name, cam_class in AT_ANY_LAYER.items()
@@ -220,12 +220,12 @@ def methods_at(layer_name: str) -> dict[str, Method]:
 def map_by(
     name: str, model: Path, pixels: Float[np.ndarray, "rows columns"], class_number: int
 ) -> Map:
-    """Return the map of a film that a method gives for an exported model.
+    """Return a film's map by one of the methods, for an exported model.
 
     Args:
         name: One of `METHODS`.
         model: The ONNX file.
-        pixels: The film as the network sees it, in [0, 1].
+        pixels: Network pixels in [0, 1].
         class_number: Of the class that is explained.
 
     Raises:

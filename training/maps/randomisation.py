@@ -1,8 +1,8 @@
-"""Exported graphs with some of their weights drawn anew, and what their maps keep.
+"""Randomise weights of an exported graph and compare its maps with the original ones.
 
-It is done to the graph that is shipped, not to a network like it. Weights are drawn as before
-training: as small as trained ones, three random layers would let next to nothing through, and any
-map would be changed. A BatchNorm that was folded into its convolution is the identity again.
+The graph that is shipped is randomised itself, not a network like it. Weights are drawn as before
+training: if they were as small as trained ones, three random layers would let almost nothing
+through and change any map. A BatchNorm that was folded into its convolution becomes the identity.
 
 Source:
     Adebayo et al. 2018, arXiv:1810.03292, section 3: cascading and independent randomisation.
@@ -37,11 +37,11 @@ Values = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Weights that are drawn anew together.
+class WeightBlock:
+    """Weights that are randomised together: a layer, a block of layers, or several blocks.
 
     Attributes:
-        name: In the network's words.
+        name: Of the layer or block in the network.
         weights: Their names.
     """
 
@@ -49,8 +49,8 @@ class Part:
     weights: tuple[str, ...]
 
 
-def parts(names: Iterable[str]) -> tuple[Part, ...]:
-    """Return the parts of a network from the head down to the pixels.
+def weight_blocks(names: Iterable[str]) -> tuple[WeightBlock, ...]:
+    """Return the weights of a network block by block, from the head down to the pixels.
 
     Args:
         names: Of its weights, in the order of the forward pass.
@@ -58,45 +58,45 @@ def parts(names: Iterable[str]) -> tuple[Part, ...]:
     grouped: dict[str, list[str]] = {}
     for name in names:
         if not name.startswith("normalise."):
-            grouped.setdefault(_part_of(name), []).append(name)
-    return tuple(Part(name, tuple(weights)) for name, weights in grouped.items())[::-1]
+            grouped.setdefault(_block_of(name), []).append(name)
+    return tuple(WeightBlock(name, tuple(weights)) for name, weights in grouped.items())[::-1]
 
 
-def _part_of(weight: str) -> str:
+def _block_of(weight: str) -> str:
     """Return the numbered block that a weight belongs to, else the network's own child."""
     numbered = re.match(r"(\w+(?:\.\d+)+)\.", weight)
     return numbered[1] if numbered else weight.partition(".")[0]
 
 
-def last_block(all_parts: Sequence[Part]) -> Part:
+def last_block(blocks: Sequence[WeightBlock]) -> WeightBlock:
     """Return the last block: a residual network's or a transformer's; of vgg16 the last stage.
 
     Args:
-        all_parts: From the head down. vgg16's are single convolutions, numbered with the layers
-            between them: two apart within a stage, three apart where a pooling lies between.
+        blocks: From the head down. vgg16's are single convolutions, numbered with the layers
+            between them: two apart within a stage, three apart across a pooling.
 
     Raises:
-        ValueError: No part is numbered.
+        ValueError: No block is numbered.
     """
-    numbered = [part for part in all_parts if "." in part.name]
+    numbered = [block for block in blocks if "." in block.name]
     if not numbered:
         raise ValueError("the network must have numbered blocks, but has none")
     chosen = [numbered[0]]
-    for before, part in pairwise(numbered):
-        if not part.name.startswith("trunk.") or _number(before) - _number(part) != 2:
+    for before, block in pairwise(numbered):
+        if not block.name.startswith("trunk.") or _number(before) - _number(block) != 2:
             break
-        chosen.append(part)
-    return Part("last block", tuple(weight for part in chosen for weight in part.weights))
+        chosen.append(block)
+    return WeightBlock("last block", tuple(weight for block in chosen for weight in block.weights))
 
 
-def _number(part: Part) -> int:
-    return int(part.name.rpartition(".")[2])
+def _number(block: WeightBlock) -> int:
+    return int(block.name.rpartition(".")[2])
 
 
-def randomised(model: onnx.ModelProto, part: Part, seed: int) -> onnx.ModelProto:
-    """Return a copy of the graph with a part's weights drawn anew, wherever they stand."""
+def randomised(model: onnx.ModelProto, block: WeightBlock, seed: int) -> onnx.ModelProto:
+    """Return a copy of the graph with a block's weights randomised, wherever they stand."""
     graph, drawn = GraphWeights(model), untrained(card_of(model), seed)
-    for name in part.weights:
+    for name in block.weights:
         shape = graph.read(name).shape
         is_folded = name.endswith(".weight_bias")
         graph.write(name, np.zeros(shape, np.float32) if is_folded else drawn[name].reshape(shape))
@@ -104,7 +104,7 @@ def randomised(model: onnx.ModelProto, part: Part, seed: int) -> onnx.ModelProto
 
 
 def untrained(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
-    """Return a network's weights by name, as they are drawn before training."""
+    """Return a network's initial weights by name."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(spec)
@@ -112,22 +112,22 @@ def untrained(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
 
 
 def maps_of(model: onnx.ModelProto, pixels: Pixels, classes: Classes) -> Maps:
-    """Return each film's signed evidence for its class, as the graph gives it."""
+    """Return each film's signed evidence for its class, computed by the graph."""
     batches = answers(model, ("evidence",), [{"pixels": batch} for batch in _batches(pixels)])
     return _for_classes([batch["evidence"] for batch in batches], classes)
 
 
 def randomised_maps(
-    model: onnx.ModelProto, part: Part, films: "ExplainedFilms", seeds: Sequence[int]
+    model: onnx.ModelProto, block: WeightBlock, films: "ExplainedFilms", seeds: Sequence[int]
 ) -> Iterator[Maps]:
-    """Yield the maps of the graph with a part drawn anew, a seed each.
+    """Yield the maps of the graph with a block randomised, once for each seed.
 
-    What lies before the part is asked once, however often it is drawn.
+    The layers before the block are computed only once for all seeds.
     """
     before: dict[tuple[str, ...], list[Values]] = {}
     batches = [{"pixels": batch} for batch in _batches(films.pixels)]
     for seed in seeds:
-        random = randomised(model, part, seed)
+        random = randomised(model, block, seed)
         crossing, rest = cut(random, changed(model, random))
         if crossing not in before:
             before[crossing] = answers(model, crossing, batches)
@@ -144,17 +144,21 @@ def _for_classes(evidence: Sequence[np.ndarray], classes: Classes) -> Maps:
 
 
 def changed(model: onnx.ModelProto, other: onnx.ModelProto) -> set[str]:
-    """Return the names of the other graph's constants that this one has otherwise, or not."""
+    """Return the names of the other graph's constants that differ from this one's, or are new."""
     own = {constant.name: constant for constant in model.graph.initializer}
     return {c.name for c in other.graph.initializer if own.get(c.name) != c}
 
 
 def cut(model: onnx.ModelProto, names: set[str]) -> tuple[tuple[str, ...], onnx.ModelProto | None]:
-    """Return what crosses into the part of a graph that some constants reach, and that part.
+    """Return the rest of a graph that depends on some constants, and the inputs of that rest.
 
     Args:
         model: With the output `evidence`.
-        names: Of the constants. Where they don't reach the evidence, this alone crosses, into None.
+        names: Of the constants. If the evidence depends on none, the input is the evidence itself
+            and the rest is None.
+
+    Returns:
+        Names of the values that cross into the rest, and the rest.
     """
     of_films, reached, rest = {"pixels"}, set(names), onnx.ModelProto()
     rest.CopyFrom(model)
@@ -178,7 +182,7 @@ def cut(model: onnx.ModelProto, names: set[str]) -> tuple[tuple[str, ...], onnx.
 def answers(
     model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Values]
 ) -> list[Values]:
-    """Return values inside a graph, whatever their names, batch by batch."""
+    """Return values inside a graph by their names, batch by batch."""
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
     del asked.graph.output[:]
@@ -201,10 +205,10 @@ class ExplainedFilms:
     """Films whose maps are compared.
 
     Attributes:
-        pixels: As the network sees them.
-        classes: For which class each one's map is.
-        groups: Whose films they are.
-        maps: Of the model as it is.
+        pixels: Network pixels in [0, 1].
+        classes: The class of each one's map.
+        groups: Each film's group.
+        maps: Of the original model.
     """
 
     pixels: Pixels
@@ -213,7 +217,7 @@ class ExplainedFilms:
     maps: Maps
 
     def first(self, number: int) -> "ExplainedFilms":
-        """Return the first few."""
+        """Return the first films."""
         return ExplainedFilms(
             self.pixels[:number], self.classes[:number], self.groups[:number], self.maps[:number]
         )
@@ -221,35 +225,37 @@ class ExplainedFilms:
 
 def kept(
     model: onnx.ModelProto,
-    part: Part,
+    block: WeightBlock,
     films: ExplainedFilms,
     seeds: Sequence[int],
     *,
     done: Callable[[], object] = lambda: None,
 ) -> Likeness:
-    """Return how alike maps are to those of the network with a part drawn anew.
+    """Return how similar maps are to those of the network with a block randomised.
 
     Args:
         model: The exported graph.
-        part: What is drawn.
+        block: The weights that are randomised.
         films: Their maps are compared.
-        seeds: Of the draws; a film's likeness is the mean over them.
-        done: Called after each draw.
+        seeds: Of the random weights; a film's likeness is the mean over them.
+        done: Called after each seed.
 
     Raises:
         ValueError: A random network gives a constant map, whose rank correlation is not defined.
     """
     likenesses = []
-    for maps in randomised_maps(model, part, films, seeds):
+    for maps in randomised_maps(model, block, films, seeds):
         if not np.ptp(maps, axis=(1, 2)).all():
-            raise ValueError(f"with the {part.name} drawn anew a map is constant: it is like none")
+            raise ValueError(
+                f"with the {block.name} randomised a map is constant: it cannot be compared"
+            )
         likenesses.append(list(_pairs(films.maps, maps)))
         done()
-    return likeness(part.name, np.array(likenesses), films.groups)
+    return likeness(block.name, np.array(likenesses), films.groups)
 
 
 def floor(films: ExplainedFilms, seeds: Sequence[int]) -> Likeness:
-    """Return how alike the maps of two unrelated films are: each with one of another group.
+    """Return how similar the maps of two unrelated films are: each with one of another group.
 
     Raises:
         ValueError: All films are of one group.
@@ -265,11 +271,11 @@ def floor(films: ExplainedFilms, seeds: Sequence[int]) -> Likeness:
     return likeness("two unrelated films", np.array(likenesses), films.groups)
 
 
-def cascade(all_parts: Sequence[Part]) -> Iterator[Part]:
-    """Yield the parts each together with all that lie nearer to the head."""
-    for number, part in enumerate(all_parts):
-        weights = tuple(weight for one in all_parts[: number + 1] for weight in one.weights)
-        yield Part(part.name, weights)
+def cascade(blocks: Sequence[WeightBlock]) -> Iterator[WeightBlock]:
+    """Yield each block together with all blocks nearer to the head."""
+    for number, block in enumerate(blocks):
+        weights = tuple(weight for one in blocks[: number + 1] for weight in one.weights)
+        yield WeightBlock(block.name, weights)
 
 
 def likeness(
@@ -278,9 +284,9 @@ def likeness(
     """Return means over films, with intervals by group.
 
     Args:
-        what: What lies between the two maps.
-        values: Rank correlation and similarity, for each draw and film.
-        groups: Whose films they are.
+        what: The difference between the two maps' networks or films.
+        values: Rank correlation and similarity, for each seed and film.
+        groups: Each film's group.
     """
     correlation, similarity = values.mean(axis=0).T
     resamples = Resamples(groups)

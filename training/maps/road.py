@@ -1,7 +1,7 @@
-"""ROAD: remove pixels so that their removal does not show, and see what the class loses.
+"""Measure a map by ROAD: remove the hottest or coldest pixels and see what the class loses.
 
-A constant patch tells a network that something was removed, and where; noisy linear imputation
-fills it with what its neighbours make likely. It needs SciPy, which the server does not have.
+A constant patch would show a network that something was removed, and where; noisy linear imputation
+fills it from its neighbours instead. It needs SciPy, which the server does not have.
 
 Source:
     Rong et al. 2022, A consistent and efficient evaluation strategy for attribution methods,
@@ -21,7 +21,7 @@ Pixels = Float32[np.ndarray, "rows columns"]
 Kept = Bool[np.ndarray, "rows columns"]
 
 NOISE = 0.01
-"""Standard deviation of what is added to imputed pixels, whose range is 0 to 1."""
+"""Standard deviation of the noise added to imputed pixels, whose range is 0 to 1."""
 
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 NEIGHBOURS = (
@@ -46,18 +46,18 @@ def road(
     seed: int = 0,
     percentiles: Sequence[float] = PERCENTILES,
 ) -> float:
-    """Return by how much more the class loses from its hottest pixels than from its coldest.
+    """Return how much more probability a class loses with the hottest pixels than the coldest.
 
     Half the mean difference between the probability without the least and without the most
     relevant pixels, from -0.5 to 0.5: the higher, the more faithful. 18 films in one batch.
 
     Args:
         answer: The model.
-        pixels: One film as the network sees it.
+        pixels: Network pixels of one film.
         evidence: The map to test.
-        class_index: Whose probability is followed.
+        class_index: The class whose probability is measured.
         seed: Of the noise.
-        percentiles: Of the map's values: at which pixels are removed.
+        percentiles: Of the map's values, from which on pixels are removed.
     """
     heat = on_pixels(evidence, pixels.shape)
     random = np.random.default_rng(seed)
@@ -75,15 +75,15 @@ def road(
 def imputed(
     pixels: Pixels, kept: Kept, noise: Float[np.ndarray, "rows columns"] | None = None
 ) -> Pixels:
-    """Return a film whose other pixels are weighted means of their neighbours, and noise.
+    """Return a film whose removed pixels are weighted means of their neighbours, plus noise.
 
     Args:
         pixels: The film.
         kept: The pixels that stay; at least one.
-        noise: Added where pixels are imputed, times `NOISE`; None is none.
+        noise: Added to imputed pixels, times `NOISE`; None for no noise.
 
     Raises:
-        ValueError: No pixel stays, so that nothing says what the others were.
+        ValueError: No pixel stays, so that there is nothing to impute the others from.
     """
     if not kept.any():
         raise ValueError("kept must hold at least one pixel")
@@ -97,7 +97,7 @@ def imputed(
 def _solution(
     pixels: Float[np.ndarray, "rows columns"], kept: Kept
 ) -> Float[np.ndarray, " unknown"]:
-    """Return the pixels that are unknown, each the weighted mean of its neighbours."""
+    """Return the removed pixels, each the weighted mean of its neighbours."""
     if kept.all():
         return np.empty(0)
     number = np.cumsum(~kept).reshape(kept.shape) - 1
@@ -116,7 +116,7 @@ def _solution(
 
 
 def _pairs(size: tuple[int, ...], offset: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return [2, pairs] places of all pixels that have this neighbour, and the neighbours'."""
+    """Return places [2, pairs] of all pixels that have this neighbour, and of the neighbours."""
     own = np.indices(size).reshape(2, -1)
     other = own + np.array(offset)[:, None]
     inside = ((other >= 0) & (other < np.array(size)[:, None])).all(axis=0)

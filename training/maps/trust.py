@@ -1,6 +1,7 @@
-"""`cxr trust`: whether a model's maps depend on what it has learnt, and how steady they are."""
+"""Measure whether a model's maps depend on its weights, and how stable they are."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +17,15 @@ from training.data.dataset import film_radiograph, seen_by
 from training.data.manifest import Film, manifest_sha256, of_split, read_manifest
 from training.maps.randomisation import (
     ExplainedFilms,
-    Part,
     Pixels,
+    WeightBlock,
     cascade,
     floor,
     kept,
     last_block,
     likeness,
     mean_figure,
-    parts,
+    weight_blocks,
 )
 from training.onnx_files.graph_weights import GraphWeights
 from training.statistics.bootstrap import Resamples
@@ -35,61 +36,81 @@ from xai.measures.trust import Companion, Likeness, Trust, randomisation_verdict
 
 FILMS, SEEDS = 100, 10
 CASCADE_FILMS, CASCADE_SEEDS = 25, 3
-"""Of the randomisation by depth, which takes a graph for each part and draw."""
+"""Of the randomisation by depth, which takes a graph for each block and seed."""
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """Size of the measurement.
+
+    Attributes:
+        films: Number of val films; all of them if there are fewer.
+        seeds: How often weights are randomised.
+        by_depth: Also randomise block by block.
+    """
+
+    films: int = FILMS
+    seeds: int = SEEDS
+    by_depth: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.films, self.seeds) < 1:
+            raise ValueError(
+                f"films and seeds must be 1 or more, not {self.films} and {self.seeds}"
+            )
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """Likeness of maps to those of the network with some of its weights randomised.
+
+    Attributes:
+        head: With the head alone randomised.
+        last_block: With the last block alone randomised.
+        cascade: With all blocks from the head down to each one; empty if not asked for.
+        independent: With each block alone; likewise.
+    """
+
+    head: Likeness
+    last_block: Likeness
+    cascade: tuple[Likeness, ...]
+    independent: tuple[Likeness, ...]
 
 
 def measured(
-    model: Path,
-    manifest: Path,
-    *,
-    films: int = FILMS,
-    seeds: int = SEEDS,
-    by_depth: bool = True,
-    beside: Sequence[Path] = (),
+    model: Path, manifest: Path, settings: TrustSettings, *, beside: Sequence[Path] = ()
 ) -> Trust:
-    """Return what is measured of a model's maps on val films.
-
-    Maps are signed evidence for the class with the largest probability.
+    """Measure a model's maps (signed evidence for the most probable class) on val films.
 
     Args:
         model: The ONNX file.
-        manifest: Its films; those that are looked at are drawn from split val.
-        films: How many, all of them where there are fewer.
-        seeds: How often weights are drawn anew.
-        by_depth: Also randomise part by part.
+        manifest: Its films; val films are drawn from it.
+        settings: How many of them, and how often weights are randomised.
         beside: Other models, for the agreement of maps.
 
     Raises:
         OSError: A file can't be read.
-        ValueError: The model or the manifest is not sound, or a number is below 1.
+        ValueError: The model or the manifest is not sound.
     """
-    if min(films, seeds) < 1:
-        raise ValueError(f"films and seeds must be 1 or more, not {films} and {seeds}")
-    chosen = drawn_films(of_split(read_manifest(manifest), "val"), films)
-    explainer, graph = Explainer(model), onnx.load(model)
-    seen = [seen_film(film, explainer) for film in tqdm(chosen, "reading", leave=False)]
-    pixels = np.stack([film.pixels[None] for film in seen])
-    looked_at = films_of(explainer, pixels, [film.group_id for film in chosen])
-    all_parts = parts(GraphWeights(graph).names)
-    card, draws = explainer.card, range(seeds)
-    of_part = partial(kept, graph, films=looked_at, seeds=draws)
-    one_by_one = _by_depth(graph, all_parts, looked_at) if by_depth else ()
-    down_to = _by_depth(graph, tuple(cascade(all_parts)), looked_at) if by_depth else ()
-    noise, shift = _stability(explainer, looked_at)
+    chosen = drawn_films(of_split(read_manifest(manifest), "val"), settings.films)
+    explainer = Explainer(model)
+    films = explained_films(explainer, chosen)
+    random = _randomisation(onnx.load(model), films, settings)
+    noise, shift = _stability(explainer, films)
     return Trust(
-        name=card.name,
-        version=card.version,
+        name=explainer.card.name,
+        version=explainer.card.version,
         sha256=explainer.sha256,
         code_revision=code_revision(),
         packages={name: version(name) for name in ("numpy", "onnx", "onnxruntime")},
         manifest_sha256=manifest_sha256(manifest),
         films=len(chosen),
-        groups=len(set(looked_at.groups)),
-        floor=floor(looked_at, draws),
-        head=_with_progress(of_part, all_parts[0], seeds),
-        last_block=_with_progress(of_part, last_block(all_parts), seeds),
-        cascade=down_to,
-        independent=one_by_one,
+        groups=len(set(films.groups)),
+        floor=floor(films, range(settings.seeds)),
+        head=random.head,
+        last_block=random.last_block,
+        cascade=random.cascade,
+        independent=random.independent,
         noise=noise,
         shift=shift,
         companions=tuple(_companion(Explainer(other), explainer, chosen) for other in beside),
@@ -103,34 +124,57 @@ def drawn_films(films: Sequence[Film], number: int) -> list[Film]:
 
 
 def seen_film(film: Film, explainer: Explainer) -> NetworkPixels:
-    """Return a film as a model sees it."""
+    """Return a film as network pixels of a model."""
     return seen_by(explainer.card, film_radiograph(film))
 
 
+def explained_films(explainer: Explainer, films: Sequence[Film]) -> ExplainedFilms:
+    """Decode films and return them with their maps for the most probable class."""
+    seen = [seen_film(film, explainer) for film in tqdm(films, "reading", leave=False)]
+    pixels = np.stack([film.pixels[None] for film in seen])
+    return films_of(explainer, pixels, [film.group_id for film in films])
+
+
 def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> ExplainedFilms:
-    """Return films with their maps for the class that the model finds most probable."""
+    """Return films, given as network pixels, with their maps for the most probable class."""
     answers = Answers.joined([explainer(pixels[[n]]) for n in range(len(pixels))])
     classes = answers.probabilities.argmax(axis=1)
     maps = answers.evidence[np.arange(len(classes)), classes]
     return ExplainedFilms(pixels, classes, tuple(groups), maps)
 
 
-def _with_progress(of_part: partial[Likeness], part: Part, seeds: int) -> Likeness:
-    with tqdm(total=seeds, desc=f"{part.name} drawn anew", unit="draw", leave=False) as bar:
-        return of_part(part=part, done=bar.update)
+def _randomisation(
+    graph: onnx.ModelProto, films: ExplainedFilms, settings: TrustSettings
+) -> Randomisation:
+    """Return the likeness of maps to those of the graph with each choice of random weights."""
+    blocks, seeds = weight_blocks(GraphWeights(graph).names), settings.seeds
+    by_depth = partial(_by_depth, graph, films=films)
+    return Randomisation(
+        head=_with_progress(graph, blocks[0], films, seeds),
+        last_block=_with_progress(graph, last_block(blocks), films, seeds),
+        cascade=by_depth(tuple(cascade(blocks))) if settings.by_depth else (),
+        independent=by_depth(blocks) if settings.by_depth else (),
+    )
+
+
+def _with_progress(
+    graph: onnx.ModelProto, block: WeightBlock, films: ExplainedFilms, seeds: int
+) -> Likeness:
+    with tqdm(total=seeds, desc=f"{block.name} randomised", unit="seed", leave=False) as bar:
+        return kept(graph, block, films, range(seeds), done=bar.update)
 
 
 def _by_depth(
-    graph: onnx.ModelProto, wanted: Sequence[Part], films: ExplainedFilms
+    graph: onnx.ModelProto, blocks: Sequence[WeightBlock], films: ExplainedFilms
 ) -> tuple[Likeness, ...]:
     few, seeds = films.first(CASCADE_FILMS), range(CASCADE_SEEDS)
-    total = len(wanted) * CASCADE_SEEDS
-    with tqdm(total=total, desc="by depth", unit="draw", leave=False) as bar:
-        return tuple(kept(graph, part, few, seeds, done=bar.update) for part in wanted)
+    total = len(blocks) * CASCADE_SEEDS
+    with tqdm(total=total, desc="by depth", unit="seed", leave=False) as bar:
+        return tuple(kept(graph, block, few, seeds, done=bar.update) for block in blocks)
 
 
 def _stability(explainer: Explainer, films: ExplainedFilms) -> Iterator[Likeness]:
-    """Yield how alike maps are to those of films with noise, and of films moved by a pixel."""
+    """Yield how similar maps are to those of films with noise, and of films moved by a pixel."""
     pairs = []
     for number in tqdm(range(len(films.maps)), "stability", unit="film", leave=False):
         map_of = partial(_own_map, explainer, int(films.classes[number]))
@@ -147,7 +191,7 @@ def _own_map(
 
 
 def _companion(other: Explainer, explainer: Explainer, films: Sequence[Film]) -> Companion:
-    """Return how alike two models' maps are, over films whose class both of them know."""
+    """Return how similar two models' maps are, over films whose predicted class both know."""
     found = []
     for film in tqdm(films, f"beside {other.card.name}", unit="film", leave=False):
         likeness_of_film = _agreement(film, explainer, other)
@@ -186,10 +230,9 @@ def _agreement(film: Film, one: Explainer, other: Explainer) -> tuple[float, flo
 
 
 def doubts(model: Path, films: ExplainedFilms, *, seeds: int = 2) -> list[str]:
-    """Return what a short form of the test warns of: maps that survive a randomised network."""
+    """Return a warning for each block (head, last block) whose weights the maps survive."""
     graph = onnx.load(model)
-    all_parts = parts(GraphWeights(graph).names)
+    blocks = weight_blocks(GraphWeights(graph).names)
     least = floor(films, range(seeds))
-    wanted = (all_parts[0], last_block(all_parts))
-    found = [kept(graph, part, films, range(seeds)) for part in wanted]
-    return [randomisation_verdict(part, least) for part in found if survives(part, least)]
+    found = [kept(graph, one, films, range(seeds)) for one in (blocks[0], last_block(blocks))]
+    return [randomisation_verdict(one, least) for one in found if survives(one, least)]

@@ -1,11 +1,11 @@
-"""The weights inside an exported graph, by the names that the network has for them.
+"""Read and replace the weights of an exported graph by their names in the network.
 
 The exporter keeps most names, but it
 
     transposes  the weight of a product, and calls it `val_18`; the bias added next has its name
     folds       a BatchNorm into the convolution before it, with a bias `<conv>.weight_bias`
     slices      the query's bias off that of keys and values, in a block that reads one token
-    copies      the head's weight, scaled and spread, for the way back of Grad-CAM
+    copies      the head's weight, scaled and spread, for the backward pass of Grad-CAM
 
 and `training.onnx_files.stored_graph` stores large ones small. Here they are read as float32 in
 the network's own shapes, and written so that every copy of a weight follows.
@@ -28,7 +28,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a weight stands in the graph.
+    """The constants of a graph that hold a weight.
 
     Attributes:
         constants: Their names; joined along the first axis they are the weight.
@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Copy:
-    """Another constant that is made of a weight, by a rule."""
+    """Another constant of the graph, which is computed from a weight."""
 
     constant: str
     made_of: Callable[[Array], Array]
@@ -52,7 +52,7 @@ class GraphWeights:
 
     Attributes:
         model: The copy.
-        names: Of the weights, as the network has them, in the graph's order.
+        names: Of the weights in the network, in the graph's order.
     """
 
     model: onnx.ModelProto
@@ -74,11 +74,11 @@ class GraphWeights:
             KeyError: The graph has no such weight.
         """
         place = self._places[name]
-        parts = [self._value(constant) for constant in place.constants]
-        return parts[0].T if place.transposed else np.concatenate(parts) if parts[1:] else parts[0]
+        held = [self._value(constant) for constant in place.constants]
+        return held[0].T if place.transposed else np.concatenate(held) if held[1:] else held[0]
 
     def write(self, name: str, values: Array) -> None:
-        """Replace a weight, and what was copied from it.
+        """Replace a weight, and all copies of it.
 
         Raises:
             KeyError: The graph has no such weight.
@@ -89,9 +89,9 @@ class GraphWeights:
             raise ValueError(f"values of {name} must have shape {before.shape}, not {values.shape}")
         copies = list(self._copies(name, before))
         sizes = [len(self._value(constant)) for constant in place.constants]
-        parts = [values.T] if place.transposed else np.split(values, np.cumsum(sizes)[:-1])
-        for constant, part in zip(place.constants, parts, strict=True):
-            self._store(constant, part)
+        slices = [values.T] if place.transposed else np.split(values, np.cumsum(sizes)[:-1])
+        for constant, own in zip(place.constants, slices, strict=True):
+            self._store(constant, own)
         for copy in copies:
             self._store(copy.constant, copy.made_of(values))
 
@@ -103,7 +103,7 @@ class GraphWeights:
                 yield name.removeprefix(PREFIX), Place((name,))
 
     def _transposed(self) -> Iterator[tuple[str, Place]]:
-        """Yield the weights of products to which a bias with a name is added."""
+        """Yield weights held transposed: factors of products to which a named bias is added."""
         for node in self.model.graph.node:
             product = self._made_by.get(node.input[0]) if node.op_type == "Add" else None
             bias = next((name for name in node.input if name.startswith(PREFIX)), "")
@@ -114,14 +114,14 @@ class GraphWeights:
                 yield own, Place((product.input[1],), transposed=True)
 
     def _sliced(self) -> dict[str, Place]:
-        """Return the bias of a linear layer that only its weight is named of, from its slices."""
+        """Return the bias of query, key and value, which the graph holds in unnamed slices."""
         weights = [name for name in self._places if name.endswith(".attn.qkv.weight")]
         lost = [bias for bias in map(_bias, weights) if bias not in self._places]
         addends = [name for node in self.model.graph.node for name in self._addends(node)]
         return {lost[0]: Place(tuple(addends))} if lost else {}
 
     def _addends(self, node: onnx.NodeProto) -> Iterator[str]:
-        """Yield vectors without a name of the network's that are added to a product."""
+        """Yield the names of vectors, unknown to the network, that are added to a product."""
         product = self._made_by.get(node.input[0]) if node.op_type == "Add" else None
         if product and product.op_type == "MatMul":
             constant = self._constants.get(node.input[1])
@@ -142,7 +142,7 @@ class GraphWeights:
                     yield Copy(constant.name, _spread(share, values.shape))
 
     def _is_constant(self, name: str) -> bool:
-        """Return whether a value depends on no film: a constant, or its small form unpacked."""
+        """Return whether a value is a constant, or is unpacked from a constant's small form."""
         node = self._made_by.get(name)
         if node is None:
             return name in self._constants
@@ -165,7 +165,7 @@ class GraphWeights:
         self._constants[name].CopyFrom(tensor)
 
     def _drop(self, name: str) -> None:
-        """Remove a constant, or a small form with all that it is unpacked from."""
+        """Remove a constant, or the nodes and constants of its small form."""
         if name in self._constants:
             self.model.graph.initializer.remove(self._constants.pop(name))
             return
@@ -180,7 +180,7 @@ def _bias(weight: str) -> str:
 
 
 def _spread_share(values: Array, weight: Array) -> float | None:
-    """Return by what the weight was multiplied, if `values` repeat it over further axes."""
+    """Return the factor of the weight if `values` repeat it, scaled, over further axes."""
     if values.ndim <= weight.ndim or values.shape[: weight.ndim] != weight.shape:
         return None
     first = values.reshape(*weight.shape, -1)[..., 0]

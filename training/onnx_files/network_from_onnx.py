@@ -1,7 +1,7 @@
-"""An exported file back as a PyTorch network, for what needs autograd or other layers' outputs.
+"""Rebuild the PyTorch network of an exported file, for autograd or the outputs of other layers.
 
-The file is all that is kept of a training run. The network made of it must prove itself: it answers
-as ONNX Runtime does with the file, or there is none.
+The file may be all that is left of a training run. The network is returned only if it gives the
+same answers as ONNX Runtime with the file.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def network_from_onnx(file: Path) -> tuple[Network, ModelCard]:
 
     Raises:
         OSError: The file can't be read.
-        ValueError: It has no card, lacks weights, or the network answers otherwise than the file.
+        ValueError: It has no card, lacks weights, or the network's answers differ from the file's.
     """
     model = onnx.load(file)
     card = card_of(model)
@@ -78,7 +78,7 @@ def restored(network: Network, model: onnx.ModelProto) -> Network:
 
 
 def _identities(network: Network, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return BatchNorms that add the bias which the exporter left of them, and do nothing else."""
+    """Return the state of BatchNorms that the exporter folded: each only adds the bias left."""
     state = {}
     for name, norm in network.named_modules():
         if not isinstance(norm, nn.BatchNorm2d):
@@ -103,7 +103,7 @@ def logits_and_evidence(
     pixels: Float[Tensor, "batch 1 rows columns"],
     method: ExplanationMethod = "grad_cam",
 ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes grid_rows grid_columns"]]:
-    """Return what the exported graph says, for pixels in [0, 1]."""
+    """Return logits and evidence as the exported graph computes them, for pixels in [0, 1]."""
     return grad_cam(network, method).explain(network.seam(pixels))
 
 
@@ -116,12 +116,12 @@ def check_same(
     task: Task,
     method: ExplanationMethod = "grad_cam",
 ) -> None:
-    """Raise ValueError unless the network answers as ONNX Runtime does with the graph.
+    """Raise ValueError unless the network gives the same answers as ONNX Runtime with the graph.
 
     Args:
         network: In eval mode.
         model: The graph.
-        pixels: What both are asked.
+        pixels: Input of both.
         temperature: Divides the logits.
         task: Softmax or sigmoid.
         method: How the graph finds evidence.

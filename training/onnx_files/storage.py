@@ -1,8 +1,8 @@
-"""Weights kept in fewer bytes than they are computed with.
+"""Round a network's large weights so that they can be stored in fewer bytes.
 
-The network's large weights are rounded first (`with_rounded_weights`), so that all that is chosen,
-proved or measured afterwards is the rounded network's. Its graph is then stored without further
-loss (`training.onnx_files.stored_graph`).
+The weights are rounded first (`with_rounded_weights`), so that everything that is chosen, proved or
+measured afterwards is the rounded network's. Its graph is then stored without further loss
+(`training.onnx_files.stored_graph`).
 """
 
 import copy
@@ -24,7 +24,7 @@ LARGE = 4096
 """Tensors with fewer values, or with one dimension, stay float32."""
 
 LARGEST = 127
-"""Of the integers; the smallest is -127, so that zero is in the middle."""
+"""Largest of the integers; the smallest is -127, so that zero is in the middle."""
 
 SCALE_BITS = 11
 """Significant bits of a scale: its product with a 7-bit integer is exact in float32."""
@@ -36,21 +36,21 @@ Weights = Float32[np.ndarray, "*shape"]
 
 
 class Quantised(NamedTuple):
-    """Integers in [-127, 127] with their scales, of which every channel has one."""
+    """Integers in [-127, 127] with one scale per channel."""
 
     integers: Int8[np.ndarray, "*shape"]
     scale: Float32[np.ndarray, "*channels"]
 
     @property
     def weights(self) -> Weights:
-        """What they stand for, float32."""
+        """The float32 weights that they represent."""
         return self.integers.astype(np.float32) * self.scale
 
 
 def quantised(weights: Weights, *, axis: int = 0) -> Quantised:
     """Return the weights as integers; the largest of each channel becomes 127 or -127.
 
-    Weights that were rounded in this way before are given back exactly.
+    Weights that were rounded in this way before are represented exactly.
 
     Args:
         weights: float32.
@@ -75,14 +75,14 @@ def halves(weights: Weights) -> Float16[np.ndarray, "*shape"]:
 
 
 def rounded(weights: Weights, storage: Storage) -> Weights:
-    """Return the nearest float32 weights that can be stored so."""
+    """Return the nearest float32 weights that `storage` represents exactly."""
     if storage == "int8":
         return quantised(weights).weights
     return halves(weights).astype(np.float32) if storage == "float16" else weights
 
 
 def with_rounded_weights(network: Network, storage: Storage) -> Network:
-    """Return a copy of the network, its large weights rounded; float32 leaves it as it is."""
+    """Return a copy of the network with large weights rounded; float32 returns the network."""
     if storage == "float32":
         return network
     copied = copy.deepcopy(network)
@@ -124,11 +124,11 @@ def storage_loss(
         targets: The films' class numbers, or their findings.
 
     Raises:
-        ValueError: It changed more than a file in this form may.
+        ValueError: It changed more than is allowed.
     """
     auroc = macro_finding_auroc if targets.ndim == 2 else macro_auroc
-    before, after = (auroc(said.probabilities.numpy(), targets) for said in (exact, stored))
-    maps = [said.evidence.numpy().ravel() for said in (exact, stored)]
+    before, after = (auroc(answers.probabilities.numpy(), targets) for answers in (exact, stored))
+    maps = [answers.evidence.numpy().ravel() for answers in (exact, stored)]
     difference, correlation = after - before, float(np.corrcoef(maps)[0, 1])
     if not (
         abs(difference) <= MAX_AUROC_DIFFERENCE and correlation >= MIN_EVIDENCE_CORRELATION

@@ -1,11 +1,11 @@
-"""An ONNX graph's large constants in the smallest form that gives their very values back.
+"""Store an ONNX graph's large constants in the smallest form that restores them exactly.
 
     int8       behind Cast and Mul, with one scale per output channel
     float16    behind Cast
 
 ONNX Runtime folds both into float32 constants when it loads the file, so products are computed as
-if nothing had been stored small. DequantizeLinear would say the same in one node, but the runtime
-takes that for an invitation to multiply integers.
+if nothing had been stored small. One DequantizeLinear would do the same, but with it the runtime
+multiplies integers.
 """
 
 import math
@@ -21,7 +21,7 @@ from training.onnx_files.storage import Quantised, Weights, halves, is_large, qu
 
 
 class SmallForm(NamedTuple):
-    """What stands for one constant: smaller ones, and the nodes that make it of them."""
+    """Replacement of a constant: smaller constants, and the nodes that compute it from them."""
 
     constants: list[TensorProto]
     nodes: list[NodeProto]
@@ -35,7 +35,7 @@ def store_small(model: onnx.ModelProto, *, rounded_values: int) -> None:
         rounded_values: How many values were rounded before it was exported.
 
     Raises:
-        ValueError: Not all of them are in the graph as they were.
+        ValueError: Some of them are not in the graph unchanged.
     """
     graph = model.graph
     constants = list(graph.initializer)
@@ -56,7 +56,7 @@ def store_small(model: onnx.ModelProto, *, rounded_values: int) -> None:
 
 
 def small_form(constant: TensorProto) -> SmallForm | None:
-    """Return the smallest form that gives exactly the constant, or None if that is itself."""
+    """Return the smallest form that restores the constant exactly, or None if none is smaller."""
     if constant.data_type != TensorProto.FLOAT or not is_large(constant.dims):
         return None
     weights, name = numpy_helper.to_array(constant), constant.name
@@ -77,7 +77,7 @@ def _quantised(weights: Weights) -> Iterator[Quantised]:
 
 
 def _as_integers(quantised: Quantised, name: str) -> SmallForm:
-    integers, scale, unscaled = (f"{name}.{part}" for part in ("int8", "scale", "unscaled"))
+    integers, scale, unscaled = (f"{name}.{suffix}" for suffix in ("int8", "scale", "unscaled"))
     return SmallForm(
         [
             numpy_helper.from_array(quantised.integers, integers),

@@ -1,4 +1,4 @@
-"""Writes the explained network as ONNX, and refuses a file that answers otherwise than PyTorch."""
+"""Write the explained network as ONNX; refuse a file whose answers differ from PyTorch's."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def onnx_model(
     """Return the network as an ONNX graph with input `pixels` and a free batch size.
 
     Args:
-        network: In eval mode; a tuple of tensors out.
+        network: In eval mode; returns a tuple of tensors.
         pixels: An example of at least two films: a batch of one could be traced as a constant.
         outputs: Names of the outputs.
     """
@@ -46,11 +46,11 @@ def onnx_model(
 
 
 def _without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph less the stack traces in it, which name paths of this machine."""
+    """Return the graph without its stack traces, which name paths of this machine."""
     graph = model.graph
-    for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
+    for element in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.output):
+        element.ClearField("metadata_props")
+        element.ClearField("doc_string")
     return model
 
 
@@ -61,7 +61,7 @@ def write_checked(
     *,
     pixels: Float[Tensor, "batch 1 rows columns"],
 ) -> str:
-    """Write the ONNX file with its card and return a sentence on how exact it is.
+    """Write the ONNX file with its card and return a sentence on its exactness.
 
     Args:
         network: The network with its explanation; its weights are rounded as the card says.

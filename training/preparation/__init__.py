@@ -1,1 +1,1 @@
-"""Turn somebody's films into a manifest: hashes, copies, groups and splits, or a refusal."""
+"""Prepare a collection for training: hashes, copies, groups and splits, then a manifest."""

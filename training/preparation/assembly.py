@@ -1,7 +1,7 @@
-"""From what a collection lists to films with hashes, groups and splits, or a refusal with names."""
+"""Give the films of a collection hashes, groups and splits; refuse leaks between splits."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Annotated
@@ -13,7 +13,7 @@ from models.card import Record
 from training.data.manifest import Split
 from training.preparation.fingerprint import Fingerprint, fingerprints
 from training.preparation.groups import joined_groups, kept, leaks
-from training.preparation.listing import ListedFilm, Listing, names
+from training.preparation.listing import FINDING_PREFIX, ListedFilm, Listing, names
 from training.preparation.near_duplicates import DEFAULT_DISTANCE, Pair, near_duplicates
 from training.preparation.stratification import split_films
 
@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Preparation(Record):
-    """How a manifest is made.
+    """Settings of `cxr prepare`.
 
     Attributes:
         val_fraction: Share of the films without a split that become val, where the collection
@@ -30,9 +30,9 @@ class Preparation(Record):
         test_fraction: Likewise, test.
         seed: The same seed makes the same split.
         max_distance: Bits of 256 by which the perceptual hashes of copies may differ.
-        drop_duplicates: Where a patient or a copy stands on two sides, give up the films on the
-            train side (val gives up to test) instead of refusing.
-        skip_unreadable: Leave out films that are missing or cannot be decoded, instead of refusing.
+        drop_duplicates: If a patient or a copy is in two splits, keep the films of one only (test
+            before val before train) instead of refusing.
+        skip_unreadable: Skip films that are missing or cannot be decoded, instead of refusing.
     """
 
     val_fraction: Share = 0.1
@@ -45,7 +45,7 @@ class Preparation(Record):
 
 @dataclass(frozen=True)
 class PreparedFilms:
-    """A collection that is ready to be learnt from; all sequences go by the film's number.
+    """A collection that is ready for training; all sequences are in the order of the films.
 
     Attributes:
         films: As listed.
@@ -53,8 +53,8 @@ class PreparedFilms:
         groups: Films of the same one are in the same split.
         splits: None where the film was dropped.
         copies: All pairs of films that look the same.
-        left_out: Number of films by the reason why they are not here.
-        notes: What whoever uses these films should know.
+        skipped: Number of films that were left out, by reason.
+        notes: Sentences for users of these films.
     """
 
     films: tuple[ListedFilm, ...]
@@ -62,19 +62,19 @@ class PreparedFilms:
     groups: tuple[str, ...]
     splits: tuple[Split | None, ...]
     copies: tuple[Pair, ...]
-    left_out: Counter[str]
+    skipped: Counter[str]
     notes: tuple[str, ...]
 
 
 def prepare(listing: Listing, preparation: Preparation) -> PreparedFilms:
-    """Hash the films, find copies, keep together what belongs together, and split the rest.
+    """Hash the films, find copies, join films that must stay together, and split the groups.
 
     Raises:
-        ValueError: A film is missing or unreadable, is not the file that its sha256 names, or
-            stands with its patient's other films or a copy of it on two sides; the message names
-            them. Or the films cannot be split as asked.
+        ValueError: A film is missing or unreadable, is not the file that its sha256 names, or is in
+            another split than its patient's other films or a copy of it; the message names them.
+            Or the films cannot be split as asked.
     """
-    films, prints, left_out = _read(listing, preparation.skip_unreadable)
+    films, prints, skipped = _read(listing, preparation.skip_unreadable)
     _check_hashes(films, prints)
     hashes = np.stack([fingerprint.hashes for fingerprint in prints])
     copies = near_duplicates(hashes, max_distance=preparation.max_distance)
@@ -82,14 +82,14 @@ def prepare(listing: Listing, preparation: Preparation) -> PreparedFilms:
     if not preparation.drop_duplicates:
         _refuse(leaks(films, copies))
     stays = kept(films, groups)
-    left_out["patients and copies of val or test, dropped"] += stays.count(False)
+    skipped["patients and copies of val or test, dropped"] += stays.count(False)
     return PreparedFilms(
         films=films,
         hashes=tuple(fingerprint.sha256 for fingerprint in prints),
         groups=tuple(groups),
         splits=_splits(films, groups, stays, preparation),
         copies=tuple(copies),
-        left_out=+left_out,
+        skipped=+skipped,
         notes=listing.notes,
     )
 
@@ -97,7 +97,7 @@ def prepare(listing: Listing, preparation: Preparation) -> PreparedFilms:
 def _read(
     listing: Listing, skip_unreadable: bool
 ) -> tuple[tuple[ListedFilm, ...], list[Fingerprint], Counter[str]]:
-    """Return the films that can be read, their fingerprints, and what was left out so far."""
+    """Return the films that can be read, their fingerprints, and counts of skipped films."""
     taken, faults = fingerprints([film.path for film in listing.films])
     if faults and not skip_unreadable:
         first = next(f"{path}: {fault}" for path, fault in faults.items())
@@ -108,8 +108,8 @@ def _read(
     films = tuple(film for film in listing.films if film.path in taken)
     if not films:
         raise ValueError(f"there must be films to prepare; {len(faults)} listed, none readable")
-    left_out = listing.left_out + Counter(f"unreadable: {fault}" for fault in faults.values())
-    return films, [taken[film.path] for film in films], left_out
+    skipped = listing.skipped + Counter(f"unreadable: {fault}" for fault in faults.values())
+    return films, [taken[film.path] for film in films], skipped
 
 
 def _check_hashes(films: Iterable[ListedFilm], prints: Iterable[Fingerprint]) -> None:
@@ -130,7 +130,7 @@ def _refuse(found: Sequence[str]) -> None:
     raise ValueError(
         f"{len(found)} patients, groups or copies stand on two sides of the split:\n  {lines}"
         + (f"\n  and {more} more" if more > 0 else "")
-        + "\n--drop-duplicates gives up those on the train side"
+        + "\n--drop-duplicates drops those on the train side"
     )
 
 
@@ -150,3 +150,29 @@ def _splits(
         )
     )
     return tuple(next(made) if stay else None for stay in stays)
+
+
+def film_counts(prepared: PreparedFilms) -> dict[str, Counter[Split]]:
+    """Return films, patients, and films of each class or finding, per split."""
+    targets = sorted({name for film in prepared.films for name in film.positives})
+    counts: dict[str, Counter[Split]] = {
+        row: Counter() for row in ("films", "patients", "groups", *targets)
+    }
+    patients: set[tuple[str, str, Split]] = set()
+    for film, group, split in zip(prepared.films, prepared.groups, prepared.splits, strict=True):
+        if split is None:
+            continue
+        patients |= {("patients", film.patient_id, split), ("groups", group, split)}
+        for row in ("films", *film.positives, *_unknown(film.targets)):
+            counts.setdefault(row, Counter())[split] += 1
+    for row, _, split in patients:
+        counts[row][split] += 1
+    return counts
+
+
+def _unknown(targets: Mapping[str, str]) -> list[str]:
+    return [
+        f"{column.removeprefix(FINDING_PREFIX)} (unknown)"
+        for column, value in targets.items()
+        if not value
+    ]

@@ -1,4 +1,4 @@
-"""What a film's file is, byte for byte, and what it looks like, in 2 x 256 bits."""
+"""Hash films: SHA-256 of the file, and perceptual hashes of 2 x 256 bits of the picture."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from models.film_files.errors import RadiographError
 from models.radiograph import network_pixels, read_radiograph
 
 HASH_SIDE = 16
-"""Chest films resemble each other: the usual 8x8 bits do not tell two patients apart."""
+"""Chest films resemble each other: with the usual 8x8 bits two patients would look the same."""
 
 HASH_BITS = HASH_SIDE**2
 TRIMMED_SIZE = (256, 256)
@@ -24,13 +24,13 @@ TRIMMED_SIZE = (256, 256)
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A film's two identities.
+    """The hashes of a film.
 
     Attributes:
         sha256: Of the file.
         hashes: Perceptual hashes of the whole film and of the film without its uniform borders,
-            256 bits each. Both, since either fails where the other holds: a border was added, or
-            another brightness moved the place where the border is thought to end.
+            256 bits each. Either fails where the other works: if a border was added, or if another
+            brightness moved the detected border.
     """
 
     sha256: str
@@ -38,7 +38,7 @@ class Fingerprint:
 
 
 def fingerprint(film: bytes) -> Fingerprint:
-    """Return what identifies the film that a file holds.
+    """Return the hashes of the film in a file, given the file's bytes.
 
     Raises:
         RadiographError: The film cannot be decoded.
@@ -50,7 +50,9 @@ def fingerprint(film: bytes) -> Fingerprint:
 
 
 def perceptual_hash(pixels: Float32[np.ndarray, "rows columns"]) -> UInt64[np.ndarray, "words"]:
-    """Return the signs of the 16x16 slowest waves of a film (pixels in [0, 1]), packed.
+    """Return the perceptual hash of a film (pixels in [0, 1]), packed into 64-bit words.
+
+    Each bit says whether one of the 16x16 lowest frequencies is above their median.
 
     Source:
         pHash: Zauner 2010, "Implementation and benchmarking of perceptual image hash functions".
@@ -60,7 +62,7 @@ def perceptual_hash(pixels: Float32[np.ndarray, "rows columns"]) -> UInt64[np.nd
 
 
 def fingerprints(films: Sequence[Path]) -> tuple[dict[Path, Fingerprint], dict[Path, str]]:
-    """Return the fingerprints of films that can be decoded, and what is wrong with the others."""
+    """Return the fingerprints of films that can be decoded, and the error of each other film."""
     taken: dict[Path, Fingerprint] = {}
     faults: dict[Path, str] = {}
     with ThreadPoolExecutor() as pool:

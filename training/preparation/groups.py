@@ -1,4 +1,4 @@
-"""Films that must stay together: a patient's, a group's, and copies of each other."""
+"""Group films that must stay in one split: a patient's, a group's, and copies of each other."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +17,8 @@ from training.preparation.near_duplicates import Pair
 def joined_groups(films: Sequence[ListedFilm], copies: Iterable[Pair]) -> list[str]:
     """Return the `group_id` of every film, the same for all that must stay together.
 
-    Films belong together that share a patient, a group or a copy, and so do their neighbours'
-    neighbours. A joined group is named after the first of the groups in it.
+    Films that share a patient or a group, or are copies, are joined, and so are all films joined
+    to them. A joined group is named after the first group in it.
     """
     own = [film.group_id or film.patient_id for film in films]
     links = [(pair.first, pair.second) for pair in copies]
@@ -27,7 +27,8 @@ def joined_groups(films: Sequence[ListedFilm], copies: Iterable[Pair]) -> list[s
     graph = coo_array((np.ones(len(links), bool), (first, second)), shape=(len(films),) * 2)
     _, components = connected_components(graph, directed=False)
     names: dict[int, str] = {}
-    return [names.setdefault(part, name) for part, name in zip(components, own, strict=True)]
+    pairs = zip(components, own, strict=True)
+    return [names.setdefault(component, name) for component, name in pairs]
 
 
 def _links(values: Sequence[str]) -> list[tuple[int, int]]:
@@ -37,16 +38,16 @@ def _links(values: Sequence[str]) -> list[tuple[int, int]]:
 
 
 SIDES: tuple[Split, ...] = ("train", "val", "test")
-"""From the side that gives a film up to the side that keeps it."""
+"""By rising priority: of a group in two splits, the films of the earlier one are dropped."""
 
 
 def side_of(film: ListedFilm) -> Split:
-    """Return the film's split; films that we may split ourselves come from the train side."""
+    """Return the film's split; films without one count as train."""
     return film.split or "train"
 
 
 def leaks(films: Sequence[ListedFilm], copies: Sequence[Pair]) -> list[str]:
-    """Return who and what stands on two sides, a sentence each, with the files' names."""
+    """Return a sentence for each patient, group or pair of copies in two splits, naming files."""
     return [
         *_straddling(films, "patient", [film.patient_id for film in films]),
         *_straddling(films, "group", [film.group_id for film in films]),
@@ -76,10 +77,10 @@ def _copies_apart(films: Sequence[ListedFilm], copies: Sequence[Pair]) -> Iterat
 
 
 def kept(films: Sequence[ListedFilm], groups: Sequence[str]) -> list[bool]:
-    """Return whether each film stays when every group keeps one side alone.
+    """Return whether each film stays when every group keeps the films of one split only.
 
-    Test keeps its films before val, val before train: a copy in train is given up, and with it
-    the other train films of the same patient.
+    Test has priority over val, and val over train: a copy in train is dropped, and with it the
+    other train films of the same patient.
     """
     sides: dict[str, int] = defaultdict(int)
     for film, group in zip(films, groups, strict=True):

@@ -1,4 +1,4 @@
-"""What a collection lists: films with their targets, read from its publisher's own files."""
+"""Records of the films that a collection lists, as the readers in `layouts` return them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,11 +22,11 @@ class ListedFilm:
         path: The film's file; may be absent.
         targets: The manifest's target columns: `label`, or one `finding:<Name>` per finding with
             "1", "0" or "" (unknown).
-        patient_id: Whose film it is.
-        split: Where the collection's publisher put it; None leaves it to us, from the train side.
+        patient_id: The film's patient.
         source: Where the film comes from.
-        group_id: Films that must stay together; the patient, where nobody said more.
-        sha256: What the file's hash should be, if somebody said so.
+        split: The publisher's; None if `cxr prepare` may choose it.
+        group_id: Films that must stay together; empty for those of the patient.
+        sha256: Expected hash of the file; empty if unknown.
         details: Further columns of the manifest, as they are written.
     """
 
@@ -53,16 +53,16 @@ class ListedFilm:
 
 @dataclass(frozen=True)
 class Listing:
-    """A whole collection.
+    """All films of a collection.
 
     Attributes:
         films: In the collection's order.
-        left_out: Number of films that are listed but not taken, by the reason.
-        notes: What whoever uses these films should know, in sentences.
+        skipped: Number of films that are listed but not taken, by reason.
+        notes: Sentences for users of these films.
     """
 
     films: tuple[ListedFilm, ...]
-    left_out: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     notes: tuple[str, ...] = ()
 
 
@@ -78,7 +78,7 @@ def person(sex: str, age: str, where: str) -> dict[str, str]:
         sex: M, F, Male or Female; anything else is unknown.
         age: Years ("58"), or as DICOM writes it ("058Y", "006M"). Above 120 years is unknown:
             ChestX-ray14 as first published holds a few such slips.
-        where: Where it stands, for the error.
+        where: Place of the row, for the error.
 
     Raises:
         ValueError: `age` is neither.
@@ -109,7 +109,7 @@ def view_of(position: str) -> str:
 
 
 def names(paths: Iterable[Path], most: int = 5) -> str:
-    """Return the first files by name, and how many more there are."""
+    """Return the paths of the first files, and how many more there are."""
     paths = list(paths)
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
     return ", ".join(str(path) for path in paths[:most]) + more

@@ -1,4 +1,4 @@
-"""Copies of a film under another name: compressed, resized, brightened, framed."""
+"""Find copies of a film under another name: compressed, resized, brightened or framed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from tqdm import tqdm
 from training.preparation.fingerprint import HASH_BITS
 
 DEFAULT_DISTANCE = 32
-"""Bits of 256; benchmarks/near_duplicates.py measures what it finds and what it mistakes."""
+"""Bits of 256; benchmarks/near_duplicates.py measures how many copies and mistakes it finds."""
 
 
 class Pair(NamedTuple):
@@ -30,13 +30,13 @@ class Pair(NamedTuple):
 def near_duplicates(
     hashes: UInt64[np.ndarray, "films kinds words"], *, max_distance: int = DEFAULT_DISTANCE
 ) -> list[Pair]:
-    """Return all pairs of films that differ in at most so many bits by any kind of hash.
+    """Return all pairs of films that differ in at most `max_distance` bits of any kind of hash.
 
-    Every pair is looked at, so that none is missed: time grows with the square of the number of
+    Every pair is compared, so that none is missed: time grows with the square of the number of
     films, memory with the number.
 
     Args:
-        hashes: Each film's perceptual hashes of 256 bits; like is compared with like.
+        hashes: Each film's perceptual hashes of 256 bits; each kind is compared with itself.
         max_distance: Most bits by which copies may differ.
 
     Raises:

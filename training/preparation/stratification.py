@@ -1,4 +1,4 @@
-"""Splits by group, each class in every split in its share."""
+"""Split films by group, stratified by class."""
 
 import warnings
 from collections import Counter
@@ -22,28 +22,23 @@ def split_films(
     test_fraction: float,
     seed: int,
 ) -> list[Split]:
-    """Return the split of every film; whoever has one keeps it.
+    """Return a split for every film; films that have one keep it.
 
-    The others are the train side. A test and a val split are cut from it where the collection
-    brings none, and whole groups go one way.
+    The others are train. If no film is test, or val, that split is cut from them in whole groups.
 
     Args:
         films: All films.
-        groups: Which must stay together; none may stand on two sides.
-        val_fraction: Share of the train side's films; met as nearly as whole groups, and twentieths
-            at the finest, permit.
+        groups: Of each film; none may be in two splits already.
+        val_fraction: Share of the films without a split; met as closely as whole groups, and
+            twentieths at the finest, allow.
         test_fraction: Likewise.
         seed: The same seed makes the same split.
 
     Raises:
-        ValueError: The fractions leave nothing to train on, or there is one group alone or no
-            class has two films.
+        ValueError: The fractions leave nothing to train on, there is only one group, or no class
+            has two films.
     """
-    if val_fraction < 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
-        raise ValueError(
-            "val_fraction and test_fraction must not be negative, and below 1 together; "
-            f"not {val_fraction} and {test_fraction}"
-        )
+    _check_fractions(val_fraction, test_fraction)
     splits = [film.split for film in films]
     strata = _strata(films)
     left = 1.0
@@ -57,8 +52,16 @@ def split_films(
     return [split or "train" for split in splits]
 
 
+def _check_fractions(val_fraction: float, test_fraction: float) -> None:
+    if val_fraction < 0 or test_fraction < 0 or val_fraction + test_fraction >= 1:
+        raise ValueError(
+            "val_fraction and test_fraction must not be negative, and below 1 together; "
+            f"not {val_fraction} and {test_fraction}"
+        )
+
+
 def _strata(films: Sequence[ListedFilm]) -> list[str]:
-    """Return each film's class, or the rarest of its findings: the one that is hard to share out.
+    """Return each film's class, or the rarest of its findings, which is hardest to share out.
 
     That is cruder than iterative stratification (Sechidis et al. 2011), which looks at all
     findings and knows no groups.
@@ -76,7 +79,7 @@ def _cut(
     fraction: float,
     seed: int,
 ) -> list[int]:
-    """Return the films that are undecided and shall make up this fraction of all such films."""
+    """Return the numbers of films without a split that make up this fraction of all such films."""
     undecided = np.flatnonzero([split is None for split in splits])
     if not undecided.size:
         return []
@@ -85,14 +88,14 @@ def _cut(
     share = _whole_folds(fraction, min(MOST_FOLDS, largest_class, len(set(own_groups))))
     folds = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer films than folds: the counts that are printed say so as well.
+        # A class with fewer films than folds: the counts that are printed show it as well.
         warnings.filterwarnings("ignore", message="The least populated class")
-        parts = [test for _, test in folds.split(classes, classes, own_groups)]
-    return undecided[np.concatenate(parts[: share.numerator])].tolist()
+        chosen = [test for _, test in folds.split(classes, classes, own_groups)]
+    return undecided[np.concatenate(chosen[: share.numerator])].tolist()
 
 
 def _whole_folds(fraction: float, most: int) -> Fraction:
-    """Return how many folds of how many come nearest to a fraction."""
+    """Return the nearest fraction whose denominator, the number of folds, is at most `most`."""
     if most < 2:
         raise ValueError("there must be two patients, and two films of a class, to make a split")
     nearest = Fraction(fraction).limit_denominator(most)

@@ -1,1 +1,1 @@
-"""The figures of an evaluation as one HTML page."""
+"""Render the figures of an evaluation as one HTML page."""

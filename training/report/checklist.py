@@ -1,4 +1,4 @@
-"""Items of the reporting guidelines, and where a report answers them or that it does not.
+"""List the items of reporting guidelines, and where a report answers each or why it does not.
 
 Source:
     CLAIM 2024 update, Tejani et al. 2024, Radiology: Artificial Intelligence 6(4):e240300;
@@ -12,7 +12,7 @@ from training.evaluation.figures import Figures
 
 
 class Item(NamedTuple):
-    """One topic.
+    """One item of the guidelines.
 
     Attributes:
         claim: Number in CLAIM 2024, or "-".
@@ -92,13 +92,13 @@ AFTER = (
 
 
 def _depending_on(figures: Figures) -> Iterator[Item]:
-    has_left_out = figures.left_out is not None
+    has_unseen_origins = figures.left_out is not None
     yield Item(
         "30",
         "12d, 23b",
         "Robustness and heterogeneity between sources",
         True,
-        "Within a source, Subgroups" + (", Left-out origins" if has_left_out else ""),
+        "Within a source, Subgroups" + (", Left-out origins" if has_unseen_origins else ""),
     )
     is_internal = all(model.is_trained_on_these_splits for model in figures.models)
     yield Item(
@@ -108,7 +108,8 @@ def _depending_on(figures: Figures) -> Iterator[Item]:
         is_internal,
         "this report" if is_internal else "these are not the models' own films or splits",
     )
-    yield Item("33", "-", "Testing on external data", False, _external(is_internal, has_left_out))
+    external = _external(is_internal, has_unseen_origins)
+    yield Item("33", "-", "Testing on external data", False, external)
     has_baselines = bool(figures.baselines)
     yield Item(
         "-",
@@ -119,9 +120,9 @@ def _depending_on(figures: Figures) -> Iterator[Item]:
     )
 
 
-def _external(is_internal: bool, has_left_out: bool) -> str:
+def _external(is_internal: bool, has_unseen_origins: bool) -> str:
     if not is_internal:
         return "whether these films are from elsewhere, the manifest does not say"
-    if has_left_out:
+    if has_unseen_origins:
         return "origins left out of training stand in for it"
     return "nor were origins left out of training: see `cxr leave-out`"

@@ -1,4 +1,4 @@
-"""Draws the figures of an evaluation's report: curves as SVG in data URLs."""
+"""Draw the curves of an evaluation's report as SVG data URLs."""
 
 import base64
 import io
@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from training.evaluation.curves import Curve
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's, which colour-blind readers tell apart."""
+"""Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What a panel's axes say, and how far they reach."""
+    """Labels and limits of a panel's axes."""
 
     x: str
     y: str
@@ -88,12 +88,12 @@ def draw_risk_coverage(curves: Sequence[Curve]) -> str:
     """Return error rates as films are refused, by each score and model, as a data URL."""
     figure, panels = _panels(1, size=(6.0, 4.0))
     models = list(dict.fromkeys(curve.model for curve in curves))
-    styles = {"risk_by_uncertainty": "-", "risk_by_distance": ":"}
+    lines = {"risk_by_uncertainty": "-", "risk_by_distance": ":"}
     largest = 0.0
-    for curve in (curve for curve in curves if curve.kind in styles):
+    for curve in (curve for curve in curves if curve.kind in lines):
         label = f"{curve.model}, {curve.kind.removeprefix('risk_')}"
         colour = COLOURS[models.index(curve.model) % len(COLOURS)]
-        panels[0].plot(curve.x, curve.y, color=colour, linestyle=styles[curve.kind], label=label)
+        panels[0].plot(curve.x, curve.y, color=colour, linestyle=lines[curve.kind], label=label)
         largest = max(largest, curve.y[-1])
     _dress(panels[0], replace(COVERAGE, y_limits=(0.0, 2 * largest + 0.01)), title="all classes")
     panels[0].legend(fontsize=7)

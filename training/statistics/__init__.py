@@ -1,1 +1,1 @@
-"""Figures with their intervals: metrics, bootstrap, DeLong, calibration."""
+"""Compute metrics with intervals: AUROC and others, bootstrap, DeLong, calibration."""

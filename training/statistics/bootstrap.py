@@ -1,4 +1,4 @@
-"""95 % intervals from drawing whole groups of films again, the same draws for every figure."""
+"""Bootstrap 95 % intervals: whole groups of films are resampled, the same for every figure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 Weights = Int[np.ndarray, "resamples films"]
-"""How often each film stands in each resample; a film's group decides for all its films."""
+"""How often each film is in each resample; all films of a group are in it equally often."""
 
 Statistic = Callable[[Weights], NDArray[np.floating]]
 """From weights to [resamples, ...]; nan where a resample lacks what the statistic needs."""
 
 QUANTILES = (0.025, 0.975)
 LARGEST_BLOCK = 4_000_000
-"""Weights worked on at a time, so that a large split does not fill the memory."""
+"""Most weights in memory at a time, so that a large split does not fill it."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Band:
 
 
 class Resamples:
-    """Draws of whole groups with replacement, made once.
+    """Resamples of whole groups with replacement, drawn once for all figures.
 
-    Figures of several models on the same draws are paired: the interval of a difference is the
+    Figures of several models on the same resamples are paired: the interval of a difference is the
     interval of `first(weights) - second(weights)`.
 
     Source:
@@ -51,11 +51,11 @@ class Resamples:
     """
 
     def __init__(self, groups: Sequence[str], *, resamples: int = 1000, seed: int = 0) -> None:
-        """Draw.
+        """Draw the resamples.
 
         Args:
-            groups: For each film, which others are drawn with it.
-            resamples: How many times.
+            groups: Of each film; films of a group are drawn together.
+            resamples: How many.
             seed: Of the draws.
         """
         _, self._group_of_film = np.unique(np.asarray(groups), return_inverse=True)
@@ -78,8 +78,8 @@ class Resamples:
 
         Args:
             statistic: The figure.
-            bias_corrected: Shift the interval by how much resampling itself raises the figure: for
-                the calibration error, which films drawn twice enlarge.
+            bias_corrected: Shift the interval down by the bias of resampling: films that are drawn
+                twice enlarge the calibration error.
 
         Raises:
             ValueError: It is not defined for the films themselves.

@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and the thresholds that decide; both fixed on val."""
+"""Calibrate probabilities by temperature and choose decision thresholds, both on val."""
 
 import math
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def fitted_temperature(logits: Logits, targets: Targets | Findings) -> float:
 
 
 def negative_log_likelihood(logits: Logits, targets: Targets | Findings) -> float:
-    """Return its mean over films' classes, or over known findings, in nats."""
+    """Return the mean negative log-likelihood of classes, or of known findings, in nats."""
     if targets.ndim == 1:
         return float(-log_softmax(logits, axis=1)[np.arange(len(targets)), targets].mean())
     known = ~np.isnan(targets)
@@ -50,13 +50,14 @@ def negative_log_likelihood(logits: Logits, targets: Targets | Findings) -> floa
 
 
 def youden_threshold(probabilities: Scores, is_class: IsPositive) -> DecisionThreshold:
-    """Return the threshold with the largest sensitivity + specificity - 1.
+    """Return the threshold with the largest Youden index, sensitivity + specificity - 1.
 
     Source:
         Youden 1950, Cancer 3(1):32-35.
     """
     curve = _curve(probabilities, is_class)
-    best = 1 + int(np.argmax((curve.sensitivity + curve.specificity)[1:]))  # not: nobody positive
+    # The first point is left out: no film is positive there.
+    best = 1 + int(np.argmax((curve.sensitivity + curve.specificity)[1:]))
     return curve.threshold(best, "largest Youden index on val")
 
 
@@ -79,7 +80,7 @@ def threshold_at_sensitivity(
 
 
 class _Curve(NamedTuple):
-    """A ROC curve; its first threshold calls nobody positive."""
+    """A ROC curve; at its first threshold no film is positive."""
 
     sensitivity: Float[np.ndarray, " thresholds"]
     specificity: Float[np.ndarray, " thresholds"]
@@ -88,7 +89,7 @@ class _Curve(NamedTuple):
     def threshold(self, number: int, criterion: str) -> DecisionThreshold:
         """Return a threshold half-way between the lowest probability called positive and the next.
 
-        So a film just like the one that set it is not decided by rounding.
+        So rounding does not decide films with the same probability as the one that set it.
         """
         lowest = min(self.probabilities[number], 1.0)  # the first one is infinite
         below = self.probabilities[number + 1 : number + 2].max(initial=0.0)

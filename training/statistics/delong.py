@@ -1,7 +1,7 @@
-"""Intervals and differences of areas under ROC curves by DeLong's method.
+"""Compute intervals and differences of areas under ROC curves by DeLong's method.
 
-It takes films for independent. Several films of one patient are not: its intervals are then too
-narrow, and the paired bootstrap by group stands beside them.
+It treats films as independent. Several films of one patient are not, so that its intervals are then
+too narrow; reports show the paired bootstrap by group beside them.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Figures about probabilities, for many resamples of the films at once.
+"""Compute metrics of probabilities (AUROC, calibration and others) for many resamples at once.
 
-A film that stands in a resample twice has the weight 2; one whose label is unknown, the weight 0.
+A film that is in a resample twice has the weight 2; one whose label is unknown, the weight 0.
 `macro_auroc`, `macro_finding_auroc` and `balanced_accuracy` take each film once.
 """
 
@@ -17,23 +17,23 @@ Probabilities = Float[np.ndarray, "films classes"]
 Scores = Float[np.ndarray, " films"]
 Targets = Int[np.ndarray, " films"]
 Findings = Float[np.ndarray, "films findings"]
-"""1 where a finding is there, 0 where it is not, not a number where nobody knows."""
+"""1 where a finding is present, 0 where it is absent, NaN where it is unknown."""
 IsPositive = Bool[np.ndarray, " films"]
 IsClass = Bool[np.ndarray, "films classes"]
 Values = Float[np.ndarray, " resamples"]
 BINS = 15
-"""Of the calibration error; each holds equally many films."""
+"""Bins of the calibration error; each holds equally many films."""
 
 
 class Counts(NamedTuple):
-    """Films at or above each threshold as it falls through the scores; first above them all."""
+    """Films at or above each threshold; the first is above all scores, then they fall."""
 
     positives: Int[np.ndarray, "resamples thresholds"]
     negatives: Int[np.ndarray, "resamples thresholds"]
 
 
 def counts(scores: Scores, is_positive: IsPositive, weights: Weights) -> Counts:
-    """Return how many positive and negative films have at least each score; ties come together."""
+    """Return how many positive and negative films have at least each score; ties are one score."""
     order = np.argsort(-scores, kind="stable")
     is_last_of_ties = np.append(np.diff(scores[order]) != 0, True)
     sorted_weights = weights[:, order]
@@ -58,7 +58,10 @@ def auroc(scores: Scores, is_positive: IsPositive, weights: Weights) -> Values:
 
 
 def average_precision(scores: Scores, is_positive: IsPositive, weights: Weights) -> Values:
-    """Return the mean precision over the recall gained at each threshold, not interpolated."""
+    """Return the average precision: its mean over the recall gained at each threshold.
+
+    Precision is not interpolated between thresholds.
+    """
     above = counts(scores, is_positive, weights)
     precision = above.positives / np.maximum(above.positives + above.negatives, 1)
     gained = np.diff(above.positives)
@@ -70,7 +73,7 @@ def sensitivity_at(
 ) -> Values:
     """Return the largest sensitivity whose specificity is at least the one given.
 
-    The threshold is read off these very films' ROC curve, which is optimistic.
+    The threshold is read off the ROC curve of the same films, which is optimistic.
     """
     above = counts(scores, is_positive, weights)
     false_positive_rate = ratio(above.negatives, above.negatives[:, -1:])
@@ -81,7 +84,10 @@ def sensitivity_at(
 def specificity_at(
     scores: Scores, is_positive: IsPositive, weights: Weights, *, sensitivity: float
 ) -> Values:
-    """Return the largest specificity whose sensitivity is at least the one given, read likewise."""
+    """Return the largest specificity whose sensitivity is at least the one given.
+
+    The threshold is read off in the same way.
+    """
     return sensitivity_at(-scores, ~is_positive, weights, specificity=sensitivity)
 
 
@@ -90,9 +96,10 @@ def _largest(values: Float[np.ndarray, "resamples thresholds"], among: NDArray[n
 
 
 def area_under_risk_coverage(scores: Scores, is_wrong: IsPositive, weights: Weights) -> Values:
-    """Return the error rate among accepted films, averaged over the share that is accepted.
+    """Return the area under the risk-coverage curve.
 
-    Films with the smallest score are accepted first; refusing at random gives the error rate.
+    It is the error rate among accepted films, averaged over the share that is accepted. Films with
+    the smallest score are accepted first; refusing at random gives the error rate.
 
     Source:
         Geifman and El-Yaniv 2017, arXiv:1705.08500, for the curve; Geifman et al. 2019,
@@ -105,12 +112,12 @@ def area_under_risk_coverage(scores: Scores, is_wrong: IsPositive, weights: Weig
 
 
 def share(is_counted: IsPositive, among: IsPositive, weights: Weights) -> Values:
-    """Return which share of some films is counted: sensitivity, specificity, recall, accuracy."""
+    """Return the share of films `among` that is counted: sensitivity, specificity or accuracy."""
     return ratio(weights @ (is_counted & among), weights @ among.astype(np.int64))
 
 
 def brier_score(probabilities: Probabilities, is_class: IsClass, weights: Weights) -> Values:
-    """Return the mean squared error of the probabilities, summed over the classes given.
+    """Return the Brier score: the mean squared error of probabilities, summed over the classes.
 
     Source:
         Brier 1950, Monthly Weather Review 78(1).
@@ -122,7 +129,7 @@ def brier_score(probabilities: Probabilities, is_class: IsClass, weights: Weight
 def expected_calibration_error(
     probabilities: Probabilities, targets: Targets, weights: Weights
 ) -> Values:
-    """Return the mean gap between the largest probability and how often it is right.
+    """Return the calibration error: the mean gap between the largest probability and accuracy.
 
     Source:
         Guo et al. 2017, arXiv:1706.04599, equation 3; equal-mass bins as in Nixon et al. 2019,
@@ -143,7 +150,7 @@ def calibration_error_by_chance(
 ) -> float:
     """Return the mean calibration error if every probability were exactly right.
 
-    It is not 0: in a bin of a few films, the share that is right misses its expectation.
+    It is not 0: in a bin of a few films, the share that is right differs from its expectation.
 
     Source:
         Broecker and Smith 2007, Weather and Forecasting 22(3), consistency resampling.
@@ -172,7 +179,7 @@ def finding_auroc(scores: Scores, finding: Float[np.ndarray, " films"], weights:
 def mean_finding_auroc(
     probabilities: Probabilities, findings: Findings, weights: Weights
 ) -> Values:
-    """Return the mean of the areas of the findings that are there on some film and not on others.
+    """Return the mean AUROC of the findings that are present on some films and absent on others.
 
     Raises:
         ValueError: There is no such finding.
@@ -196,7 +203,7 @@ def mean_average_precision(
 
 
 def mean_recall(probabilities: Probabilities, is_class: IsClass, weights: Weights) -> Values:
-    """Return the mean, over classes that occur, of the share with the right largest probability.
+    """Return balanced accuracy: the mean recall over classes that occur.
 
     Source:
         Balanced accuracy of Brodersen et al. 2010, ICPR, for more than two classes.
@@ -209,22 +216,22 @@ def mean_recall(probabilities: Probabilities, is_class: IsClass, weights: Weight
 
 
 def macro_auroc(probabilities: Probabilities, targets: Targets) -> float:
-    """Return `mean_auroc` of the films as they are."""
+    """Return `mean_auroc` of the films, each taken once."""
     return float(mean_auroc(*_of_films(probabilities, targets))[0])
 
 
 def macro_finding_auroc(probabilities: Probabilities, findings: Findings) -> float:
-    """Return `mean_finding_auroc` of the films as they are."""
+    """Return `mean_finding_auroc` of the films, each taken once."""
     return float(mean_finding_auroc(probabilities, findings, _once(len(findings)))[0])
 
 
 def balanced_accuracy(probabilities: Probabilities, targets: Targets) -> float:
-    """Return `mean_recall` of the films as they are."""
+    """Return `mean_recall` of the films, each taken once."""
     return float(mean_recall(*_of_films(probabilities, targets))[0])
 
 
 def confusion(probabilities: Probabilities, targets: Targets) -> Int[np.ndarray, "classes classes"]:
-    """Return counts by true class (rows) and class of the largest probability (columns)."""
+    """Return the confusion matrix: true class by row, class of largest probability by column."""
     classes = range(probabilities.shape[1])
     return np.asarray(confusion_matrix(targets, probabilities.argmax(axis=1), labels=classes))
 
@@ -235,12 +242,12 @@ def occurring(truth: IsClass | Findings) -> list[int]:
 
 
 def one_hot(targets: Targets, classes: int) -> IsClass:
-    """Return for each film and class whether it is the film's."""
+    """Return for each film and class whether the film has it."""
     return targets[:, None] == np.arange(classes)
 
 
 def ratio(numerator: NDArray[np.number], denominator: NDArray[np.number]) -> NDArray[np.floating]:
-    """Return the quotient; nan where the denominator is 0."""
+    """Return the quotient; NaN where the denominator is 0."""
     shape = np.broadcast_shapes(numerator.shape, denominator.shape)
     return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator != 0)
 

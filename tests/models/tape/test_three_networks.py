@@ -15,7 +15,7 @@ from tests.models.backprop.errors import relative_error
 from tests.models.tape.test_network import one_per_cent_too_large, plant
 from tests.support.small_networks import SMALL, SmallViTB16, noise, small_network
 from training.backprop_proofs.memory import peak_bytes
-from training.backprop_proofs.proofs import parts
+from training.backprop_proofs.proofs import with_qkv_apart
 from training.step.gradients import LossAndGradients, by_autograd, by_hand
 
 NETWORKS = pytest.mark.parametrize("name", SMALL)
@@ -28,7 +28,7 @@ def seeded(
     """Return loss and gradients, dropout's masks being drawn from the same seed each time."""
     torch.manual_seed(11)
     loss, gradients = gradients_of(copy.deepcopy(network), *noise(batch), **settings)
-    return parts(gradients) | {"loss": loss}
+    return with_qkv_apart(gradients) | {"loss": loss}
 
 
 def error(network: Network, **settings: Any) -> float:

@@ -1,4 +1,4 @@
-"""An audit finds a shortcut that a network took, and says nothing of one that it did not."""
+"""An audit finds a shortcut that a network uses, and none where the network uses none."""
 
 import json
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import cxr
+from tests.support.cell_network import CELLS, SIDE, cells, write_cell_network
 from tests.support.tiny_model import write_model
-from tests.training.maps.cell_network import CELLS, SIDE, cells, write_cell_network
 from training.audit.audit import Audit, audited
 from training.audit.evidence_place import outside_row, peak_row
 from training.audit.rows import AuditRow, row_at_most, worst

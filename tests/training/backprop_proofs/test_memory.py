@@ -1,4 +1,4 @@
-"""The memory of tensors is counted as it is taken and let go."""
+"""The memory of tensors is counted as it is taken and freed."""
 
 import torch
 from torch import Tensor

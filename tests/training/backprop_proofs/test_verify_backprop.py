@@ -1,4 +1,4 @@
-"""`cxr verify-backprop` says what it found, and fails when anything is off."""
+"""`cxr verify-backprop` reports its checks, and exits with 1 if any fails."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from models.network import Network
 from tests.models.tape.test_network import one_per_cent_too_large, plant
 from tests.support.small_networks import SMALL, small_network
 from training.backprop_proofs import report as proofs_report
-from training.backprop_proofs.proofs import is_zero_by_mathematics, parts, relative_errors
+from training.backprop_proofs.proofs import is_zero_by_mathematics, relative_errors, with_qkv_apart
 from training.backprop_proofs.report import BackpropReport, NetworkReport, verified
 from training.commands import verify_backprop
 from training.step.gradients import by_autograd, by_hand
@@ -73,7 +73,9 @@ def test_the_network_is_left_as_it_was() -> None:
 
 
 def test_query_key_and_value_are_compared_apart() -> None:
-    cut = parts({"attn.qkv.weight": torch.arange(6.0)[:, None], "attn.proj.bias": torch.ones(2)})
+    cut = with_qkv_apart(
+        {"attn.qkv.weight": torch.arange(6.0)[:, None], "attn.proj.bias": torch.ones(2)}
+    )
     assert cut["attn.qkv.weight[key]"].flatten().tolist() == [2, 3]
     assert len(cut) == 4
 
@@ -168,7 +170,7 @@ def test_every_gradient_at_full_size_equals_autograd(
     network = verify_backprop.drawn_at_random(verify_backprop.NETWORKS[name](5)).double()
     film = torch.rand(1, 1, 224, 224, dtype=torch.float64)
     seen, expected = (
-        parts(gradients_of(network, film, torch.tensor([3])).gradients)
+        with_qkv_apart(gradients_of(network, film, torch.tensor([3])).gradients)
         for gradients_of in (by_hand, by_autograd)
     )
     assert max(relative_errors(seen, expected).values()) < 1e-9

@@ -6,7 +6,7 @@ import torch
 
 from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
-from training.data.style_mixing import Styles, histogram_matched
+from training.data.style_mixing import StyleBank, histogram_matched
 
 SHARES = (
     "blur",
@@ -27,11 +27,11 @@ NOTHING = AugmentationConfig(
 )
 
 
-def other_films() -> Styles:
+def other_films() -> StyleBank:
     """Return three films of two sources: dark ones and a bright one."""
     pixels = np.random.default_rng(0).normal(90, 25, (3, 64, 64))
     pixels[2] += 80
-    return Styles(pixels.clip(0, 255).astype(np.uint8), ["dark", "dark", "bright"])
+    return StyleBank(pixels.clip(0, 255).astype(np.uint8), ["dark", "dark", "bright"])
 
 
 def only(name: str) -> FilmAugmentation:
@@ -118,8 +118,8 @@ def test_no_curve_turns_a_film_into_a_negative(name: str) -> None:
 
 
 def test_a_matched_film_comes_nearer_to_its_model(film: torch.Tensor) -> None:
-    bright = Styles(np.full((1, 64, 64), 220, np.uint8), ["bright"])
-    changed = histogram_matched(film, np.random.default_rng(0), styles=bright)
+    bright = StyleBank(np.full((1, 64, 64), 220, np.uint8), ["bright"])
+    changed = histogram_matched(film, np.random.default_rng(0), bank=bright)
     assert film.float().mean() < changed.float().mean() <= 220
 
 
@@ -160,13 +160,13 @@ def test_downsampling_reaches_as_far_as_it_may(grey: torch.Tensor) -> None:
 
 
 def test_every_source_lends_its_style_equally_often() -> None:
-    styles, random = other_films(), np.random.default_rng(0)
-    brightness = [styles.drawn(random).float().mean().item() for _ in range(200)]
+    bank, random = other_films(), np.random.default_rng(0)
+    brightness = [bank.drawn(random).float().mean().item() for _ in range(200)]
     assert 0.4 < np.mean(np.array(brightness) > 130) < 0.6
 
 
 def test_styles_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="styles must be given"):
+    with pytest.raises(ValueError, match="style_bank must be given"):
         FilmAugmentation(NOTHING.model_copy(update={"style_mixing": 0.1}))
     with pytest.raises(ValueError, match="sources must be one per film: 2 films, 1"):
-        Styles(np.zeros((2, 4, 4), np.uint8), ["a"])
+        StyleBank(np.zeros((2, 4, 4), np.uint8), ["a"])

@@ -30,7 +30,7 @@ def memory(tmp_path: Path) -> FilmMemory:
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let decoding fail, so that whoever decodes is noticed."""
+    """Let decoding fail, so that it is noticed."""
     monkeypatch.setattr(FilmMemory, "_bytes", None)
 
 

@@ -1,4 +1,4 @@
-"""Drawn films: repeatable, honest about where the finding is, and split by patient."""
+"""Drawn films are repeatable, their masks show the finding, and splits are by patient."""
 
 import csv
 from collections import defaultdict

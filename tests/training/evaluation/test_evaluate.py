@@ -1,4 +1,4 @@
-"""An evaluation says its figures with intervals, beside what needs no lungs."""
+"""An evaluation gives figures with intervals, beside trivial baselines."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a model refuses is counted by kind of image, and named file by file."""
+"""Refused images are counted by kind, and listed file by file."""
 
 import json
 from pathlib import Path

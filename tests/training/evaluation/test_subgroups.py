@@ -1,4 +1,4 @@
-"""Subgroups say their size, and nothing more where they are too small."""
+"""Subgroups give their size, and no figure where they are too small."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""An exported file is whole, exact and refuses to be wrong."""
+"""An export writes a whole and exact file, or none."""
 
 import shutil
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""The page for people says what the card says."""
+"""The page of a model card holds all that the card holds."""
 
 from pathlib import Path
 

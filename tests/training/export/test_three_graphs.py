@@ -1,4 +1,4 @@
-"""What holds of every network's exported graph, backward pass inside."""
+"""Exported graphs of all three networks, with the backward pass of Grad-CAM inside."""
 
 from typing import Any
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cxr
-from tests.training.maps.cell_network import CELLS, write_cell_network
+from tests.support.cell_network import CELLS, write_cell_network
 from training.commands.faithfulness import sentences
 from training.data.manifest import Film, of_split, read_manifest
 from training.data.phantom import write_phantom_set

@@ -1,4 +1,4 @@
-"""Maps are held against those of randomised networks, and the verdict says what came of it."""
+"""Maps are compared with those of randomised networks, and the verdict follows from that."""
 
 from pathlib import Path
 
@@ -9,22 +9,22 @@ import pytest
 import cxr
 from training.maps.randomisation import (
     ExplainedFilms,
-    Part,
+    WeightBlock,
     cascade,
     floor,
     kept,
     last_block,
     maps_of,
-    parts,
     randomised,
     randomised_maps,
+    weight_blocks,
 )
 from training.maps.trust import doubts
 from training.onnx_files.graph_weights import GraphWeights
 from xai.explainer import Explainer
 from xai.measures.trust import Figure, Likeness, Trust, randomisation_verdict, read_trust, survives
 
-NOTHING = Part("nothing", ())
+NOTHING = WeightBlock("nothing", ())
 
 
 def films(model: Path, number: int = 6) -> ExplainedFilms:
@@ -52,14 +52,14 @@ def trusted(spot_model: Path, spot_manifest: Path) -> Trust:
 
 
 def test_parts_go_from_the_head_down_to_the_pixels(spot_model: Path) -> None:
-    found = [part.name for part in parts(GraphWeights(onnx.load(spot_model)).names)]
+    found = [part.name for part in weight_blocks(GraphWeights(onnx.load(spot_model)).names)]
     assert (found[0], found[1], found[-1]) == ("head", "stages.3.1", "stem")
 
 
 def test_the_cascade_ends_with_every_weight(spot_model: Path) -> None:
-    all_parts = parts(GraphWeights(onnx.load(spot_model)).names)
-    *_, last = cascade(all_parts)
-    assert sorted(last.weights) == sorted(w for part in all_parts for w in part.weights)
+    blocks = weight_blocks(GraphWeights(onnx.load(spot_model)).names)
+    *_, last = cascade(blocks)
+    assert sorted(last.weights) == sorted(w for block in blocks for w in block.weights)
 
 
 def test_with_nothing_drawn_anew_the_map_is_the_same(spot_model: Path) -> None:
@@ -69,7 +69,7 @@ def test_with_nothing_drawn_anew_the_map_is_the_same(spot_model: Path) -> None:
 
 def test_a_random_head_changes_the_map_and_other_seeds_otherwise(spot_model: Path) -> None:
     graph = onnx.load(spot_model)
-    head = parts(GraphWeights(graph).names)[0]
+    head = weight_blocks(GraphWeights(graph).names)[0]
     first, second = (kept(graph, head, films(spot_model), [seed]) for seed in (0, 1))
     assert first.rank_correlation.estimate < 0.95
     assert first != second
@@ -79,7 +79,7 @@ def test_maps_are_those_of_the_whole_graph_though_what_lies_before_is_asked_once
     spot_model: Path,
 ) -> None:
     graph, seen = onnx.load(spot_model), films(spot_model, 20)
-    for part in parts(GraphWeights(graph).names):
+    for part in weight_blocks(GraphWeights(graph).names):
         whole = maps_of(randomised(graph, part, 1), seen.pixels, seen.classes)
         (found,) = randomised_maps(graph, part, seen, [1])
         np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
@@ -87,7 +87,7 @@ def test_maps_are_those_of_the_whole_graph_though_what_lies_before_is_asked_once
 
 def test_drawn_weights_are_those_before_training(spot_model: Path) -> None:
     graph = onnx.load(spot_model)
-    block = last_block(parts(GraphWeights(graph).names))
+    block = last_block(weight_blocks(GraphWeights(graph).names))
     drawn = GraphWeights(randomised(graph, block, 0))
     weight, bias = "stages.3.1.conv1.weight", "stages.3.1.conv1.weight_bias"
     assert drawn.read(weight).std() == pytest.approx(np.sqrt(2 / (192 * 9)), rel=0.01)
@@ -106,19 +106,19 @@ def test_a_network_that_lets_nothing_through_is_no_proof(
         }
 
     monkeypatch.setattr("training.maps.randomisation.untrained", nothing)
-    head = Part("head", ("head.weight", "head.bias"))
-    with pytest.raises(ValueError, match="with the head drawn anew a map is constant"):
+    head = WeightBlock("head", ("head.weight", "head.bias"))
+    with pytest.raises(ValueError, match="with the head randomised a map is constant"):
         kept(onnx.load(spot_model), head, films(spot_model), [0])
 
 
 def test_the_last_block_is_the_one_before_the_head(spot_model: Path) -> None:
-    block = last_block(parts(GraphWeights(onnx.load(spot_model)).names))
+    block = last_block(weight_blocks(GraphWeights(onnx.load(spot_model)).names))
     assert {weight.rpartition(".conv")[0] for weight in block.weights} == {"stages.3.1"}
 
 
 def test_of_vgg16_the_last_block_is_its_last_stage() -> None:
     names = [f"trunk.{n}.weight" for n in (17, 19, 21, 24, 26, 28)]
-    block = last_block(parts([*names, "head.weight"]))
+    block = last_block(weight_blocks([*names, "head.weight"]))
     assert sorted(block.weights) == ["trunk.24.weight", "trunk.26.weight", "trunk.28.weight"]
 
 

@@ -1,4 +1,4 @@
-"""A graph's weights are read as the network has them, and written wherever they stand."""
+"""A graph's weights are read in the network's shapes, and replaced with all their copies."""
 
 from functools import cache
 
@@ -26,7 +26,7 @@ def model(name: str) -> onnx.ModelProto:
     return onnx_model(explained(name), films(2), Explanation._fields)
 
 
-def drawn_anew(name: str, weights: list[str]) -> GraphWeights:
+def with_replaced(name: str, weights: list[str]) -> GraphWeights:
     """Return a small network's graph with some weights replaced."""
     graph = GraphWeights(model(name))
     random = np.random.default_rng(1)
@@ -38,7 +38,7 @@ def drawn_anew(name: str, weights: list[str]) -> GraphWeights:
 
 @NETWORKS
 def test_a_new_head_reaches_the_maps_as_well_as_the_logits(name: str) -> None:
-    graph = drawn_anew(name, ["head.weight", "head.bias"])
+    graph = with_replaced(name, ["head.weight", "head.bias"])
     network = restored(small_network(name).float(), graph.model)
     check_same(network, graph.model, films(3), 2.0, "multiclass")
     assert (network.head.weight != small_network(name).head.weight).all()
@@ -48,7 +48,7 @@ def test_a_new_head_reaches_the_maps_as_well_as_the_logits(name: str) -> None:
 def test_every_weight_can_be_written(name: str) -> None:
     names = GraphWeights(model(name)).names
     learnt = [own for own in names if not own.startswith("normalise")]
-    graph = drawn_anew(name, learnt)
+    graph = with_replaced(name, learnt)
     network = restored(small_network(name).float(), graph.model)
     check_same(network, graph.model, films(3), 2.0, "multiclass")
 
@@ -56,7 +56,7 @@ def test_every_weight_can_be_written(name: str) -> None:
 @NETWORKS
 def test_the_model_that_was_given_stays_as_it_is(name: str) -> None:
     before = model(name).SerializeToString(deterministic=True)
-    drawn_anew(name, ["head.weight"])
+    with_replaced(name, ["head.weight"])
     assert model(name).SerializeToString(deterministic=True) == before
 
 

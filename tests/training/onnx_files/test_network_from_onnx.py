@@ -1,4 +1,4 @@
-"""A network made from an exported file answers as the file does, or there is none."""
+"""A network made from an exported file gives the file's answers, or is refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A film is known by its bytes and by its looks."""
+"""A film is recognised by its bytes and by its appearance."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What belongs together has one group_id."""
+"""Films that must stay together have one group_id."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who and what stands on two sides is named, or gives way."""
+"""Patients, groups and copies in two splits are named, or dropped from one of them."""
 
 from pathlib import Path
 

@@ -8,11 +8,12 @@ from sklearn.metrics import roc_auc_score
 
 from models.card import TrainingData
 from tests.support.tiny_model import CLASS_NAMES, card
-from training.commands.evaluate import sentences, write_report
+from training.commands.evaluate import sentences
 from training.data.manifest import Film
 from training.data.split import split_sha256
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.figures import Figures, figures
+from training.report.page import write_report
 from training.statistics.calibration import calibrated
 
 FILMS = 60

@@ -1,4 +1,4 @@
-"""Temperature and thresholds find what was put in."""
+"""The temperature and the thresholds that are known beforehand are found."""
 
 import numpy as np
 import pytest

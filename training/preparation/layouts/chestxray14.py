@@ -1,4 +1,4 @@
-"""NIH ChestX-ray14: 112,120 frontal films of 30,805 patients, 14 findings mined from reports.
+"""Read NIH ChestX-ray14: 112,120 frontal films of 30,805 patients, 14 findings from reports.
 
     Data_Entry_2017_v2020.csv (or the first Data_Entry_2017.csv)
     train_val_list.txt  test_list.txt
@@ -52,19 +52,19 @@ def read_chestxray14(folder: Path) -> Listing:
     splits = _official_splits(folder)
     images = {path.name: path for path in sorted(folder.glob("images*/**/*.png"))}
     films: list[ListedFilm] = []
-    left_out: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
     for where, row in read_table(table, COLUMNS):
         name = row["Image Index"]
         if splits and name not in splits:
-            left_out["in neither official list"] += 1
+            skipped["in neither official list"] += 1
             continue
         path = images.get(name, folder / "images" / name)
         films.append(_film(row, where, path, splits.get(name)))
-    return Listing(tuple(films), left_out, () if splits else (_unofficial(folder),))
+    return Listing(tuple(films), skipped, () if splits else (_unofficial(folder),))
 
 
 def _official_splits(folder: Path) -> dict[str, Split | None]:
-    """Return the split of every film's name; empty where neither list is there."""
+    """Return the split of every film by its name; empty if neither list exists."""
     lists = {folder / name: split for name, split in OFFICIAL_LISTS.items()}
     absent = [file for file in lists if not file.is_file()]
     if len(absent) == 1:

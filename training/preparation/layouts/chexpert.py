@@ -1,4 +1,4 @@
-"""CheXpert: 224,316 films of 65,240 patients, 14 observations mined from reports.
+"""Read CheXpert: 224,316 films of 65,240 patients, 14 observations mined from reports.
 
     train.csv  valid.csv
     train/patient00001/study1/view1_frontal.jpg ...
@@ -56,7 +56,7 @@ def read_chexpert(
     """Return the films of the collection; its validation films stay val.
 
     Args:
-        folder: Holds `train.csv` and `valid.csv`, or whichever of them there is.
+        folder: Holds `train.csv` and `valid.csv`, or one of them.
         uncertain: What -1 becomes: negative, positive, or unknown.
         unmentioned: What a blank becomes: negative or unknown.
         with_lateral: Whether to take lateral views too.
@@ -70,14 +70,14 @@ def read_chexpert(
         raise ValueError(f"{folder} has neither {' nor '.join(TABLES)}")
     values = {"1": "1", "0": "0", "-1": VALUES[uncertain], "": VALUES[unmentioned]}
     films: list[ListedFilm] = []
-    left_out: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
     for table, split in tables.items():
         for where, row in read_table(table, COLUMNS):
             if row["Frontal/Lateral"] != "Frontal" and not with_lateral:
-                left_out["lateral views"] += 1
+                skipped["lateral views"] += 1
                 continue
             films.append(_film(row, where, folder, split, values))
-    return Listing(tuple(films), left_out)
+    return Listing(tuple(films), skipped)
 
 
 def _film(

@@ -1,4 +1,4 @@
-"""A folder per class, as torchvision's ImageFolder and Keras read it.
+"""Read films in one folder per class, as torchvision's ImageFolder and Keras do.
 
     normal/*.png  pneumonia/*.png                        the split is made here, or
     train/normal/*.png  val/normal/*.png  test/...       the folders' split is kept
@@ -45,19 +45,19 @@ def read_image_folder(folder: Path, *, patient: re.Pattern[str] | None = None) -
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder")
     films: list[ListedFilm] = []
-    left_out: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
     for top, split in _tops(folder):
         for path in sorted(top.glob("*/**/*")):
             below = path.relative_to(top)
-            if not path.is_file() or any(part.startswith((".", "__")) for part in below.parts):
+            if not path.is_file() or any(name.startswith((".", "__")) for name in below.parts):
                 continue
             if path.suffix.lower() not in SUFFIXES:
-                left_out[f"files named *{path.suffix}"] += 1
+                skipped[f"files named *{path.suffix}"] += 1
                 continue
             films.append(_film(folder, path, below, split, patient))
     if not films:
         raise ValueError(f"{folder} must hold a folder of films per class; none was found")
-    return Listing(tuple(films), left_out, () if patient else (PATIENTS_UNKNOWN,))
+    return Listing(tuple(films), skipped, () if patient else (PATIENTS_UNKNOWN,))
 
 
 def _tops(folder: Path) -> list[tuple[Path, Split | None]]:

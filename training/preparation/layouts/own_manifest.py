@@ -1,4 +1,4 @@
-"""A manifest that somebody has written already: by hand, or with `cxr prepare` long ago.
+"""Read a manifest that exists already: written by hand, or by an earlier `cxr prepare`.
 
 Columns `path` (below the manifest's folder), `patient_id`, and `label` or one `finding:<Name>` per
 finding ("1", "0" or "" for unknown); `split`, `group_id`, `source` and `sha256` where known. All
@@ -21,7 +21,7 @@ def read_own_manifest(manifest: Path) -> Listing:
 
     Raises:
         ValueError: A column is missing, a cell is empty or none of what is described above, a film
-            stands there twice, or some films have a split and others none; with file and line.
+            is listed twice, or some films have a split and others none; with file and line.
     """
     films: dict[Path, ListedFilm] = {}
     for where, row in read_table(manifest, {"path", "patient_id"}):

@@ -1,12 +1,12 @@
-"""RSNA Pneumonia Detection Challenge 2018: 26,684 frontal DICOM films in three classes.
+"""Read the RSNA Pneumonia Detection Challenge 2018: 26,684 frontal films in three classes.
 
     stage_2_train_labels.csv         patientId,x,y,width,height,Target; a row per box
     stage_2_detailed_class_info.csv  patientId,class; repeated likewise
-    stage_2_train_images/<patientId>.dcm
+    stage_2_train_images/<patientId>.dcm    (DICOM)
     pneumonia-challenge-dataset-mappings_2018.json   (from RSNA's page, optional)
 
 The films are from ChestX-ray14, and every one has a `patientId` of its own: the same person may
-have several. RSNA's mapping says which film of ChestX-ray14 each one is, hence whose.
+have several. RSNA's mapping gives the film of ChestX-ray14 that each one is, hence its patient.
 
 Source:
     Shih et al. 2019, doi:10.1148/ryai.2019180041.
@@ -38,7 +38,7 @@ CLASS_NAMES = {
 }
 HEADER = ["PatientSex", "PatientAge", "ViewPosition"]
 PATIENTS_UNKNOWN = (
-    "Every film has a patientId of its own here, though some are of one person: lay RSNA's "
+    "Every film has a patientId of its own here, though some are of one person: put RSNA's "
     f"{MAPPING} into the folder, and they are kept together."
 )
 
@@ -91,7 +91,7 @@ def _classes(table: Path, boxes: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def _patients(mapping: Path) -> dict[str, str]:
-    """Return ChestX-ray14's patient of every film, where the mapping is there."""
+    """Return ChestX-ray14's patient of every film; empty without the mapping."""
     if not mapping.is_file():
         return {}
     try:
@@ -122,7 +122,7 @@ def _film(path: Path, label: str, patient: str, boxes: list[str]) -> ListedFilm:
 
 
 def _header(path: Path) -> pydicom.Dataset:
-    """Return the header; empty where there is none, which is said when the film is decoded."""
+    """Return the header; empty if there is none: decoding the film reports that later."""
     ignore_warnings("pydicom")
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER)

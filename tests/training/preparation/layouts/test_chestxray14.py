@@ -70,7 +70,7 @@ def test_films_in_neither_official_list_are_counted(tmp_path: Path) -> None:
     write_lines(tmp_path / "test_list.txt", ["b.png"])
     listing = read_chestxray14(tmp_path)
     assert [film.split for film in listing.films] == [None, "test"]
-    assert listing.left_out == {"in neither official list": 1}
+    assert listing.skipped == {"in neither official list": 1}
 
 
 @pytest.mark.parametrize(

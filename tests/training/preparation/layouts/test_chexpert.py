@@ -63,14 +63,14 @@ def test_validation_films_stay_val_and_the_others_are_left_to_us(folder: Path) -
 
 def test_lateral_views_are_left_out_and_counted(folder: Path) -> None:
     listing = read_chexpert(folder, uncertain="ignore", unmentioned="zeros")
-    assert listing.left_out == {"lateral views": 8}
+    assert listing.skipped == {"lateral views": 8}
     assert len(listing.films) == 8
 
 
 def test_lateral_views_are_taken_when_asked_for(folder: Path) -> None:
     listing = read_chexpert(folder, uncertain="ignore", unmentioned="zeros", with_lateral=True)
     assert [film.details["view"] for film in listing.films[:2]] == ["AP", "lateral"]
-    assert not listing.left_out
+    assert not listing.skipped
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A folder per class is enough to begin with."""
+"""Films in one folder per class are read, with or without folders of splits."""
 
 import re
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_other_files_are_counted_and_hidden_ones_ignored(tmp_path: Path) -> None
     tree(tmp_path, "ill/a.png", "ill/notes.txt", "ill/.DS_Store", "ill/._a.png", "__MACOSX/b/c.png")
     listing = read_image_folder(tmp_path)
     assert [film.path.name for film in listing.films] == ["a.png"]
-    assert listing.left_out == {"files named *.txt": 1}
+    assert listing.skipped == {"files named *.txt": 1}
 
 
 def test_folders_beside_those_of_splits_are_refused(tmp_path: Path) -> None:

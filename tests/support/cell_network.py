@@ -1,4 +1,4 @@
-"""A network of one layer that looks at chosen cells of drawn films: their mean greys to logits.
+"""Write a network of one layer that classifies films by the mean greys of chosen cells.
 
 Evidence is weight times (mean grey of a cell - its mean over the training films); logits are its
 sum, written as the real networks' are: features times a matrix.
@@ -71,6 +71,22 @@ def _png(film: np.ndarray) -> bytes:
 
 def write(constants: dict[str, np.ndarray], golden: Golden, names: Any, model: Path) -> None:
     """Write the graph and its card."""
+    graph = _graph(constants)
+    onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    card = tiny_model.card(
+        name="cells",
+        class_names=names,
+        image_size=(SIDE, SIDE),
+        activation_grid=(CELLS, CELLS),
+        golden=golden,
+        decision_thresholds=tiny_model.card().decision_thresholds[:2],
+        score_histograms=tiny_model.card().score_histograms[:2],
+    )
+    helper.set_model_props(onnx_model, {CARD_KEY: card.model_dump_json()})
+    onnx.save(onnx_model, model)
+
+
+def _graph(constants: dict[str, np.ndarray]) -> onnx.GraphProto:
     outputs = {
         "logits": ["batch", 2],
         "probabilities": ["batch", 2],
@@ -91,7 +107,7 @@ def write(constants: dict[str, np.ndarray], golden: Golden, names: Any, model: P
     head_bias = constants["bias"] - constants["mean"].ravel() @ head
     used = {"mean": constants["mean"], "weights": constants["weights"], "head": head}
     constants = used | {"head_bias": head_bias, "flat": np.array([-1, CELLS * CELLS])}
-    graph = helper.make_graph(
+    return helper.make_graph(
         nodes,
         "cells",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 1, SIDE, SIDE])],
@@ -106,15 +122,3 @@ def write(constants: dict[str, np.ndarray], golden: Golden, names: Any, model: P
             for name, value in constants.items()
         ],
     )
-    onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    card = tiny_model.card(
-        name="cells",
-        class_names=names,
-        image_size=(SIDE, SIDE),
-        activation_grid=(CELLS, CELLS),
-        golden=golden,
-        decision_thresholds=tiny_model.card().decision_thresholds[:2],
-        score_histograms=tiny_model.card().score_histograms[:2],
-    )
-    helper.set_model_props(onnx_model, {CARD_KEY: card.model_dump_json()})
-    onnx.save(onnx_model, model)
