@@ -110,7 +110,7 @@ def reading_page(browser: Browser, address: str, film: bytes) -> Iterator[Page]:
 
 
 def show_maps(page: Page) -> None:
-    """Ask for maps that the page holds back, be the film refused or the class not called."""
+    """Show maps that the page withholds, because the film is refused or the class not called."""
     button = page.locator("#explanation-button", has_text="anyway")
     if button.is_visible():
         button.click()
