@@ -1,7 +1,7 @@
-"""The command line, one verb per job.
+"""Run the command line `cxr VERB`: find the verb's module, parse its arguments, run it.
 
-A verb's module is imported when the verb is asked for, so that the server's verbs need none of the
-training tools. Each such module offers `add_arguments(parser)` and `run(arguments)`.
+A verb's module is imported only when that verb is used, so the server's verbs need none of the
+training packages. Each such module offers `add_arguments(parser)` and `run(arguments)`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Verb(NamedTuple):
-    """One job: the package that does it, and what it is."""
+    """A verb of `cxr`: the package that holds its module, and its help text."""
 
     package: str
     help: str
@@ -21,29 +21,29 @@ class Verb(NamedTuple):
 VERBS = {
     "serve": Verb("service", "run the server and the viewer"),
     "key": Verb("service", "make an API key for the server"),
-    "predict": Verb("service", "print the findings of films, a line of JSON each"),
+    "predict": Verb("service", "print the findings of films, one line of JSON each"),
     "explain": Verb("service", "write a film with the evidence painted over it"),
-    "watch": Verb("service", "answer an archive's chest films with DICOM objects"),
-    "batch": Verb("service", "score an archive of films, a row of a Parquet file each"),
-    "train": Verb("training", "train a network as a configuration file says"),
-    "evaluate": Verb("training", "measure exported models on films of a manifest"),
+    "watch": Verb("service", "receive chest films over DICOM and send the answers back"),
+    "batch": Verb("service", "score many films into a Parquet file, one row each"),
+    "train": Verb("training", "train a network from a configuration file"),
+    "evaluate": Verb("training", "measure exported models on the films of a manifest"),
     "audit": Verb("training", "look for shortcuts that an exported model has learnt"),
-    "localise": Verb("training", "measure how well maps fall on what people marked"),
-    "faithfulness": Verb("training", "see whether a model leans on its maps"),
-    "refusal": Verb("training", "see which spoiled films and other images a model refuses"),
-    "trust": Verb("training", "see whether maps depend on what the model has learnt"),
-    "export": Verb("training", "write a training run as one ONNX file"),
-    "model-card": Verb("training", "write the card inside a model as a page"),
-    "verify-backprop": Verb("training", "compare the gradients by hand with autograd's"),
-    "prepare": Verb("training", "make a manifest from somebody's films, or check one"),
-    "leave-out": Verb("training", "measure a recipe on origins that it never saw"),
-    "phantom": Verb("training", "draw films to train and test on"),
+    "localise": Verb("training", "measure how well maps agree with marked findings"),
+    "faithfulness": Verb("training", "measure whether a model uses what its maps show"),
+    "refusal": Verb("training", "measure which damaged films and other images a model refuses"),
+    "trust": Verb("training", "test whether maps depend on what the model has learnt"),
+    "export": Verb("training", "export a training run as one ONNX file"),
+    "model-card": Verb("training", "write the card inside a model as a Markdown page"),
+    "verify-backprop": Verb("training", "compare the hand-written gradients with autograd's"),
+    "prepare": Verb("training", "make a manifest from a collection of films, or check one"),
+    "leave-out": Verb("training", "measure a recipe on origins left out of its training"),
+    "phantom": Verb("training", "draw synthetic films to train and test on"),
 }
 OURS = {"models", "xai", "training", "service"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0 well, 1 failed, 2 wrongly called."""
+    """Run one verb and return the exit status: 0 success, 1 failure, 2 wrong usage, 130 stopped."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         return _run(argv)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"cxr {argv[0]}: stopped", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:  # what a user gave is at fault; the message says how
+    except (ValueError, OSError) as error:  # the user's input is at fault, and the message says why
         print(f"cxr {argv[0]}: {error}", file=sys.stderr)
         return 1
 
@@ -73,13 +73,13 @@ def _run(argv: Sequence[str]) -> int:
             modules[name] = import_module(module_of(name))
             modules[name].add_arguments(subparser)
     arguments = parser.parse_args(argv)
-    if arguments.verb == "explain" and arguments.method:  # the server may not know of training
+    if arguments.verb == "explain" and arguments.method:  # `service` must not import `training`
         arguments.map_by = import_module("training.maps.methods").map_by
     return int(modules[arguments.verb].run(arguments))
 
 
 def module_of(verb: str) -> str:
-    """Return the module that does a job: `service.commands.serve` for `serve`."""
+    """Return the name of a verb's module: `service.commands.serve` for `serve`."""
     return f"{VERBS[verb].package}.commands.{verb.replace('-', '_')}"
 
 

@@ -1,4 +1,4 @@
-"""Back-propagation by hand beside autograd: what a training step of each network costs.
+"""Measure a training step of each network with hand-written back-propagation and with autograd.
 
     python benchmarks/backprop.py [--batch 4] [--rounds 7] [--threads 2]
 

@@ -1,4 +1,4 @@
-"""Films per second of a loop that decodes and runs, and does nothing else.
+"""Measure films per second of a loop that decodes films and runs the model, and no more.
 
     python benchmarks/bare_loop.py FOLDER FILMS
 
@@ -20,7 +20,7 @@ MODEL = OWN_MODELS / "chest_cnn.onnx"
 
 
 def main() -> None:
-    """Print films per second."""
+    """Print the films per second."""
     films = [path.read_bytes() for path in sorted(Path(sys.argv[1]).iterdir())]
     number = int(sys.argv[2])
     of_this_thread = threading.local()

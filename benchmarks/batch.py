@@ -1,11 +1,12 @@
-"""Scoring an archive: two workers beside one process, and what a kill costs.
+"""Measure `cxr batch`: two workers beside one process, and what a kill costs.
 
     python benchmarks/batch.py [--films 1000]
 
 Drawn films, one in a hundred of them cut short, are scored by the default model: in one process
-with one thread; by `cxr batch --workers 2`; and by the same once more, of which first the whole
-command is killed (SIGKILL) when half is done, then, resumed, one of its workers. Films per second
-are those between a run's first part and its last, so without the start of Ray and of the workers.
+with one thread; by `cxr batch --workers 2`; and once more by the same, where first the whole
+command is killed (SIGKILL) when half is done and then, after it is resumed, one of its workers.
+Films per second are between a run's first part and its last, without the start of Ray and of the
+workers.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=1000)
     count = parser.parse_args().films
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ["TMPDIR"] = folder  # where Ray's files go: who is killed leaves them
+        os.environ["TMPDIR"] = folder  # Ray's files go there; a killed run leaves them
         archive = Path(folder, "films")
         write_films(archive, count)
         listing = list_films(archive)
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def write_films(folder: Path, count: int) -> None:
-    """Draw films; half of them PNG, half JPEG."""
+    """Write synthetic films; half of them PNG, half JPEG."""
     folder.mkdir()
     for number in range(count):
         film = draw_film(FINDINGS[number % len(FINDINGS)], seed=number, columns=COLUMNS)
@@ -91,8 +92,8 @@ def batch(
     Args:
         archive: The films.
         out: The result.
-        at_part: After which part the run is disturbed; 0 is never.
-        disturb: Is given the run.
+        at_part: Number of the part after which the run is disturbed; 0 is never.
+        disturb: Called with the run.
     """
     command = ["batch", str(archive), "--out", str(out), "--model", str(MODEL), "--workers", "2"]
     films, times = [], []
@@ -111,7 +112,7 @@ def batch(
 
 
 def kill_a_worker(run: subprocess.Popen[str]) -> None:
-    """Kill one of Ray's processes that hold the model: grandchildren, by way of Ray's daemon."""
+    """Kill one of Ray's processes that hold the model: they are children of Ray's daemon."""
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,comm="], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -122,7 +123,7 @@ def kill_a_worker(run: subprocess.Popen[str]) -> None:
 
 
 def largest_difference(alone: list[Row], result: Path) -> float:
-    """Return by how much a film's probability differs; infinite where errors do."""
+    """Return the largest difference of a probability; infinite if errors differ."""
     together = {row["path"]: row for row in pq.read_table(result).to_pylist()}
     columns = [name for name in alone[1] if name.startswith("probability:")]
     difference = 0.0
@@ -138,7 +139,7 @@ def largest_difference(alone: list[Row], result: Path) -> float:
 
 
 def lost_and_twice(listing: Listing, result: Path) -> str:
-    """Return how many films have no row, and how many have several."""
+    """Return a line with the number of films that have no row, and that have several."""
     counted = Counter(pq.read_table(result)["path"].to_pylist())
     lost = sum(counted[film] == 0 for film in listing.films)
     twice = sum(counted[film] > 1 for film in listing.films)

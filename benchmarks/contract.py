@@ -1,11 +1,11 @@
-"""A real server against its own OpenAPI document: schemathesis asks, whatever the document lists.
+"""Check a real server against its own OpenAPI document, with schemathesis.
 
     python benchmarks/contract.py [--cases 1000] [--seed 1]
 
-The server has an audit trail and wants keys. First an admin's key asks at least so many times, with
-films and zips, sound and damaged, where the document says "binary"; then nobody's key asks. Ends
-with status 1 where an answer had a 5xx other than those the document expects, a status, media type,
-header or body that the document does not describe, or where there were too few cases.
+The server has an audit trail and requires keys. At least `--cases` requests are sent with an
+admin's key, with films and zips, sound and damaged, where the document says "binary"; then some
+with an unknown key. The exit status is 1 if an answer had a 5xx that the document does not list, or
+a status, media type, header or body that it does not describe, or if there were too few cases.
 """
 
 import argparse
@@ -33,7 +33,7 @@ CHECKS = (
     "response_schema_conformance",
 )
 CASES_WITHOUT_KEY = 5
-"""Of each operation: all are answered alike."""
+"""Of each operation: all get the same answer."""
 
 
 def operations(address: str) -> int:
@@ -43,20 +43,20 @@ def operations(address: str) -> int:
 
 
 def contract_kept(address: str, token: str, cases: int, seed: int) -> tuple[bool, int]:
-    """Return whether every answer was as described, and how many there were; print the report.
+    """Print schemathesis' report; return whether all answers were as described, and their number.
 
     Args:
         address: The server's.
         token: API key to send.
         cases: Most requests of one operation in one of schemathesis' phases.
-        seed: Of its choices.
+        seed: Of schemathesis' choices.
     """
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"]
     command += ["--checks", ",".join(CHECKS), "--max-examples", str(cases), "--seed", str(seed)]
     command += ["--continue-on-failure", "--header", f"Authorization: Bearer {token}"]
     paths = os.pathsep.join((str(HERE), str(HERE.parent)))
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "contract_bodies", "PYTHONPATH": paths}
-    with tempfile.TemporaryDirectory() as folder:  # where it leaves what it remembers
+    with tempfile.TemporaryDirectory() as folder:  # schemathesis leaves its memory there
         done = subprocess.run(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
         )
@@ -66,7 +66,7 @@ def contract_kept(address: str, token: str, cases: int, seed: int) -> tuple[bool
 
 
 def main() -> int:
-    """Print both reports; return 1 where the contract was broken."""
+    """Print both reports; return 1 if the contract was broken."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,7 +1,7 @@
-"""What schemathesis sends where the document says "binary": films and zips, sound and damaged.
+"""Let schemathesis send films and zips, sound and damaged, where the document says "binary".
 
 Loaded by `schemathesis run` (SCHEMATHESIS_HOOKS), which otherwise sends noise that is no film, to
-models that are not there.
+models that don't exist.
 """
 
 from typing import Any
@@ -34,13 +34,13 @@ schemathesis.openapi.format("binary", FILMS)
 
 @schemathesis.hook
 def map_path_parameters(_context: Any, path: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Ask a model that is there in three of four cases."""
+    """Name a model that exists in three of four cases."""
     return _sound(path, "name")
 
 
 @schemathesis.hook
 def map_query(_context: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Ask a model that is there in three of four cases."""
+    """Name a model that exists in three of four cases."""
     return _sound(query, "model")
 
 

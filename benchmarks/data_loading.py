@@ -1,13 +1,13 @@
-"""Does data loading keep up: images per second of training with real films, and without.
+"""Measure images per second of training with films from disk, and without loading any.
 
     python benchmarks/data_loading.py CONFIG [--device cuda] [--workers 8] [--steps 30] [--rounds 3]
 
 "With" is what `cxr train CONFIG` does: films mapped from disk, augmented, sent to the device, one
-step each. "Without" are the same steps on one batch of random pixels that lies on the device
-already. Both take turns in one process; medians. On a GPU also its utilisation, as NVML samples it,
-and the model FLOP utilisation: products of a forward pass, times three for forward and backward
-(Chowdhery et al. 2022, arXiv:2204.02311, appendix B), over what the GPU can do in bfloat16, which
-`--peak-tflops` says.
+step each. "Without" are the same steps on one batch of random pixels that is on the device already.
+Both take turns in one process; medians. On a GPU also its utilisation, as NVML samples it, and the
+model FLOP utilisation: operations of a forward pass, times three for forward and backward
+(Chowdhery et al. 2022, arXiv:2204.02311, appendix B), over the GPU's peak in bfloat16, which
+`--peak-tflops` gives.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def _paces(run: TrainingRun, steps: int, rounds: int) -> tuple[Pace, Pace]:
 
 
 def _films(run: TrainingRun, epoch: int) -> Iterator[Batch]:
-    """Yield batches from an epoch on, without end; the first one is not timed: workers start."""
+    """Yield batches from an epoch on, endlessly; the first is not timed, since workers start."""
     while True:
         yield from run._batches(epoch)  # collated: targets are a tensor
         epoch += 1

@@ -1,4 +1,4 @@
-"""What explaining costs: the graph with all maps beside the graph without, and pytorch-grad-cam.
+"""Measure what explaining costs: the graph with all maps, without them, and pytorch-grad-cam.
 
     python benchmarks/explanation.py [--rounds 10] [--threads 2] [--network NAME]
 
@@ -29,7 +29,7 @@ CLASSES = 5
 IMAGE_SIZE = (224, 224)
 WARM_UP_ROUNDS = 4
 SECONDS = 3
-"""A small network runs for so long at least, in as many rounds as that takes."""
+"""Shortest time of a measurement; a small network gets as many rounds as that takes."""
 Contestant = Callable[[], object]
 
 
@@ -47,7 +47,7 @@ class WithoutMaps(nn.Module):
 
 
 def explained_network(name: str) -> ExplainedNetwork:
-    """Return a network with random weights: time does not depend on what was learnt."""
+    """Return a network with random weights: the time does not depend on them."""
     torch.manual_seed(0)
     network = NETWORKS[name](CLASSES)
     with torch.inference_mode():
@@ -67,7 +67,7 @@ def session(file: bytes, threads: int) -> onnxruntime.InferenceSession:
     """Return an ONNX Runtime session as the server has it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # As the server has it; a pool that spins would also slow whoever comes next.
+    # As the server has it; a pool that spins would also slow the next contestant.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
@@ -116,7 +116,7 @@ class Contest:
         start = time.perf_counter()
         bare()
         rounds = max(rounds, round(SECONDS / (time.perf_counter() - start)))
-        # Not all in turns: PyTorch's threads spin for a while and would slow whoever comes next.
+        # Not all in turns: PyTorch's threads spin for a while and would slow the next contestant.
         return [
             *median_milliseconds([ours, bare], rounds),
             *median_milliseconds([ours, lambda: self.reference(tensor, targets)], rounds),

@@ -1,11 +1,11 @@
-"""Damaged films against a real server: does it answer each with a film's answer or a 4xx, in time?
+"""Send damaged films to a real server; check that each gets an answer or a 4xx, in time.
 
     python benchmarks/fuzz.py [--cases 2000] [--seed 0] [--threads 4]
 
 Films (PNG, JPEG, TIFF, DICOM) go in turn to /v1/predict (also with a mask), /v1/explain (also as
 PNG) and /v1/film (raw and as PNG), every fifth body is a zip for /v1/batch. Prints how often each
 status came, the slowest request and the most memory that the server held, its decoding processes
-included. Ends with status 1 where there was a 5xx other than a 503 with Retry-After, a line of a
+included. The exit status is 1 if there was a 5xx other than a 503 with Retry-After, a line of a
 batch with one, no answer, an answer slower than the server's limit, or a gibibyte of memory.
 """
 
@@ -29,9 +29,9 @@ from throughput import serving
 from service.settings import Settings
 
 GIBIBYTE = 2**30
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 ZIPS = 5
-"""One body in so many is a zip."""
+"""One body in five is a zip."""
 ASKED = (
     ("/v1/predict", "application/json"),
     ("/v1/explain?force=true", "application/json"),
@@ -53,17 +53,17 @@ class Case(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of it; `statuses` are those of a batch's lines, too."""
+    """The answer to a request; `statuses` holds those of a batch's lines too."""
 
     case: Case
     statuses: list[int]
     seconds: float
-    is_patient: bool
+    has_retry_after: bool
 
     @property
     def is_fault(self) -> bool:
-        """Whether the server failed: no answer, or a 5xx that is not "come back later"."""
-        later = {503} if self.is_patient else set()
+        """True if the server failed: no answer, or a 5xx other than a 503 with Retry-After."""
+        later = {503} if self.has_retry_after else set()
         return any(status >= 500 and status not in later for status in self.statuses)
 
 
@@ -81,19 +81,19 @@ def cases(count: int, seed: int) -> Iterator[Case]:
 
 
 def ask(address: str, case: Case) -> Outcome:
-    """Return what became of a request; a connection that is closed without an answer is a 599."""
+    """Send a request and return its outcome; a connection closed without an answer is a 599."""
     headers = {"Accept": case.accept, "Content-Type": "application/octet-stream"}
     request = urllib.request.Request(address + case.path, case.body, headers)
-    start, is_patient = time.perf_counter(), True
+    start, has_retry_after = time.perf_counter(), True
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             statuses = [answer.status, *_line_statuses(case, answer.read())]
     except urllib.error.HTTPError as error:
         error.read()
-        statuses, is_patient = [error.code], "Retry-After" in error.headers
+        statuses, has_retry_after = [error.code], "Retry-After" in error.headers
     except OSError:
         statuses = [599]
-    return Outcome(case, statuses, time.perf_counter() - start, is_patient)
+    return Outcome(case, statuses, time.perf_counter() - start, has_retry_after)
 
 
 def _line_statuses(case: Case, body: bytes) -> list[int]:
@@ -103,7 +103,7 @@ def _line_statuses(case: Case, body: bytes) -> list[int]:
 
 
 def faults(outcomes: list[Outcome], memory: int) -> list[str]:
-    """Return what did not hold, in words."""
+    """Return a sentence for each check that failed."""
     limit = Settings().request_seconds
     found = [
         f"{one.case.name} at {one.case.path}: {one.statuses}, {one.seconds:.1f} s"
@@ -114,7 +114,7 @@ def faults(outcomes: list[Outcome], memory: int) -> list[str]:
 
 
 def main() -> int:
-    """Print the figures; return 1 where something did not hold."""
+    """Print the figures; return 1 if a check failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,10 +1,10 @@
-"""Do maps show what a network has learnt of its labels? Adebayo's data randomisation test.
+"""Test whether maps depend on the labels that a network has learnt (data randomisation test).
 
     python benchmarks/label_randomisation.py FOLDER -o docs/results/label_randomisation.json
 
-It takes a training run on labels that mean nothing, so it is done with drawn films and the recipe
-of `phantom_cnn`, in minutes: what it says holds for the method and the recipe, not for a model in
-the box. Three networks: one on the true labels, one on them with another seed, and one on labels
+It needs a training run on random labels, so it uses synthetic films and the recipe of
+`phantom_cnn`, which takes minutes: the result holds for the method and the recipe, not for a built-
+in model. Three networks: one on the true labels, one on them with another seed, and one on labels
 shuffled over the films. On val films, for the true class, maps of the first are compared with those
 of the others, and with those of unrelated films.
 
@@ -39,7 +39,7 @@ RECIPE = Path(__file__).parents[1] / "training/configs/phantom.toml"
 
 
 class LabelRandomisation(Record):
-    """How alike maps are to those of a network that learnt the true labels."""
+    """Similarity of maps to those of a network that learnt the true labels."""
 
     recipe: str
     films: int
@@ -49,7 +49,7 @@ class LabelRandomisation(Record):
 
 
 def with_shuffled_labels(manifest: Path, shuffled: Path) -> Path:
-    """Write the manifest anew, the labels of each split shuffled over its films."""
+    """Write the manifest with the labels of each split shuffled over its films."""
     with manifest.open(newline="") as file:
         rows = list(csv.DictReader(file))
     random = np.random.default_rng(0)
@@ -85,7 +85,7 @@ def films_with_maps(model: Path, films: Sequence[Film]) -> ExplainedFilms:
 
 
 def compared(what: str, first: ExplainedFilms, second: ExplainedFilms) -> Likeness:
-    """Return how alike two networks' maps of the same films are."""
+    """Return the similarity of two networks' maps of the same films."""
     pairs = [
         (abs(rank_correlation(one, other)), structural_similarity(one, other))
         for one, other in zip(first.maps, second.maps, strict=True)

@@ -1,4 +1,4 @@
-"""The default model behind LitServe, for `throughput.py`.
+"""Serve the default model with LitServe, for `throughput.py`.
 
     python benchmarks/litserve_server.py PORT [--workers 2] [--threads 1]
 
@@ -19,7 +19,7 @@ from xai.explainer import Answers, Explainer, Floats
 
 
 class ExplainedFilms(litserve.LitAPI):  # type: ignore[misc]
-    """LitServe's four steps: setup, decode, predict, encode."""
+    """Answer a film in LitServe's four steps: setup, decode, predict, encode."""
 
     threads = 1
 
@@ -46,7 +46,7 @@ class ExplainedFilms(litserve.LitAPI):  # type: ignore[misc]
         return list(answers.films())
 
     def encode_response(self, answers: Answers) -> Response:
-        """Return what is sent."""
+        """Return the answer as JSON."""
         return JSONResponse(
             {
                 "logits": answers.logits[0].tolist(),

@@ -1,11 +1,11 @@
-"""A lean HTTP client that loads a server on this machine; the other benchmarks run it as a process.
+"""Load a server on this machine over HTTP; the other benchmarks run this as a process.
 
     python benchmarks/load.py http://127.0.0.1:8000/v1/explain FOLDER --concurrency 8 --requests 400
 
-Posts the files of a folder in turn, over as many kept connections as `--concurrency`, for so many
-requests or so many seconds, and prints one JSON object: statuses, 503s without Retry-After,
-latencies in milliseconds, wall and CPU seconds of this process. `--insist` repeats a film that got
-a 503 until it is answered, and checks each answer's probabilities against the first one for it.
+Posts the files of a folder in turn, over as many kept connections as `--concurrency`, for a number
+of requests or of seconds, and prints one JSON object: statuses, 503s without Retry-After, latencies
+in milliseconds, wall and CPU seconds of this process. `--insist` repeats a film that got a 503
+until it is answered, and checks each answer's probabilities against the first one for it.
 """
 
 import argparse
@@ -23,23 +23,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 @dataclass
 class Tally:
-    """What came back.
+    """Answers, counted.
 
     Attributes:
         statuses: How often each came.
-        impatient: 503s that did not say when to come back.
+        without_retry_after: 503s that did not say when to come back.
         milliseconds: From sending to the end of the answer, each 200.
         differing: Answers that differ from the first one for the same film.
         answered: Films that got a 200.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
-    impatient: int = 0
+    without_retry_after: int = 0
     milliseconds: list[float] = field(default_factory=list)
     differing: int = 0
     answered: int = 0
@@ -75,16 +75,16 @@ class Connection:
 
 
 async def load(url: str, films: list[bytes], options: argparse.Namespace) -> Tally:
-    """Return what the server answered."""
-    parts = urlsplit(url)
-    if not ipaddress.ip_address(parts.hostname or "").is_loopback:
+    """Send the requests, and return the answers, counted."""
+    address = urlsplit(url)
+    if not ipaddress.ip_address(address.hostname or "").is_loopback:
         raise ValueError(f"url must be of this machine (127.0.0.1), not {url}")
-    requests = [_request(parts.path, film, options) for film in films]
+    requests = [_request(address.path, film, options) for film in films]
     tally, numbers = Tally(), _numbers(options)
     await asyncio.gather(
         *(
             _client(
-                Connection(str(parts.hostname), parts.port or 80),
+                Connection(str(address.hostname), address.port or 80),
                 requests,
                 numbers,
                 tally,
@@ -98,7 +98,7 @@ async def load(url: str, films: list[bytes], options: argparse.Namespace) -> Tal
 
 def _numbers(options: argparse.Namespace) -> Iterator[int]:
     """Yield the numbers of the requests that all clients together send."""
-    end = time.monotonic() + (options.seconds or PATIENCE_SECONDS * 60)
+    end = time.monotonic() + (options.seconds or TIMEOUT_SECONDS * 60)
     for number in count():
         if number == options.requests or time.monotonic() > end:
             return
@@ -129,7 +129,7 @@ async def _client(
         while True:
             start = time.perf_counter()
             status, headers, body = await asyncio.wait_for(
-                connection.post(requests[film]), PATIENCE_SECONDS
+                connection.post(requests[film]), TIMEOUT_SECONDS
             )
             tally.statuses[status] += 1
             if status == 200:
@@ -138,7 +138,7 @@ async def _client(
                 if insist:
                     tally.compare(film, body)
             elif status == 503:
-                tally.impatient += "retry-after" not in headers
+                tally.without_retry_after += "retry-after" not in headers
                 await asyncio.sleep(float(headers.get("retry-after", 1)))
             if status == 200 or not insist:
                 break
@@ -151,7 +151,7 @@ def summary(tally: Tally, seconds: float) -> dict[str, Any]:
     return {
         "statuses": dict(tally.statuses),
         "answered": tally.answered,
-        "impatient": tally.impatient,
+        "without_retry_after": tally.without_retry_after,
         "differing": tally.differing,
         "p50_ms": round(cuts[49], 2),
         "p95_ms": round(cuts[94], 2),
@@ -162,7 +162,7 @@ def summary(tally: Tally, seconds: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Load the server and print what happened."""
+    """Load the server and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("url")
     parser.add_argument("films", type=Path, help="folder of films")

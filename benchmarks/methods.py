@@ -1,11 +1,11 @@
-"""Which way to explain a network is best? One table per network, on val films only.
+"""Compare methods of explanation on one network: a table of measures, on val films only.
 
     python benchmarks/methods.py MODEL --manifest FILE --marked FOLDER -o JSON
         [--films 40] [--few 10] [--seeds 3] [--methods NAME ...] [--layers NAME ...]
 
 Hit rate, IoU and energy are on val films with boxes; deletion, insertion and ROAD on val films that
 the network classifies rightly and confidently; randomisation (of the head alone, of the last block
-alone) and stability on a few of those, for each takes as many maps as draws. Every figure has its
+alone) and stability on a few of those, since each takes many maps of a film. Every figure has its
 95 % interval, bootstrapped by group. Time is the median of a map as `training.maps.methods` makes
 it. Score-CAM, which asks the network once for each channel, is left out unless it is named:
 ReciproCAM stands for methods without gradients.
@@ -82,27 +82,27 @@ class MethodTable(Record):
 
 @dataclass(frozen=True)
 class Setting:
-    """What all methods are measured on.
+    """The networks and films that all methods are measured on.
 
     Attributes:
         explainer: The exported model, which answers for films with pixels removed.
         network: The same as a PyTorch network.
-        drawn_anew: By the part that is random (`head`, `last block`): such networks, one a seed.
+        randomised_networks: By the part that is random (`head`, `last block`): a network per seed.
         marked: Val films with boxes.
         right: Val films classified rightly and confidently.
-        few: How many of them are for randomisation and stability.
+        few: Number of them for randomisation and stability.
     """
 
     explainer: Explainer
     network: Network
-    drawn_anew: dict[str, tuple[Network, ...]]
+    randomised_networks: dict[str, tuple[Network, ...]]
     marked: tuple[ShownFilm, ...]
     right: tuple[RightFilm, ...]
     few: int
 
 
 def setting(model: Path, manifest: Path, marked: Path, options: argparse.Namespace) -> Setting:
-    """Return what is measured on: films of val, and no others."""
+    """Return the networks, and films of val only."""
     explainer, films = Explainer(model), read_manifest(manifest)
     check_split(films)
     network, card = network_from_onnx(model)
@@ -110,7 +110,10 @@ def setting(model: Path, manifest: Path, marked: Path, options: argparse.Namespa
     return Setting(
         explainer,
         network.requires_grad_(False),
-        {part: tuple(drawn_anew(model, part, options.seeds)) for part in ("head", "last block")},
+        {
+            part: tuple(randomised_networks(model, part, options.seeds))
+            for part in ("head", "last block")
+        },
         tuple(ShownFilm.of(explainer, one) for one in marked_val(marked, card.class_names)),
         tuple(right[: options.films]),
         options.few,
@@ -127,7 +130,7 @@ def marked_val(folder: Path, class_names: tuple[str, ...]) -> list[Marked]:
     return marked_films(annotations, class_names)[0]
 
 
-def drawn_anew(model: Path, name: str, seeds: int) -> Iterator[Network]:
+def randomised_networks(model: Path, name: str, seeds: int) -> Iterator[Network]:
     """Yield the network with its head, or its last block, random."""
     graph = onnx.load(model)
     blocks = weight_blocks(GraphWeights(graph).names)
@@ -149,7 +152,7 @@ def measured(name: str, method: Method, asked: Setting) -> MethodFigures:
         **faithfulness(asked.explainer, asked.right, maps),
         **{
             f"random_{part.replace(' ', '_')}": randomisation(method, networks, few, few_maps)
-            for part, networks in asked.drawn_anew.items()
+            for part, networks in asked.randomised_networks.items()
         },
         "unrelated": unrelated(asked.right, maps),
         **steadiness(map_of, few, few_maps),
@@ -160,7 +163,7 @@ def measured(name: str, method: Method, asked: Setting) -> MethodFigures:
 
 
 def timed(map_of: partial[Map], film: RightFilm, seconds: list[float]) -> Map:
-    """Return a film's map, and keep the time that it took."""
+    """Return a film's map, and append the seconds that it took."""
     start = time.perf_counter()
     found = map_of(tensor(film.pixels), film.number)
     seconds.append(time.perf_counter() - start)
@@ -175,7 +178,7 @@ def tensor(pixels: np.ndarray) -> torch.Tensor:
 def localisation(
     map_of: partial[Map], marked: Sequence[ShownFilm]
 ) -> tuple[float, dict[str, Figure]]:
-    """Return the tuned threshold, and how maps fall on boxes."""
+    """Return the tuned threshold, and how well maps agree with boxes."""
     found: list[Scores] = []
     for shown in tqdm(marked, "boxes", leave=False):
         heat = shown.heat(map_of(tensor(shown.seen.pixels), shown.number))
@@ -195,7 +198,7 @@ def localisation(
 def faithfulness(
     explainer: Explainer, right: Sequence[RightFilm], maps: Sequence[Map]
 ) -> dict[str, Figure]:
-    """Return what becomes of the class when what is hot is removed, or comes back."""
+    """Return deletion, insertion and ROAD: the class when hot pixels are removed or added."""
     answer = probabilities_of(explainer)
     columns: dict[str, list[float]] = {"deletion": [], "insertion": [], "road": []}
     for one, evidence in zip(tqdm(right, "faithfulness", leave=False), maps, strict=True):
@@ -243,7 +246,7 @@ def steadiness(
 
 
 def groups_of(films: Sequence[RightFilm]) -> list[str]:
-    """Return whose films they are."""
+    """Return the group of each film."""
     return [one.film.group_id for one in films]
 
 
@@ -253,7 +256,7 @@ def figure(values: Sequence[float], groups: Sequence[str]) -> Figure:
 
 
 def lines(table: MethodTable) -> Iterator[str]:
-    """Yield the table for a person."""
+    """Yield the lines of the table as text."""
     names = list(table.methods[0].figures)
     yield f"{table.model} {table.version}: {table.marked_films} marked, {table.right_films} right"
     yield f"{'':22}{'seconds':>9}" + "".join(f"{name:>26}" for name in names)

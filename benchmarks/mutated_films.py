@@ -1,4 +1,4 @@
-"""Films and zips, made here and then damaged, the same ones for the same seed."""
+"""Make films and zips and damage them, in the same way for the same seed."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ GREY = (DEEP // 16).astype(np.uint8)
 BIG_ENDIAN = uid.ExplicitVRBigEndian
 EXTREMES = (0, 1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1)
 BYTES_KEPT_OF_A_HEADER = 400
-"""Where most of a format's numbers stand; half of the damage is done there."""
+"""Most of a format's numbers are in these first bytes; half of the damage is done there."""
 
 
 def picture(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -36,7 +36,7 @@ def dicom(pixels: np.ndarray, syntax: uid.UID, frame: bytes | None = None) -> by
     Args:
         pixels: The film.
         syntax: Its transfer syntax.
-        frame: The film as a stream in that syntax; None lets pydicom encode it, if it has to be.
+        frame: The film as a stream in that syntax; None lets pydicom encode it, if needed.
     """
     dataset, inner = Dataset(), Dataset()
     inner.CodeMeaning, inner.is_undefined_length_sequence_item = "PA", True
@@ -90,7 +90,7 @@ def zipped(*films: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def sound_films() -> dict[str, bytes]:
-    """Return the films before anything is done to them."""
+    """Return undamaged films by name."""
     grey, deep = Image.fromarray(GREY), Image.fromarray(DEEP)
     exif = Image.Exif()
     exif[274] = 6
@@ -124,7 +124,7 @@ def sound_films() -> dict[str, bytes]:
 
 
 def sound_zips() -> dict[str, bytes]:
-    """Return zips before anything is done to them."""
+    """Return undamaged zips by name."""
     films = list(sound_films().values())
     return {
         "zip": zipped(*films[:4]),
@@ -137,7 +137,7 @@ def sound_zips() -> dict[str, bytes]:
 def damaged_bodies(
     sound: dict[str, bytes], count: int, *, seed: int = 0
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield so many bodies with their names; number n is the same in every run."""
+    """Yield `count` damaged bodies with their names; number n is the same in every run."""
     names = list(sound)
     for number in range(count):
         chance = Random(f"{seed}:{number}")
@@ -172,9 +172,9 @@ def number_replaced(body: bytes, chance: Random) -> bytes:
     return replaced(body, place(body, chance), struct.pack(form, number))
 
 
-def replaced(body: bytes, start: int, part: bytes) -> bytes:
-    """Return a body of the same length with another part in it."""
-    return (body[:start] + part + body[start + len(part) :])[: max(len(body), 1)]
+def replaced(body: bytes, start: int, new: bytes) -> bytes:
+    """Return a body of the same length with other bytes from a place on."""
+    return (body[:start] + new + body[start + len(new) :])[: max(len(body), 1)]
 
 
 def truncated(body: bytes, chance: Random) -> bytes:
@@ -182,15 +182,15 @@ def truncated(body: bytes, chance: Random) -> bytes:
     return body[: place(body, chance)]
 
 
-def part_repeated(body: bytes, chance: Random) -> bytes:
-    """Return a body with a part of it twice, or many times."""
+def bytes_repeated(body: bytes, chance: Random) -> bytes:
+    """Return a body with some of its bytes twice, or many times."""
     start = place(body, chance)
-    part = body[start : start + chance.choice((1, 8, 64, 512))]
-    return body[:start] + part * chance.choice((2, 3, 200)) + body[start + len(part) :]
+    some = body[start : start + chance.choice((1, 8, 64, 512))]
+    return body[:start] + some * chance.choice((2, 3, 200)) + body[start + len(some) :]
 
 
-def part_left_out(body: bytes, chance: Random) -> bytes:
-    """Return a body without a part of it."""
+def bytes_removed(body: bytes, chance: Random) -> bytes:
+    """Return a body without some of its bytes."""
     start = place(body, chance)
     return body[:start] + body[start + chance.choice((1, 2, 4, 16, 256)) :]
 
@@ -207,7 +207,7 @@ def spliced(body: bytes, other: bytes, chance: Random) -> bytes:
 
 
 def structure_changed(body: bytes, chance: Random) -> bytes:
-    """Return a body whose parts are whole, but not those that should be there."""
+    """Return a body whose pieces are whole, but not the right ones."""
     if body.startswith(b"\x89PNG"):
         return png_changed(body, chance)
     if body.startswith(b"PK"):
@@ -218,7 +218,7 @@ def structure_changed(body: bytes, chance: Random) -> bytes:
 
 
 def png_changed(body: bytes, chance: Random) -> bytes:
-    """Return a PNG with a chunk changed, repeated, moved or taken out, and right checksums."""
+    """Return a PNG with a chunk changed, repeated, moved or removed, and correct checksums."""
     chunks, start = [], 8
     while start + 12 <= len(body):
         (length,) = struct.unpack_from(">L", body, start)
@@ -262,8 +262,8 @@ DAMAGES: tuple[Callable[[bytes, Random], bytes], ...] = (
     bits_flipped,
     number_replaced,
     truncated,
-    part_repeated,
-    part_left_out,
+    bytes_repeated,
+    bytes_removed,
     noise_inserted,
     structure_changed,
     structure_changed,

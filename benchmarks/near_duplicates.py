@@ -1,9 +1,9 @@
-"""The search for copies: what it finds, what it mistakes for copies, and what it costs.
+"""Measure the search for copies: what it finds, what it mistakes for copies, and its cost.
 
     python benchmarks/near_duplicates.py MANIFEST [--edited 200]
 
-Of the manifest's films every pair is compared, as `cxr prepare` does it; then some films are edited
-as republished films are, and compared with what they were made from.
+Every pair of the manifest's films is compared, as `cxr prepare` does it; then some films are edited
+as republished films are, and compared with their originals.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def print_pairs(films: Sequence[Path]) -> None:
-    """Print how many pairs of these films are at most so far apart."""
+    """Print the number of pairs of these films within each distance."""
     hashes = np.stack([print_.hashes for print_ in fingerprints(films)[0].values()])
     distances = [pair.distance for pair in near_duplicates(hashes, max_distance=max(DISTANCES))]
     counts = [sum(distance <= limit for distance in distances) for limit in DISTANCES]
@@ -66,7 +66,7 @@ def print_pairs(films: Sequence[Path]) -> None:
 
 
 def print_found(name: str, edit: Edit, films: Sequence[Path]) -> None:
-    """Print which share of films is found again after an edit."""
+    """Print the share of films that is found again after an edit."""
     distances = np.array([_distance(film.read_bytes(), edit) for film in films])
     shares = [f"{100 * (distances <= limit).mean():.1f} %" for limit in DISTANCES]
     print(f"| {name} | {' | '.join(shares)} |")
@@ -80,7 +80,7 @@ def _distance(film: bytes, edit: Edit) -> int:
 
 
 def print_cost(hashes: Hashes) -> None:
-    """Print how much processor time all pairs of these hashes take."""
+    """Print the processor time that comparing all pairs of these hashes takes."""
     start = time.process_time()
     near_duplicates(hashes)
     print(

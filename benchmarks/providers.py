@@ -1,11 +1,12 @@
-"""What OpenVINO gives beside ONNX Runtime's own CPU provider, and what it costs in exactness.
+"""Compare OpenVINO with ONNX Runtime's own CPU provider, in speed and in exactness.
 
     python benchmarks/providers.py [--films FOLDER] [--rounds 7] [--threads 2] [--model NAME]
 
-The models in the box, 224x224, as many threads for both. Both take turns in one process, so that
-they see the same machine; medians. Exactness is that of the worst of twenty drawn films and, given
-a folder, of the first twenty in it: the largest difference of a probability, the correlation of
-evidence, and the largest difference of the others as a share of the film's largest number.
+The built-in models, 224x224, the same number of threads for both. Both take turns in one process,
+so that they see the same machine; medians. Exactness is that of the worst of twenty drawn films
+and, given a folder, of the first twenty in it: the largest difference of a probability, the
+correlation of evidence, and the largest difference of the others as a share of the film's largest
+number.
 """
 
 import argparse
@@ -103,7 +104,7 @@ class Contest:
     """One model, run by ONNX Runtime's CPU provider in float32 and by OpenVINO.
 
     Raises:
-        ValueError: OpenVINO is not there, or does not repeat the golden answer.
+        ValueError: OpenVINO is not installed, or does not repeat the golden answer.
     """
 
     def __init__(self, name: str, precision: Precision, threads: int) -> None:
@@ -123,20 +124,20 @@ class Contest:
             )
 
     def exactness(self, kind: str, films: Sequence[bytes]) -> str:
-        """Return the row about how far OpenVINO's answers are from the usual ones."""
+        """Return the row with the differences between OpenVINO's answers and the usual ones."""
         pixels = seen_films(films, self.usual.card)
         usual, other = self.usual(pixels), self.openvino(pixels)
-        alike = min(map(correlation, usual.evidence, other.evidence))
+        similarity = min(map(correlation, usual.evidence, other.evidence))
         probabilities = np.abs(usual.probabilities - other.probabilities).max()
         shares = ", ".join(
             f"{share(getattr(usual, name), getattr(other, name)):.2%}"
             for name in ("logits", "evidence", "distance")
         )
-        return f"{self.title} {kind} | {probabilities:.5f} | {alike:.5f} | {shares} |"
+        return f"{self.title} {kind} | {probabilities:.5f} | {similarity:.5f} | {shares} |"
 
 
 def seen_films(films: Iterable[bytes], card: ModelCard) -> Floats:
-    """Return what a network sees of films: [films, 1, rows, columns]."""
+    """Return films as network pixels in [0, 1]: [films, 1, rows, columns]."""
     view = {name: getattr(card, name) for name in ("image_size", "resize_mode", "crop_pct")}
     return np.stack([network_pixels(read_radiograph(film), **view).pixels[None] for film in films])
 

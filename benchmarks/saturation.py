@@ -1,14 +1,14 @@
-"""A server under more load than it can answer: does it stay alive, and does it lose anything?
+"""Load a server beyond what it can answer; check that it stays alive and loses no request.
 
     python benchmarks/saturation.py [--seconds 60] [--requests 10000] [--concurrency 64]
 
-Two parts, against `python -m service` with the default model: so many seconds of load, and so many
-requests each of which is repeated until it is answered, whatever its 503s. A client that gets a
-503 comes back when Retry-After says. Meanwhile /health/live is asked twenty times a second, and
+Two parts, against `python -m service` with the default model: some seconds of load, then a number
+of requests, each repeated until it is answered, however many 503s it gets. A client that gets a 503
+waits as long as Retry-After says. Meanwhile /health/live is requested twenty times a second, and
 the server's memory (its decoding processes included) is read. With `--queue` shorter than the
-concurrency, as it is here by default, some requests must be refused.
+concurrency, as it is by default, some requests must be refused.
 
-Ends with status 1 where something did not hold.
+The exit status is 1 if a check failed.
 """
 
 import argparse
@@ -38,10 +38,10 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass
 class Watch:
-    """What was seen of a server while it worked.
+    """Measurements of a server under load.
 
     Attributes:
-        live_ms: How long each /health/live took.
+        live_ms: Milliseconds that each /health/live took.
         memory: (seconds since the start, bytes).
     """
 
@@ -61,7 +61,7 @@ class Watch:
 
 
 def resident_bytes(process: int) -> int:
-    """Return the memory of a process and its children; of one that has just ended, 0."""
+    """Return the bytes of memory of a process and its children; 0 of one that has just ended."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
@@ -72,7 +72,7 @@ def resident_bytes(process: int) -> int:
 
 @contextmanager
 def watched(port: int, process: int) -> Iterator[Watch]:
-    """Watch a server until the block ends."""
+    """Measure a server until the block ends."""
     watch, over, start = Watch(), threading.Event(), time.monotonic()
 
     def look() -> None:
@@ -99,7 +99,7 @@ def loaded(url: str, films: Path, *options: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Print the figures; return 1 where something did not hold."""
+    """Print the figures; return 1 if a check failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--requests", type=int, default=10_000)
@@ -126,7 +126,7 @@ def main() -> int:
             faults.append("/health/live is slower than 50 ms")
         if abs(watch.growth() - 1) > 0.05:
             faults.append("memory is not flat")
-        if not set(figures["statuses"]) <= {"200", "503"} or figures["impatient"]:
+        if not set(figures["statuses"]) <= {"200", "503"} or figures["without_retry_after"]:
             faults.append("a request got neither 200 nor a 503 with Retry-After")
         requests = ["--requests", str(options.requests), "--insist"]
         figures = loaded(url, films, *concurrency, *requests)

@@ -1,4 +1,4 @@
-"""How long the server takes to be ready: fresh processes with the default model.
+"""Measure how long the server takes to be ready, in fresh processes with the default model.
 
     python benchmarks/start_up.py [--times 7]
 
@@ -15,27 +15,27 @@ import urllib.request
 from socket import socket
 
 POLL_SECONDS = 0.01
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 def seconds_until_ready() -> float:
-    """Return the seconds that one new server takes.
+    """Return the seconds that a new server takes to be ready.
 
     Raises:
-        ChildProcessError: It ended, having said why, or was not ready in time.
+        ChildProcessError: It ended, or was not ready in time.
     """
     port = free_port()
     start = time.perf_counter()
     command = [sys.executable, "-m", "service", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
-            while server.poll() is None and time.perf_counter() - start < PATIENCE_SECONDS:
+            while server.poll() is None and time.perf_counter() - start < TIMEOUT_SECONDS:
                 if answers(f"http://127.0.0.1:{port}/health/ready"):
                     return time.perf_counter() - start
                 time.sleep(POLL_SECONDS)
         finally:
             server.terminate()
-    raise ChildProcessError(f"the server was not ready within {PATIENCE_SECONDS} s, or ended")
+    raise ChildProcessError(f"the server was not ready within {TIMEOUT_SECONDS} s, or ended")
 
 
 def free_port() -> int:
@@ -48,9 +48,9 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Return whether a GET succeeds."""
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             return bool(answer.status == 200)
-    except OSError:  # nobody listens yet, or HTTP says no
+    except OSError:  # nothing listens yet, or the status is an error
         return False
 
 
@@ -62,7 +62,7 @@ def loads_torch() -> bool:
 
 
 def main() -> None:
-    """Print the median and what was loaded."""
+    """Print the median, and whether PyTorch was loaded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=7, help="processes to start")
     seconds = [seconds_until_ready() for _ in range(parser.parse_args().times)]

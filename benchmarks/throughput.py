@@ -1,18 +1,18 @@
-"""Films per second over HTTP, beside a bare loop in one process and beside LitServe.
+"""Measure films per second over HTTP, beside a bare loop in one process and beside LitServe.
 
     python benchmarks/throughput.py [--rounds 5] [--requests 400] [--concurrency 8]
 
 All three decode the same 512-pixel JPEG films with our reader and run the same ONNX file of the
 default model; interleaved round by round on one machine.
 
-- bare: as many threads as CPUs, one-thread sessions, decode and run; no HTTP, no answer made of it.
+- bare: as many threads as CPUs, one-thread sessions, decode and run; no HTTP, no answer written.
 - ours: `python -m service`, /v1/explain, default settings.
 - LitServe (`pip install litserve`), its own batching on (8 films, 5 ms), the film as a form's file,
-  probabilities and evidence as JSON; with its one worker and a session of as many threads as
-  CPUs, as it comes; and "tuned", with as many workers as CPUs and one-thread sessions.
+  probabilities and evidence as JSON; by default one worker and a session of as many threads as
+  CPUs; and "tuned", with as many workers as CPUs and one-thread sessions.
 
-The client is a process on the same CPUs. What it takes is printed apart: "corrected" is the rate
-as if its CPU seconds had been the server's.
+The client is a process on the same CPUs. "Corrected" is the rate as if the client's CPU seconds
+had been the server's.
 """
 
 import argparse
@@ -38,15 +38,15 @@ HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "service" / "viewer" / "samples"
 FILMS = 24
 SIDE = 512
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 CPUS = len(os.sched_getaffinity(0))
 
 
 class Server(NamedTuple):
-    """How a server is started and asked.
+    """A server: how to start it, and how to send films to it.
 
     Attributes:
-        command: What Python runs; the port follows.
+        command: Arguments of Python, without the port, which follows.
         health: Path that answers once it is ready.
         path: Path that films are sent to.
         options: Of `load.py`.
@@ -87,9 +87,9 @@ def serving(command: list[str], port: int, path: str) -> Iterator[subprocess.Pop
         ChildProcessError: It ended, or was not ready in time.
     """
     quiet = subprocess.DEVNULL
-    # In a session of its own: LitServe leaves its workers behind when it is told to end.
+    # In a session of its own: LitServe leaves its workers behind when it is terminated.
     with subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True) as server:
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while not answers(f"http://127.0.0.1:{port}{path}"):
             if server.poll() is not None or time.monotonic() > end:
                 server.kill()
@@ -125,7 +125,7 @@ def bare_rate(films: Path, options: argparse.Namespace) -> tuple[float, float]:
 
 
 def served_rate(films: Path, options: argparse.Namespace, server: Server) -> tuple[float, float]:
-    """Return films per second of a fresh server, which is ended again: LitServe's never rests."""
+    """Return films per second of a fresh server, ended afterwards: LitServe's is never idle."""
     port = free_port()
     command = [sys.executable, *server.command, str(port)]
     with serving(command, port, server.health):

@@ -22,7 +22,7 @@ from service.http.headers import SafeAnswers
 from service.inference.engine import Engine
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
-from service.observability.requests import Observed
+from service.observability.requests import RequestRecorder
 from service.observability.tracing import Tracing, open_tracing
 from service.problems import add_handlers
 from service.settings import Settings, read_settings
@@ -73,7 +73,7 @@ def create_app(
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
     app.add_middleware(SafeAnswers)
-    app.add_middleware(Observed, metrics=app.state.metrics, tracing=tracing)
+    app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=tracing)
     add_handlers(app)
     _add_routes(app)
     _add_documentation(app)

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+from argparse import Action, ArgumentParser, _HelpAction, _SubParsersAction
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,9 @@ from PIL import Image
 
 import cxr
 from tests.support.tiny_model import FILM, REFUSED_FILM, write_model
+
+ARGUMENTS = json.loads(Path(__file__).with_name("cli_arguments.json").read_text())
+"""What scripts rely on: of each verb its arguments, and of each argument all but its help."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +33,46 @@ def test_help_names_every_verb_and_loads_none(capsys):
         cxr.main(["--help"])
     text = capsys.readouterr().out
     assert set(cxr.VERBS) <= set(text.split())
+
+
+def arguments(verb: str, parser: ArgumentParser) -> dict[str, dict[str, object]]:
+    """Return the arguments of a verb and, under `verb choice`, of each of its subcommands."""
+    actions = [action for action in parser._actions if not isinstance(action, _HelpAction)]
+    found = {verb: {", ".join(one.option_strings) or one.dest: facts(one) for one in actions}}
+    for action in actions:
+        if isinstance(action, _SubParsersAction):
+            for choice, subparser in action.choices.items():
+                found |= arguments(f"{verb} {choice}", subparser)
+    return found
+
+
+def facts(action: Action) -> dict[str, object]:
+    """Return what is set of an argument, without its help."""
+    named = {name: getattr(action, name) for name in ("nargs", "const", "default")}
+    named["choices"] = None if action.choices is None else list(action.choices)
+    named["required"] = action.required or None
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def test_every_verb_has_the_arguments_that_scripts_rely_on() -> None:
+    found: dict[str, dict[str, object]] = {}
+    for verb in cxr.VERBS:
+        parser = ArgumentParser()
+        import_module(cxr.module_of(verb)).add_arguments(parser)
+        found |= arguments(verb, parser)
+    assert json.loads(json.dumps(found, default=str)) == ARGUMENTS
+    assert len(cxr.VERBS) == 19
+
+
+@pytest.mark.parametrize(
+    ("package", "argument"), [("service", "--port PORT"), ("training", "--manifest MANIFEST")]
+)
+def test_a_package_runs_as_a_program(package: str, argument: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", package, "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"usage: python -m {package} ")
+    assert argument in done.stdout
 
 
 def test_a_command_without_verb_is_wrongly_called(capsys):

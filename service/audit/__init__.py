@@ -1,1 +1,1 @@
-"""The audit trail: which answers were given, kept in a database."""
+"""Keep an audit trail of all answers in a database."""

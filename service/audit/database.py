@@ -1,7 +1,8 @@
-"""The audit trail's table in SQLite or PostgreSQL. Needs the extra `audit`; imported when it is on.
+"""Read and write the audit trail's table in SQLite or PostgreSQL.
 
-A statement that fails is never tried again here: it may have been done before the connection broke,
-and a row must not be there twice.
+Needs the extra `audit`; imported only when the audit trail is on. A statement that fails is never
+tried again here: it may have taken effect before the connection broke, and a row must not be stored
+twice.
 """
 
 import logging
@@ -48,20 +49,20 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from service.audit.rows import AuditQuery, AuditRow, KeptRow
 from service.problems import AuditUnavailable
 
-PATIENCE_SECONDS = 5
-"""How long a connection, or another's lock, is waited for."""
+TIMEOUT_SECONDS = 5
+"""Longest wait for a connection, or for a lock that another server or program holds."""
 
 DELETED_AT_ONCE = 10_000
-"""Rows; more in one statement would keep writers waiting."""
+"""Rows deleted by one statement; more would keep writers waiting."""
 
 VERSION_TABLE = "audit_version"
-"""Where Alembic notes the revision; its usual name may be taken in a database that others use."""
+"""Alembic's table of the revision; its usual name may be taken in a shared database."""
 
 log = logging.getLogger(__name__)
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A time that comes back in UTC; SQLite forgets time zones, PostgreSQL gives its own."""
+    """A time read in UTC: SQLite forgets time zones, and PostgreSQL returns its own."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -95,32 +96,32 @@ AUDIT = Table(
     Column("status", Text(), nullable=False),
     Index("audit_time", "time"),
     Index("audit_film", "film_sha256"),
-    sqlite_autoincrement=True,  # an id that was deleted is not given again
+    sqlite_autoincrement=True,  # a deleted row's id is not used again
 )
 
-# One writer at a time, of all servers: rows become visible in the order of their ids, so that
-# whoever reads on `after` an id misses none; and two servers that start don't both migrate.
-WRITING_ALONE = {
+# One writer at a time, of all servers: rows become visible in the order of their ids, so that a
+# client that reads on `after` an id misses none; and two servers that start don't both migrate.
+WRITE_LOCK = {
     "sqlite": ["BEGIN IMMEDIATE"],
     "postgresql": [
-        f"SET LOCAL statement_timeout = '{PATIENCE_SECONDS}s'",
+        f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'",
         "SELECT pg_advisory_xact_lock(hashtext('chest-xray-explainer audit'))",
     ],
 }
 
 
 class AuditDatabase:
-    """Rows in a database whose table is as this program knows it.
+    """The audit trail's table in a database, brought up to date when it is opened.
 
-    Every method raises AuditUnavailable when the database does not do what it is told.
+    Every method raises AuditUnavailable when the database fails.
     """
 
     def __init__(self, url: str) -> None:
         """Open a database and bring its table up to date.
 
         Raises:
-            OSError: The folder of the SQLite file is not there or can't be written.
-            ValueError: The URL is of no kind known here, or the database can't be opened, or is
+            OSError: The folder of the SQLite file is absent or can't be written.
+            ValueError: The URL is not of a supported kind, or the database can't be opened, or is
                 newer than this program.
         """
         self._engine = _engine(_parsed(url))
@@ -132,11 +133,11 @@ class AuditDatabase:
                 f"audit_url must name a database that can be opened and written: {_cause(error)}"
             ) from None
         finally:
-            self._engine.dispose()  # nothing of a database that is refused stays open
+            self._engine.dispose()  # a database that is refused must not stay open
 
     def add(self, rows: Sequence[AuditRow]) -> None:
         """Add rows, all or none."""
-        with self._telling(), self._writing() as connection:
+        with self._reporting_faults(), self._writing() as connection:
             connection.execute(insert(AUDIT), [row.model_dump() for row in rows])
 
     def delete_before(self, time: datetime) -> None:
@@ -144,12 +145,12 @@ class AuditDatabase:
         oldest = select(AUDIT.c.id).where(AUDIT.c.time < time).limit(DELETED_AT_ONCE)
         deleted = DELETED_AT_ONCE
         while deleted == DELETED_AT_ONCE:
-            with self._telling(), self._writing() as connection:
+            with self._reporting_faults(), self._writing() as connection:
                 deleted = connection.execute(delete(AUDIT).where(AUDIT.c.id.in_(oldest))).rowcount
 
     def rows(self, query: AuditQuery) -> list[KeptRow]:
         """Return the rows that were asked for, oldest first."""
-        with self._telling(), self._engine.connect() as connection:
+        with self._reporting_faults(), self._engine.connect() as connection:
             return [KeptRow(**row) for row in connection.execute(_selected(query)).mappings()]
 
     def close(self) -> None:
@@ -159,17 +160,17 @@ class AuditDatabase:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with self._engine.begin() as connection:
-            for statement in WRITING_ALONE[self._engine.dialect.name]:
+            for statement in WRITE_LOCK[self._engine.dialect.name]:
                 connection.exec_driver_sql(statement)
             yield connection
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _reporting_faults(self) -> Iterator[None]:
         """Log a fault of the database and raise AuditUnavailable."""
         try:
             yield
         except SQLAlchemyError as error:
-            # A file that was opened while it was read-only stays so for its connection.
+            # A connection to a file that was read-only stays read-only.
             self._engine.dispose()
             log.error("the audit trail's database: %s", _cause(error))
             raise AuditUnavailable(
@@ -212,7 +213,7 @@ def _parsed(text: str) -> URL:
 def _engine(url: URL) -> Engine:
     settings: dict[str, Any] = {
         "pool_pre_ping": True,
-        "pool_timeout": PATIENCE_SECONDS,
+        "pool_timeout": TIMEOUT_SECONDS,
         "hide_parameters": True,
     }
     if url.drivername == "sqlite":
@@ -220,9 +221,9 @@ def _engine(url: URL) -> Engine:
     return create_engine(
         url,
         connect_args={
-            "connect_timeout": PATIENCE_SECONDS,
-            "keepalives_idle": PATIENCE_SECONDS,
-            "tcp_user_timeout": 1000 * PATIENCE_SECONDS,
+            "connect_timeout": TIMEOUT_SECONDS,
+            "keepalives_idle": TIMEOUT_SECONDS,
+            "tcp_user_timeout": 1000 * TIMEOUT_SECONDS,
         },
         **settings,
     )
@@ -233,10 +234,10 @@ def _sqlite_engine(path: Path, settings: dict[str, Any]) -> Engine:
     path.touch(mode=0o600)
 
     def connect() -> sqlite3.Connection:
-        # Not `rwc`: a file that was deleted must be missed, not begun anew without a table.
+        # Not `rwc`: a deleted file must be an error, not replaced by an empty one.
         uri = f"{path.as_uri()}?mode=rw"
         connection = sqlite3.connect(
-            uri, uri=True, timeout=PATIENCE_SECONDS, check_same_thread=False
+            uri, uri=True, timeout=TIMEOUT_SECONDS, check_same_thread=False
         )
         with suppress(sqlite3.OperationalError):  # locked by another server that does the same
             connection.execute("PRAGMA journal_mode = WAL")
@@ -253,7 +254,7 @@ def _sqlite_engine(path: Path, settings: dict[str, Any]) -> Engine:
     def check_file(
         _connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
     ) -> None:
-        # An open connection writes on into a file that was deleted, and nobody would notice.
+        # An open connection goes on writing into a deleted file, without an error.
         if record.info["file"] != _file_identity(path):
             raise DisconnectionError("the file is not the one that was opened")
 

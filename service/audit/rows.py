@@ -1,4 +1,4 @@
-"""What the audit trail keeps of one answer, and what can be asked of it."""
+"""Rows, pages and queries of the audit trail, and how an answer becomes a row."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -27,11 +27,15 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
 class AuditRow(Answer):
-    """Who was told what about which film, by which model; neither pixels nor names."""
+    """An answer: when, to whom, about which film, by which model; no pixels and no names."""
 
     time: Time = Field(description="When the film was examined, in UTC.")
-    request_id: Text = Field(description="As in the log; the films of a batch share it.")
-    key_id: Text | None = Field(description="The API key that asked; null where none is needed.")
+    request_id: Text = Field(
+        description="The request's id, as in the log; the films of a batch share it."
+    )
+    key_id: Text | None = Field(
+        description="Id of the API key that was used; null where none is needed."
+    )
     verb: str = Field(
         description="What was asked: `predict`, `predict-masked` (about a part of the film), "
         "`explain`, `batch`, `infer`."
@@ -40,7 +44,7 @@ class AuditRow(Answer):
     version: str
     model_sha256: Sha256
     film_sha256: Sha256 = Field(
-        description="Of the film's bytes, or the tensor's, as they were sent."
+        description="SHA-256 of the film's bytes, or the tensor's, as they were sent."
     )
     probabilities: dict[str, float] = Field(description="By class.")
     decisions: dict[str, bool | None] = Field(
@@ -69,7 +73,7 @@ class AuditPage(Answer):
 
 
 class AuditQuery(BaseModel):
-    """Which rows; a filter that is left out lets every row through."""
+    """Filters of the rows to return; one that is left out lets every row through."""
 
     since: Time | None = Field(default=None, description="From this time on, with a time zone.")
     until: Time | None = Field(default=None, description="Before this time, with a time zone.")
@@ -77,7 +81,7 @@ class AuditQuery(BaseModel):
     key_id: Text | None = Field(default=None, description="Asked with this API key.")
     film_sha256: Sha256 | None = Field(default=None, description="About this film.")
     after: int = Field(default=0, ge=0, le=LAST_ID, description="With a larger id than this.")
-    limit: int = Field(default=100, ge=1, le=1000, description="At most so many.")
+    limit: int = Field(default=100, ge=1, le=1000, description="Most rows to return.")
 
 
 def audit_row(
@@ -89,14 +93,14 @@ def audit_row(
     key_id: str | None,
     film_sha256: str,
 ) -> AuditRow:
-    """Return what is kept of one film's answer, given now.
+    """Return the row of one film's answer, with the current time.
 
     Args:
         explainer: The model that answered.
-        answers: Its, for a batch of one: an film_answer's, or one of `Answers.films()`.
+        answers: Its answers for one film: a `FilmAnswer`'s, or one of `Answers.films()`.
         verb: What was asked, such as `predict`.
         request_id: As in the log.
-        key_id: The API key's; None where none is needed.
+        key_id: Id of the API key; None where none is needed.
         film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
     """
     card = explainer.card

@@ -1,4 +1,4 @@
-"""The audit trail: one row per answer, written before the answer is given. Off by default."""
+"""Write one row to the audit trail per answer, before the answer is given. Off by default."""
 
 import logging
 from collections import deque
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BETWEEN_DELETIONS = timedelta(hours=1)
 LONGEST_WAIT_SECONDS = 10
-"""Twice a database's own patience: for the rows before, and for these."""
+"""Twice the timeout of the database: for the rows before, and for these."""
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def _now() -> datetime:
 
 
 class AuditTrail:
-    """Rows that are kept for some days.
+    """Write rows, read them, and delete those older than a number of days.
 
     Threads that write at the same time share a transaction: the disk confirms a few hundred a
     second, however many rows are in each.
@@ -38,7 +38,7 @@ class AuditTrail:
     def __init__(
         self, database: "AuditDatabase", days: int | None, clock: Callable[[], datetime] = _now
     ) -> None:
-        """Delete what is too old.
+        """Delete the rows that are too old.
 
         Args:
             database: Where the rows are.
@@ -57,12 +57,12 @@ class AuditTrail:
         """Return when the row is on disk; to be called in a worker thread.
 
         Raises:
-            AuditUnavailable: It can't be said that it is. It may be, if the database broke off
-                while it confirmed; the answer must not be given in either case.
+            AuditUnavailable: The row may not be on disk. It may be, if the connection broke while
+                the database confirmed; the answer must not be given in either case.
         """
         written: Future[None] = Future()
         self._waiting.append((row, written))
-        # A database that hangs may hold one thread, not all that come after.
+        # A database that hangs must hold one thread only, not all that come after.
         if not self._turn.acquire(timeout=LONGEST_WAIT_SECONDS):
             raise AuditUnavailable("The audit trail takes too long; ask again.")
         try:
@@ -89,7 +89,7 @@ class AuditTrail:
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
             self._database.add([row for row, _ in waiting])
-        except Exception as error:  # whatever it is, nobody may wait for ever
+        except Exception as error:  # whatever it is, no thread may wait forever
             for _, written in waiting:
                 written.set_exception(error)
         else:
@@ -128,9 +128,9 @@ def open_audit_trail(
         clock: The time, aware of its zone.
 
     Raises:
-        OSError: The folder of the SQLite file is not there or can't be written.
-        ValueError: The URL is of no kind known here, the database can't be opened or is newer than
-            this program, or the extra `audit` is not installed.
+        OSError: The folder of the SQLite file is absent or can't be written.
+        ValueError: The URL is not of a supported kind, the database can't be opened or is newer
+            than this program, or the extra `audit` is not installed.
     """
     try:
         from service.audit.database import AuditDatabase

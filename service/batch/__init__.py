@@ -1,1 +1,1 @@
-"""Score an archive of films into a Parquet file, on many processes: `cxr batch`."""
+"""Score an archive of films into a Parquet file, in many processes: `cxr batch`."""

@@ -1,4 +1,4 @@
-"""Which films an archive has: all that lie in a folder, or those that a manifest names."""
+"""List the films of an archive: all in a folder, or those that a manifest names."""
 
 import csv
 import os
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from models.radiograph import SIGNATURE_BYTES, NotAnImageError, film_format_of
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"})
-"""Whoever calls a file so takes it for a film: it is listed, whatever is in it."""
+"""Endings of films' names; a file with one is listed whatever it contains."""
 DICOM_INDEX = "DICOMDIR"
 
 
@@ -19,12 +19,12 @@ class Listing(NamedTuple):
     Attributes:
         folder: What their paths are relative to.
         films: Paths in alphabetical order, each once.
-        left_out: Number of other files in the folder.
+        other_files: Number of files in the folder that are not films.
     """
 
     folder: Path
     films: tuple[str, ...]
-    left_out: int = 0
+    other_files: int = 0
 
 
 def list_films(source: Path) -> Listing:
@@ -36,7 +36,7 @@ def list_films(source: Path) -> Listing:
 
     Raises:
         OSError: `source`, or a folder in it, can't be read.
-        ValueError: There is no film, or the file is no manifest.
+        ValueError: There is no film, or the file is not a manifest.
     """
     listing = _of_folder(source) if source.is_dir() else _of_manifest(source)
     if not listing.films:
@@ -51,7 +51,7 @@ def _of_folder(folder: Path) -> Listing:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    # Not Path.rglob: it passes over a folder that can't be read without a word.
+    # Not Path.rglob: it skips a folder that can't be read, and says nothing.
     for place, _, names in os.walk(folder, onerror=_raise):
         yield from (Path(place, name) for name in names)
 
@@ -70,7 +70,7 @@ def _may_be_film(file: Path) -> bool:
             film_format_of(opened.read(SIGNATURE_BYTES))
     except NotAnImageError:
         return False
-    except OSError:  # it may be one: its row will say why nobody knows
+    except OSError:  # it may be a film; its row will hold the error
         return True
     return True
 

@@ -1,6 +1,7 @@
-"""The results of an archive while they are not complete: a folder of parts beside the result.
+"""Store the results of an unfinished run as parts, in a folder beside the result.
 
-A part is whole or absent, so that a run that is killed loses no part, and never has one twice.
+A part is written as a whole or not at all, so a run that is killed loses no finished part and
+stores none twice.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ PARTS_IN_ROW_GROUP = 1000
 
 
 class Run(BaseModel):
-    """What the parts of one result have in common.
+    """Identity of a run: parts of a run with another model, films or part size do not fit.
 
     Attributes:
         model_sha256: Hash of the model's file.
@@ -43,18 +44,18 @@ class Run(BaseModel):
 
 
 class ScoredParts(NamedTuple):
-    """A folder of parts, and the columns that each has; may be sent to another process.
+    """A folder of parts, and the classes that give their columns; may be sent to other processes.
 
     Attributes:
         folder: Where the parts are.
-        class_names: The model's.
+        class_names: The classes of the model.
     """
 
     folder: Path
     class_names: tuple[str, ...]
 
     def file(self, number: int) -> Path:
-        """Return where a part is, or will be."""
+        """Return the file of a part, which need not exist yet."""
         return self.folder / f"{number:08}.parquet"
 
     def write(self, number: int, rows: Sequence[Row]) -> None:
@@ -68,17 +69,17 @@ class ScoredParts(NamedTuple):
             pq.write_table(table, file)
 
     def begin(self, number: int, fatal: Collection[str] = ()) -> None:
-        """Write down that a part is being scored.
+        """Note on disk that a part is being scored.
 
         Args:
             number: The part.
-            fatal: Films that will have ended a worker if this one never writes the part.
+            fatal: Films to blame if this worker dies before it writes the part.
         """
         with _whole(self._begun(number)) as file:
             file.write(json.dumps(sorted(fatal)).encode())  # a path that is no UTF-8 too
 
     def fatal_films(self, number: int) -> frozenset[str] | None:
-        """Return the films that have ended a worker; None if the part was not begun yet."""
+        """Return the films that have ended a worker; None if the part was never begun."""
         begun = self._begun(number)
         return frozenset(json.loads(begun.read_bytes())) if begun.exists() else None
 
@@ -86,7 +87,7 @@ class ScoredParts(NamedTuple):
         return self.folder / f"{number:08}.begun"
 
     def join(self, parts: int, result: Path) -> None:
-        """Write all parts as one file.
+        """Join all parts into one file.
 
         Args:
             parts: How many there are.
@@ -108,7 +109,7 @@ class ScoredParts(NamedTuple):
 
 @contextmanager
 def open_parts(folder: Path, run: Run, class_names: Sequence[str]) -> Iterator[ScoredParts]:
-    """Open the folder of a run's parts, made if it is absent; no other process may meanwhile.
+    """Open the folder of a run's parts, made if it is absent, and lock it against other processes.
 
     Raises:
         OSError: It can't be made.
@@ -117,7 +118,9 @@ def open_parts(folder: Path, run: Run, class_names: Sequence[str]) -> Iterator[S
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("ab") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a killed process lets go of it
+            fcntl.flock(
+                lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # released when the process ends, killed or not
         except BlockingIOError:
             raise ValueError(f"{folder} is being written by another `cxr batch`") from None
         _check_same_run(folder, run)
@@ -139,13 +142,13 @@ def _check_same_run(folder: Path, run: Run) -> None:
         )
         raise ValueError(
             f"{folder} holds the parts of another run ({seen}): "
-            "repeat that one, choose another --out, or remove the folder to begin anew"
+            "repeat that one, choose another --out, or remove the folder to start again"
         )
 
 
 @contextmanager
 def _whole(file: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name once it is complete, and on the disk."""
+    """Open a file that gets its name only when it is complete and flushed to disk."""
     unfinished = file.with_name(f"{file.name}.{uuid4().hex}.unfinished")
     try:
         with unfinished.open("wb") as opened:

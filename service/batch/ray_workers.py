@@ -1,4 +1,4 @@
-"""Many films scored by Ray Data: each worker process holds the model and takes part after part."""
+"""Score many films with Ray Data: worker processes hold the model and score part after part."""
 
 import logging
 import os
@@ -14,15 +14,15 @@ from service.batch.worker import PartScorer, Work
 from xai.runtime.processors import available_cpus
 
 OBJECT_STORE_BYTES = 128 * 2**20
-"""Only paths travel; Ray would take a third of the memory."""
+"""Enough, since only paths are sent; by default Ray takes a third of the memory."""
 
-PATIENCE_SECONDS = 10
+CONNECT_TIMEOUT_SECONDS = 10
 
 QUIET_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_LOG_LEVEL": "CRITICAL",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray will do by itself one day, and warns of
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's future default, of which it warns
 }
 LOCAL_ENVIRONMENT = {
     # Ray's own switch for macOS and Windows: without it Ray listens on the network.
@@ -32,30 +32,30 @@ LOCAL_ENVIRONMENT = {
 
 
 class Part(NamedTuple):
-    """Some of the films."""
+    """Films that one worker scores and writes together."""
 
     number: int
     films: tuple[str, ...]
 
 
 class ScoredPart(NamedTuple):
-    """How many films a part has, and how many of them can't be used."""
+    """Number of films in a part, and number of those that can't be used."""
 
     films: int
     errors: int
 
 
 class Worker:
-    """What Ray makes in each process, and anew where one was killed.
+    """Score parts in a process of Ray's, which starts another one where a process was killed.
 
-    What goes wrong is returned: raised, it would come as pages of Ray's own.
+    Errors are returned: Ray would wrap one that is raised in pages of its own traceback.
     """
 
     def __init__(self, work: Work) -> None:
         self._work = work
 
     def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
-        """Score a part and say how many films and errors it has, or why it failed."""
+        """Score a part; return how many films and errors it has, or why it failed."""
         try:
             rows = self._score(part["number"], [os.fsdecode(film) for film in part["films"]])
         except (OSError, ValueError) as error:
@@ -71,11 +71,11 @@ class Worker:
 def score_parts(
     work: Work, parts: Sequence[Part], *, workers: int | None = None, address: str | None = None
 ) -> Iterator[ScoredPart]:
-    """Score parts, and yield each once it is written.
+    """Score parts in parallel, and yield each when it is written.
 
     Args:
-        work: What the workers need to know.
-        parts: What is to be scored.
+        work: Settings of the workers.
+        parts: The parts to score.
         workers: Processes; None is as many as there are CPUs for.
         address: Of a Ray cluster; None is this machine alone.
 
@@ -91,10 +91,10 @@ def score_parts(
 
 
 def _check_reachable(address: str) -> None:
-    """Raise ValueError unless something listens there; Ray itself would try for half an hour."""
+    """Raise ValueError if nothing listens there; Ray itself would try for half an hour."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise ValueError(
             f"--address must be HOST:PORT of a running Ray cluster, not {address!r}; "
@@ -140,7 +140,7 @@ def _ray_running(address: str | None, cpus: int) -> Iterator[int]:
     os.environ.update(QUIET_ENVIRONMENT)
     if address is None:
         os.environ.update(LOCAL_ENVIRONMENT | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
-    import ray  # not before: it reads the environment when it is imported
+    import ray  # only now: it reads the environment when it is imported
 
     with TemporaryDirectory(prefix="cxr-ray-", ignore_cleanup_errors=True) as folder:
         local: dict[str, Any] = {

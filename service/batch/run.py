@@ -1,4 +1,4 @@
-"""An archive scored part by part, from where it was left, into one file."""
+"""Score an archive part by part into one file; a run that was interrupted is continued."""
 
 import math
 import shutil
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from service.batch.listing import Listing
-from service.batch.parts import Run, open_parts
+from service.batch.parts import Run, ScoredParts, open_parts
 from service.batch.ray_workers import Part, score_parts
 from service.batch.worker import Work
 from xai.explainer import Explainer
@@ -19,8 +19,8 @@ from xai.explainer import Explainer
 Say = Callable[[str], None]
 
 
-class Means(NamedTuple):
-    """What an archive is scored with; no result depends on it by more than rounding.
+class Resources(NamedTuple):
+    """Workers, threads and batches of a run; results depend on them by no more than rounding.
 
     Attributes:
         workers: Processes; None is as many as there are CPUs for.
@@ -40,20 +40,20 @@ def score_archive(
     explainer: Explainer,
     out: Path,
     *,
-    means: Means,
+    resources: Resources,
     part_size: int,
     say: Say,
 ) -> None:
-    """Write what the model says about every film; what an interrupted run has scored is kept.
+    """Score every film into one file; parts that an interrupted run has scored are kept.
 
     Args:
         listing: The films.
         explainer: The model.
         out: Parquet file to write; an older one is replaced. Until it is complete its parts are in
             a folder beside it.
-        means: What it is scored with.
+        resources: Workers, threads and batches.
         part_size: Films in a part.
-        say: Is told, in lines, how far it is and what became of the films.
+        say: Called with each line about progress and results.
 
     Raises:
         OSError: The result can't be written.
@@ -67,28 +67,32 @@ def score_archive(
         missing = [number for number in range(count) if not parts.file(number).exists()]
         if len(missing) < count:
             say(f"{count - len(missing)} of {count} parts were scored before")
-        work = Work(
-            model=explainer.file.absolute(),
-            model_sha256=explainer.sha256,
-            threads=means.threads,
-            batch_size=means.batch_size,
-            folder=listing.folder.absolute(),
-            parts=parts,
-        )
         if missing:
-            _score(work, [_part(listing, number, part_size) for number in missing], means, say)
+            work = _work(listing, explainer, parts, resources)
+            _score(work, [_part(listing, number, part_size) for number in missing], resources, say)
         parts.join(count, out)
         shutil.rmtree(folder)
     say(_outcome(out))
+
+
+def _work(listing: Listing, explainer: Explainer, parts: ScoredParts, resources: Resources) -> Work:
+    return Work(
+        model=explainer.file.absolute(),
+        model_sha256=explainer.sha256,
+        threads=resources.threads,
+        batch_size=resources.batch_size,
+        folder=listing.folder.absolute(),
+        parts=parts,
+    )
 
 
 def _part(listing: Listing, number: int, size: int) -> Part:
     return Part(number=number, films=listing.films[number * size : (number + 1) * size])
 
 
-def _score(work: Work, parts: Sequence[Part], means: Means, say: Say) -> None:
+def _score(work: Work, parts: Sequence[Part], resources: Resources, say: Say) -> None:
     films, start = 0, time.perf_counter()
-    scored = score_parts(work, parts, workers=means.workers, address=means.address)
+    scored = score_parts(work, parts, workers=resources.workers, address=resources.address)
     for done, part in enumerate(scored, 1):
         films += part.films
         speed = films / (time.perf_counter() - start)
@@ -99,19 +103,19 @@ def _score(work: Work, parts: Sequence[Part], means: Means, say: Say) -> None:
 
 
 def _outcome(result: Path) -> str:
-    """Return what became of the films, as a sentence."""
+    """Return a sentence that counts the films by outcome."""
     columns = ("error_type", "in_distribution", "is_confident")
     table = pq.read_table(result, columns=list(columns), partitioning=None)
-    errors, alike, sure = (Counter(table[column].to_pylist()) for column in columns)
+    errors, similar, sure = (Counter(table[column].to_pylist()) for column in columns)
     answered = errors.pop(None, 0)
     kinds = ", ".join(f"{_words(kind)} {count}" for kind, count in errors.most_common())
     return (
-        f"{table.num_rows} films: {answered} answered, {alike[False]} of them refused and "
+        f"{table.num_rows} films: {answered} answered, {similar[False]} of them refused and "
         f"{sure[False]} unsure; {errors.total()} errors{kinds and f' ({kinds})'}"
     )
 
 
 def _words(problem_type: str) -> str:
-    """Return a problem's type as words; the only one without a name is a file that wasn't read."""
+    """Return a problem's type as words; only a file that wasn't read has the type about:blank."""
     kind = problem_type.rpartition(":")[2]
     return "not read" if kind == "blank" else kind.replace("-", " ")

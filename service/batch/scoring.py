@@ -1,4 +1,4 @@
-"""What a model says about many films: one row each, also for a film that can't be used."""
+"""Score films with a model, one row each; a film that can't be used has its error in its row."""
 
 import hashlib
 import os
@@ -15,13 +15,13 @@ from service.problems import ProblemDocument, file_error
 from xai.explainer import Explainer
 
 Row = dict[str, object]
-"""Cells by column; what a film has no value for is absent."""
+"""Cells by column; a column without a value for the film is absent."""
 
 FILM_LOST = ProblemDocument(
     type="about:blank",
     title="Film lost",
     status=500,
-    detail="The process that read it came to an end, twice; look into the file, or give it memory.",
+    detail="The process that read it ended twice; check the file, or allow more memory.",
 )
 
 
@@ -32,7 +32,7 @@ def score_films(
 
     Args:
         explainer: The model.
-        folder: What the paths are relative to.
+        folder: Folder that the paths are relative to.
         films: Paths.
         batch_size: Films decoded, and then run, together.
     """
@@ -43,7 +43,7 @@ def score_films(
 
 
 def lost_row(explainer: Explainer, film: str) -> Row:
-    """Return the row of a film that ended, each time, the process that read it."""
+    """Return the row of a film that twice ended the process that read it."""
     return _first_cells(explainer, film) | _error(FILM_LOST)
 
 
@@ -59,7 +59,7 @@ def _read(explainer: Explainer, folder: Path, film: str) -> tuple[Row, SeenFilm 
     try:
         with (folder / film).open("rb") as file:
             content = file.read(MAX_FILM_BYTES + 1)
-        if len(content) <= MAX_FILM_BYTES:  # else it is not the whole file's
+        if len(content) <= MAX_FILM_BYTES:  # else the hash would be of a part of the file
             row["sha256"] = hashlib.sha256(content).hexdigest()
         return row, seen_film(content, View.of(explainer.card), Limits())
     except (RadiographError, OSError) as error:
@@ -76,7 +76,7 @@ def _first_cells(explainer: Explainer, film: str) -> Row:
 
 
 def _printable(film: str) -> str:
-    """Return a path in which bytes that are no UTF-8 are written with a backslash."""
+    """Return a path with a backslash escape for each byte that is not UTF-8."""
     return os.fsencode(film).decode(errors="backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""One worker's share: it holds the model, and scores and writes part after part."""
+"""Score the parts that one worker process gets, and write each to disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ from xai.explainer import Explainer
 
 
 class Work(NamedTuple):
-    """What every worker needs to know; paths are absolute, and the same on every machine.
+    """Settings of every worker; paths are absolute, and the same on every machine.
 
     Attributes:
         model: The model's file.
         model_sha256: Its hash.
         threads: CPU threads of one run.
         batch_size: Films decoded, and then run, together.
-        folder: What the films' paths are relative to.
-        parts: Where rows go.
+        folder: Folder that the films' paths are relative to.
+        parts: Folder that rows are written to.
     """
 
     model: Path
@@ -30,7 +30,7 @@ class Work(NamedTuple):
 
 
 class PartScorer:
-    """A worker. If it is killed, another one begins its part again, film by film.
+    """Score parts with one model; a part whose worker was killed is scored again film by film.
 
     So a film that ends its worker (a decoder crashes, memory runs out) does so twice, and then gets
     a row that says so.

@@ -1,4 +1,4 @@
-"""`cxr batch`: score an archive of films; one row each in a Parquet file."""
+"""Score an archive of films into a Parquet file, one row each: `cxr batch`."""
 
 import argparse
 import sys
@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a folder of films (PNG, JPEG, TIFF, DICOM), or a CSV with a column `path`",
     )
     parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace an older --out")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --out")
     add_model_argument(parser)
-    parser.add_argument("--workers", type=_positive, help="processes (default: one per CPU)")
+    parser.add_argument("--workers", type=_positive, help="worker processes (default: one per CPU)")
     parser.add_argument(
         "--threads", type=_positive, default=1, help="CPU threads of each worker (default 1)"
     )
@@ -33,31 +33,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part-size",
         type=_positive,
         default=64,
-        help="films after which a worker writes down what it has (default 64)",
+        help="films after which a worker writes its results to disk (default 64)",
     )
-    parser.add_argument("--address", help="a Ray cluster's (default: this machine alone)")
+    parser.add_argument(
+        "--address", help="HOST:PORT of a Ray cluster (default: this machine alone)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score every film that has not been scored yet, and write the result.
 
     Raises:
-        OSError: The films can't be listed, the model can't be read, or the result not written.
-        ValueError: Ray is not installed, there is no film, the model is no sound one, the result
-            is there already or is being written, or a worker failed.
+        OSError: The films can't be listed, or the model read, or the result written.
+        ValueError: Ray is not installed, there is no film, the model is not sound, the result
+            exists already or is being written, or a worker failed.
     """
     _check_installed()
-    # Not at the top: it needs Ray and PyArrow, and the command line's help does not.
-    from service.batch.run import Means, score_archive
+    # Not at the top: this needs Ray and PyArrow, which the command line's help does not.
+    from service.batch.run import Resources, score_archive
 
     if arguments.out.exists() and not arguments.overwrite:
-        raise ValueError(f"{arguments.out} is there already; --overwrite replaces it")
+        raise ValueError(f"{arguments.out} exists already; --overwrite replaces it")
     listing = list_films(arguments.input)
     explainer = asked_explainer(arguments)
-    _say(f"{len(listing.films)} films; {listing.left_out} other files are left out")
-    means = Means(arguments.workers, arguments.threads, arguments.batch_size, arguments.address)
+    _say(f"{len(listing.films)} films; {listing.other_files} other files are left out")
+    resources = Resources(
+        arguments.workers, arguments.threads, arguments.batch_size, arguments.address
+    )
     score_archive(
-        listing, explainer, arguments.out, means=means, part_size=arguments.part_size, say=_say
+        listing,
+        explainer,
+        arguments.out,
+        resources=resources,
+        part_size=arguments.part_size,
+        say=_say,
     )
     return 0
 

@@ -1,6 +1,7 @@
 """Write a film with the evidence for one class painted over it, or DICOM objects: `cxr explain`.
 
-`--method` asks `training.maps.methods`, which this module does not import: `cxr.py` hands it over.
+`--method` needs `training.maps.methods`; `cxr.py` passes it in, since this package must not import
+it.
 """
 
 import argparse
@@ -31,16 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the film is refused, evidence.dcm and overlay.dcm",
     )
     parser.add_argument(
-        "--class", dest="class_name", help="default: the predicted class, or the foremost finding"
+        "--class",
+        dest="class_name",
+        help="class to explain (default: the predicted class, or the top finding)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="explain a film unlike the training films all the same"
+        "--force",
+        action="store_true",
+        help="explain the film even if it is refused as unlike the training films",
     )
-    parser.add_argument("--json", action="store_true", help="print the answer, evidence included")
+    parser.add_argument(
+        "--json", action="store_true", help="print the answer too, evidence included"
+    )
     parser.add_argument(
         "--method",
-        help="for the PNG another method than the model's own Grad-CAM, such as hirescam, "
-        "recipro_cam or integrated_gradients; needs the packages of training",
+        help="explain the PNG by another method than the model's own, such as hirescam, "
+        "recipro_cam or integrated_gradients; needs the training packages",
     )
     add_model_argument(parser)
 
@@ -50,14 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         OSError: A file can't be read or written.
-        ValueError: Nothing is to be written, the model is no sound one, or the film can't be used
-            or (where there is to be an overlay) is refused.
+        ValueError: Nothing is to be written, the model is not sound, the film can't be used, or
+            an overlay is wanted and the film is refused.
     """
     if not arguments.output and not arguments.dicom:
         raise ValueError("give a PNG to write (-o FILE), a folder for DICOM (--dicom), or both")
     try:
         film = arguments.film.read_bytes()
-        film_answer = _asked_model(arguments, film)
+        film_answer = _answer(arguments, film)
         if arguments.dicom:
             _write_dicom(arguments, film, film_answer)
         if arguments.output:
@@ -74,7 +81,7 @@ def _write_dicom(arguments: argparse.Namespace, film: bytes, film_answer: FilmAn
     class_name = arguments.class_name or film_answer.foremost_class
     files = result_files(film, prediction, class_name, Limits())
     arguments.dicom.mkdir(parents=True, exist_ok=True)
-    for name, file in zip(DICOM_FILES, files, strict=False):  # a refused film has the first alone
+    for name, file in zip(DICOM_FILES, files, strict=False):  # a refused film has only the first
         (arguments.dicom / name).write_bytes(file)
         sys.stderr.write(f"{arguments.dicom / name}\n")
 
@@ -87,9 +94,9 @@ def _write_overlay(arguments: argparse.Namespace, film: bytes, film_answer: Film
     sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
 
 
-def _by_method(arguments: argparse.Namespace, asked: FilmAnswer, overlay: Overlay) -> Overlay:
+def _by_method(arguments: argparse.Namespace, film_answer: FilmAnswer, overlay: Overlay) -> Overlay:
     """Return the overlay with another method's map, full colour at the map's own maximum."""
-    explainer, seen = asked.explainer, asked.film.input
+    explainer, seen = film_answer.explainer, film_answer.film.input
     number = explainer.card.class_names.index(overlay.class_name)
     found = arguments.map_by(arguments.method, explainer.file, seen.pixels, number)
     sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")
@@ -97,7 +104,7 @@ def _by_method(arguments: argparse.Namespace, asked: FilmAnswer, overlay: Overla
     return replace(overlay, paint=Paint(shown, seen.grid_affine(found.shape)))
 
 
-def _asked_model(arguments: argparse.Namespace, film: bytes) -> FilmAnswer:
+def _answer(arguments: argparse.Namespace, film: bytes) -> FilmAnswer:
     explainer = asked_explainer(arguments)
     check_class(explainer, arguments.class_name)
     film_answer = answer_film(explainer, film)

@@ -12,7 +12,7 @@ from service.http.keys import KEY_BYTES, ApiKey, _hash, _parsed, _rules
 
 
 def new_key(id: str, *, admin: bool, requests_per_minute: int | None) -> tuple[str, ApiKey]:
-    """Return a new key, and what the file keeps of it.
+    """Make a random API key; return it, and the record of it for the key file.
 
     Raises:
         ValueError: The id has other characters than letters, digits and `._@-`, or the rate is 0.
@@ -27,11 +27,11 @@ def new_key(id: str, *, admin: bool, requests_per_minute: int | None) -> tuple[s
 
 
 def add_key(path: Path, key: ApiKey) -> None:
-    """Append a key to a file, which is made for its owner alone if there is none.
+    """Append a key to the key file; a new file can be read by its owner only.
 
     Raises:
         OSError: It can't be read or written.
-        ValueError: It is no key file, or has a key of that id.
+        ValueError: It is not a key file, or has a key of that id.
     """
     before = path.read_bytes() if path.exists() else b""
     fields = key.model_dump(exclude_defaults=True)
@@ -45,20 +45,24 @@ def add_key(path: Path, key: ApiKey) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("id", metavar="ID", help="what logs and the audit trail call the key")
-    parser.add_argument("--file", type=Path, required=True, help="key file to append its hash to")
-    parser.add_argument("--admin", action="store_true", help="may reload models, read the audit")
+    parser.add_argument("id", metavar="ID", help="the key's name in logs and the audit trail")
     parser.add_argument(
-        "--requests-per-minute", type=int, metavar="N", help="its rate (default: no limit)"
+        "--file", type=Path, required=True, help="key file that gets the key's hash"
+    )
+    parser.add_argument(
+        "--admin", action="store_true", help="allow it to reload models and read the audit trail"
+    )
+    parser.add_argument(
+        "--requests-per-minute", type=int, metavar="N", help="limit on its requests (default: none)"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a new key, once, and keep its hash.
+    """Print a new key, which is shown only once, and store its hash.
 
     Raises:
         OSError: The file can't be written.
-        ValueError: The id is taken or no id, or the file is no key file.
+        ValueError: The id is taken or not valid, or the file is not a key file.
     """
     token, key = new_key(
         arguments.id, admin=arguments.admin, requests_per_minute=arguments.requests_per_minute

@@ -1,4 +1,4 @@
-"""The argument `--model`, which several commands share."""
+"""Add and read the argument `--model`, which several verbs share."""
 
 import argparse
 from pathlib import Path
@@ -9,11 +9,11 @@ from xai.explainer import Explainer
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
-    """Add `--model`, which the verbs that examine a film share."""
+    """Add `--model` to a verb that examines films."""
     parser.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="one of our own by name, or an exported model (default: our own default)",
+        help="a built-in model's name, or an exported model's file (default: the server's)",
     )
 
 
@@ -22,7 +22,7 @@ def asked_explainer(arguments: argparse.Namespace) -> Explainer:
 
     Raises:
         OSError: It can't be read.
-        ValueError: It is neither a file nor one of our own, or not a sound model.
+        ValueError: It is neither a file nor a built-in model, or the model is not sound.
     """
     asked = arguments.model
     if asked and Path(asked).exists():

@@ -1,4 +1,4 @@
-"""`cxr predict`: the findings of films, a line of JSON each."""
+"""Print the findings of films, one line of JSON each: `cxr predict`."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         OSError: The model can't be read.
-        ValueError: It is no exported model, or not a sound one.
+        ValueError: It is not an exported model, or not a sound one.
     """
     explainer = asked_explainer(arguments)
     failed = False

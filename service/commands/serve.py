@@ -1,4 +1,4 @@
-"""`cxr serve`: run the server."""
+"""Run the server: `cxr serve`, or `python -m service`."""
 
 import argparse
 import gc
@@ -16,11 +16,13 @@ from service.settings import read_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments; what is not given comes from the environment (`CXR_PORT`, ...)."""
+    """Add the verb's arguments; the environment gives those left out (`CXR_PORT`, ...)."""
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 8000)")
     parser.add_argument(
-        "--models", type=Path, help="an exported model or a folder of them (beside our own)"
+        "--models",
+        type=Path,
+        help="an exported model or a folder of them (beside the built-in ones)",
     )
 
 
@@ -38,10 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     }
     settings = read_settings(**given)
     access_rule(settings)  # before the models are opened, which takes seconds
-    # Opened here: uvicorn would answer a fault in the lifespan with a traceback.
+    # Opened here: uvicorn would print a traceback for a fault in the lifespan.
     audit_trail = asked_audit_trail(settings)
     app = create_app(settings, registry=Registry(settings), audit_trail=audit_trail)
-    gc.freeze()  # what is there by now stays, and need not be looked through at each collection
+    gc.freeze()  # what exists by now stays; later collections need not scan it
     uvicorn.run(
         app,
         host=settings.host,
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main() -> int:
-    """Run `python -m service`; what a user gave wrongly ends it with a sentence and status 1."""
+    """Run `python -m service`; a wrong setting ends it with a sentence and status 1."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     add_arguments(parser)
     try:

@@ -1,4 +1,4 @@
-"""`cxr watch`: answer every chest film that an archive or a scanner sends with DICOM objects."""
+"""Receive chest films over DICOM and answer each with DICOM objects: `cxr watch`."""
 
 import argparse
 import asyncio
@@ -16,20 +16,28 @@ PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments; the rest comes from the environment (`CXR_WATCH_...`)."""
-    parser.add_argument("--listen", type=int, metavar="PORT", help="be a DICOM node at this port")
+    parser.add_argument(
+        "--listen", type=int, metavar="PORT", help="listen as a DICOM node on this port"
+    )
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument(
         "--exposed", action="store_true", default=None, help="let other machines send films"
     )
     parser.add_argument("--ae-title", help="our own name among DICOM nodes (default CXR)")
-    parser.add_argument("--callers", help="the only nodes that may send, with commas")
+    parser.add_argument(
+        "--callers", help="names of the only nodes that may send, separated by commas"
+    )
     parser.add_argument("--poll", metavar="URL", help="ask this DICOMweb server for films")
     parser.add_argument(
         "--send-to", metavar="AE@HOST:PORT", help="the DICOM node that gets the answers"
     )
     parser.add_argument("--stow", metavar="URL", help="the DICOMweb server that gets the answers")
-    parser.add_argument("--journal", type=Path, help="file of what came and what is to be sent")
-    parser.add_argument("--model", metavar="NAME", help="who answers (default: the server's)")
+    parser.add_argument(
+        "--journal", type=Path, help="SQLite file of films received and answers to be sent"
+    )
+    parser.add_argument(
+        "--model", metavar="NAME", help="model that answers (default: the server's)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise ValueError(f"the package {missing[0]} is missing: pip install '.[watch]'")
-    from service.watch.jobs import watch  # not at the top: it needs them
+    from service.watch.jobs import watch  # not at the top: it needs these packages
 
     names = WatchSettings.model_fields
     given = {name: value for name, value in vars(arguments).items() if value is not None}

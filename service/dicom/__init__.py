@@ -1,1 +1,1 @@
-"""An answer about a DICOM film as DICOM objects: report, parametric map, overlay."""
+"""Make DICOM objects of an answer about a DICOM film: report, parametric map, overlay."""

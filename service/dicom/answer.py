@@ -1,6 +1,6 @@
-"""An answer about a DICOM film as DICOM files: whether they can be made, made, and sent.
+"""Make DICOM files of an answer about a DICOM film, and the HTTP response that holds them.
 
-They are sent as DICOMweb does, as the parts of one `multipart/related` body.
+The response is as in DICOMweb: one `multipart/related` body with a part for each file.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ RELATED_DICOM = f'multipart/related; type="{DICOM}"'
 
 @cache
 def can_be_made() -> bool:
-    """Return whether what makes DICOM objects is installed (extra `dicom-results`)."""
+    """Return whether DICOM objects can be made: the extra `dicom-results` is installed."""
     return find_spec("highdicom") is not None
 
 
@@ -35,13 +35,13 @@ def result_files(
 
 
 def related_dicom(objects: Sequence[bytes]) -> Response:
-    """Return an answer of DICOM files, one a part.
+    """Return an HTTP response of DICOM files, each in a part of its own.
 
     Source:
         RFC 2387, and DICOM PS3.18, 8.6.1.2.
     """
     boundary = uuid4().hex
     head = f"--{boundary}\r\nContent-Type: {DICOM}\r\n\r\n".encode()
-    body = b"".join(part for one in objects for part in (head, one, b"\r\n"))
+    body = b"".join(piece for file in objects for piece in (head, file, b"\r\n"))
     media_type = f"{RELATED_DICOM}; boundary={boundary}"
     return Response(body + f"--{boundary}--\r\n".encode(), media_type=media_type, headers=VARY)

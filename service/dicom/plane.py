@@ -1,7 +1,7 @@
-"""Where a film's pixels lie in the patient, which a parametric map must say and most films don't.
+"""Give a film's header a plane in space, which a parametric map needs and most films lack.
 
-A projection has no depth, so the plane's place is made up (through the origin of a frame of
-reference of its own), and viewers lay the map over the film pixel by pixel: it says that its
+A projection has no depth, so the plane's place is made up: it goes through the origin of a frame of
+reference of its own. Viewers lay the map over the film pixel by pixel, since the map says that its
 locations are the film's. The directions are those of the film's Patient Orientation.
 """
 
@@ -21,10 +21,10 @@ DIRECTIONS = {
     "H": [0, 0, 1],
     "F": [0, 0, -1],
 }
-"""Of rows and columns, by what Patient Orientation calls them first (PS3.3, C.7.6.1.1.1)."""
+"""Of rows and columns, by the first letter in Patient Orientation (PS3.3, C.7.6.1.1.1)."""
 FRONTAL = ("L", "F")
 UNKNOWN_SPACING = (1.0, 1.0)
-"""Millimetres; the map must have some."""
+"""Millimetres between pixels, for a film that gives none; the map must have some."""
 
 
 def with_plane(header: Dataset, frame_of_reference: UID) -> Dataset:

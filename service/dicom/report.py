@@ -1,4 +1,4 @@
-"""A prediction as a DICOM structured report (TID 1500), which people and programs can read."""
+"""Make a DICOM structured report (TID 1500) of a prediction, for people and programs."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ from service.answers.schemas import ExplainedFinding, ExplainedPrediction, Model
 from service.dicom.result_context import SOFTWARE, ResultContext
 
 OWN_CODES = "99CXR"
-"""Designator of our own codes: a class of a research network is no diagnosis of SNOMED's."""
+"""Designator of our own codes: a class of a research network is not a SNOMED diagnosis."""
 DECISIONS = {True: codes.SCT.Present, False: codes.SCT.Absent, None: codes.SCT.Indeterminate}
 RESEARCH = "Research use only. Not a medical device. Computed by a program, verified by nobody."
 REFUSED = "Refused: the film is unlike the films that the model learnt from."
@@ -67,7 +67,7 @@ def _observer(context: ResultContext) -> ObserverContext:
 
 
 def _film_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluations:
-    """Return how unlike the training films the film is, and what follows."""
+    """Return the film's distance from the training films, and whether it is decided or refused."""
     film = context.prediction
     return _group(
         context,

@@ -1,4 +1,4 @@
-"""What the DICOM objects derived from one film have in common."""
+"""UIDs, series and equipment shared by the DICOM objects derived from one film."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,16 +16,16 @@ from service.dicom.source import SourceInstance
 
 SOFTWARE = "chest-xray-explainer"
 LAYOUT = 1
-"""To be raised when the objects change for the same answer, so that their UIDs do too."""
+"""Raise it when the objects change for the same answer, so that their UIDs change too."""
 
 
 @dataclass(frozen=True)
 class ResultContext:
-    """A film, and what is said about it in DICOM objects.
+    """A film, its answer, and the class whose evidence DICOM objects show.
 
     Attributes:
         source: The film.
-        prediction: What was answered about it.
+        prediction: The answer about it.
         class_name: The class whose evidence is shown.
     """
 
@@ -35,18 +35,18 @@ class ResultContext:
 
     @property
     def finding(self) -> ExplainedFinding:
-        """What was answered about the class."""
+        """The answer about the class."""
         findings = self.prediction.findings
         return next(one for one in findings if one.class_name == self.class_name)
 
     @property
     def is_withheld(self) -> bool:
-        """Whether there is no evidence, as of a refused film."""
+        """True where the evidence is withheld, as of a refused film."""
         return self.finding.explanation.evidence is None
 
     @cached_property
     def evidence(self) -> NDArray[np.float32]:
-        """For the class, grid rows x grid columns; only where it is not withheld."""
+        """Signed evidence for the class, [grid rows, grid columns]; only if not withheld."""
         return np.array(self.finding.explanation.evidence, np.float32)
 
     @property
@@ -59,7 +59,7 @@ class ResultContext:
         return f"{role} of {self.class_name}"
 
     def uid(self, role: str) -> UID:
-        """Return the UID of something derived from the film, the same whenever it is derived.
+        """Return the UID of an object derived from the film, the same each time it is derived.
 
         It depends on the film, the model file, our version, and whether evidence was withheld.
 
@@ -77,7 +77,7 @@ class ResultContext:
         return UID(f"2.25.{uuid5(NAMESPACE_OID, '/'.join(words)).int}")
 
     def about(self, role: str, series_number: int, description: str) -> dict[str, Any]:
-        """Return series, instance and equipment of an object, as highdicom wants them."""
+        """Return series, instance and equipment of an object, as arguments for highdicom."""
         model = self.prediction.model
         return {
             "series_instance_uid": self.uid(f"series: {role}"),

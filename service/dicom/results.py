@@ -1,8 +1,8 @@
-"""An answer about a DICOM film as DICOM objects of the same study.
+"""Make DICOM objects of an answer about a DICOM film, in the film's study.
 
-A structured report says what the model answered, a parametric map holds the evidence for one class
-at every pixel of the film, and a secondary capture shows the overlay to viewers that know neither.
-Imported only when somebody asks for them: highdicom is an optional extra and loads slowly.
+A structured report holds the answer, a parametric map the evidence for one class at every pixel of
+the film, and a secondary capture the overlay, for viewers that can show neither. Imported only when
+such objects are requested: highdicom is an optional extra and loads slowly.
 """
 
 import io
@@ -29,7 +29,7 @@ from service.films.decoding import Limits, Paint, painted_pixels
 from xai.heatmap import Status, film_evidence, heat
 
 OVERLAY_SIDE = 1024
-"""Most pixels of the larger side of the overlay, which is only to be looked at."""
+"""Most pixels along the longer side of the overlay, which is only for viewing."""
 
 
 def result_objects(
@@ -39,15 +39,15 @@ def result_objects(
 
     Args:
         film: A DICOM film.
-        prediction: What was answered about it.
+        prediction: The answer about it.
         class_name: The class whose evidence is shown.
-        limits: What the film may measure.
+        limits: Limits on the film's size.
 
     Raises:
-        NoSourceInstance: The film is no DICOM file, or lacks the UIDs that results refer to.
+        NoSourceInstance: The film is not a DICOM file, or lacks the UIDs that results refer to.
         RadiographError: The film can't be read.
     """
-    silence_logs("highdicom")  # it logs names that it takes for malformed
+    silence_logs("highdicom")  # it logs patients' names that it finds malformed
     for library in ("highdicom", "pydicom"):
         ignore_warnings(library)
     source = read_source_instance(film, max_bytes=limits.max_bytes)
@@ -80,7 +80,7 @@ def evidence_map(context: ResultContext) -> ParametricMap:
 
 
 def _window(evidence_scale: float) -> VOILUTTransformation:
-    """Return the window that shows evidence as heat: from 0 to what gets full colour."""
+    """Return the window that shows evidence as heat: from 0 to the value of full colour."""
     return VOILUTTransformation(
         window_center=evidence_scale / 2,
         window_width=evidence_scale,
@@ -101,7 +101,7 @@ def _meaning(class_name: str, evidence: NDArray[np.float32]) -> RealWorldValueMa
 
 
 def painted_film(context: ResultContext, film: bytes, limits: Limits) -> SCImage:
-    """Return the film with its evidence painted over it, in colour and made smaller."""
+    """Return the film with its evidence painted over it, in colour and at reduced size."""
     header, role = context.source.header, context.of_class("overlay")
     image = SCImage.from_ref_dataset(
         header,
@@ -109,7 +109,7 @@ def painted_film(context: ResultContext, film: bytes, limits: Limits) -> SCImage
         "RGB",
         8,
         "PATIENT",
-        patient_orientation=("L", "F"),  # of most films; what this one says comes below
+        patient_orientation=("L", "F"),  # of most films; this one's own is set below
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **context.about(role, 9003, "AI overlay, research use only"),
     )
@@ -142,12 +142,14 @@ def _reference(header: Dataset) -> Dataset:
 
 
 def _add_anatomy(image: Dataset, header: Dataset) -> None:
-    """Say of which part of the body the image is, as far as the film does."""
+    """Copy the body part and the side from the film, where it has them."""
     for keyword in ("BodyPartExamined", "Laterality"):
         if keyword in header:
             setattr(image, keyword, header[keyword].value)
     if not image.get("BodyPartExamined"):
-        image.Laterality = image.get("Laterality", "")  # must be there: it may be a paired part
+        image.Laterality = image.get(
+            "Laterality", ""
+        )  # must be present: the body part may be a paired one
 
 
 def _file(one: Dataset, identity: Dataset) -> bytes:

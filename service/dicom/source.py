@@ -1,4 +1,4 @@
-"""What DICOM results need of the film that they are about: whose it is, and how to refer to it.
+"""Read from a DICOM film what its results repeat: patient, study, and the UIDs to refer to it.
 
 Imported only when DICOM results are asked for, since pydicom loads slowly.
 """
@@ -41,7 +41,7 @@ EMPTY_IF_MISSING = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-"""Of the patient and the study, what the standard wants to be there, if need be empty (type 2)."""
+"""Elements of patient and study that the standard requires, empty if unknown (type 2)."""
 OPTIONAL = (
     "SpecificCharacterSet",
     "IssuerOfPatientID",
@@ -66,12 +66,12 @@ ELEMENTS: dict[int, int] = {
 
 @dataclass(frozen=True)
 class SourceInstance:
-    """A DICOM film as far as objects derived from it repeat it.
+    """The elements of a DICOM film that objects derived from it repeat.
 
     Attributes:
-        header: The film's UIDs, size and orientation; patient and study are there but empty, since
-            highdicom refuses values that real films have.
-        identity: Patient and study, word for word: an archive must find them to be the same.
+        header: The film's UIDs, size and orientation; patient and study are present but empty,
+            since highdicom refuses values that real films have.
+        identity: Patient and study, word for word: a DICOM archive must find them to be the same.
     """
 
     header: Dataset
@@ -84,14 +84,14 @@ class SourceInstance:
 
 
 def read_source_instance(film: bytes, *, max_bytes: int = MAX_FILM_BYTES) -> SourceInstance:
-    """Return what results repeat of a film.
+    """Return the elements of a film that its results repeat.
 
     Args:
         film: The whole file.
         max_bytes: Limit on its data set, which may be deflated.
 
     Raises:
-        NoSourceInstance: It is no DICOM file, or has not the UIDs that results refer to.
+        NoSourceInstance: It is not a DICOM file, or lacks the UIDs that results refer to.
         RadiographError: It can't be read.
     """
     check_is_source(film)
@@ -118,7 +118,7 @@ def _header(read: Dataset) -> Dataset:
 
 
 def _identity(read: Dataset) -> Dataset:
-    """Return patient and study; what the standard doesn't ask for, only if it is well-formed."""
+    """Return patient and study; elements that the standard doesn't require only if well-formed."""
     optional = [keyword for keyword in OPTIONAL if _is_well_formed(read, keyword)]
     return _copied(read, (*EMPTY_IF_MISSING, *optional))
 
@@ -137,6 +137,6 @@ def _is_well_formed(read: Dataset, keyword: str) -> bool:
         for value in element.value if element.VM > 1 else [element.value]:
             checked = str(value) if element.VR in NUMBERS_AS_TEXT else value
             validate_value(element.VR, checked, config.RAISE)
-    except MALFORMED:  # or not there
+    except MALFORMED:  # or absent
         return False
     return True

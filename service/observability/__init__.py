@@ -1,1 +1,1 @@
-"""Metrics, traces and logs of requests."""
+"""Measure, trace and log requests."""

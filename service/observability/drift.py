@@ -1,4 +1,4 @@
-"""Whether the films of today are like those that a model's card was written about."""
+"""Measure drift: how far the latest films are from those in a model's card."""
 
 import threading
 from bisect import bisect_right
@@ -10,18 +10,18 @@ import numpy as np
 from models.card import Histogram, ModelCard
 
 LATEST_FILMS = 1000
-"""The films of today are the latest so many."""
+"""Number of the latest films that are compared with the card's."""
 FEWEST_FILMS = 100
-"""Before there are so many, chance alone may look like a change."""
+"""With fewer there is no figure: chance alone might look like a change."""
 SMALLEST_SHARE = 0.05
-"""Neighbouring bins are taken together until they hold this share of the card's films."""
+"""Neighbouring bins are merged until they hold this share of the card's films."""
 
 Buckets = list[tuple[str, float]]
-"""Upper edge, and how many films lie below it, as Prometheus has them."""
+"""Upper edge of each bin, and the number of films below it, as Prometheus counts them."""
 
 
 def population_stability_index(expected: Sequence[int], found: Sequence[int]) -> float:
-    """Return how far two histograms of the same bins are apart.
+    """Return the population stability index: how far two histograms of the same bins are apart.
 
     By custom, below 0.1 is little change and above 0.25 a change to act on. By chance alone it is
     (bins - 1) (1/n + 1/m) on average for n and m films.
@@ -43,9 +43,9 @@ def population_stability_index(expected: Sequence[int], found: Sequence[int]) ->
 
 
 class Tally:
-    """The values of one figure, counted between the edges of its histogram in the card.
+    """Count the values of one figure in the bins of its histogram in the card.
 
-    The outermost bins are open: what lies beyond every film of the card falls into the last.
+    The outermost bins are open: a value beyond those of all the card's films falls into the last.
     """
 
     def __init__(self, card_histogram: Histogram) -> None:
@@ -66,12 +66,12 @@ class Tally:
             self._sum += value
 
     def films(self) -> tuple[Buckets, float]:
-        """Return all films since the first, and the sum of their values."""
+        """Return the buckets of all films since the start, and the sum of their values."""
         with self._lock:
             return self._buckets(self._counts), self._sum
 
     def expected_films(self) -> Buckets:
-        """Return the films of the card."""
+        """Return the buckets of the card's films."""
         return self._buckets(self._expected)
 
     def stability_index(self) -> float | None:
@@ -92,7 +92,7 @@ class Tally:
 
 
 class Drift:
-    """What one model says of films, beside what it said of those in its card.
+    """Tallies of one model's scores and distances, to compare with those in its card.
 
     Attributes:
         scores: Probability of each class.
@@ -114,7 +114,7 @@ class Drift:
 
 
 def _first_bins(counts: Sequence[int]) -> list[int]:
-    """Return where each group of neighbouring bins begins that holds `SMALLEST_SHARE` of films."""
+    """Return the first bin of each group of neighbours that holds `SMALLEST_SHARE` of films."""
     least = SMALLEST_SHARE * sum(counts)
     first_bins, held = [0], 0
     for place, count in enumerate(counts):

@@ -1,4 +1,4 @@
-"""How the server logs: text for people, JSON for machines; never what stands in a film."""
+"""Format log lines as text or JSON, without anything that a film contains."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from service.observability.trace_context import current_request
 from service.settings import LogFormat
 
 FIELDS = "fields"
-"""`extra={FIELDS: {...}}` adds fields to a line; what is empty is left out."""
+"""`extra={FIELDS: {...}}` adds fields to a line; empty ones are left out."""
 
 ExceptionInfo = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -19,7 +19,7 @@ ExceptionInfo = (
 
 
 class TextFormatter(logging.Formatter):
-    """A line of text, with the id of the request that it is about."""
+    """Format a record as a line of text, with the id of its request."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -31,13 +31,13 @@ class TextFormatter(logging.Formatter):
         return f"{line} [{request.request_id}]" if request else line
 
     def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 - logging's name
-        """Return where it was raised, and its type; its message may quote a film's header."""
+        """Return the traceback and the type; not the message, which may quote a film's header."""
         kind, _, place = ei
         return "".join(traceback.format_tb(place)) + (kind.__name__ if kind else "")
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object a line."""
+    """Format a record as one line with a JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object."""

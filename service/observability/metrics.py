@@ -1,7 +1,7 @@
-"""What is counted and timed, for Prometheus; never anything that a client or a film chose.
+"""Count and time requests, stages and films for Prometheus.
 
-Labels are few: names of models and classes, route templates, types of problems. Not a label are
-paths, keys, file names.
+Labels are never values that a client or a film chose. They are names of models and classes, route
+templates and types of problems; paths, keys and file names are not.
 """
 
 import threading
@@ -33,23 +33,23 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 FILMS = (1, 2, 4, 8, 16, 32, 64)
 DECISIONS = {True: "present", False: "absent", None: "undecided"}
 SHA256_DIGITS = 12
-"""So much of a model file's hash tells two files apart."""
+"""Digits of a model file's hash in a label: enough to tell two files apart."""
 
 
 class Metrics:
-    """The figures of one server.
+    """The metrics of one server.
 
     All methods may be called from several threads.
 
     Attributes:
-        registry: Where Prometheus reads them.
+        registry: The registry that Prometheus reads.
     """
 
     def __init__(self, tracing: Tracing | None = None) -> None:
         """Count from zero.
 
         Args:
-            tracing: Where stages are recorded as spans besides.
+            tracing: Records stages as spans too.
         """
         self.registry = CollectorRegistry()
         self._tracing = tracing
@@ -77,7 +77,7 @@ class Metrics:
     def watch(
         self, models: Callable[[], Mapping[str, Explainer]], taken: Callable[[str], int]
     ) -> None:
-        """Show from now on which models are offered, and how full their queues are.
+        """Show from now on the models that are offered, and how full their queues are.
 
         Args:
             models: Returns those offered now, by name.
@@ -87,7 +87,7 @@ class Metrics:
 
     @contextmanager
     def stage(self, stage: Stage, model: str, requests: Sequence[Context] = ()) -> Iterator[None]:
-        """Time what is done inside, whether it succeeds or not; see `observe`."""
+        """Time the block, whether it succeeds or fails; see `observe`."""
         start = time.perf_counter()
         try:
             yield
@@ -100,10 +100,10 @@ class Metrics:
         """Count a stage that has just ended.
 
         Args:
-            stage: Which.
-            model: Name, or nothing where the stage is the same for all models.
-            seconds: How long it took.
-            requests: Those it was done for; none is the current one.
+            stage: The stage.
+            model: Name, or empty where the stage is the same for all models.
+            seconds: Its duration.
+            requests: The requests it was done for; empty means the current one.
         """
         self._stages.labels(stage, model).observe(seconds)
         if self._tracing is None:
@@ -114,11 +114,11 @@ class Metrics:
             request.run(self._tracing.stage, stage, model, seconds)
 
     def batch(self, model: str, size: int) -> None:
-        """Count the films that run together."""
+        """Count the films that ran together in one batch."""
         self._batches.labels(model).observe(size)
 
     def count_film(self, film_answer: FilmAnswer) -> None:
-        """Count an examined film, all of which the model saw: what became of it, what was found."""
+        """Count the outcome and the findings of a film that the model saw as a whole."""
         name = film_answer.explainer.card.name
         self._films.labels(name, _outcome(film_answer)).inc()
         for class_name, decision in film_answer.decisions.items():
@@ -130,7 +130,7 @@ class Metrics:
         """Count a film or request that gets no answer.
 
         Args:
-            model: Name, or nothing where none was asked.
+            model: Name, or empty where no model was asked.
             type_name: Last part of the problem's type, as `unreadable-film`.
         """
         self._problems.labels(model, type_name).inc()
@@ -139,7 +139,7 @@ class Metrics:
         """Count an answered request.
 
         Args:
-            method: GET, POST, ...; not whatever a client sent.
+            method: GET, POST, ...; never a client's own word.
             route: Its template.
             status: Of HTTP.
             seconds: From its first byte to the last of its answer.
@@ -156,10 +156,10 @@ class Metrics:
 
 
 class _Models(Collector):
-    """What is looked up when Prometheus asks: models, queues, and drift.
+    """Collect the figures of models, queues and drift each time Prometheus asks.
 
-    Drift belongs to a file: another file under the same name, with another card, starts anew, and
-    films that the old one still answers are no longer shown.
+    Drift belongs to a file: another file under the same name, with another card, starts from zero,
+    and films that the old one still answers are no longer shown.
     """
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ class _Models(Collector):
         self._lock = threading.Lock()
 
     def drift(self, explainer: Explainer) -> Drift:
-        """Return the films of a model's file."""
+        """Return the drift of a model's file."""
         with self._lock:
             if explainer.sha256 not in self._drifts:
                 self._drifts[explainer.sha256] = Drift(explainer.card)

@@ -1,4 +1,4 @@
-"""Every request has an id and a place in a trace, is timed, counted and logged."""
+"""Give every request an id and a place in a trace; time, count and log it."""
 
 import logging
 import time
@@ -21,9 +21,9 @@ from service.observability.tracing import Tracing
 
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 PAGE = "/{page}"
-"""The route of what no route takes: the viewer's files."""
-NOBODY_WAITS = 499
-"""Status, as nginx writes it, of a request that ended without an answer."""
+"""Route label of requests that match no route: the viewer's files."""
+CLIENT_CLOSED_REQUEST = 499
+"""Status, as nginx has it, of a request that ended without an answer."""
 QUIET = ("/health/", "/v2/health/", "/metrics")
 """Routes that machines ask every few seconds; logged at DEBUG."""
 
@@ -32,11 +32,11 @@ FIRST_FAILURE = 400
 log = logging.getLogger(__name__)
 
 
-class Observed:
-    """Middleware: says who a request is, and writes down what became of it.
+class RequestRecorder:
+    """Middleware that gives each request an id and a span, and records its outcome.
 
-    Of what the client chose nothing is written but its request and trace ids: a path may be
-    anything, and so may a query or a file's name.
+    Of the values that a client chose only its request and trace ids are recorded: a path may
+    contain anything, and so may a query or a file's name.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, tracing: Tracing | None = None) -> None:
@@ -55,7 +55,7 @@ class Observed:
             try:
                 await self.app(scope, exchange.receive, exchange.send)
             finally:
-                self._write_down(exchange)
+                self._record(exchange)
                 current_request.reset(token)
 
     def _span(self, caller: Span | None) -> AbstractContextManager[Span]:
@@ -63,7 +63,7 @@ class Observed:
             return nullcontext(own_span(caller))
         return self._tracing.request(caller)
 
-    def _write_down(self, exchange: "Exchange") -> None:
+    def _record(self, exchange: "Exchange") -> None:
         method, route, status = exchange.method, exchange.route, exchange.status
         seconds = time.perf_counter() - exchange.start
         self._metrics.answered(method, route, status, seconds)
@@ -75,10 +75,10 @@ class Observed:
 
 
 class Exchange:
-    """A request and its answer, as they pass.
+    """Read what is recorded of a request and its answer while they pass through.
 
     Attributes:
-        method: Of HTTP; not whatever a client sent.
+        method: Of HTTP; `other` for a client's own word.
         status: Of the answer.
         bytes_in: Of the request's body, as far as it was read.
         start: When it came, in seconds of `time.perf_counter`.
@@ -90,7 +90,7 @@ class Exchange:
         self._scope, self._receive, self._send, self._request = scope, receive, send, request
         self._state = scope.setdefault("state", {})
         self.method = scope["method"] if scope["method"] in METHODS else "other"
-        self.status = NOBODY_WAITS
+        self.status = CLIENT_CLOSED_REQUEST
         self.bytes_in = 0
         self.start = time.perf_counter()
 
@@ -117,7 +117,7 @@ class Exchange:
         await self._send(message)
 
     def log(self, seconds: float) -> None:
-        """Log what was asked and answered, in so many seconds."""
+        """Log the request and its answer, which took this many seconds."""
         quiet = self.route.startswith(QUIET) and self.status < FIRST_FAILURE
         fields = {
             "method": self.method,

@@ -1,4 +1,4 @@
-"""Who a request is in logs and traces: its own id, and its place in a W3C trace."""
+"""Identify a request in logs and traces: its own id, and its place in a W3C trace."""
 
 import re
 from contextvars import ContextVar
@@ -13,7 +13,7 @@ TRACEPARENT = re.compile(
     r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:=-]{1,64}")
-"""What a client may call its request; anything else could be meant for whoever reads the logs."""
+"""Form of a request id from a client; anything else might forge lines in a log."""
 
 
 class Span(NamedTuple):
@@ -22,7 +22,7 @@ class Span(NamedTuple):
     Attributes:
         trace_id: 32 hexadecimal digits.
         span_id: 16 hexadecimal digits.
-        is_sampled: Whether it is recorded somewhere.
+        is_sampled: True if it is recorded somewhere.
     """
 
     trace_id: str
@@ -36,10 +36,10 @@ class Span(NamedTuple):
 
 
 class RequestIdentity(NamedTuple):
-    """Who a request is.
+    """The id of a request, and its place in a trace.
 
     Attributes:
-        request_id: The client's, if it sent a sane one.
+        request_id: The client's, if it sent a well-formed one.
         span: The request as a step of its trace.
     """
 
@@ -72,6 +72,6 @@ def own_span(caller: Span | None) -> Span:
 
 
 def request_id(headers: Headers) -> str:
-    """Return the client's `X-Request-ID` if it is a sane one, else a new UUID."""
+    """Return the client's `X-Request-ID` if it is well-formed, else a new UUID."""
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.fullmatch(given) else str(uuid4())

@@ -1,6 +1,6 @@
-"""Requests and their stages as OpenTelemetry spans, where the operator has a collector.
+"""Record requests and their stages as OpenTelemetry spans, where a collector is configured.
 
-Nothing of OpenTelemetry is imported unless one of its standard variables names that collector.
+OpenTelemetry is imported only if one of its standard variables names that collector.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIRST_FAULT_OF_OURS = 500
 
 
 class Tracing:
-    """Records spans; of a request they hold method, route and status, and nothing else of it."""
+    """Record spans; of a request they hold method, route and status, and nothing else."""
 
     def __init__(self, provider: TracerProvider) -> None:
         """Record with OpenTelemetry.
@@ -38,7 +38,7 @@ class Tracing:
 
     @contextmanager
     def request(self, caller: Span | None) -> Iterator[Span]:
-        """Record a request while what is inside answers it, and yield its step of the trace.
+        """Record a request while the block answers it, and yield its step of the trace.
 
         Args:
             caller: The step that the request is part of; None begins a new trace.
@@ -56,7 +56,7 @@ class Tracing:
             yield Span(f"{own.trace_id:032x}", f"{own.span_id:016x}", own.trace_flags.sampled)
 
     def answered(self, method: str, route: str, status: int) -> None:
-        """Say what the request of `request` was, and what became of it."""
+        """Add method, route and status to the span of the current request."""
         from opentelemetry.trace import StatusCode, get_current_span
 
         span = get_current_span()
@@ -80,14 +80,14 @@ class Tracing:
         span.end(end)
 
     def close(self) -> None:
-        """Send what is left, or give it up: a collector that is away must not keep us alive."""
+        """Send what is left, or give it up: a collector that is away must not delay the exit."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(CLOSING_SECONDS)
 
 
 def open_tracing(environment: Mapping[str, str]) -> Tracing | None:
-    """Return what records spans, or None where no variable names a collector.
+    """Return a recorder of spans, or None where no variable names a collector.
 
     Everything else (headers, sampling, the service's name) is OpenTelemetry's own variables too.
 

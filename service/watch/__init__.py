@@ -1,1 +1,1 @@
-"""Answer the films of an archive with DICOM objects: `cxr watch`."""
+"""Receive films over DICOM and answer them with DICOM objects: `cxr watch`."""

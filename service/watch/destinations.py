@@ -1,4 +1,4 @@
-"""Where `cxr watch` sends its answers: to another DICOM node, or to a DICOMweb server.
+"""Send the answers of `cxr watch` to a DICOM node (C-STORE) or a DICOMweb server (STOW-RS).
 
 Imported only by `cxr watch`: pynetdicom and dicomweb-client are an optional extra.
 """
@@ -22,37 +22,37 @@ from service.watch.settings import Node, WatchSettings
 
 OUR_CLASSES = (Comprehensive3DSRStorage, ParametricMapStorage, SecondaryCaptureImageStorage)
 WARNINGS = range(0xB000, 0xC000)
-"""Stored, if not quite as it was sent."""
+"""Statuses (PS3.4, table B.2-1) of an object that is stored, if not quite as it was sent."""
 NOT_TAKEN = (0x0117, 0x0122, 0x0124, *range(0xA900, 0xAA00), *range(0xC000, 0xD000))
 """Statuses (PS3.4, table B.2-1) that another attempt won't change."""
 NOT_TAKEN_OVER_HTTP = (400, 409, 413, 415)
 
 
 class NotTakenError(Exception):
-    """The archive does not want this object, and won't when asked again."""
+    """The destination refuses this object, and would refuse it again."""
 
 
-class ResultArchive(Protocol):
-    """Takes the objects of an answer."""
+class Destination(Protocol):
+    """Stores the objects of an answer."""
 
     def store(self, file: bytes) -> None:
         """Send a DICOM file; it is stored when this returns.
 
         Raises:
-            NotTakenError: The archive doesn't take it.
+            NotTakenError: The destination refuses it.
             OSError: It could not be sent now.
         """
 
 
-def open_result_archive(settings: WatchSettings) -> ResultArchive:
-    """Return where answers go: the node of the settings, or else their DICOMweb server."""
+def open_destination(settings: WatchSettings) -> Destination:
+    """Return the destination of answers: the node of the settings, or else the DICOMweb server."""
     if settings.send_to:
-        return NodeArchive(settings.send_to, settings)
-    return WebArchive(open_web_client(settings, settings.stow or settings.poll or ""))
+        return NodeDestination(settings.send_to, settings)
+    return WebDestination(open_web_client(settings, settings.stow or settings.poll or ""))
 
 
-class NodeArchive:
-    """A DICOM node: C-STORE, an association for each object."""
+class NodeDestination:
+    """Send objects to a DICOM node by C-STORE, with an association for each."""
 
     def __init__(self, node: Node, settings: WatchSettings) -> None:
         self._node = node
@@ -65,7 +65,7 @@ class NodeArchive:
             self._entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
 
     def store(self, file: bytes) -> None:
-        """See `ResultArchive`."""
+        """See `Destination`."""
         dataset = pydicom.dcmread(io.BytesIO(file))
         host, port, title = self._node.host, self._node.port, self._node.ae_title
         association = self._entity.associate(host, port, ae_title=title)
@@ -84,7 +84,7 @@ class NodeArchive:
 
 
 def _check_status(status: int | None) -> None:
-    """Raise unless a C-STORE, or an item of a STOW, went well."""
+    """Raise unless this is the status of a stored object, of a C-STORE or of an item of a STOW."""
     if status is None:
         raise ConnectionError("no answer")
     if status in NOT_TAKEN:
@@ -93,14 +93,14 @@ def _check_status(status: int | None) -> None:
         raise OSError(f"status 0x{status:04x}")
 
 
-class WebArchive:
-    """A DICOMweb server: STOW-RS, a request for each object."""
+class WebDestination:
+    """Send objects to a DICOMweb server by STOW-RS, with a request for each."""
 
     def __init__(self, client: DICOMwebClient) -> None:
         self._client = client
 
     def store(self, file: bytes) -> None:
-        """See `ResultArchive`."""
+        """See `Destination`."""
         try:
             answer = self._client.store_instances([pydicom.dcmread(io.BytesIO(file))])
         except requests.HTTPError as error:
@@ -117,7 +117,7 @@ def _failed(answer: Dataset) -> list[Dataset]:
 
 
 def open_web_client(settings: WatchSettings, url: str) -> DICOMwebClient:
-    """Return a client of a DICOMweb server that leaves trying again to us."""
+    """Return a client of a DICOMweb server without retries: the journal decides on those."""
     session = requests.Session()
     if settings.dicomweb_user and settings.dicomweb_password:
         session.auth = (settings.dicomweb_user, settings.dicomweb_password.get_secret_value())

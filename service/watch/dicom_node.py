@@ -1,4 +1,4 @@
-"""The DICOM node that `cxr watch` is: takes chest films (C-STORE) into the journal."""
+"""Receive chest films as a DICOM node (C-STORE) and store them in the journal."""
 
 import logging
 import sqlite3
@@ -19,11 +19,11 @@ from service.watch.journal import Journal, JournalFullError, film_key
 from service.watch.settings import WatchSettings
 
 FILM_CLASSES = (ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation)
-"""No secondary captures: an archive might send us our own answers."""
+"""No secondary captures: a DICOM archive might send us our own answers."""
 VERIFICATION = UID("1.2.840.10008.1.1")
 SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
 OVERHEAD_BYTES = 2**20
-"""Of a message that holds a film, besides it."""
+"""Allowance for what a message holds besides the film."""
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def listening(settings: WatchSettings, journal: Journal) -> Iterator[int]:
             (evt.EVT_C_STORE, _store, [journal]),
         ],
     )
-    assert server is not None  # it is one of those that don't block
+    assert server is not None  # None only where it blocks
     try:
         yield server.server_address[1]
     finally:
@@ -67,7 +67,7 @@ def _entity(settings: WatchSettings) -> AE:
 
 
 def _store(event: Event, journal: Journal) -> int:
-    """Take a film into the journal; return the status for its sender."""
+    """Store a film in the journal; return the status for its sender."""
     key = film_key(str(cast(C_STORE, event.request).AffectedSOPInstanceUID))
     try:
         is_new = journal.take_in(key, event.encoded_dataset())
@@ -79,7 +79,7 @@ def _store(event: Event, journal: Journal) -> int:
 
 
 class _Meters:
-    """Ends connections that send messages longer than is allowed; pynetdicom knows no limit."""
+    """Close connections whose messages are too long; pynetdicom has no limit."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -93,11 +93,11 @@ class _Meters:
         def receive_bounded(length: int) -> bytearray:
             self._left[number] -= length
             if self._left[number] < 0:
-                raise OSError("more than a film is allowed to have")
+                raise OSError("the message is too long")
             return receive(length)
 
         socket.recv = receive_bounded
 
     def reset(self, event: Event) -> None:
-        """Begin again when a message is complete."""
+        """Count from zero again when a message is complete."""
         self._left[id(event.assoc)] = self._max_bytes

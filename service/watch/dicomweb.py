@@ -1,4 +1,4 @@
-"""The DICOMweb server that `cxr watch` asks for chest films (QIDO-RS, WADO-RS)."""
+"""Poll a DICOMweb server for chest films (QIDO-RS, WADO-RS) and store them in the journal."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class FilmAddress(NamedTuple):
-    """Where a film lies on a server."""
+    """UIDs by which a DICOMweb server finds a film."""
 
     study: str
     series: str
@@ -29,10 +29,10 @@ class FilmAddress(NamedTuple):
 
 
 def fetch_new_films(client: DICOMwebClient, settings: WatchSettings, journal: Journal) -> None:
-    """Take into the journal all films of the last days that it doesn't know.
+    """Store in the journal all films of the last days that it doesn't know.
 
     Raises:
-        OSError: The server doesn't answer, or a film can't be kept now.
+        OSError: The server doesn't answer, or a film can't be stored now.
     """
     for address in _films(client, settings.poll_days):
         key = film_key(address.instance)

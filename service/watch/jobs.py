@@ -1,4 +1,4 @@
-"""What `cxr watch` does at the same time: take films in, answer them, send the answers."""
+"""Run `cxr watch`: receive films, answer them and send the answers, all at the same time."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from service.observability.metrics import Metrics
 from service.problems import NoSourceInstance, UnknownModel
 from service.settings import Settings
 from service.watch.destinations import (
+    Destination,
     NotTakenError,
-    ResultArchive,
-    open_result_archive,
+    open_destination,
     open_web_client,
 )
 from service.watch.dicom_node import listening
@@ -28,7 +28,7 @@ from service.watch.settings import WatchSettings
 from xai.explainer import Explainer
 
 IDLE_SECONDS = 0.2
-"""Between two looks into a journal in which nothing waits."""
+"""Pause before an empty journal is read again."""
 
 Step = Callable[[], Coroutine[None, None, bool]]
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 async def watch(settings: WatchSettings, service: Settings, model: str | None) -> None:
-    """Take films in, answer and send, until a signal comes; then end what has begun.
+    """Receive, answer and send until a signal comes; then finish what has begun.
 
     Raises:
         OSError: The address can't be listened on, or a file can't be used.
@@ -55,8 +55,8 @@ async def watch(settings: WatchSettings, service: Settings, model: str | None) -
         if settings.listen is not None:
             port = opened.enter_context(listening(settings, journal))
             log.info("listening as %s on %s:%s", settings.ae_title, settings.host, port)
-        archive = open_result_archive(settings)
-        await Jobs(settings, journal, engine, explainer, archive).run(stop)
+        destination = open_destination(settings)
+        await Jobs(settings, journal, engine, explainer, destination).run(stop)
         log.info("stopped; waiting: %s", journal.waiting())
 
 
@@ -77,7 +77,7 @@ def open_journal(settings: WatchSettings) -> Journal:
 
 
 class Jobs:
-    """What is done at the same time: ask for films, answer them, send the answers."""
+    """Poll for films, answer them and send the answers, each in a task of its own."""
 
     def __init__(
         self,
@@ -85,13 +85,13 @@ class Jobs:
         journal: Journal,
         engine: Engine,
         explainer: Explainer,
-        archive: ResultArchive,
+        destination: Destination,
     ) -> None:
         self._settings, self._journal = settings, journal
-        self._engine, self._explainer, self._archive = engine, explainer, archive
+        self._engine, self._explainer, self._destination = engine, explainer, destination
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; what has begun is ended, and the rest stays in the journal."""
+        """Work until told to stop; finish what has begun, and leave the rest in the journal."""
         steps: list[tuple[Step, float]] = [
             (self.answer_one, IDLE_SECONDS),
             (self.send_one, IDLE_SECONDS),
@@ -138,10 +138,10 @@ class Jobs:
 
     def _send(self, one: Waiting) -> None:
         try:
-            self._archive.store(one.content)
+            self._destination.store(one.content)
         except NotTakenError as error:
             log.error("an object about film %s is not taken: %s", one.key[:12], error)
-        except OSError as error:  # requests' errors are some; they quote addresses with UIDs
+        except OSError as error:  # errors of `requests` too, whose messages quote URLs with UIDs
             seconds = self._journal.postpone_object(one)
             why = type(error).__name__
             log.warning("film %s: not sent (%s); again in %g s", one.key[:12], why, seconds)
@@ -149,7 +149,7 @@ class Jobs:
         self._journal.done(one)
 
     async def ask(self) -> bool:
-        """Take in what the DICOMweb server has that is new; a fault is left to the next time."""
+        """Fetch new films from the DICOMweb server; after a fault the next round tries again."""
         client = open_web_client(self._settings, self._settings.poll or "")
         try:
             await asyncio.to_thread(fetch_new_films, client, self._settings, self._journal)
@@ -159,7 +159,7 @@ class Jobs:
 
 
 async def _repeat(step: Step, seconds: float, stop: asyncio.Event) -> None:
-    """Repeat a step until told to stop; rest after one that had nothing to do."""
+    """Repeat a step until told to stop; pause after one that had nothing to do."""
     while not stop.is_set():
         if not await step():
             try:

@@ -1,8 +1,7 @@
-"""What `cxr watch` must not forget: which films came, and which answers are still to be sent.
+"""Store in a SQLite file the films that `cxr watch` received and the answers it has to send.
 
-One SQLite file. A film lies in it from before its sender is told that it has come until it is
-answered; its answer, until the archive has it. What is left then is a hash of the film's UID, so
-that the film is not answered again.
+A film is in it from before its sender gets the confirmation until it is answered; an answer, until
+it is sent. Afterwards a hash of the film's UID remains, so that the film is not answered again.
 """
 
 import hashlib
@@ -41,11 +40,11 @@ Clock = Callable[[], float]
 
 
 class JournalFullError(OSError):
-    """As many bytes as allowed are waiting already."""
+    """The films and objects that wait have as many bytes as is allowed."""
 
 
 class Waiting(NamedTuple):
-    """A film, or an object of an answer, that something is to be done with.
+    """A film that waits for an answer, or an object of an answer that waits to be sent.
 
     Attributes:
         id: Its number in the journal.
@@ -59,12 +58,12 @@ class Waiting(NamedTuple):
 
 
 def film_key(sop_instance_uid: str) -> str:
-    """Return the name of a film that may stand in a log."""
+    """Return a name for a film that may be logged: a hash of its UID."""
     return hashlib.sha256(sop_instance_uid.encode()).hexdigest()
 
 
 class Journal:
-    """Films that came and answers that wait; may be used by several threads, by one process.
+    """The journal, for one process; any of its threads may use it.
 
     Attributes:
         retry_seconds: Longest wait between two attempts at the same thing.
@@ -73,11 +72,11 @@ class Journal:
     def __init__(
         self, path: Path, *, max_bytes: int, retry_seconds: float, clock: Clock = time.time
     ) -> None:
-        """Open or begin a journal.
+        """Open a journal, or make a new one.
 
         Raises:
             OSError: It can't be written.
-            ValueError: It is no journal, or another process has it open.
+            ValueError: It is not a journal, or another process has it open.
         """
         self.retry_seconds = retry_seconds
         self._max_bytes, self._clock, self._lock = max_bytes, clock, threading.Lock()
@@ -110,7 +109,7 @@ class Journal:
         return bool(self._rows("SELECT 1 FROM films WHERE key = ?", key))
 
     def take_in(self, key: str, film: bytes) -> bool:
-        """Keep a film, on the disk when this returns; return whether it is new.
+        """Store a film, on disk when this returns; return whether it is new.
 
         Raises:
             JournalFullError: Too many bytes wait already.
@@ -137,28 +136,28 @@ class Journal:
         return self._next("SELECT id, key, object FROM objects WHERE due <= ?")
 
     def answered(self, key: str, objects: Sequence[bytes]) -> None:
-        """Keep the answer to a film, and no longer the film."""
+        """Store the answer to a film, and delete the film."""
         rows = [(key, one, self._clock()) for one in objects]
         with self._lock, self._database as database:
             database.executemany("INSERT INTO objects (key, object, due) VALUES (?, ?, ?)", rows)
             _set_state(database, key, "answered")
 
     def unusable(self, key: str) -> None:
-        """Keep no longer a film that has no answer."""
+        """Delete a film that can't be answered."""
         with self._lock, self._database as database:
             _set_state(database, key, "unusable")
 
     def done(self, waiting: Waiting) -> None:
-        """Keep no longer an object that was sent, or that the archive does not take."""
+        """Delete an object that was sent, or that the destination refuses."""
         with self._lock, self._database as database:
             database.execute("DELETE FROM objects WHERE id = ?", (waiting.id,))
 
     def postpone_film(self, waiting: Waiting) -> float:
-        """Let a film wait before the next attempt, twice as long each time; return the seconds."""
+        """Delay the next attempt at a film, twice as long each time; return the seconds."""
         return self._postpone("films", "rowid", waiting)
 
     def postpone_object(self, waiting: Waiting) -> float:
-        """Let an object wait before the next attempt, as `postpone_film`."""
+        """Delay the next attempt at an object, as `postpone_film` does."""
         return self._postpone("objects", "id", waiting)
 
     def waiting(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the person who runs `cxr watch` may choose."""
+"""Settings of `cxr watch`: its arguments, and variables `CXR_WATCH_<NAME>`."""
 
 import re
 from pathlib import Path
@@ -46,18 +46,18 @@ class WatchSettings(BaseSettings):
     """Settings of `cxr watch`, each also an environment variable `CXR_WATCH_<NAME>`.
 
     Attributes:
-        journal: SQLite file of what came and what is still to be sent.
+        journal: SQLite file of films received and answers to be sent.
         listen: Port to listen on as a DICOM node; None does not listen. 0 is any free one.
         host: Address to listen on.
-        exposed: Whether other machines may send films: DICOM nodes ask nobody for a password.
+        exposed: Whether other machines may send films: DICOM has no passwords.
         ae_title: Our own name among DICOM nodes.
-        callers: Nodes that may send, by their names; empty is all. Separated by commas.
+        callers: Names of the nodes that may send, separated by commas; empty allows all.
         poll: URL of a DICOMweb server to ask for films; None does not ask.
         poll_seconds: Time between two such questions.
         poll_days: Only films of studies that are at most this old are asked for.
         send_to: Node that gets the answers: AE_TITLE@HOST:PORT.
-        stow: URL of the DICOMweb server that gets them; left out, the one that is polled.
-        dicomweb_user: For both servers, if they ask.
+        stow: URL of the DICOMweb server that gets them; by default the one that is polled.
+        dicomweb_user: For both servers, if they need one.
         dicomweb_password: The same.
         network_seconds: Longest wait for a node or server to go on.
         retry_seconds: Longest wait between two attempts at sending.
@@ -99,8 +99,8 @@ class WatchSettings(BaseSettings):
             raise ValueError("--send-to and --stow are both given: answers go to one of them")
         if self.listen is not None and not (self.exposed or is_loopback(self.host)):
             raise ValueError(
-                f"host {self.host!r} can be reached from other machines, and a DICOM node asks "
-                "nobody for a password: if that is meant, say --exposed, and --callers"
+                f"host {self.host!r} can be reached from other machines, and DICOM has no "
+                "passwords: to allow it, give --exposed and --callers"
             )
         return self
 

@@ -1,1 +1,1 @@
-"""How the audit trail's table came to be; Alembic runs what a database lacks when it is opened."""
+"""Alembic revisions of the audit trail's table; opening a database runs those that it lacks."""

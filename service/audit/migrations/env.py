@@ -1,7 +1,7 @@
 """Run the revisions in `versions` on the connection that `service.audit.database` hands over.
 
 To change the table: change it in `service/audit/database.py`, and add the next file to `versions`,
-`v2_<what>.py` with `down_revision = "v1"`. A test compares what both give.
+`v2_<change>.py` with `down_revision = "v1"`. A test compares the two.
 """
 
 from alembic import context

@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
-from service.audit.database import METADATA, VERSION_TABLE, WRITING_ALONE
+from service.audit.database import METADATA, VERSION_TABLE, WRITE_LOCK
 from service.audit.rows import AuditQuery, KeptRow
 from service.audit.trail import AuditTrail, open_audit_trail
 from service.problems import AuditUnavailable
@@ -167,7 +167,7 @@ def test_a_backup_in_its_place_is_used(trail: AuditTrail, path: Path):
     assert works_again(trail)
 
 
-def test_a_restart_begins_anew_where_the_file_was_deleted(trail: AuditTrail, path: Path):
+def test_a_restart_makes_a_new_file_where_it_was_deleted(trail: AuditTrail, path: Path):
     path.unlink()
     restarted = open_file(path)
     assert request_ids(restarted) == []
@@ -199,7 +199,7 @@ sys.stdin.read()
 
 
 def test_a_file_that_another_process_locks_is_waited_for_and_then_given_up(path: Path, monkeypatch):
-    monkeypatch.setattr("service.audit.database.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("service.audit.database.TIMEOUT_SECONDS", 0.2)
     trail = open_file(path)
     trail.write(row(request_id="before"))
     command = [sys.executable, "-c", LOCKER, str(path)]
@@ -214,7 +214,7 @@ def test_a_file_that_another_process_locks_is_waited_for_and_then_given_up(path:
 
 def test_a_process_that_is_killed_leaves_every_row_it_had_confirmed(path: Path):
     code = (
-        "import sys; from tests.audit_rows import *; trail = open_file(Path(sys.argv[1]))\n"
+        "import sys; from tests.support.audit_rows import *; trail = open_file(Path(sys.argv[1]))\n"
         "for number in range(10**6): trail.write(row()); print(number, flush=True)"
     )
     with subprocess.Popen(
@@ -320,8 +320,8 @@ def test_an_outage_under_load_loses_and_doubles_no_row(
 def test_a_table_that_another_locks_is_given_up(
     postgres: AuditTrail, cluster: PostgresCluster, monkeypatch
 ):
-    hurried = [line.replace("5s", "200ms") for line in WRITING_ALONE["postgresql"]]
-    monkeypatch.setitem(WRITING_ALONE, "postgresql", hurried)
+    hurried = [line.replace("5s", "200ms") for line in WRITE_LOCK["postgresql"]]
+    monkeypatch.setitem(WRITE_LOCK, "postgresql", hurried)
     postgres.write(row(request_id="before"))
     engine = create_engine(cluster.url)
     with engine.begin() as connection:
@@ -331,7 +331,7 @@ def test_a_table_that_another_locks_is_given_up(
     assert works_again(postgres)
 
 
-def test_whoever_reads_on_misses_no_row_of_two_servers(
+def test_a_client_that_reads_on_misses_no_row_of_two_servers(
     postgres: AuditTrail, cluster: PostgresCluster
 ):
     other = open_audit_trail(SecretStr(cluster.url), None)

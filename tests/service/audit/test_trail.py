@@ -20,6 +20,24 @@ from tests.support.audit_rows import EVERYTHING, NOON, open_file, request_ids, r
 from tests.support.tiny_model import FILM, REFUSED_FILM
 from xai.explainer import Explainer
 
+COLUMNS = {
+    "id": ("INTEGER", True),
+    "time": ("DATETIME", True),
+    "request_id": ("TEXT", True),
+    "key_id": ("TEXT", False),
+    "verb": ("TEXT", True),
+    "model": ("TEXT", True),
+    "version": ("TEXT", True),
+    "model_sha256": ("TEXT", True),
+    "film_sha256": ("TEXT", True),
+    "probabilities": ("JSON", True),
+    "decisions": ("JSON", True),
+    "in_distribution": ("BOOLEAN", True),
+    "distance": ("DOUBLE", True),
+    "status": ("TEXT", True),
+}
+"""Type of each column in SQLite, and whether it is NOT NULL, as revision v1 made them."""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -98,6 +116,19 @@ def test_the_migrations_make_the_table_that_the_code_knows(path: Path):
     engine.dispose()
 
 
+def test_the_table_and_its_revision_are_those_that_older_servers_wrote(path: Path):
+    open_file(path).close()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        columns = connection.exec_driver_sql("PRAGMA table_info(audit)").all()
+        indices = connection.exec_driver_sql("PRAGMA index_list(audit)").all()
+        versions = connection.exec_driver_sql("SELECT version_num FROM audit_version").all()
+    engine.dispose()
+    assert {column[1]: (column[2], bool(column[3])) for column in columns} == COLUMNS
+    assert {index[1] for index in indices} == {"audit_time", "audit_film"}
+    assert versions == [("v1",)]
+
+
 def test_a_database_newer_than_the_program_is_refused(path: Path):
     open_file(path).close()
     engine = create_engine(f"sqlite:///{path}")
@@ -110,7 +141,7 @@ def test_a_database_newer_than_the_program_is_refused(path: Path):
 
 def test_servers_that_start_together_do_not_get_in_each_others_way(path: Path):
     code = (
-        "import sys; from tests.audit_rows import *; "
+        "import sys; from tests.support.audit_rows import *; "
         "trail = open_file(Path(sys.argv[1])); trail.write(row(request_id=sys.argv[2]))"
     )
     servers = [
@@ -225,7 +256,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_a_server_without_the_trail_loads_no_database_code():
-    done = run_python("import sys, service.app, service.audit_routes; print(*sys.modules)")
+    done = run_python("import sys, service.app, service.api.audit; print(*sys.modules)")
     assert "service.audit.trail" in done.stdout.split()
     assert not {"sqlalchemy", "alembic", "psycopg"} & set(done.stdout.split())
 
@@ -235,7 +266,7 @@ def test_an_extra_that_is_missing_is_named(package: str):
     done = run_python(
         f"import sys; sys.modules['{package}'] = None\n"
         "from pydantic import SecretStr\n"
-        "from service.audit_trail import open_audit_trail\n"
+        "from service.audit.trail import open_audit_trail\n"
         "open_audit_trail(SecretStr('postgresql+psycopg://cxr@127.0.0.1:1/audit'), None)"
     )
     assert f"ValueError: audit_url needs {package}" in done.stderr

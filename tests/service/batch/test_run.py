@@ -78,7 +78,7 @@ def workers(process: subprocess.Popen[str]) -> list[int]:
 
 
 def fill(pipe: Path, content: bytes, process: subprocess.Popen[str]) -> None:
-    """Write to a pipe, once somebody reads it."""
+    """Write to a pipe, once it is read."""
 
     def is_written() -> bool:
         try:
@@ -98,7 +98,7 @@ def test_killed_and_started_again_it_loses_no_film_and_scores_none_twice(
     out, parts = tmp_path / "results.parquet", tmp_path / "results.parquet.parts"
     names = [f"{PATIENT}/film{number:02}.png" for number in range(20)] + ["broken.PNG", "pipe.png"]
     (archive / "manifest.csv").write_text("\n".join(["path", *names]))
-    os.mkfifo(archive / "pipe.png")  # whoever reads the last film waits
+    os.mkfifo(archive / "pipe.png")  # reading the last film waits
     command = arguments(archive / "manifest.csv", out, model, "--part-size=4", "--workers=1")
 
     first = started(*command)
@@ -170,10 +170,10 @@ def test_a_cluster_scores_an_archive_and_its_logs_name_no_film(
 def test_results_that_are_there_are_not_replaced_unasked(archive: Path, model, tmp_path, capsys):
     (tmp_path / "old.parquet").write_bytes(b"")
     assert cxr.main(arguments(archive, tmp_path / "old.parquet", model)) == 1
-    assert "is there already; --overwrite replaces it" in capsys.readouterr().err
+    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
 
 
-def test_an_address_where_nobody_listens_is_refused_at_once(archive, model, tmp_path, capsys):
+def test_an_address_without_a_listener_is_refused_at_once(archive, model, tmp_path, capsys):
     out = tmp_path / "results.parquet"
     assert cxr.main(arguments(archive, out, model, "--address", "127.0.0.1:1")) == 1
     assert "--address must be HOST:PORT of a running Ray" in capsys.readouterr().err

@@ -26,7 +26,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def deadly(monkeypatch) -> list[str]:
-    """Films that end whoever reads them, and what was read."""
+    """Films that end the process that reads them, and what was read."""
     films: list[str] = []
     read = Path.open
 

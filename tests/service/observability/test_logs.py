@@ -81,9 +81,8 @@ def test_a_problem_is_named(client: httpx.Client, objects):
 def test_text_is_a_line_for_people(client: httpx.Client, text: Lines):
     client.get("/v1/models/huge", headers={"X-Request-ID": "mine"})
     [line] = text()
-    assert re.search(
-        r" INFO service\.observation: GET /v1/models/\{name\} 404 in 0\.\d{3} s \[mine\]$", line
-    )
+    said = r"GET /v1/models/\{name\} 404 in 0\.\d{3} s \[mine\]$"
+    assert re.search(r" INFO service\.observability\.requests: " + said, line)
 
 
 def test_nothing_that_a_client_chose_is_logged(client: httpx.Client, text: Lines):
