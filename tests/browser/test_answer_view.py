@@ -54,8 +54,12 @@ CHANGES: dict[str, Any] = {
 SHOW = """
 async (answer) => {
   const [{ modelDescription }, { showFindings }, { showFacts }, { CardDialog }] =
-    await Promise.all(["api", "findings_view", "facts_view", "card_view"].map(
-      (name) => import(`/${name}.js`)));
+    await Promise.all([
+      import("/page/api.js"),
+      import("/answer/findings_view.js"),
+      import("/answer/facts_view.js"),
+      import("/answer/card_view.js"),
+    ]);
   const { sha256, card, trust } = await modelDescription("tiny");
   const dialog = new CardDialog(document.body);
   const selected = document.querySelector("input[name=finding]:checked").value;
