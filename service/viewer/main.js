@@ -2,6 +2,7 @@
 
 import * as api from "./page/api.js";
 import { takeFilms } from "./films/film_files.js";
+import { at } from "./page/elements.js";
 import { KeyDialog } from "./page/key.js";
 import { stateFromHash } from "./keeping/permalink.js";
 import { showProblem } from "./page/problem_view.js";
@@ -14,8 +15,6 @@ import { switchTheme, takeUpTheme } from "./page/theme.js";
 import { fillTexts } from "./page/toolbar.js";
 import { BUSY, WorkList } from "./films/work_list.js";
 import { WorkListView } from "./films/work_list_view.js";
-
-const at = (id) => document.getElementById(id);
 
 /** What a film is read with: it comes behind the empty page, so that this is there at once. */
 const deskModules = Promise.all([

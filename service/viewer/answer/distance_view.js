@@ -1,6 +1,7 @@
 /** Shows how far a film lies from the training films, on the scale of the validation films. */
 
-import { element, thresholdBar } from "../page/elements.js";
+import { thresholdBar } from "../page/bars.js";
+import { element } from "../page/elements.js";
 import { distance as words, facts } from "../page/strings.js";
 
 const SVG = "http://www.w3.org/2000/svg";

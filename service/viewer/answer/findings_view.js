@@ -1,6 +1,7 @@
 /** Shows an answer's findings as a radio group: probability, bar, threshold, decision in words. */
 
-import { element, thresholdBar } from "../page/elements.js";
+import { thresholdBar } from "../page/bars.js";
+import { element } from "../page/elements.js";
 import { className, decision, meaning, percent } from "../page/strings.js";
 
 /**

@@ -13,11 +13,11 @@ import { OcclusionView } from "../maps/occlusion_view.js";
 import { findingOf, panelsOf } from "./panels.js";
 import { DEFAULTS, hashOf } from "../keeping/permalink.js";
 import { Stage } from "./stage.js";
+import { at } from "../page/elements.js";
 import * as strings from "../page/strings.js";
 import { Choice, pushButtons } from "../page/toolbar.js";
 import { draggedWindow, suits, WindowControl } from "./window_control.js";
 
-const at = (id) => document.getElementById(id);
 const ZOOM_STEP = 1.25;
 
 /** What is on the desk before there is a film, and what each film begins with. */

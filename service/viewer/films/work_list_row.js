@@ -1,6 +1,7 @@
 /** One entry of the work list: thumbnail, name, and what is known or why nothing is. */
 
-import { element, showShare } from "../page/elements.js";
+import { showShare } from "../page/bars.js";
+import { element } from "../page/elements.js";
 import { foremostClass } from "../answer/findings_view.js";
 import { WORTH_A_RETRY } from "../page/problem_view.js";
 import { decision, workList as words } from "../page/strings.js";

@@ -1,6 +1,7 @@
 /** A question to the map in view: does the model lean on it, or would another map have done? */
 
-import { element, thresholdBar } from "../page/elements.js";
+import { thresholdBar } from "../page/bars.js";
+import { element } from "../page/elements.js";
 import { faithfulness as words } from "../page/strings.js";
 
 export class FaithfulnessView {

@@ -1,6 +1,6 @@
 /** Says what the page waits for, how long it has, and how to stop it. */
 
-import { showShare } from "./elements.js";
+import { showShare } from "./bars.js";
 import { waiting } from "./strings.js";
 
 const LONG_SECONDS = 10;
