@@ -4,13 +4,14 @@ import * as api from "./page/api.js";
 import { takeFilms } from "./films/film_files.js";
 import { at } from "./page/elements.js";
 import { KeyDialog } from "./page/key.js";
-import { stateFromHash } from "./keeping/permalink.js";
+import { stateFromHash } from "./page/permalink.js";
 import { showProblem } from "./page/problem_view.js";
 import { Progress } from "./page/progress.js";
 import { Reading } from "./desk/reading.js";
-import { offerSamples } from "./page/samples.js";
+import { files, sampleName } from "./films/strings.js";
+import { offerSamples } from "./films/samples.js";
 import { listen, showHelp } from "./page/shortcuts.js";
-import * as strings from "./page/strings.js";
+import { problem as problems } from "./page/strings.js";
 import { switchTheme, takeUpTheme } from "./page/theme.js";
 import { fillTexts } from "./page/toolbar.js";
 import { BUSY, WorkList } from "./films/work_list.js";
@@ -71,13 +72,13 @@ function start() {
 
 function add(films, refused) {
   const found = [...films, ...refused];
-  const [first] = workList.add(found.length ? found : [strings.files.none]);
+  const [first] = workList.add(found.length ? found : [files.none]);
   workList.open(first.id);
 }
 
 function addSample(key) {
   const load = (signal) => api.sampleFilm(key, { signal });
-  const [entry] = workList.add([{ name: strings.sampleName(key), load, drawing: true }]);
+  const [entry] = workList.add([{ name: sampleName(key), load, drawing: true }]);
   workList.open(entry.id);
 }
 
@@ -154,7 +155,7 @@ function answerOf(entry, signal) {
       if (entry.state === "done") resolve(entry.answer);
       else if (entry.state === "refused") reject(entry.problem);
       else if (workList.pause && entry.state === "queued") {
-        reject(workList.pause.problem ?? strings.problem.stopped);
+        reject(workList.pause.problem ?? problems.stopped);
       }
     };
     workList.addEventListener("change", look, { signal });
@@ -219,7 +220,7 @@ async function withKey(work) {
     return await work();
   } catch (error) {
     if (error.status !== 401) throw error;
-    if (!(await keyDialog.ask(answers))) throw new api.ApiProblem({ ...strings.problem.noKey, status: 401 });
+    if (!(await keyDialog.ask(answers))) throw new api.ApiProblem({ ...problems.noKey, status: 401 });
     return withKey(work);
   }
 }
@@ -250,7 +251,7 @@ function fail(error) {
       wayOut: at("problem-way-out"),
       retry: at("retry"),
     },
-    error.title ? error : { ...strings.problem.garbled, status: 0 },
+    error.title ? error : { ...problems.garbled, status: 0 },
   );
   if (!error.title) console.error(error);
 }

@@ -2,7 +2,7 @@
 
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
-import { distance as words, facts } from "../page/strings.js";
+import { distance as words, facts } from "./strings.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;

@@ -2,7 +2,7 @@
 
 import { element } from "../page/elements.js";
 import { showDistance } from "./distance_view.js";
-import { facts } from "../page/strings.js";
+import { facts } from "./strings.js";
 
 /**
  * Fills a description list with the facts of an answer.

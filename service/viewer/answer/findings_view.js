@@ -2,7 +2,8 @@
 
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
-import { className, decision, meaning, percent } from "../page/strings.js";
+import { className, percent } from "../page/formats.js";
+import { decision, meaning } from "./strings.js";
 
 /**
  * Fills a container with one radio button per finding; under the chosen one stands what its
@@ -29,13 +30,6 @@ export function showMeaning(container, card) {
   for (const words of container.querySelectorAll(".meaning")) {
     words.textContent = refused ? meaning.refused : thresholdMeaning(card, words.dataset.className);
   }
-}
-
-/** Returns the predicted class; or the most probable finding, those called before others. */
-export function foremostClass({ predicted_class: predicted, findings }) {
-  const before = (one, other) =>
-    one.decision === other.decision ? one.probability > other.probability : one.decision;
-  return predicted ?? findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
 }
 
 function findingChoice(finding, answer, { selected, onSelect, words }) {

@@ -4,17 +4,21 @@ import { showAgreement } from "../maps/agreement_view.js";
 import { ExplanationView, isPainted } from "../maps/explanation_view.js";
 import { FaithfulnessView } from "../maps/faithfulness_view.js";
 import { showFacts } from "../answer/facts_view.js";
-import { foremostClass, showFindings, showMeaning } from "../answer/findings_view.js";
+import { findingOf, topClass } from "../answer/findings.js";
+import { showFindings, showMeaning } from "../answer/findings_view.js";
 import { FITTED, panned, rectangle, turned, zoomed, zoomOf } from "./geometry.js";
 import { Hand } from "./hand.js";
 import { MapControls } from "../maps/map_controls.js";
 import { ModelPicker } from "../answer/model_picker.js";
 import { OcclusionView } from "../maps/occlusion_view.js";
-import { findingOf, panelsOf } from "./panels.js";
-import { DEFAULTS, hashOf } from "../keeping/permalink.js";
+import { panelsOf } from "./panels.js";
+import { DEFAULTS, hashOf } from "../page/permalink.js";
 import { Stage } from "./stage.js";
 import { at } from "../page/elements.js";
-import * as strings from "../page/strings.js";
+import { failures, findingsHint, summary } from "../answer/strings.js";
+import { occlusion } from "../maps/strings.js";
+import { sentenceOf, waiting } from "../page/strings.js";
+import * as strings from "./strings.js";
 import { Choice, pushButtons } from "../page/toolbar.js";
 import { draggedWindow, suits, WindowControl } from "./window_control.js";
 
@@ -105,7 +109,7 @@ export class Desk extends EventTarget {
     this.windowControl.offer(reading.pixels);
     this.occlusion.begin(reading.pixels);
     this.#showModel();
-    at("summary").textContent = strings.summary(this.answer);
+    at("summary").textContent = summary(this.answer);
     if (this.wanted !== model) this.chooseModel(this.wanted);
   }
 
@@ -176,14 +180,14 @@ export class Desk extends EventTarget {
     const isWanted = () => !signal.aborted && this.wanted === name;
     try {
       const asked = this.withKey(() => reading.ask(name, { signal }));
-      this.#say(reading.stateOf(name) === "ready" ? "" : strings.waiting.model(name));
+      this.#say(reading.stateOf(name) === "ready" ? "" : waiting.model(name));
       await asked;
       if (!isWanted()) return;
       this.#say("");
       this.state.model = name;
     } catch (error) {
       if (!isWanted()) return;
-      this.#say(strings.failures([[name, error]]));
+      this.#say(failures([[name, error]]));
       this.wanted = this.state.model;
     }
     this.#showModel();
@@ -199,7 +203,7 @@ export class Desk extends EventTarget {
       this.#showOthers();
       for (const name of names) this.#card(name).catch(() => {});
       const failed = await asked;
-      if (failed.length) this.#say(strings.failures(failed));
+      if (failed.length) this.#say(failures(failed));
     });
     this.#showOthers();
   }
@@ -318,7 +322,7 @@ export class Desk extends EventTarget {
       this.#showFaithfulness();
     } catch (error) {
       const isInView = this.state.model === model && this.state.className === className;
-      if (!signal.aborted && isInView) this.faithfulness.fail(strings.sentenceOf(error));
+      if (!signal.aborted && isInView) this.faithfulness.fail(sentenceOf(error));
     }
   }
 
@@ -336,7 +340,7 @@ export class Desk extends EventTarget {
       this.state.masked = masked;
       this.occlusion.show(rectangle, this.answer, masked);
     } catch (error) {
-      if (isInView()) this.occlusion.fail(strings.sentenceOf(error));
+      if (isInView()) this.occlusion.fail(sentenceOf(error));
     }
   }
 
@@ -357,11 +361,11 @@ export class Desk extends EventTarget {
   #showModel() {
     const { state, answer } = this;
     if (!answer) return;
-    if (!this.finding) state.className = foremostClass(answer);
+    if (!this.finding) state.className = topClass(answer);
     this.#showPicker();
     const onSelect = (name) => this.chooseClass(name);
     showFindings(at("findings"), answer, { selected: state.className, onSelect });
-    at("findings-hint").textContent = strings.findingsHint(answer);
+    at("findings-hint").textContent = findingsHint(answer);
     showFacts(at("facts"), answer, { onCard: this.#onCard });
     this.#fillInCard(answer);
     at("film-name").textContent = state.name;
@@ -446,7 +450,7 @@ export class Desk extends EventTarget {
     try {
       await work(signal);
     } catch (error) {
-      if (!signal.aborted) this.#say(strings.sentenceOf(error));
+      if (!signal.aborted) this.#say(sentenceOf(error));
     }
   }
 
@@ -486,7 +490,7 @@ export class Desk extends EventTarget {
   #maskPart([x0, y0, x1, y1]) {
     if (x1 > x0 && y1 > y0) return this.mask([x0, y0, x1, y1]);
     this.change({ drawn: null });
-    return this.occlusion.fail(strings.occlusion.empty);
+    return this.occlusion.fail(occlusion.empty);
   }
 
   #makeToolbar() {

@@ -110,8 +110,3 @@ function halved({ rows, columns, raw }) {
   }
   return half;
 }
-
-/** Returns the film of an answer of `POST /v1/film`: its X-Film header and its body. */
-export function filmPixels(header, body) {
-  return new FilmPixels(JSON.parse(header), new Uint16Array(body));
-}

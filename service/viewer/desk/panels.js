@@ -1,19 +1,15 @@
 /** What each panel of the stage shows: the film, or the film with one model's map. */
 
+import { findingOf } from "../answer/findings.js";
 import { contours } from "../maps/contours.js";
 import { isPainted } from "../maps/explanation_view.js";
 import { heat, heatAt, heatLayer, hottestCell } from "../maps/heat.js";
-import { canvas as canvasWords, panel as words } from "../page/strings.js";
+import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
 
 /** Points along a cell that an outline goes through: a level line of the field is no straight one. */
 const OUTLINE_POINTS = 4;
-
-/** Returns an answer's finding of a class; undefined if the model has no such class. */
-export function findingOf(answer, className) {
-  return answer.findings.find((finding) => finding.class_name === className);
-}
 
 const BARE = { map: null, outline: null };
 

@@ -1,6 +1,7 @@
 /** What is known about one open film: its pixels, each model's answer, and answers with a part masked. */
 
 import { explain, filmPixels, predictMasked, testMap } from "../page/api.js";
+import { FilmPixels } from "./film_pixels.js";
 
 export class Reading {
   #film;
@@ -25,7 +26,7 @@ export class Reading {
 
   /** Fetches the pixels, where they are not there yet. */
   async fetchPixels({ signal } = {}) {
-    this.pixels ??= await filmPixels(this.#film, { signal });
+    this.pixels ??= new FilmPixels(...(await filmPixels(this.#film, { signal })));
   }
 
   /** Takes a model's answer that was fetched elsewhere; one with demanded maps is kept. */

@@ -1,7 +1,7 @@
 /** The grey window of a film: presets, numbers, and how a drag changes it. */
 
 import { element } from "../page/elements.js";
-import { windowing as words } from "../page/strings.js";
+import { windowing as words } from "./strings.js";
 
 const OWN = "own";
 

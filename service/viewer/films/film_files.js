@@ -1,6 +1,6 @@
 /** Takes films in: from file and folder dialogues, dropped anywhere on the page, or pasted. */
 
-import { files as words } from "../page/strings.js";
+import { files as words } from "./strings.js";
 import { FileProblem, zipMembers } from "./unzip.js";
 
 const ZIP = /\.zip$/i;

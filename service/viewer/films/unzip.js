@@ -4,7 +4,7 @@
  * Source: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3 (records), 4.4 (fields) and 4.5.3 (zip64).
  */
 
-import { zip as words } from "../page/strings.js";
+import { zip as words } from "./strings.js";
 
 export const MOST_MEMBERS = 2000;
 const MOST_BYTES = 64 * 2 ** 20;

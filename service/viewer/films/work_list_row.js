@@ -2,9 +2,10 @@
 
 import { showShare } from "../page/bars.js";
 import { element } from "../page/elements.js";
-import { foremostClass } from "../answer/findings_view.js";
+import { findingOf, topClass } from "../answer/findings.js";
 import { WORTH_A_RETRY } from "../page/problem_view.js";
-import { decision, workList as words } from "../page/strings.js";
+import { decision } from "../answer/strings.js";
+import { workList as words } from "./strings.js";
 
 const END_LETTERS = 10;
 
@@ -102,14 +103,13 @@ function unread(state, sent, problem) {
 
 function headline(prediction) {
   if (!prediction.in_distribution) return words.unlike;
-  return prediction.is_confident ? words.finding(foremost(prediction)) : decision.none;
+  return prediction.is_confident ? words.finding(topFinding(prediction)) : decision.none;
 }
 
 function isCalled(prediction) {
-  return foremost(prediction).decision === true;
+  return topFinding(prediction).decision === true;
 }
 
-function foremost(prediction) {
-  const name = foremostClass(prediction);
-  return prediction.findings.find(({ class_name: className }) => className === name);
+function topFinding(prediction) {
+  return findingOf(prediction, topClass(prediction));
 }

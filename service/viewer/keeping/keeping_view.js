@@ -2,7 +2,7 @@
 
 import { element } from "../page/elements.js";
 import { save } from "./saving.js";
-import { keeping as words } from "../page/strings.js";
+import { keeping as words } from "./strings.js";
 
 export class KeepingView {
   #withName = element("input", { type: "checkbox" });

@@ -9,7 +9,8 @@
  * threshold and outline are in [0, 1].
  */
 
-import { caption as words, legendEnds } from "../page/strings.js";
+import { legendEnds } from "../maps/strings.js";
+import { caption as words } from "./strings.js";
 import { textLines } from "./text_lines.js";
 
 const GROUND = "#14181d";

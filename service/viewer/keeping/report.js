@@ -1,10 +1,11 @@
 /** Makes a report of one page, as PDF, from a snapshot (see picture_export.js). */
 
 import { hottestCell } from "../maps/heat.js";
+import { legendEnds } from "../maps/strings.js";
 import { PAGE, PdfPage } from "./pdf.js";
 import { newCanvas, scaleOfColours } from "./picture_export.js";
 import { tableOfFindings } from "./report_table.js";
-import { legendEnds, report as words } from "../page/strings.js";
+import { report as words } from "./strings.js";
 
 const INK = "#15191e";
 const QUIET = "#56606b";

@@ -1,7 +1,7 @@
 /** Says in words what a finding's map is, why there is none, or why it is not shown. */
 
 import { hottestCell } from "./heat.js";
-import { explanation } from "../page/strings.js";
+import { explanation } from "./strings.js";
 
 /**
  * Returns whether a finding has a map that is painted: `belowShown` if it is below threshold, in the

@@ -2,7 +2,7 @@
 
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
-import { faithfulness as words } from "../page/strings.js";
+import { faithfulness as words } from "./strings.js";
 
 export class FaithfulnessView {
   #box;

@@ -2,7 +2,8 @@
 
 import { element } from "../page/elements.js";
 import { heatLayer } from "./heat.js";
-import { legend, mapControls as words, percent } from "../page/strings.js";
+import { percent } from "../page/formats.js";
+import { legend, mapControls as words } from "./strings.js";
 
 /** How a map is painted until the reader says otherwise; see `MapControls`. */
 export const PLAIN_LOOK = {

@@ -1,6 +1,5 @@
 /** Asks the server: films in, answers and pictures out, and every failure as an `ApiProblem`. */
 
-import { filmPixels as pixelsOf } from "../desk/film_pixels.js";
 import { authorization } from "./key.js";
 import { problem as words } from "./strings.js";
 
@@ -138,10 +137,13 @@ async function understood(read) {
   }
 }
 
-/** Returns the film's own pixels, before any window, as FilmPixels. */
+/** Returns the film's own pixels, before any window: `[about, raw]`, as FilmPixels takes them. */
 export async function filmPixels(film, { signal } = {}) {
   const response = await upload("v1/film", film, { accept: "application/octet-stream", signal });
-  return understood(async () => pixelsOf(response.headers.get("X-Film"), await response.arrayBuffer()));
+  return understood(async () => {
+    const about = JSON.parse(response.headers.get("X-Film"));
+    return [about, new Uint16Array(await response.arrayBuffer())];
+  });
 }
 
 /** Returns a model's answer about a film with a rectangle [x0, y0, x1, y1] masked. */
