@@ -86,7 +86,7 @@ function addSample(key) {
 async function read(entry, { signal, onProgress }) {
   await prepare();
   const film = await entry.load(signal);
-  const answer = await withKey(() => api.explain(film, { model: desk.wanted, signal, onProgress }));
+  const answer = await withKey(() => api.explain(film, { model: desk.state.wanted, signal, onProgress }));
   const thumbnail = patiently(() => api.thumbnail(film, { signal }), signal);
   return { answer, thumbnail: await thumbnail.catch(() => null) }; // the answer is not lost for it
 }
@@ -96,7 +96,7 @@ async function openCurrent() {
   opening.abort();
   opening = new AbortController();
   clearTimeout(dwelling);
-  desk?.leave();
+  desk?.state.leave();
   const entry = workList.current;
   if (!entry) return enter("empty");
   const { signal } = opening;
@@ -198,8 +198,8 @@ async function makeDesk() {
   const onCard = async () => cardDialog.show(await card(desk.state.model));
   desk = new Desk({ models, colourMaps, card, onCard, withKey });
   const known = models.some(({ name }) => name === link?.model);
-  desk.wanted = known ? link.model : models.find((model) => model.is_default).name;
-  desk.addEventListener("change", keepLink);
+  desk.state.wanted = known ? link.model : models.find((model) => model.is_default).name;
+  desk.state.addEventListener("change", keepLink);
   keeping = keepFrom(at("keeping"), { desk, card });
 }
 
@@ -236,7 +236,7 @@ function followLink() {
 function keepLink() {
   clearTimeout(linking);
   linking = setTimeout(() => {
-    history.replaceState(null, "", desk.address);
+    history.replaceState(null, "", desk.state.address);
   }, LINK_MILLISECONDS);
 }
 
@@ -276,28 +276,28 @@ const shortcuts = {
   t: switchTheme,
   ...Object.fromEntries(
     Object.entries({
-      ShiftArrowLeft: () => desk.pan(-PAN_SHARE, 0),
-      ShiftArrowRight: () => desk.pan(PAN_SHARE, 0),
-      ShiftArrowUp: () => desk.pan(0, -PAN_SHARE),
-      ShiftArrowDown: () => desk.pan(0, PAN_SHARE),
-      "+": () => desk.zoomIn(),
-      "=": () => desk.zoomIn(),
-      "-": () => desk.zoomOut(),
-      0: () => desk.zoom(null),
-      1: () => desk.zoomToPixels(),
-      r: () => desk.turn(),
-      i: () => desk.invert(),
-      Escape: () => desk.reset(),
-      p: () => desk.chooseTool("pan"),
-      w: () => desk.chooseTool("window"),
-      m: () => desk.chooseTool("mask"),
-      "[": () => desk.windowControl.step(-1),
-      "]": () => desk.windowControl.step(1),
+      ShiftArrowLeft: () => desk.viewControl.pan(-PAN_SHARE, 0),
+      ShiftArrowRight: () => desk.viewControl.pan(PAN_SHARE, 0),
+      ShiftArrowUp: () => desk.viewControl.pan(0, -PAN_SHARE),
+      ShiftArrowDown: () => desk.viewControl.pan(0, PAN_SHARE),
+      "+": () => desk.viewControl.zoomIn(),
+      "=": () => desk.viewControl.zoomIn(),
+      "-": () => desk.viewControl.zoomOut(),
+      0: () => desk.viewControl.zoom(null),
+      1: () => desk.viewControl.zoomToPixels(),
+      r: () => desk.viewControl.turn(),
+      i: () => desk.viewControl.invert(),
+      Escape: () => desk.viewControl.reset(),
+      p: () => desk.viewControl.chooseTool("pan"),
+      w: () => desk.viewControl.chooseTool("window"),
+      m: () => desk.viewControl.chooseTool("mask"),
+      "[": () => desk.viewControl.stepWindow(-1),
+      "]": () => desk.viewControl.stepWindow(1),
       ",": () => desk.stepClass(-1),
       ".": () => desk.stepClass(1),
-      " ": () => desk.hideMaps(),
+      " ": () => desk.viewControl.hideMaps(),
       b: () => desk.nextMode(),
-      x: () => desk.mask(null),
+      x: () => desk.masking.mask(null),
     }).map(([key, action]) => [key, withFilm(action)]),
   ),
 };

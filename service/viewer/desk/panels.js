@@ -14,10 +14,11 @@ const OUTLINE_POINTS = 4;
 const BARE = { map: null, outline: null };
 
 /**
- * Returns the panels for Stage.show: one, film beside film with map, or one for each of the server's
- * `models`; maps are painted in `colours` (256 RGB triples).
+ * Returns the panels for Stage.show of a DeskState: one, film beside film with map, or one for each
+ * of the server's models.
  */
-export function panelsOf(state, { colours, models }) {
+export function panelsOf(state) {
+  const { colours, models } = state;
   const { answers } = state.reading;
   const mapped = (answer, key) => mappedPanel(answer, { ...state, key, colours });
   const panelOf = (model) => {
