@@ -1,4 +1,4 @@
-"""How fast the page is in Chromium: what a reader does over and over, first paint, weight.
+"""Measure the viewer's speed in Chromium: frequent changes, first paint, and weight of the page.
 
     python benchmarks/viewer.py [--rounds 21] [--side 2000]
 
@@ -110,7 +110,7 @@ def reading_page(browser: Browser, address: str, film: bytes) -> Iterator[Page]:
 
 
 def show_maps(page: Page) -> None:
-    """Ask for maps that the page holds back, be the film refused or the class not called."""
+    """Ask for maps that the page withholds because the film is refused or the class not called."""
     button = page.locator("#explanation-button", has_text="anyway")
     if button.is_visible():
         button.click()
@@ -161,7 +161,7 @@ CHANGES = {
     "opacity": opacity_change,
     "window": window_change,
 }
-"""What a reader does over and over; each returns milliseconds for a page and rounds."""
+"""Frequent changes of the page; each function returns milliseconds for a page and rounds."""
 
 
 def fresh_page(browser: Browser, address: str) -> tuple[float, int]:

@@ -1,4 +1,4 @@
-"""What a careful guest expects of the page."""
+"""Good manners of the page: names, sizes, motion, themes, content policy, weight, texts."""
 
 import re
 
@@ -123,7 +123,7 @@ def test_nothing_is_cut_off_on_a_small_screen(comparer: Reader, size: tuple[int,
             assert box["height"] > 200
 
 
-def test_nothing_moves_for_whoever_does_not_want_it(browser: Browser, address: str) -> None:
+def test_nothing_moves_for_a_reader_who_wants_less_motion(browser: Browser, address: str) -> None:
     with reading(browser, address) as reader:
         reader.page.route("**/v1/explain**", lambda route: None)
         reader.picks_all({"1.png": bright_square(), "2.png": bright_square()})

@@ -1,4 +1,4 @@
-/** Shows a model's card: what it is for, what it can't do, how well it does it. */
+/** Shows a model's card: intended use, limits, thresholds and figures. */
 
 import { element } from "../page/elements.js";
 import { className, finePercent } from "../page/formats.js";

@@ -1,4 +1,4 @@
-/** Shows an answer's findings as a radio group: probability, bar, threshold, decision in words. */
+/** Shows an answer's findings as a radio group: probability, bar, threshold and decision. */
 
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
@@ -24,7 +24,7 @@ export function showFindings(container, answer, { card = null, selected, onSelec
   if (card) showMeaning(container, card);
 }
 
-/** Says what the thresholds mean in a container of findings, by their model's card. */
+/** Shows what the thresholds mean in a container of findings, by their model's card. */
 export function showMeaning(container, card) {
   const refused = container.classList.contains("undecided");
   for (const words of container.querySelectorAll(".meaning")) {

@@ -1,4 +1,4 @@
-/** Chooses the model whose answer is shown. */
+/** Lets the reader choose the model whose answer is shown. */
 
 import { element } from "../page/elements.js";
 import { picker as words } from "./strings.js";

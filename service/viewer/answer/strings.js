@@ -25,7 +25,7 @@ export function summary(answer) {
 
 export const UNSURE = "No class is likely enough for a decision";
 
-/** Returns how the findings of an answer are to be read; a multi-label one predicts no class. */
+/** Returns the hint on how to read the findings of an answer; a multi-label one predicts no class. */
 export function findingsHint({ predicted_class: predicted }) {
   const hint =
     "Choose a class to see its evidence. Each is called from the mark on its bar: several may be, " +
@@ -48,7 +48,7 @@ export function decided({ decision: called }) {
   return called === null ? "No decision" : called ? "Called" : "Not called";
 }
 
-/** What stands under the chosen finding: what its threshold means, by the card. */
+/** Texts under the chosen finding: its threshold's meaning, by the card. */
 export const meaning = {
   threshold: ({ sensitivity, specificity, criterion }) =>
     `Threshold ${chosenFor(criterion)}: there it finds ${percent(sensitivity)} of positive films ` +
@@ -60,7 +60,7 @@ export const meaning = {
     "The model\u2019s figures hold for films like its training films. This one is unlike them.",
 };
 
-/** Returns a criterion of the card as words: "largest Youden index on val" is how most begin. */
+/** Returns a criterion of the card as text: "largest Youden index on val" is how most begin. */
 function chosenFor(criterion) {
   const aim = criterion.replace(/ on val$/, "");
   const where = aim === criterion ? "" : " on validation films";
@@ -73,12 +73,12 @@ export const facts = {
   model: ["Model", (model) => `${model.name} ${model.version}`],
   fingerprint: ["Model file", (model) => `SHA-256 ${model.sha256.slice(0, 12)}\u2026`],
   distance: ["Distance from the training films", (distance) => figure(distance)],
-  alike: (threshold) => `Like them: at or below the limit of ${figure(threshold)}`,
+  like: (threshold) => `Like them: at or below the limit of ${figure(threshold)}`,
   unlike: (threshold) => `Unlike them: above the limit of ${figure(threshold)}`,
   card: "Model card",
 };
 
-/** What stands at the chart of distances; `place` takes the share of films that lie beyond. */
+/** Texts at the chart of distances; `place` takes the share of films that lie beyond. */
 export const distance = {
   chart: (distance, limit) =>
     "Bar chart of the validation films\u2019 distances, with the limit at " +
@@ -93,7 +93,7 @@ export const distance = {
   },
 };
 
-/** What the choice of a model says. */
+/** Texts of the choice of a model. */
 export const picker = {
   legend: "Model",
   title: ({ name, version, is_default: isDefault }) =>
@@ -101,7 +101,7 @@ export const picker = {
   states: { ready: "", asking: "reading\u2026", failed: "failed" },
 };
 
-/** Returns what is said of models that gave no answer, as [name, ApiProblem]. */
+/** Returns the sentences about models that gave no answer, each as [name, ApiProblem]. */
 export function failures(failed) {
   return failed.map(([name, problem]) => `${name} gave no answer. ${sentenceOf(problem)}`).join(" ");
 }
@@ -112,7 +112,7 @@ const TASKS = {
   multilabel: "Any number of classes per film (sigmoid)",
 };
 
-/** The words of a card's metrics; of others, their names are shown. */
+/** Texts for a card's metrics; of others, their names are shown. */
 const METRICS = {
   auroc: "AUROC",
   macro_auroc: "AUROC, mean of classes",
@@ -126,7 +126,7 @@ const METRICS = {
 const several = (numbers) => [numbers].flat().join(", ");
 const pair = ([rows, columns]) => `${rows} \u00d7 ${columns}`;
 
-/** What the dialog says that shows a model's card; a fact that a card lacks is null. */
+/** Texts of the dialog that shows a model's card; a fact that a card lacks is null. */
 export const card = {
   heading: ({ name, version }) => `Model card: ${name} ${version}`,
   close: "Close",

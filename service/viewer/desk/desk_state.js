@@ -1,4 +1,4 @@
-/** Holds the state of the desk: the film that is open, what is seen of it and how, and the link to it. */
+/** Holds the state of the desk: the open film, how it is seen, and the link to this view. */
 
 import { findingOf } from "../answer/findings.js";
 import { isPainted } from "../maps/explanation_view.js";

@@ -1,4 +1,4 @@
-/** What each panel of the stage shows: the film, or the film with one model's map. */
+/** Makes the panels of the stage: the film, or the film with one model's map. */
 
 import { findingOf } from "../answer/findings.js";
 import { contours } from "../maps/contours.js";
@@ -8,7 +8,7 @@ import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
 
-/** Points along a cell that an outline goes through: a level line of the field is no straight one. */
+/** Points along a cell that an outline goes through: a level line of the field is not straight. */
 const OUTLINE_POINTS = 4;
 
 const BARE = { map: null, outline: null };

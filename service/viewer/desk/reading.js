@@ -1,4 +1,4 @@
-/** What is known about one open film: its pixels, each model's answer, and answers with a part masked. */
+/** Fetches and keeps what is known about one film: pixels, answers, answers with a mask, tests. */
 
 import { explain, filmPixels, predictMasked, testMap } from "../page/api.js";
 import { FilmPixels } from "./film_pixels.js";
@@ -45,7 +45,7 @@ export class Reading {
   }
 
   /**
-   * Fetches the answers of all these models, and how alike their maps are, where they are not there
+   * Fetches the answers of all these models, and how similar their maps are, where they are not there
    * yet. If they can't answer together each is asked alone: returns [name, error] of those that
    * failed.
    */
@@ -78,7 +78,7 @@ export class Reading {
     this.#tests.set(`${model} ${className}`, test);
   }
 
-  /** Returns what testing a model's map of a class has shown; undefined where it was not tested. */
+  /** Returns the result of testing a model's map of a class; undefined where it was not tested. */
   tested(model, className) {
     return this.#tests.get(`${model} ${className}`);
   }

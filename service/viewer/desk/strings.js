@@ -3,7 +3,7 @@
 import { decided } from "../answer/strings.js";
 import { className, figure, FORMATS, percent, wholePercent } from "../page/formats.js";
 
-/** What the film is worked with. */
+/** Texts of the toolbar. */
 export const toolbar = {
   modes: {
     legend: "Films side by side",
@@ -37,7 +37,7 @@ export const windowing = {
   numbered: (number) => `Window ${number} of the file`,
 };
 
-/** What stands over a panel of the stage. */
+/** Texts over a panel of the stage. */
 export const panel = {
   film: "Film",
   model: ({ name, version }) => `${name} ${version}`,
@@ -59,23 +59,23 @@ export const canvas = {
     `column ${column} of ${columns} of the map`,
 };
 
-/** What stands over the films at the right. */
+/** Texts of the status line about the open film. */
 export const detail = {
   film: ({ columns, rows, format }) => `${columns} \u00d7 ${rows} \u00b7 ${FORMATS[format] ?? format}`,
 };
 
-/** Returns where the pointer is: film pixel and its value. */
+/** Returns the text for the pointer: film pixel and its value. */
 export function pointer([x, y], value) {
   return `x ${Math.floor(x)}, y ${Math.floor(y)}: ${Number(value.toPrecision(6))}`;
 }
 
-/** Returns how the film is seen; `zoom` in screen pixels per film pixel. */
+/** Returns the text for zoom and window; `zoom` in screen pixels per film pixel. */
 export function view(zoom, { centre, width }) {
   return `Zoom ${wholePercent(zoom)} \u00b7 ` +
     `window ${Number(centre.toFixed(1))} / ${Number(width.toFixed(1))}`;
 }
 
-/** Returns a length on the film, in the detector's plane. */
+/** Returns the text for a length on the film, in the detector's plane. */
 export function scaleBar(millimetres) {
   return millimetres >= 10 ? `${millimetres / 10}\u202fcm` : `${figure(millimetres)}\u202fmm`;
 }

@@ -136,7 +136,7 @@ export class ViewControl {
     at("view-words").textContent = viewWords(zoom, window);
   }
 
-  /** Says what lies under the pointer; after each drawing again, since the film moves, too. */
+  /** Shows what lies under the pointer; after each drawing, because the film moves, too. */
   #sayPoint() {
     const { view, event } = this.#pointed;
     const point = event && view.filmPoint(event);

@@ -1,4 +1,4 @@
-/** Offers the drawn samples, for whoever has no film at hand. */
+/** Offers the drawn samples to readers who have no film at hand. */
 
 import { element } from "../page/elements.js";
 import { sampleName, samples } from "./strings.js";

@@ -9,12 +9,12 @@ export const samples = {
   drawn_effusion: "Effusion",
 };
 
-/** Returns what stands under a sample while it is looked at. */
+/** Returns the name under which a sample is shown. */
 export function sampleName(key) {
   return `${samples[key]}: a drawing, not a patient`;
 }
 
-/** What is said of files that can't be opened. */
+/** Texts about files that can't be opened. */
 export const files = {
   none: {
     name: "Nothing to open",
@@ -30,7 +30,7 @@ export const files = {
   },
 };
 
-/** What is said of zips, and of files in them, that can't be unpacked. */
+/** Texts about zips, and files in them, that can't be unpacked. */
 export const zip = {
   broken: {
     title: "This zip is damaged, or is none",

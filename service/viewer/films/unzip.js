@@ -168,7 +168,7 @@ function check(sound) {
   if (!sound) throw new FileProblem(words.broken);
 }
 
-/** Returns what `read` returns; bytes that end too early or can't be inflated are a problem too. */
+/** Returns the result of `read()`; bytes that end too early or can't be inflated are a FileProblem. */
 async function understood(read) {
   try {
     return await read();

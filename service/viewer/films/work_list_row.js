@@ -1,4 +1,4 @@
-/** One entry of the work list: thumbnail, name, and what is known or why nothing is. */
+/** Shows one entry of the work list: thumbnail, name, and its top finding or why it has none. */
 
 import { showShare } from "../page/bars.js";
 import { element } from "../page/elements.js";
@@ -17,7 +17,7 @@ export class WorkListRow {
   #retry = null;
   #thumbnail = null;
 
-  /** `predictionOf(answer)` is the one, of several models' perhaps, whose finding is said. */
+  /** `predictionOf(answer)` is the one, of several models' perhaps, whose finding is shown. */
   constructor(entry, { list, predictionOf }) {
     Object.assign(this, { entry, list, predictionOf });
     this.button = element("button", { type: "button", className: "open", tabIndex: -1 }, [
@@ -85,7 +85,7 @@ export class WorkListRow {
   }
 }
 
-/** Returns a name that loses its middle where there is no room: files differ at their ends. */
+/** Returns a name whose middle is cut where there is no room: files differ at their ends. */
 function nameElement({ name: path, drawing }) {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const cut = drawing ? name.length : Math.max(0, name.length - END_LETTERS);

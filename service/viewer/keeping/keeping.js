@@ -1,4 +1,4 @@
-/** Takes what is in view on the desk into files: picture, answer, report; and into a link. */
+/** Saves what is in view on the desk: as picture, answer, report or link. */
 
 import { FITTED } from "../desk/geometry.js";
 import { KeepingView } from "./keeping_view.js";
@@ -33,7 +33,7 @@ export function keepFrom(container, { desk, card }) {
   });
 }
 
-/** Returns what picture_export.js calls a snapshot; `picture(desk, change)` draws its pictures. */
+/** Returns a snapshot (see picture_export.js); `picture(desk, change)` draws its pictures. */
 async function snapshot(desk, card, filmName, picture) {
   const { state, viewControl } = desk;
   const { answer, finding } = state;

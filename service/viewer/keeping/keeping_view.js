@@ -1,4 +1,4 @@
-/** Buttons that keep what is on the page: as a picture, a report, the answer, or a link. */
+/** Offers to save what is on the page: as a picture, a report, the answer, or a link. */
 
 import { element } from "../page/elements.js";
 import { save } from "./saving.js";

@@ -1,4 +1,4 @@
-/** The report's table: what the model says about every class, and what its thresholds cost. */
+/** Adds the report's table: each class with its probability, threshold, decision and figures. */
 
 import { className, finePercent, percent } from "../page/formats.js";
 import { reportTable as words } from "./strings.js";

@@ -6,7 +6,7 @@ import { area, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent } from "../page/formats.js";
 import { page } from "../page/strings.js";
 
-/** What stands beside the buttons that keep something. */
+/** Texts of the buttons that keep something. */
 export const keeping = {
   heading: "Keep",
   picture: { button: "Save picture (PNG)", name: "picture" },
@@ -24,7 +24,7 @@ export const keeping = {
   copyByHand: "The browser did not let the page copy. Copy the link below: Ctrl+C, or \u2318C.",
 };
 
-/** What stands in the strip under a kept picture; the arguments are snapshots. */
+/** Texts of the strip under a kept picture; the arguments are snapshots. */
 export const caption = {
   researchOnly: page.researchOnly,
   finding: ({ answer, finding }) => {
@@ -69,7 +69,7 @@ function windowWords({ centre, width }) {
   return `centre ${middle}, width ${across}`;
 }
 
-/** Returns what a rectangle on a kept film is; `masked` is the prediction without it, or null. */
+/** Returns the text for a rectangle on a kept film; `masked` is the prediction without it, or null. */
 function maskWords({ rectangle, masked }, { class_name: name }) {
   const found = masked?.findings.find((finding) => finding.class_name === name);
   const said = found ? `: with it masked, ${className(name)} ${percent(found.probability)}` : "";
@@ -85,7 +85,7 @@ const dateFormat = new Intl.DateTimeFormat("en-GB", {
   timeZoneName: "short",
 });
 
-/** What the PDF report says outside its table. */
+/** Texts of the PDF report outside its table. */
 export const report = {
   title: "Chest X-ray explainer: report",
   creator: "Chest X-ray explainer",
@@ -140,7 +140,7 @@ const THIRDS = [
   ["lower left", "lower middle", "lower right"],
 ];
 
-/** Returns in words where shares (x, y) of a picture lie. */
+/** Returns the third of a film in which shares (x, y) of its size lie. */
 function third(x, y) {
   const [column, row] = [x, y].map((share) => Math.min(2, Math.max(0, Math.floor(3 * share))));
   return `${THIRDS[row][column]} of the film`;
@@ -171,14 +171,14 @@ function oneScale(scale) {
   return `Full colour from ${figure(scale)}: one scale for every class and film of this model.`;
 }
 
-function distanceWords({ distance, distance_threshold: limit, in_distribution: alike }) {
-  const verdict = alike ? "like" : "unlike";
+function distanceWords({ distance, distance_threshold: limit, in_distribution: isLike }) {
+  const verdict = isLike ? "like" : "unlike";
   return `${figure(distance)} (limit ${figure(limit)}): ${verdict} the training films`;
 }
 
 const NOT_KNOWN = "\u2013";
 
-/** What the report's table says; `card` may be null. */
+/** Texts of the report's table; `card` may be null. */
 export const reportTable = {
   className: "Class",
   probability: "Probability",

@@ -1,4 +1,4 @@
-/** Says how alike the models' maps of one class are. */
+/** Shows how similar the models' maps of one class are. */
 
 import { element } from "../page/elements.js";
 import { agreement as words } from "./strings.js";

@@ -1,4 +1,4 @@
-/** A question to the map in view: does the model lean on it, or would another map have done? */
+/** Offers a faithfulness test of the map in view, and shows its result. */
 
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";

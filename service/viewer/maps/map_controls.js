@@ -1,4 +1,4 @@
-/** The controls of how a map is painted, and the legend that says what its colours mean. */
+/** Sets how a map is painted, and shows the legend of its colours. */
 
 import { element } from "../page/elements.js";
 import { heatLayer } from "./heat.js";

@@ -1,4 +1,4 @@
-/** A question to the explanation: what does the model say with a part of the film masked? */
+/** Offers to mask a rectangle of the film, and shows the answers with and without it. */
 
 import { element } from "../page/elements.js";
 import { className } from "../page/formats.js";

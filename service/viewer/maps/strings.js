@@ -2,7 +2,7 @@
 
 import { className, figure, percent } from "../page/formats.js";
 
-/** Returns what a map's status means, as a heading, a sentence and the button that goes on. */
+/** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
 export function explanation(status, { finding, shown, forced, drawing, peak, signed }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;

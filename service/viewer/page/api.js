@@ -6,7 +6,7 @@ import { problem as words } from "./strings.js";
 const TIMEOUT_MILLISECONDS = 120_000;
 const THUMBNAIL_SIDE = 128;
 
-/** What it means when reading an answer's body ends with an error of this name. */
+/** The problem that an error of this name means while an answer's body is read. */
 const BROKEN_BODIES = { TypeError: words.unreachable, TimeoutError: words.slow };
 
 /**
@@ -34,7 +34,7 @@ export async function explain(film, { model, force = false, signal, onProgress }
   return understood(() => response.json());
 }
 
-/** Returns what testing a model's map of a class has shown: `faithfulness` of POST /v1/explain. */
+/** Tests a model's map of a class; returns `faithfulness` of the answer of `POST /v1/explain`. */
 export async function testMap(film, { model, className, force, signal }) {
   const asked = new URLSearchParams({ model, class: className, force, faithfulness: true });
   const response = await upload(`v1/explain?${asked}`, film, { accept: "application/json", signal });
@@ -127,7 +127,7 @@ async function serverProblem(response) {
   return new ApiProblem({ title: title ?? words.garbled.title, detail, status, retryAfter });
 }
 
-/** Returns what `read` makes of a response; a body that can't be read is a problem too. */
+/** Returns the result of `read()`; a body that can't be read is an ApiProblem. */
 async function understood(read) {
   try {
     return await read();

@@ -71,9 +71,9 @@ export const waiting = {
   long: (seconds) => `Still reading: ${seconds} s. A busy server takes its time; you may cancel.`,
 };
 
-/** What the dialog says that asks for an API key. */
+/** Texts of the dialog that asks for an API key. */
 export const key = {
-  needed: "It reads films only for those who have one. Whoever runs it can give you a key.",
+  needed: "It reads films only for those who have one. The person who runs it can give you a key.",
   refused:
     "It does not know the key that was sent, or knows it no longer. This page has forgotten it: " +
     "enter another.",
@@ -101,8 +101,8 @@ export const problem = {
   },
   retry: "Try again",
   wayOut: {
-    401: "Try again and enter a key. Whoever runs this server can give you one.",
-    403: "Whoever runs this server can give you a key that may do this.",
+    401: "Try again and enter a key. The person who runs this server can give you one.",
+    403: "The person who runs this server can give you a key that may do this.",
     413: "Choose a smaller file.",
     415: "Choose a PNG, JPEG, TIFF or DICOM file.",
     422: "Choose another file, or export this one again as PNG or uncompressed DICOM.",
