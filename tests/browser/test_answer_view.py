@@ -1,4 +1,4 @@
-"""What stands beside an answer, by the card of its model: meaning, distance, facts, the card."""
+"""Tests of the answer's views: meaning of thresholds, distance, facts, and the model's card."""
 
 import re
 from collections.abc import Callable, Iterator

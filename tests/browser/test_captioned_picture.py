@@ -1,4 +1,4 @@
-"""The picture with its caption strip: `picture_export.js`."""
+"""Tests of the picture with its caption strip: `picture_export.js`."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""The map on the film: where it lies, when it is hidden, what is said about it."""
+"""Tests of the map on the film: its place, when it is hidden, and its explanation."""
 
 from collections.abc import Callable
 from pathlib import Path

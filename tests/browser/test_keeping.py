@@ -1,4 +1,4 @@
-"""What a reader keeps of what is on the page: picture, answer, report, link; and the theme."""
+"""Tests of saving what is on the page: picture, answer, report, link; and the theme."""
 
 import io
 import json

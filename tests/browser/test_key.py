@@ -1,4 +1,4 @@
-"""A server that asks for an API key: the page asks its reader, and keeps the key to itself."""
+"""Tests of a server that asks for an API key: the page asks the reader for it and keeps it."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The viewer's modules: which folder may import from which, and that there is no circle.
+"""Tests of imports between the viewer's modules: folders only from folders below, no circle.
 
 The import lines are read as text: no browser is started.
 """

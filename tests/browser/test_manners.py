@@ -1,4 +1,4 @@
-"""Good manners of the page: names, sizes, motion, themes, content policy, weight, texts."""
+"""Tests of the page as a whole: names, sizes, motion, themes, content policy, weight, texts."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How a map is drawn is the reader's choice (`map_controls.js`), and the legend says it."""
+"""Tests of the controls and the legend of a map (`map_controls.js`)."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The state in the address: `permalink.js`."""
+"""Tests of the view's state in the address: `permalink.js`."""
 
 from typing import Any
 

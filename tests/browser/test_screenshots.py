@@ -1,4 +1,4 @@
-"""docs/viewer.md: its pictures can be made again, and its keys and its link are the page's."""
+"""Tests of docs/viewer.md: pictures that can be made again, and the page's keys and link."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""The work list on the page (`work_list_view.js`): its texts and its keys."""
+"""Tests of the work list on the page (`work_list_view.js`): its texts and its keys."""
 
 import re
 from typing import Any
