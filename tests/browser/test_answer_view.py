@@ -176,7 +176,7 @@ def test_the_share_of_films_beyond_a_distance_is_counted_from_the_histogram(
     assert counted == pytest.approx(list(shares.values()))
 
 
-def test_a_film_among_the_validation_films_is_placed_there_in_words(
+def test_a_film_among_the_validation_films_is_placed_there(
     shown: Callable[[bytes], Reader],
 ) -> None:
     facts = shown(bright_square()).page.locator("#facts")
@@ -188,7 +188,7 @@ def test_a_film_among_the_validation_films_is_placed_there_in_words(
     )
 
 
-def test_a_film_beyond_the_limit_is_placed_there_in_words(
+def test_a_film_beyond_the_limit_is_placed_there(
     shown: Callable[[bytes], Reader],
 ) -> None:
     facts = shown(all_bright()).page.locator("#facts")
