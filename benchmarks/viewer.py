@@ -1,12 +1,12 @@
-"""Measure the page in Chromium: script time of frequent actions, first paint, weight.
+"""Measure the viewer's speed in Chromium: frequent changes, first paint, and weight of the page.
 
     python benchmarks/viewer.py [--rounds 21] [--side 2000]
 
-The server runs with its default model alone; the film is a synthetic one of side x side pixels, its
-maps shown. "Script" is the time in event listeners and animation frames from an input until the
-page has drawn it, by performance.now(); a class is switched to maps that were not painted before.
-First paint is when the browser reports it (PerformanceObserver), without anything of the page in
-its cache.
+Our own server with its default model alone, and a drawn film of side x side pixels whose maps were
+asked for.
+"Script" is the time in event listeners and animation frames from an input until the page has drawn
+it, by performance.now(); a class is switched to maps that were not painted before. Painted is when
+the browser says so (PerformanceObserver), for a new browser that has nothing of the page.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SAMPLE = SERVICE / "viewer" / "samples" / "drawn_opacity.png"
 MODEL = SERVICE / "default_model" / "chest_cnn.onnx"
 SIZE = ViewportSize(width=1280, height=800)
 SIDE = 2000
-TIMEOUT_MILLISECONDS = 60_000
+PATIENCE_MILLISECONDS = 60_000
 
 TIMED = """
 {
@@ -86,7 +86,7 @@ WEIGHT = """
 
 
 def drawn_film(side: int = SIDE) -> bytes:
-    """Return a synthetic film with a little noise, as a PNG file."""
+    """Return a drawn film with a little noise, as a PNG file."""
     drawing = Image.open(SAMPLE).convert("L").resize((side, side), Image.Resampling.BICUBIC)
     noise = np.random.default_rng(0).integers(-4, 5, (side, side))
     pixels = np.clip(np.asarray(drawing, np.int16) + noise, 0, 255).astype(np.uint8)
@@ -97,10 +97,10 @@ def drawn_film(side: int = SIDE) -> bytes:
 
 @contextmanager
 def reading_page(browser: Browser, address: str, film: bytes) -> Iterator[Page]:
-    """Yield a page that times its script, with a film and the maps of one class open."""
+    """Give a page that times its script, with a film and the maps of one class open."""
     with browser.new_context(viewport=SIZE) as context:
         page = context.new_page()
-        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
         page.add_init_script(TIMED)
         page.goto(address)
         page.set_input_files("#pick", FilePayload(name="film", mimeType="image/png", buffer=film))
@@ -110,7 +110,7 @@ def reading_page(browser: Browser, address: str, film: bytes) -> Iterator[Page]:
 
 
 def show_maps(page: Page) -> None:
-    """Show maps that the page withholds, because the film is refused or the class not called."""
+    """Ask for maps that the page withholds because the film is refused or the class not called."""
     button = page.locator("#explanation-button", has_text="anyway")
     if button.is_visible():
         button.click()
@@ -118,7 +118,7 @@ def show_maps(page: Page) -> None:
 
 
 def script_milliseconds(page: Page, act: Callable[[], None]) -> float:
-    """Return the milliseconds of script from an input until the page has drawn it."""
+    """Return how long the page's script was busy with an input until it was drawn."""
     page.evaluate(AFTER_DRAWING)
     act()
     return float(page.evaluate(AFTER_DRAWING))
@@ -161,7 +161,7 @@ CHANGES = {
     "opacity": opacity_change,
     "window": window_change,
 }
-"""Frequent actions of a reader; each returns milliseconds for a page and rounds."""
+"""Frequent changes of the page; each function returns milliseconds for a page and rounds."""
 
 
 def fresh_page(browser: Browser, address: str) -> tuple[float, int]:

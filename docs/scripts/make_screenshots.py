@@ -1,4 +1,4 @@
-"""Make the pictures of README and docs/viewer.md: our own server is asked, in Chromium.
+"""Make the pictures of README and docs/viewer.md with our own server and Chromium.
 
 python docs/scripts/make_screenshots.py [NAME ...] [--out docs/viewer] [--film FILM]
 
@@ -93,7 +93,7 @@ def picture(browser: Browser, address: str, name: str, film: FilePayload) -> byt
 
 
 def desk(page: Page, film: FilePayload) -> bytes:
-    """One film with its map, and what the models say of it."""
+    """Show one film with its map and the models' answers."""
     opens(page, film)
     shows_map(page)
     points_at(page, 0.3, 0.4)
@@ -101,7 +101,7 @@ def desk(page: Page, film: FilePayload) -> bytes:
 
 
 def work_list(page: Page, film: FilePayload) -> bytes:
-    """A list of films, one of which is no film: it is open, and the page says what is wrong."""
+    """Show a list of files, one of which is no image: it is open, and its problem shown."""
     drawn = [file_of(path) for path in sorted(SAMPLES.glob("*.png"))]
     notes = FilePayload(name="notes.png", mimeType="image/png", buffer=b"These are no films.")
     page.set_input_files("#pick", [film, *drawn, notes])
@@ -113,7 +113,7 @@ def work_list(page: Page, film: FilePayload) -> bytes:
 
 
 def beside(page: Page, film: FilePayload) -> bytes:
-    """The film beside the film with its map, in another window and closer."""
+    """Show the film beside the film with its map, in another window and zoomed in."""
     opens(page, film)
     shows_map(page)
     takes(page, "Film and map")
@@ -124,7 +124,7 @@ def beside(page: Page, film: FilePayload) -> bytes:
 
 
 def signed(page: Page, film: FilePayload) -> bytes:
-    """What argues for and against a class, in the squares of the raw grid, outlined."""
+    """Show evidence for and against a class, in the squares of the raw grid, outlined."""
     opens(page, film)
     page.keyboard.press(".")
     page.keyboard.press(".")
@@ -139,13 +139,13 @@ def signed(page: Page, film: FilePayload) -> bytes:
 
 
 def refused(page: Page, _: FilePayload) -> bytes:
-    """A sample: the model says that it is unlike the films it knows, and shows no map."""
+    """Show a sample that the model refuses as unlike the films it knows, without a map."""
     opens_sample(page)
     return seen(page)
 
 
 def compare(page: Page, _: FilePayload) -> bytes:
-    """The models side by side, and how far their maps agree."""
+    """Show the models side by side, and how far their maps agree."""
     opens_sample(page)
     shows_map(page)
     takes(page, "Compare models")
@@ -155,7 +155,7 @@ def compare(page: Page, _: FilePayload) -> bytes:
 
 
 def mask(page: Page, film: FilePayload) -> bytes:
-    """A part of the film masked, and the probabilities with and without it."""
+    """Show a masked film, and the probabilities with and without the mask."""
     opens(page, film)
     takes(page, "Mask")
     points_at(page, 0.18, 0.32)
@@ -168,7 +168,7 @@ def mask(page: Page, film: FilePayload) -> bytes:
 
 
 def light(page: Page, film: FilePayload) -> bytes:
-    """The page for a light room."""
+    """Show the page in its light theme."""
     opens(page, film)
     shows_map(page)
     page.keyboard.press("t")
@@ -176,14 +176,14 @@ def light(page: Page, film: FilePayload) -> bytes:
 
 
 def tablet(page: Page, film: FilePayload) -> bytes:
-    """The page on a tablet held upright."""
+    """Show the page on a tablet held upright."""
     opens(page, film)
     shows_map(page)
     return seen(page)
 
 
 def kept(page: Page, film: FilePayload) -> bytes:
-    """The picture that the page itself saves."""
+    """Return the picture that the page itself saves."""
     opens(page, film)
     shows_map(page)
     takes(page, "Film and map")
@@ -201,7 +201,7 @@ PICTURES: dict[str, Callable[[Page, FilePayload], bytes]] = {
 
 
 def opens(page: Page, film: FilePayload) -> None:
-    """Open a film and wait until all is there that is said of it.
+    """Open a film and wait until its answer is shown in full.
 
     Raises:
         ValueError: The server had a problem with it.

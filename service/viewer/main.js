@@ -1,35 +1,35 @@
 /** Wires the page: films come into the work list, and the open one lies on the desk. */
 
-import * as api from "./page/api.js";
-import { takeFilms } from "./films/film_files.js";
-import { KeyDialog } from "./page/key.js";
-import { stateFromHash } from "./keeping/permalink.js";
-import { showProblem } from "./page/problem_view.js";
-import { Progress } from "./page/progress.js";
 import { Reading } from "./desk/reading.js";
-import { offerSamples } from "./page/samples.js";
-import { listen, showHelp } from "./page/shortcuts.js";
-import * as strings from "./page/strings.js";
-import { switchTheme, takeUpTheme } from "./page/theme.js";
-import { fillTexts } from "./page/toolbar.js";
+import { takeFilms } from "./films/film_files.js";
+import { offerSamples } from "./films/samples.js";
+import { files, sampleName } from "./films/strings.js";
 import { BUSY, WorkList } from "./films/work_list.js";
 import { WorkListView } from "./films/work_list_view.js";
+import * as api from "./page/api.js";
+import { at } from "./page/elements.js";
+import { KeyDialog } from "./page/key.js";
+import { stateFromHash } from "./page/permalink.js";
+import { showProblem } from "./page/problem_view.js";
+import { Progress } from "./page/progress.js";
+import { listen, showHelp } from "./page/shortcuts.js";
+import { problem as problems } from "./page/strings.js";
+import { switchTheme, takeUpTheme } from "./page/theme.js";
+import { fillTexts } from "./page/toolbar.js";
 
-const at = (id) => document.getElementById(id);
-
-/** What a film is read with: it comes behind the empty page, so that this is there at once. */
+/** The modules that an open film needs; loaded apart, so that the empty page is shown at once. */
 const deskModules = Promise.all([
   import("./desk/desk.js"),
   import("./keeping/keeping.js"),
   import("./answer/card_view.js"),
 ]);
 
-/** How many films' pixels are kept: the open one's and its neighbours'. */
+/** Number of films whose pixels are kept: the open one's and its neighbours'. */
 const KEPT_READINGS = 3;
-/** How long a film is looked at before the other models are asked about it. */
+/** Time that a film must be open before the other models are asked about it. */
 const DWELL_MILLISECONDS = 700;
 const LINK_MILLISECONDS = 300;
-/** By which share of the view a key moves the film. */
+/** Share of the view by which a key moves the film. */
 const PAN_SHARE = 0.1;
 
 const keyDialog = new KeyDialog({ dialog: at("key-dialog"), words: at("key-words"), input: at("key") });
@@ -66,19 +66,19 @@ function start() {
   at("theme").addEventListener("click", switchTheme);
   at("help").addEventListener("click", () => showHelp(at("help-dialog")));
   addEventListener("hashchange", followLink);
-  listen(shortcuts);
+  listen({ ...pageKeys, ...withFilm(filmKeys) });
   enter("empty");
 }
 
 function add(films, refused) {
   const found = [...films, ...refused];
-  const [first] = workList.add(found.length ? found : [strings.files.none]);
+  const [first] = workList.add(found.length ? found : [files.none]);
   workList.open(first.id);
 }
 
 function addSample(key) {
   const load = (signal) => api.sampleFilm(key, { signal });
-  const [entry] = workList.add([{ name: strings.sampleName(key), load, drawing: true }]);
+  const [entry] = workList.add([{ name: sampleName(key), load, drawing: true }]);
   workList.open(entry.id);
 }
 
@@ -86,7 +86,7 @@ function addSample(key) {
 async function read(entry, { signal, onProgress }) {
   await prepare();
   const film = await entry.load(signal);
-  const answer = await withKey(() => api.explain(film, { model: desk.wanted, signal, onProgress }));
+  const answer = await withKey(() => api.explain(film, { model: desk.state.wanted, signal, onProgress }));
   const thumbnail = patiently(() => api.thumbnail(film, { signal }), signal);
   return { answer, thumbnail: await thumbnail.catch(() => null) }; // the answer is not lost for it
 }
@@ -96,7 +96,7 @@ async function openCurrent() {
   opening.abort();
   opening = new AbortController();
   clearTimeout(dwelling);
-  desk?.leave();
+  desk?.state.leave();
   const entry = workList.current;
   if (!entry) return enter("empty");
   const { signal } = opening;
@@ -109,7 +109,7 @@ async function openCurrent() {
   }
 }
 
-/** Says how far the open film is; opens it again where it is read after a problem. */
+/** Shows the progress of the open film; opens it again when it is read after a problem. */
 function followCurrent(changed) {
   const { current } = workList;
   progress.show();
@@ -135,7 +135,7 @@ async function show(entry, signal) {
   dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);
 }
 
-/** Does what asks the server; again and again, after as long as it asks, where it is busy. */
+/** Repeats a request while the server is busy, each time after the wait that it asks for. */
 async function patiently(work, signal) {
   for (;;) {
     try {
@@ -148,14 +148,14 @@ async function patiently(work, signal) {
   }
 }
 
-/** Returns a promise of what the work list learns of an entry: its answer, or its problem. */
+/** Returns a promise of an entry's answer in the work list; its problem rejects it. */
 function answerOf(entry, signal) {
   return new Promise((resolve, reject) => {
     const look = () => {
       if (entry.state === "done") resolve(entry.answer);
       else if (entry.state === "refused") reject(entry.problem);
       else if (workList.pause && entry.state === "queued") {
-        reject(workList.pause.problem ?? strings.problem.stopped);
+        reject(workList.pause.problem ?? problems.stopped);
       }
     };
     workList.addEventListener("change", look, { signal });
@@ -178,7 +178,7 @@ function retry() {
   openCurrent();
 }
 
-/** Fetches what the desk is made of, once; after a problem it is tried again. */
+/** Makes the desk, once; after a problem the next call tries again. */
 function prepare() {
   preparation ??= makeDesk().catch((error) => {
     preparation = null;
@@ -198,8 +198,8 @@ async function makeDesk() {
   const onCard = async () => cardDialog.show(await card(desk.state.model));
   desk = new Desk({ models, colourMaps, card, onCard, withKey });
   const known = models.some(({ name }) => name === link?.model);
-  desk.wanted = known ? link.model : models.find((model) => model.is_default).name;
-  desk.addEventListener("change", keepLink);
+  desk.state.wanted = known ? link.model : models.find((model) => model.is_default).name;
+  desk.state.addEventListener("change", keepLink);
   keeping = keepFrom(at("keeping"), { desk, card });
 }
 
@@ -213,19 +213,19 @@ function card(name) {
   return cards.get(name);
 }
 
-/** Does what asks the server; again once there is a key, where that was all that was missing. */
+/** Does what asks the server; where the server wants a key, asks the reader and tries again. */
 async function withKey(work) {
   const { answers } = keyDialog;
   try {
     return await work();
   } catch (error) {
     if (error.status !== 401) throw error;
-    if (!(await keyDialog.ask(answers))) throw new api.ApiProblem({ ...strings.problem.noKey, status: 401 });
+    if (!(await keyDialog.ask(answers))) throw new api.ApiProblem({ ...problems.noKey, status: 401 });
     return withKey(work);
   }
 }
 
-/** Shows what the page's address says now; with no film in view, once there is one. */
+/** Shows the view that the page's address describes; with no film in view, once there is one. */
 function followLink() {
   const told = stateFromHash(location.hash);
   if (document.body.dataset.state === "answer") desk.follow(told);
@@ -236,7 +236,7 @@ function followLink() {
 function keepLink() {
   clearTimeout(linking);
   linking = setTimeout(() => {
-    history.replaceState(null, "", desk.address);
+    history.replaceState(null, "", desk.state.address);
   }, LINK_MILLISECONDS);
 }
 
@@ -251,7 +251,7 @@ function fail(error) {
       wayOut: at("problem-way-out"),
       retry: at("retry"),
     },
-    error.title ? error : { ...strings.problem.garbled, status: 0 },
+    error.title ? error : { ...problems.garbled, status: 0 },
   );
   if (!error.title) console.error(error);
 }
@@ -264,9 +264,8 @@ function enter(name) {
   at("summary").textContent = "";
 }
 
-/** What each key does where a film is open, but for the list and the help. */
-const withFilm = (action) => () => document.body.dataset.state === "answer" && action();
-const shortcuts = {
+/** Actions by key that need no open film. */
+const pageKeys = {
   "?": () => showHelp(at("help-dialog")),
   o: () => at("pick").click(),
   j: () => workList.next(),
@@ -274,32 +273,38 @@ const shortcuts = {
   ArrowDown: () => workList.next(),
   ArrowUp: () => workList.previous(),
   t: switchTheme,
-  ...Object.fromEntries(
-    Object.entries({
-      ShiftArrowLeft: () => desk.pan(-PAN_SHARE, 0),
-      ShiftArrowRight: () => desk.pan(PAN_SHARE, 0),
-      ShiftArrowUp: () => desk.pan(0, -PAN_SHARE),
-      ShiftArrowDown: () => desk.pan(0, PAN_SHARE),
-      "+": () => desk.zoomIn(),
-      "=": () => desk.zoomIn(),
-      "-": () => desk.zoomOut(),
-      0: () => desk.zoom(null),
-      1: () => desk.zoomToPixels(),
-      r: () => desk.turn(),
-      i: () => desk.invert(),
-      Escape: () => desk.reset(),
-      p: () => desk.chooseTool("pan"),
-      w: () => desk.chooseTool("window"),
-      m: () => desk.chooseTool("mask"),
-      "[": () => desk.windowControl.step(-1),
-      "]": () => desk.windowControl.step(1),
-      ",": () => desk.stepClass(-1),
-      ".": () => desk.stepClass(1),
-      " ": () => desk.hideMaps(),
-      b: () => desk.nextMode(),
-      x: () => desk.mask(null),
-    }).map(([key, action]) => [key, withFilm(action)]),
-  ),
 };
+
+/** Actions by key on an open film. */
+const filmKeys = {
+  ShiftArrowLeft: () => desk.viewControl.pan(-PAN_SHARE, 0),
+  ShiftArrowRight: () => desk.viewControl.pan(PAN_SHARE, 0),
+  ShiftArrowUp: () => desk.viewControl.pan(0, -PAN_SHARE),
+  ShiftArrowDown: () => desk.viewControl.pan(0, PAN_SHARE),
+  "+": () => desk.viewControl.zoomIn(),
+  "=": () => desk.viewControl.zoomIn(),
+  "-": () => desk.viewControl.zoomOut(),
+  0: () => desk.viewControl.zoom(null),
+  1: () => desk.viewControl.zoomToPixels(),
+  r: () => desk.viewControl.turn(),
+  i: () => desk.viewControl.invert(),
+  Escape: () => desk.viewControl.reset(),
+  p: () => desk.viewControl.chooseTool("pan"),
+  w: () => desk.viewControl.chooseTool("window"),
+  m: () => desk.viewControl.chooseTool("mask"),
+  "[": () => desk.viewControl.stepWindow(-1),
+  "]": () => desk.viewControl.stepWindow(1),
+  ",": () => desk.stepClass(-1),
+  ".": () => desk.stepClass(1),
+  " ": () => desk.viewControl.hideMaps(),
+  b: () => desk.nextMode(),
+  x: () => desk.masking.mask(null),
+};
+
+/** Returns actions that do nothing while no film is open. */
+function withFilm(actions) {
+  const guarded = ([key, act]) => [key, () => document.body.dataset.state === "answer" && act()];
+  return Object.fromEntries(Object.entries(actions).map(guarded));
+}
 
 start();

@@ -1,4 +1,4 @@
-"""What axe-core finds wrong on a page, by the rules of WCAG 2.0 to 2.2, levels A and AA.
+"""Check a page with axe-core by the rules of WCAG 2.0 to 2.2, levels A and AA.
 
 Playwright evaluates axe's source through the debugger, which the page's content security policy
 does not govern: nothing has to be switched off for it.

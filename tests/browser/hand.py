@@ -1,4 +1,4 @@
-"""A hand on a film: points, drags, turns the wheel, pinches. All places are canvas pixels."""
+"""Point, drag, turn the wheel and pinch on a film. All places are canvas pixels."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is painted over a film, read from the canvases."""
+"""Read from the canvases what is painted over a film."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What was on the page when a reader kept it, and what the page made of it."""
+"""Make snapshots of the page, and the pictures and reports that the page makes of them."""
 
 import base64
 from typing import Any

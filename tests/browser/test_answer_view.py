@@ -1,4 +1,4 @@
-"""What stands beside an answer, by the card of its model: meaning, distance, facts, the card."""
+"""Tests of the answer's views: meaning of thresholds, distance, facts, and the model's card."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -54,8 +54,12 @@ CHANGES: dict[str, Any] = {
 SHOW = """
 async (answer) => {
   const [{ modelDescription }, { showFindings }, { showFacts }, { CardDialog }] =
-    await Promise.all(["api", "findings_view", "facts_view", "card_view"].map(
-      (name) => import(`/${name}.js`)));
+    await Promise.all([
+      import("/page/api.js"),
+      import("/answer/findings_view.js"),
+      import("/answer/facts_view.js"),
+      import("/answer/card_view.js"),
+    ]);
   const { sha256, card, trust } = await modelDescription("tiny");
   const dialog = new CardDialog(document.body);
   const selected = document.querySelector("input[name=finding]:checked").value;
@@ -172,7 +176,7 @@ def test_the_share_of_films_beyond_a_distance_is_counted_from_the_histogram(
     assert counted == pytest.approx(list(shares.values()))
 
 
-def test_a_film_among_the_validation_films_is_placed_there_in_words(
+def test_a_film_among_the_validation_films_is_placed_there(
     shown: Callable[[bytes], Reader],
 ) -> None:
     facts = shown(bright_square()).page.locator("#facts")
@@ -184,7 +188,7 @@ def test_a_film_among_the_validation_films_is_placed_there_in_words(
     )
 
 
-def test_a_film_beyond_the_limit_is_placed_there_in_words(
+def test_a_film_beyond_the_limit_is_placed_there(
     shown: Callable[[bytes], Reader],
 ) -> None:
     facts = shown(all_bright()).page.locator("#facts")

@@ -1,4 +1,4 @@
-"""axe-core finds nothing on the page, in any of its states; and it does look."""
+"""Tests of accessibility: axe-core finds no violation in any state of the page."""
 
 import pytest
 from playwright.sync_api import expect

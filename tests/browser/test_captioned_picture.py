@@ -1,4 +1,4 @@
-"""The picture with its caption strip: `picture_export.js`."""
+"""Tests of the picture with its caption strip: `picture_export.js`."""
 
 import io
 from typing import Any
@@ -16,7 +16,7 @@ CAUTION = (240, 201, 135)
 
 CAPTION = """
 async (snapshot) => {
-  const { caption } = await import("/page/strings.js");
+  const { caption } = await import("/keeping/strings.js");
   const finding = snapshot.answer.findings.find((one) => one.class_name === snapshot.shown);
   const held = { ...snapshot, finding };
   return [caption.finding(held), caption.source(held), caption.map(held), caption.researchOnly];

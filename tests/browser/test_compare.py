@@ -1,4 +1,4 @@
-"""Several models about one film: side by side, one after the other, and when one of them fails."""
+"""Tests of several models on one film: side by side, one after another, and with one failing."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Level lines (`contours.js`) lie where the painted field has their level."""
+"""Tests that level lines (`contours.js`) lie where the painted field has their level."""
 
 from typing import Any
 

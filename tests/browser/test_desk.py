@@ -1,4 +1,4 @@
-"""The film on the desk: zoomed, moved, turned, windowed, and measured as it was taken."""
+"""Tests of the film on the desk: zoom, pan, turn, window, pixel values and scale bar."""
 
 import re
 from collections.abc import Iterator

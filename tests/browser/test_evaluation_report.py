@@ -1,4 +1,4 @@
-"""The evaluation's page in a browser without a network."""
+"""Tests of the evaluation's page in a browser without a network."""
 
 from pathlib import Path
 

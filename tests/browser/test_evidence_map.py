@@ -1,4 +1,4 @@
-"""The map on the film: where it lies, when it is hidden, what is said about it."""
+"""Tests of the map on the film: its place, when it is hidden, and its explanation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -248,7 +248,7 @@ def looks_on(reader: Reader) -> None:
     assert len(reader.sees("tiny"))
 
 
-def test_the_legend_says_the_scale_in_words(reader: Reader) -> None:
+def test_the_legend_names_the_scale(reader: Reader) -> None:
     reader.opens(bright_square())
     controls = reader.page.locator("#map-controls")
     expect(controls).to_contain_text("Evidence for the class, in logits per position.")

@@ -1,4 +1,4 @@
-"""A reader asks whether the model leans on the map in view."""
+"""Tests of the button that tests the map in view: `faithfulness_view.js`."""
 
 import re
 

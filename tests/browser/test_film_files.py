@@ -1,4 +1,4 @@
-"""Films come in from dialogues, folders, zips, drops and the clipboard (`film_files.js`)."""
+"""Tests of films from dialogues, folders, zips, drops and the clipboard (`film_files.js`)."""
 
 import base64
 import io

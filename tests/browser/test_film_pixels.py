@@ -1,4 +1,4 @@
-"""A film's own pixels in the page (`film_pixels.js`): values, windows, what is drawn of them."""
+"""Tests of a film's own pixels (`film_pixels.js`): values, windows, drawing."""
 
 from typing import Any
 

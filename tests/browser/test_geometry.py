@@ -1,4 +1,4 @@
-"""Where a film lies on a canvas (`geometry.js`)."""
+"""Tests of the place of a film on a canvas (`geometry.js`)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The page's arithmetic (`heat.js`) is the server's (`xai.heatmap`)."""
+"""Tests that the page computes heat (`heat.js`) as the server does (`xai.heatmap`)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a reader keeps of what is on the page: picture, answer, report, link; and the theme."""
+"""Tests of saving what is on the page: picture, answer, report, link; and the theme."""
 
 import io
 import json
@@ -261,7 +261,7 @@ def test_a_link_is_for_the_first_film_and_the_next_begins_with_its_own_window(
         reader.page.wait_for_url(lambda url: "rotation" not in url)
 
 
-def test_the_films_name_is_asked_for_anew_with_each_film(reader: Reader) -> None:
+def test_the_films_name_is_asked_for_again_with_each_film(reader: Reader) -> None:
     reader.opens(bright_square(), "SURNAME.png")
     reader.page.get_by_label("With the file\u2019s name").check()
     assert json.loads(keeps(reader, "answer")[1])["film_name"] == "SURNAME.png"

@@ -1,4 +1,4 @@
-"""The buttons that keep something: `keeping_view.js`, `saving.js`."""
+"""Tests of the buttons that save something: `keeping_view.js`, `saving.js`."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server that asks for an API key: the page asks its reader, and keeps the key to itself."""
+"""Tests of a server that asks for an API key: the page asks the reader for it and keeps it."""
 
 import re
 from collections.abc import Iterator
@@ -196,7 +196,7 @@ def test_a_key_that_asks_too_often_is_told_in_words_that_the_page_asks_again(
     expect(stranger.page.locator("#work-list")).to_contain_text("the server asks for a pause")
 
 
-def test_what_a_key_may_not_do_is_said_in_words(reader: Reader) -> None:
+def test_the_page_tells_what_a_key_may_not_do(reader: Reader) -> None:
     body = '{"title": "Not allowed", "detail": "This needs an admin\'s key."}'
     reader.page.route("**/v1/explain**", lambda route: route.fulfill(status=403, body=body))
     reader.picks(bright_square())

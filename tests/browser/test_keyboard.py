@@ -1,4 +1,4 @@
-"""Everything by keyboard alone, and the table of keys says what is true."""
+"""Tests that everything works by keyboard, and that the table of keys is true."""
 
 import string
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Many films on the page: picked, dropped, in a zip or a folder; read in turn, and none is lost."""
+"""Tests of many films: picked, dropped, in a zip or a folder; all are read in turn."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""How a map is drawn is the reader's choice (`map_controls.js`), and the legend says it."""
+"""Tests of the controls and the legend of a map (`map_controls.js`)."""
 
 import json
 from collections.abc import Iterator
@@ -171,7 +171,7 @@ def test_the_swatch_shows_the_bare_colours(controls: Controls) -> None:
     assert np.array_equal(controls.ramp(".map-control")[:, :3], rgb)
 
 
-def test_the_legend_says_the_scale_in_words(controls: Controls) -> None:
+def test_the_legend_names_the_scale(controls: Controls) -> None:
     ends = controls.box.locator(".legend-ends span")
     assert ends.all_inner_texts() == ["0", "0.0105", "0.021 or more"]
     expect(controls.box).to_contain_text("one scale for every class and film of this model")

@@ -1,4 +1,4 @@
-"""Each way of drawing a map changes the canvas as it says."""
+"""Tests that each way of drawing a map changes the canvas as it says."""
 
 from collections.abc import Iterator
 

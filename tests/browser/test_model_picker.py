@@ -1,4 +1,4 @@
-"""The choice of a model: one button each, and how far its answer is."""
+"""Tests of the choice of a model (`model_picker.js`): its buttons and their states."""
 
 from typing import Any
 

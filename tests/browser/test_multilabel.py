@@ -1,4 +1,4 @@
-"""The page with a model whose findings do not exclude each other."""
+"""Tests of the page with a model whose findings do not exclude each other."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A part of the film is masked by hand, and the model is asked what it says then."""
+"""Tests of masking a part of the film and asking the model again."""
 
 import io
 from typing import Any

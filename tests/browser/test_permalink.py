@@ -1,4 +1,4 @@
-"""The state in the address: `permalink.js`."""
+"""Tests of the view's state in the address: `permalink.js`."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from tests.browser.reader import Reader
 
 pytestmark = pytest.mark.browser
 
-READ = "async (hash) => (await import('/keeping/permalink.js')).stateFromHash(hash)"
-WRITE = "async (state) => (await import('/keeping/permalink.js')).hashOf(state)"
-DEFAULTS = "async () => (await import('/keeping/permalink.js')).DEFAULTS"
+READ = "async (hash) => (await import('/page/permalink.js')).stateFromHash(hash)"
+WRITE = "async (state) => (await import('/page/permalink.js')).hashOf(state)"
+DEFAULTS = "async () => (await import('/page/permalink.js')).DEFAULTS"
 
 NAMES = st.from_regex(r"[A-Za-z0-9_.-]+", fullmatch=True)
 SHARES = st.integers(0, 1000).map(lambda number: number / 1000)

@@ -1,4 +1,4 @@
-"""Films come in, and answers or sentences come out."""
+"""Tests of reading a film: answers, progress and problems."""
 
 import re
 from collections.abc import Callable

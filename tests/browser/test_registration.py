@@ -1,4 +1,4 @@
-"""The map lies on the film: what the model found is where the film shows it.
+"""Tests that the map lies on the film: the model's finding is where the film shows it.
 
 Both places are measured on the canvas alone: the square's, where the film is bright, and the
 map's hottest, from what it made of the film's grey. No geometry of the page goes in.

@@ -1,4 +1,4 @@
-"""The report that the page writes: `pdf.js`, `report.js`, `report_table.js`."""
+"""Tests of the report that the page writes: `pdf.js`, `report.js`, `report_table.js`."""
 
 import io
 import re

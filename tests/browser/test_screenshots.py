@@ -1,4 +1,4 @@
-"""docs/viewer.md: its pictures can be made again, and its keys and its link are the page's."""
+"""Tests of docs/viewer.md: pictures that can be made again, and the page's keys and link."""
 
 import io
 import re
@@ -105,6 +105,6 @@ def test_the_keys_are_those_of_the_page(reader: Reader) -> None:
 def test_the_link_in_the_guide_is_followed_to_what_it_says(reader: Reader) -> None:
     (link,) = re.findall(r"http://127\.0\.0\.1:8000/(#\S+)", GUIDE)
     state = reader.page.evaluate(
-        "async (hash) => (await import('/keeping/permalink.js')).stateFromHash(hash)", link
+        "async (hash) => (await import('/page/permalink.js')).stateFromHash(hash)", link
     )
     assert state == {"className": "pneumonia", "mode": "beside", "signed": True, "outline": 0.3}

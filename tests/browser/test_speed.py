@@ -1,4 +1,4 @@
-"""Nobody waits for the page: what is done over and over fits between two frames."""
+"""Tests of the page's speed: a frequent change takes less than a frame."""
 
 from collections.abc import Iterator
 

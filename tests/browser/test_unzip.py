@@ -1,4 +1,4 @@
-"""The page opens zips by itself (`unzip.js`), by slices, and distrusts what they say."""
+"""Tests of unpacking zips in the page (`unzip.js`), damaged and crafted ones too."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The page's requests (`api.js`): how much was sent, what the server asks for, and giving up."""
+"""Tests of the page's requests (`api.js`): progress, waits that the server asks for, aborts."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The order in which films are read, and that none is lost (`work_list.js`)."""
+"""Tests of the order in which films are read (`work_list.js`): each is read or refused."""
 
 from typing import Any
 

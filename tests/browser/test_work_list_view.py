@@ -1,4 +1,4 @@
-"""The work list on the page (`work_list_view.js`): said in words, walked through by keyboard."""
+"""Tests of the work list on the page (`work_list_view.js`): its texts and its keys."""
 
 import re
 from typing import Any
@@ -112,7 +112,7 @@ def is_open(reader: Reader) -> str:
         ({"is_confident": False}, "No decision"),
     ],
 )
-def test_a_film_that_was_read_says_its_foremost_finding(
+def test_a_film_that_was_read_shows_its_top_finding(
     reader: Reader, changes: dict[str, Any], words: str
 ) -> None:
     shows(reader, {"a.png": answer(**changes)})

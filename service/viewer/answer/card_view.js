@@ -1,7 +1,9 @@
-/** Shows a model's card: what it is for, what it can't do, how well it does it. */
+/** Shows a model's card: intended use, limits, thresholds and figures. */
 
 import { element } from "../page/elements.js";
-import { card as words, className, finePercent, page } from "../page/strings.js";
+import { className, finePercent } from "../page/formats.js";
+import { page } from "../page/strings.js";
+import { card as words } from "./strings.js";
 
 /** A dialog with the card, which it makes at the end of a container. */
 export class CardDialog {

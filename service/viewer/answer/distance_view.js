@@ -1,7 +1,8 @@
 /** Shows how far a film lies from the training films, on the scale of the validation films. */
 
-import { element, thresholdBar } from "../page/elements.js";
-import { distance as words, facts } from "../page/strings.js";
+import { thresholdBar } from "../page/bars.js";
+import { element } from "../page/elements.js";
+import { distance as words, facts } from "./strings.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
@@ -10,11 +11,11 @@ const ARROW = 6; // half the width of the arrow that points at this film
 
 /**
  * Fills a container with the film's distance: the validation films as a bar chart, with the limit
- * and this film marked, and the same in words. While the card is null, a plain bar stands there.
+ * and this film marked, and the same as text. While the card is null, a plain bar stands there.
  */
 export function showDistance(container, answer, card = null) {
-  const { distance, distance_threshold: limit, in_distribution: alike } = answer;
-  const said = [alike ? facts.alike(limit) : facts.unlike(limit)];
+  const { distance, distance_threshold: limit, in_distribution: isLike } = answer;
+  const said = [isLike ? facts.like(limit) : facts.unlike(limit)];
   if (card) said.push(words.place(shareBeyond(card.distance_histogram, distance)));
   container.replaceChildren(
     facts.distance[1](distance),

@@ -1,8 +1,8 @@
-/** Shows what the answer is about: the film, the model, and how alike the film is to known ones. */
+/** Shows the facts of an answer: film, model, and how far the film is from the training films. */
 
 import { element } from "../page/elements.js";
 import { showDistance } from "./distance_view.js";
-import { facts } from "../page/strings.js";
+import { facts } from "./strings.js";
 
 /**
  * Fills a description list with the facts of an answer.

@@ -1,7 +1,9 @@
-/** Shows an answer's findings as a radio group: probability, bar, threshold, decision in words. */
+/** Shows an answer's findings as a radio group: probability, bar, threshold and decision. */
 
-import { element, thresholdBar } from "../page/elements.js";
-import { className, decision, meaning, percent } from "../page/strings.js";
+import { thresholdBar } from "../page/bars.js";
+import { element } from "../page/elements.js";
+import { className, percent } from "../page/formats.js";
+import { decision, meaning } from "./strings.js";
 
 /**
  * Fills a container with one radio button per finding; under the chosen one stands what its
@@ -22,19 +24,12 @@ export function showFindings(container, answer, { card = null, selected, onSelec
   if (card) showMeaning(container, card);
 }
 
-/** Says what the thresholds mean in a container of findings, by their model's card. */
+/** Shows what the thresholds mean in a container of findings, by their model's card. */
 export function showMeaning(container, card) {
   const refused = container.classList.contains("undecided");
   for (const words of container.querySelectorAll(".meaning")) {
     words.textContent = refused ? meaning.refused : thresholdMeaning(card, words.dataset.className);
   }
-}
-
-/** Returns the predicted class; or the most probable finding, those called before others. */
-export function foremostClass({ predicted_class: predicted, findings }) {
-  const before = (one, other) =>
-    one.decision === other.decision ? one.probability > other.probability : one.decision;
-  return predicted ?? findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
 }
 
 function findingChoice(finding, answer, { selected, onSelect, words }) {

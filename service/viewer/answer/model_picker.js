@@ -1,7 +1,7 @@
-/** Chooses the model whose answer is shown. */
+/** Lets the reader choose the model whose answer is shown. */
 
 import { element } from "../page/elements.js";
-import { picker as words } from "../page/strings.js";
+import { picker as words } from "./strings.js";
 
 /** A radio group with one choice per model, in a container that it hides if there is only one. */
 export class ModelPicker {

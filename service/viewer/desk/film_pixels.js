@@ -1,5 +1,5 @@
 /**
- * A film's own pixels, as `POST /v1/film` sends them, and the grey they are seen in.
+ * Holds a film's own pixels, as `POST /v1/film` sends them, and draws them in a grey window.
  *
  * A raw pixel stands for the value raw * slope + intercept. A window is {centre, width} in values,
  * as DICOM counts them (PS3.3 C.11.2.1.2, LINEAR).
@@ -109,9 +109,4 @@ function halved({ rows, columns, raw }) {
     }
   }
   return half;
-}
-
-/** Returns the film of an answer of `POST /v1/film`: its X-Film header and its body. */
-export function filmPixels(header, body) {
-  return new FilmPixels(JSON.parse(header), new Uint16Array(body));
 }

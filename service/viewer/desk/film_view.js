@@ -1,7 +1,7 @@
 /** Draws a film on a canvas: its pixels, a map over them, an outline, a rectangle, a scale bar. */
 
 import { FITTED, filmToCanvas, moved, undone, visibleBox, zoomOf } from "./geometry.js";
-import { scaleBar } from "../page/strings.js";
+import { scaleBar } from "./strings.js";
 
 const EDGE = 12;
 const BAR_SHARE = 0.25;

@@ -1,5 +1,5 @@
 /**
- * Where a film lies on a canvas. Pure functions.
+ * Computes where a film lies on a canvas. Pure functions.
  *
  * An affine is [a, b, c, d, e, f]: x = a * column + b * row + c, y = d * column + e * row + f.
  * A view is {zoom, x, y, turns}: canvas pixels per film pixel (null fits the film), the point of the

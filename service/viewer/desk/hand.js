@@ -1,8 +1,8 @@
-/** What a hand does on a film: the wheel zooms, a drag is the chosen tool's, two fingers pinch. */
+/** Turns pointer events on a film into zoom, pan, window and mask: wheel, drag, two fingers. */
 
 const WHEEL_STEP = 1.0015;
 const LINE_PIXELS = 16;
-/** A hand that moves less, in CSS pixels, has clicked and draws no rectangle. */
+/** A drag that is shorter, in CSS pixels, is a click and draws no rectangle. */
 const CLICK_PIXELS = 4;
 
 /**
@@ -10,7 +10,7 @@ const CLICK_PIXELS = 4;
  *
  * `tool()` returns "pan", "window" or "mask". `onPan([right, down])` gets canvas pixels,
  * `onZoom(factor, point)` a canvas point, `onWindow([right, down])` shares of the canvas,
- * `onMask(from, to, {finished})` film points (`onMask(null)`: it is given up), `onHover(event)` a
+ * `onMask(from, to, {finished})` film points (`onMask(null)`: the drag is given up), `onHover(event)` a
  * pointer event or null.
  * The right button is always for the window, the middle one for panning.
  */

@@ -1,27 +1,24 @@
-/** What each panel of the stage shows: the film, or the film with one model's map. */
+/** Makes the panels of the stage: the film, or the film with one model's map. */
 
+import { findingOf } from "../answer/findings.js";
 import { contours } from "../maps/contours.js";
 import { isPainted } from "../maps/explanation_view.js";
 import { heat, heatAt, heatLayer, hottestCell } from "../maps/heat.js";
-import { canvas as canvasWords, panel as words } from "../page/strings.js";
+import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
 
-/** Points along a cell that an outline goes through: a level line of the field is no straight one. */
+/** Points along a cell that an outline goes through: a level line of the field is not straight. */
 const OUTLINE_POINTS = 4;
-
-/** Returns an answer's finding of a class; undefined if the model has no such class. */
-export function findingOf(answer, className) {
-  return answer.findings.find((finding) => finding.class_name === className);
-}
 
 const BARE = { map: null, outline: null };
 
 /**
- * Returns the panels for Stage.show: one, film beside film with map, or one for each of the server's
- * `models`; maps are painted in `colours` (256 RGB triples).
+ * Returns the panels for Stage.show of a DeskState: one, film beside film with map, or one for each
+ * of the server's models.
  */
-export function panelsOf(state, { colours, models }) {
+export function panelsOf(state) {
+  const { colours, models } = state;
   const { answers } = state.reading;
   const mapped = (answer, key) => mappedPanel(answer, { ...state, key, colours });
   const panelOf = (model) => {

@@ -1,6 +1,7 @@
-/** What is known about one open film: its pixels, each model's answer, and answers with a part masked. */
+/** Fetches and keeps what is known about one film: pixels, answers, answers with a mask, tests. */
 
 import { explain, filmPixels, predictMasked, testMap } from "../page/api.js";
+import { FilmPixels } from "./film_pixels.js";
 
 export class Reading {
   #film;
@@ -25,7 +26,7 @@ export class Reading {
 
   /** Fetches the pixels, where they are not there yet. */
   async fetchPixels({ signal } = {}) {
-    this.pixels ??= await filmPixels(this.#film, { signal });
+    this.pixels ??= new FilmPixels(...(await filmPixels(this.#film, { signal })));
   }
 
   /** Takes a model's answer that was fetched elsewhere; one with demanded maps is kept. */
@@ -44,7 +45,7 @@ export class Reading {
   }
 
   /**
-   * Fetches the answers of all these models, and how alike their maps are, where they are not there
+   * Fetches the answers of all these models, and how similar their maps are, where they are not there
    * yet. If they can't answer together each is asked alone: returns [name, error] of those that
    * failed.
    */
@@ -77,7 +78,7 @@ export class Reading {
     this.#tests.set(`${model} ${className}`, test);
   }
 
-  /** Returns what testing a model's map of a class has shown; undefined where it was not tested. */
+  /** Returns the result of testing a model's map of a class; undefined where it was not tested. */
   tested(model, className) {
     return this.#tests.get(`${model} ${className}`);
   }

@@ -1,4 +1,4 @@
-/** The films side by side: one panel for each thing to look at, all with the same view and window. */
+/** Shows films side by side: one panel each, all with the same view and window. */
 
 import { element } from "../page/elements.js";
 import { FilmView } from "./film_view.js";

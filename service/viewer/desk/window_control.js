@@ -1,7 +1,7 @@
-/** The grey window of a film: presets, numbers, and how a drag changes it. */
+/** Sets the grey window in which a film is seen: by preset, by numbers, or by a drag. */
 
 import { element } from "../page/elements.js";
-import { windowing as words } from "../page/strings.js";
+import { windowing as words } from "./strings.js";
 
 const OWN = "own";
 

@@ -1,10 +1,10 @@
 /** Takes films in: from file and folder dialogues, dropped anywhere on the page, or pasted. */
 
-import { files as words } from "../page/strings.js";
+import { files as words } from "./strings.js";
 import { FileProblem, zipMembers } from "./unzip.js";
 
 const ZIP = /\.zip$/i;
-/** What computers put beside films: hidden files, Apple's forks, a DICOM folder's index. */
+/** Files that are put beside films: hidden ones, Apple's forks, the index of a DICOM folder. */
 const NO_FILM = /(^|\/)(\.|__MACOSX\/|DICOMDIR$|Thumbs\.db$|desktop\.ini$)/i;
 
 const naturally = new Intl.Collator("en", { numeric: true });
@@ -96,8 +96,8 @@ async function filmsOfPart({ path: name, file, problem }) {
 }
 
 /**
- * Returns what promises the file once a byte was read: sending one that is gone would look like a
- * dead connection.
+ * Returns a function that promises the file once a byte of it was read: sending a file that is gone
+ * would look like a dead connection.
  */
 function opener(file) {
   void file.size; // Chromium finds a file that is gone empty, unless its size was asked before
@@ -136,7 +136,7 @@ function takeDrops(dropHere, take) {
   });
 }
 
-/** Returns a promise of what was dropped; it is asked for at once, for it is gone after the event. */
+/** Returns a promise of what was dropped; asked for at once, because it is gone after the event. */
 async function droppedParts({ items }) {
   const parts = [...items]
     .filter(({ kind }) => kind === "file")

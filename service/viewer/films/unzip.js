@@ -4,7 +4,7 @@
  * Source: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3 (records), 4.4 (fields) and 4.5.3 (zip64).
  */
 
-import { zip as words } from "../page/strings.js";
+import { zip as words } from "./strings.js";
 
 export const MOST_MEMBERS = 2000;
 const MOST_BYTES = 64 * 2 ** 20;
@@ -168,7 +168,7 @@ function check(sound) {
   if (!sound) throw new FileProblem(words.broken);
 }
 
-/** Returns what `read` returns; bytes that end too early or can't be inflated are a problem too. */
+/** Returns the result of `read()`; bytes that end too early or can't be inflated are a FileProblem. */
 async function understood(read) {
   try {
     return await read();

@@ -1,4 +1,4 @@
-/** The films that are to be read: reads them a few at a time and loses none. */
+/** Reads films, a few at a time, and keeps each in a list with its answer or problem. */
 
 import { problem as words } from "../page/strings.js";
 
@@ -57,7 +57,7 @@ export class WorkList extends EventTarget {
     }));
     this.entries = [...this.entries, ...added];
     this.#tell(added);
-    queueMicrotask(() => this.#fill()); // whoever adds may open one of them first
+    queueMicrotask(() => this.#fill()); // the caller may open one of them first
     return added;
   }
 
@@ -141,14 +141,14 @@ export class WorkList extends EventTarget {
 
   #fill() {
     while (!this.pause && !this.#timer && this.#reading.size < this.#lanes) {
-      const entry = this.#foremost();
+      const entry = this.#nextQueued();
       if (!entry) return;
       this.#start(entry);
     }
   }
 
   /** Returns the open entry if it waits; else the first of those that were tried least. */
-  #foremost() {
+  #nextQueued() {
     if (this.current?.state === "queued") return this.current;
     const queued = this.entries.filter(({ state }) => state === "queued");
     return queued.reduce((a, b) => (b.tries < a.tries ? b : a), queued[0]);
@@ -160,7 +160,7 @@ export class WorkList extends EventTarget {
     entry.tries += 1;
     this.#change(entry, { state: "reading", sent: null, problem: null });
     const outcome = await this.#outcome(entry, abort.signal);
-    if (abort.signal.aborted) return; // whoever aborted it has said so
+    if (abort.signal.aborted) return; // what aborted it has changed the entry
     this.#reading.delete(entry);
     this.#change(entry, outcome);
     this.#fill();

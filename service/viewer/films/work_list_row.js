@@ -1,9 +1,11 @@
-/** One entry of the work list: thumbnail, name, and what is known or why nothing is. */
+/** Shows one entry of the work list: thumbnail, name, and its top finding or why it has none. */
 
-import { element, showShare } from "../page/elements.js";
-import { foremostClass } from "../answer/findings_view.js";
+import { showShare } from "../page/bars.js";
+import { element } from "../page/elements.js";
+import { findingOf, topClass } from "../answer/findings.js";
 import { WORTH_A_RETRY } from "../page/problem_view.js";
-import { decision, workList as words } from "../page/strings.js";
+import { decision } from "../answer/strings.js";
+import { workList as words } from "./strings.js";
 
 const END_LETTERS = 10;
 
@@ -15,7 +17,7 @@ export class WorkListRow {
   #retry = null;
   #thumbnail = null;
 
-  /** `predictionOf(answer)` is the one, of several models' perhaps, whose finding is said. */
+  /** `predictionOf(answer)` is the one, of several models' perhaps, whose finding is shown. */
   constructor(entry, { list, predictionOf }) {
     Object.assign(this, { entry, list, predictionOf });
     this.button = element("button", { type: "button", className: "open", tabIndex: -1 }, [
@@ -83,7 +85,7 @@ export class WorkListRow {
   }
 }
 
-/** Returns a name that loses its middle where there is no room: files differ at their ends. */
+/** Returns a name whose middle is cut where there is no room: files differ at their ends. */
 function nameElement({ name: path, drawing }) {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const cut = drawing ? name.length : Math.max(0, name.length - END_LETTERS);
@@ -101,14 +103,13 @@ function unread(state, sent, problem) {
 
 function headline(prediction) {
   if (!prediction.in_distribution) return words.unlike;
-  return prediction.is_confident ? words.finding(foremost(prediction)) : decision.none;
+  return prediction.is_confident ? words.finding(topFinding(prediction)) : decision.none;
 }
 
 function isCalled(prediction) {
-  return foremost(prediction).decision === true;
+  return topFinding(prediction).decision === true;
 }
 
-function foremost(prediction) {
-  const name = foremostClass(prediction);
-  return prediction.findings.find(({ class_name: className }) => className === name);
+function topFinding(prediction) {
+  return findingOf(prediction, topClass(prediction));
 }

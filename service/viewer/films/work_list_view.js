@@ -1,7 +1,7 @@
 /** Shows the work list: how far it is, and a row for each film; one of them is open. */
 
 import { element } from "../page/elements.js";
-import { workList as words } from "../page/strings.js";
+import { workList as words } from "./strings.js";
 import { WorkListRow } from "./work_list_row.js";
 
 export class WorkListView {

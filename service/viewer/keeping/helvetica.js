@@ -32,10 +32,10 @@ const HELVETICA_BOLD =
 
 const [REGULAR, BOLD] = [HELVETICA, HELVETICA_BOLD].map((text) => text.split(" ").map(Number));
 
-/** What WinAnsiEncoding has from 0x80 to 0x9f; a space stands where it has nothing. */
+/** The characters of WinAnsiEncoding from 0x80 to 0x9f; a space stands where it has none. */
 const FROM_0X80 = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";
 
-/** What WinAnsiEncoding lacks, and what says the same. */
+/** Characters that WinAnsiEncoding lacks, and those that replace them. */
 const REPLACED = { "\u202f": "\u00a0", "\u2009": " ", "\u2212": "-", "≥": ">=", "≤": "<=" };
 
 /** Returns the codes of a text in WinAnsiEncoding; a character that it lacks is a "?". */
@@ -51,7 +51,7 @@ function code(letter) {
   return at < 0 ? 63 : 128 + at;
 }
 
-/** Returns how long a line of text is. */
+/** Returns the width of a line of text. */
 export function textWidth(text, { size, bold = false }) {
   const widths = bold ? BOLD : REGULAR;
   return (codes(text).reduce((sum, at) => sum + widths[at - 32], 0) * size) / 1000;

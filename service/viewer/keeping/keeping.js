@@ -1,4 +1,4 @@
-/** Takes what is in view on the desk into files: picture, answer, report; and into a link. */
+/** Saves what is in view on the desk: as picture, answer, report or link. */
 
 import { FITTED } from "../desk/geometry.js";
 import { KeepingView } from "./keeping_view.js";
@@ -29,30 +29,31 @@ export function keepFrom(container, { desk, card }) {
       blob: answerFile([...desk.state.reading.answers.values()], named(withName), desk.state.masked),
       name: file("json"),
     }),
-    onLink: () => desk.address,
+    onLink: () => desk.state.address,
   });
 }
 
-/** Returns what picture_export.js calls a snapshot; `picture(desk, change)` draws its pictures. */
+/** Returns a snapshot (see picture_export.js); `picture(desk, change)` draws its pictures. */
 async function snapshot(desk, card, filmName, picture) {
-  const { answer, finding, state } = desk;
+  const { state, viewControl } = desk;
+  const { answer, finding } = state;
   const description = await card(answer.model.name).catch(() => ({}));
   const isOfAnswer = description.sha256 === answer.model.sha256;
   return {
     plain: picture(desk, { map: null, outline: null }),
     mapped: picture(desk, {}),
     ...{ answer, finding, filmName, card: isOfAnswer ? description.card : null },
-    look: { ...state.look, colours: desk.colours, mapShown: desk.isMapShown },
+    look: { ...state.look, colours: state.colours, mapShown: state.isMapShown },
     window: state.window,
-    compared: state.mode === "compare" ? desk.panels : [],
+    compared: state.mode === "compare" ? viewControl.panels : [],
     mask: state.mask && { rectangle: state.mask, masked: state.masked },
     date: new Date(),
   };
 }
 
 /** Returns the panels as they are on the page, on one canvas. */
-function viewsSideBySide(desk, change) {
-  const pictures = desk.views.map((view) => view.picture(view.canvas, change));
+function viewsSideBySide({ viewControl }, change) {
+  const pictures = viewControl.views.map((view) => view.picture(view.canvas, change));
   const height = Math.max(...pictures.map((picture) => picture.height));
   const canvas = newCanvas(pictures.reduce((sum, { width }) => sum + width, 0), height);
   const context = canvas.getContext("2d");
@@ -64,8 +65,9 @@ function viewsSideBySide(desk, change) {
 }
 
 /** Returns the whole film, upright as it was turned, with the map of the model in view. */
-function wholeFilm(desk, change) {
-  const view = desk.views[desk.panels.findIndex(({ answer }) => answer === desk.answer)];
+function wholeFilm({ state, viewControl }, change) {
+  const shown = viewControl.panels.findIndex(({ answer }) => answer === state.answer);
+  const view = viewControl.views[shown];
   const { film, view: seen } = view.scene;
   const sides = seen.turns % 2 ? [film.rows, film.columns] : [film.columns, film.rows];
   const [width, height] = sides.map((side) => Math.round((side * REPORT_PIXELS) / Math.max(...sides)));

@@ -1,8 +1,8 @@
-/** Buttons that keep what is on the page: as a picture, a report, the answer, or a link. */
+/** Offers to save what is on the page: as a picture, a report, the answer, or a link. */
 
 import { element } from "../page/elements.js";
 import { save } from "./saving.js";
-import { keeping as words } from "../page/strings.js";
+import { keeping as words } from "./strings.js";
 
 export class KeepingView {
   #withName = element("input", { type: "checkbox" });

@@ -9,14 +9,15 @@
  * threshold and outline are in [0, 1].
  */
 
-import { caption as words, legendEnds } from "../page/strings.js";
+import { legendEnds } from "../maps/strings.js";
+import { caption as words } from "./strings.js";
 import { textLines } from "./text_lines.js";
 
 const GROUND = "#14181d";
 const TEXT = "#dde3ea";
 const CAUTION = "#f0c987";
 
-/** Of each thing that is said; a file's name may be very long. */
+/** Limit for each text: a file's name may be very long. */
 const MOST_LINES = 4;
 
 /** Returns a snapshot's view and caption as a PNG blob. */
@@ -80,7 +81,7 @@ function textLine(text, { weight, colour = TEXT }) {
   };
 }
 
-/** The scale of colours between the figures at its ends. */
+/** Returns a function that draws the scale of colours between the figures at its ends. */
 function legendLine({ answer, look, compared = [] }) {
   const scale = compared.length ? null : answer.model.evidence_scale; // each panel has its own
   const [low, high] = legendEnds(scale, look.signed);

@@ -1,10 +1,11 @@
 /** Makes a report of one page, as PDF, from a snapshot (see picture_export.js). */
 
 import { hottestCell } from "../maps/heat.js";
+import { legendEnds } from "../maps/strings.js";
 import { PAGE, PdfPage } from "./pdf.js";
 import { newCanvas, scaleOfColours } from "./picture_export.js";
 import { tableOfFindings } from "./report_table.js";
-import { legendEnds, report as words } from "../page/strings.js";
+import { report as words } from "./strings.js";
 
 const INK = "#15191e";
 const QUIET = "#56606b";
@@ -48,7 +49,7 @@ function heading(page, { answer, date }) {
   return banner(page, 64, [[words.researchOnly, { bold: true, size: 9.5 }]], NOTICE);
 }
 
-/** Says before anything else that there is no decision, where that is so. */
+/** Adds a box above everything else that says that there is no decision, where that is so. */
 function refusal(page, y, { answer }) {
   const said = words.undecided(answer);
   if (!said) return y;
@@ -89,7 +90,7 @@ function fitted({ columns, rows }, width, height) {
   return { width: columns * scale, height: rows * scale };
 }
 
-/** Says the shown class's map in words, under the scale of its colours. */
+/** Adds the description of the shown class's map, under the scale of its colours. */
 function explanation(page, y, scale, { answer, finding, look }) {
   let under = title(page, words.mapHeading(finding), LEFT, y, HALF);
   if (look.mapShown) under = legend(page, under, scale, answer.model.evidence_scale, look.signed);
@@ -122,7 +123,7 @@ function strongestPlace({ film, model }, { evidence, affine: [a, b, c, d, e, f] 
   };
 }
 
-/** Lists what the answer is about, beside the map's words. */
+/** Lists the facts of the answer, beside the description of the map. */
 function facts(page, y, snapshot) {
   let under = title(page, words.factsHeading, RIGHT, y, HALF);
   for (const [name, value] of words.facts(snapshot)) {

@@ -1,6 +1,7 @@
-/** The report's table: what the model says about every class, and what its thresholds cost. */
+/** Adds the report's table: each class with its probability, threshold, decision and figures. */
 
-import { className, finePercent, percent, reportTable as words } from "../page/strings.js";
+import { className, finePercent, percent } from "../page/formats.js";
+import { reportTable as words } from "./strings.js";
 
 const INK = "#15191e";
 const QUIET = "#56606b";

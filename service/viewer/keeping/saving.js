@@ -1,4 +1,4 @@
-/** Hands files to the reader: they are made in the page and go nowhere else. */
+/** Saves files that are made in the page as downloads, and names them. */
 
 /** Saves a blob as a download of this name. */
 export function save(blob, name) {

@@ -1,4 +1,4 @@
-/** Breaks text into lines, whatever it is drawn with. */
+/** Breaks text into lines, by a function that measures it. */
 
 /**
  * Returns a text as lines of which `fits(line)` holds, broken at line ends and spaces, or inside a

@@ -1,7 +1,7 @@
-/** Says how alike the models' maps of one class are. */
+/** Shows how similar the models' maps of one class are. */
 
 import { element } from "../page/elements.js";
-import { agreement as words } from "../page/strings.js";
+import { agreement as words } from "./strings.js";
 
 /** Fills a section with the agreement of each two models about a class; without any it is hidden. */
 export function showAgreement(section, agreement, className) {

@@ -1,7 +1,7 @@
-/** Says in words what a finding's map is, why there is none, or why it is not shown. */
+/** Shows what a finding's map means, why there is none, or why it is not shown. */
 
 import { hottestCell } from "./heat.js";
-import { explanation } from "../page/strings.js";
+import { explanation } from "./strings.js";
 
 /**
  * Returns whether a finding has a map that is painted: `belowShown` if it is below threshold, in the
@@ -21,7 +21,7 @@ export class ExplanationView {
     elements.button.addEventListener("click", onButton);
   }
 
-  /** Says it for a finding of an answer; `drawing` is one of our samples. */
+  /** Shows the explanation of a finding of an answer; `drawing`: the film is one of our samples. */
   show(answer, finding, { belowShown, drawing, look: { signed } }) {
     const { status, evidence } = finding.explanation;
     const refused = status === "out_of_distribution";

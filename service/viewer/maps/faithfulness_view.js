@@ -1,7 +1,8 @@
-/** A question to the map in view: does the model lean on it, or would another map have done? */
+/** Offers a faithfulness test of the map in view, and shows its result. */
 
-import { element, thresholdBar } from "../page/elements.js";
-import { faithfulness as words } from "../page/strings.js";
+import { thresholdBar } from "../page/bars.js";
+import { element } from "../page/elements.js";
+import { faithfulness as words } from "./strings.js";
 
 export class FaithfulnessView {
   #box;

@@ -1,8 +1,9 @@
-/** The controls of how a map is painted, and the legend that says what its colours mean. */
+/** Sets how a map is painted, and shows the legend of its colours. */
 
 import { element } from "../page/elements.js";
 import { heatLayer } from "./heat.js";
-import { legend, mapControls as words, percent } from "../page/strings.js";
+import { percent } from "../page/formats.js";
+import { legend, mapControls as words } from "./strings.js";
 
 /** How a map is painted until the reader says otherwise; see `MapControls`. */
 export const PLAIN_LOOK = {

@@ -1,7 +1,8 @@
-/** A question to the explanation: what does the model say with a part of the film masked? */
+/** Offers to mask a rectangle of the film, and shows the answers with and without it. */
 
 import { element } from "../page/elements.js";
-import { className, occlusion as words } from "../page/strings.js";
+import { className } from "../page/formats.js";
+import { occlusion as words } from "./strings.js";
 
 export class OcclusionView {
   #sentence = element("p", { className: "occlusion-words", role: "status" });

@@ -1,13 +1,12 @@
 /** Asks the server: films in, answers and pictures out, and every failure as an `ApiProblem`. */
 
-import { filmPixels as pixelsOf } from "../desk/film_pixels.js";
 import { authorization } from "./key.js";
 import { problem as words } from "./strings.js";
 
 const TIMEOUT_MILLISECONDS = 120_000;
 const THUMBNAIL_SIDE = 128;
 
-/** What it means when reading an answer's body ends with an error of this name. */
+/** The problem that an error of this name means while an answer's body is read. */
 const BROKEN_BODIES = { TypeError: words.unreachable, TimeoutError: words.slow };
 
 /**
@@ -35,7 +34,7 @@ export async function explain(film, { model, force = false, signal, onProgress }
   return understood(() => response.json());
 }
 
-/** Returns what testing a model's map of a class has shown: `faithfulness` of POST /v1/explain. */
+/** Tests a model's map of a class; returns `faithfulness` of the answer of `POST /v1/explain`. */
 export async function testMap(film, { model, className, force, signal }) {
   const asked = new URLSearchParams({ model, class: className, force, faithfulness: true });
   const response = await upload(`v1/explain?${asked}`, film, { accept: "application/json", signal });
@@ -128,7 +127,7 @@ async function serverProblem(response) {
   return new ApiProblem({ title: title ?? words.garbled.title, detail, status, retryAfter });
 }
 
-/** Returns what `read` makes of a response; a body that can't be read is a problem too. */
+/** Returns the result of `read()`; a body that can't be read is an ApiProblem. */
 async function understood(read) {
   try {
     return await read();
@@ -138,10 +137,13 @@ async function understood(read) {
   }
 }
 
-/** Returns the film's own pixels, before any window, as FilmPixels. */
+/** Returns the film's own pixels, before any window: `[about, raw]`, as FilmPixels takes them. */
 export async function filmPixels(film, { signal } = {}) {
   const response = await upload("v1/film", film, { accept: "application/octet-stream", signal });
-  return understood(async () => pixelsOf(response.headers.get("X-Film"), await response.arrayBuffer()));
+  return understood(async () => {
+    const about = JSON.parse(response.headers.get("X-Film"));
+    return [about, new Uint16Array(await response.arrayBuffer())];
+  });
 }
 
 /** Returns a model's answer about a film with a rectangle [x0, y0, x1, y1] masked. */

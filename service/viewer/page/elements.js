@@ -1,20 +1,7 @@
-/** Makes bars: a value against the threshold that decides about it. */
+/** Finds the page's elements by their id, and makes new ones. */
 
-/** Returns a bar whose length is `value` and whose tick is `threshold`, both in [0, 1]. */
-export function thresholdBar(value, threshold) {
-  const bar = element("span", { className: "threshold-bar" });
-  bar.ariaHidden = "true"; // the words beside it say the same
-  bar.style.setProperty("--value", value);
-  bar.style.setProperty("--threshold", threshold);
-  bar.append(element("span", { className: "length" }), element("span", { className: "tick" }));
-  return bar;
-}
-
-/** Shows on a progress element which share of a film was sent; while it is read, it only moves. */
-export function showShare(bar, sent) {
-  if (sent === null || sent === 1) bar.removeAttribute("value");
-  else bar.value = sent;
-}
+/** Returns the element with this id. */
+export const at = (id) => document.getElementById(id);
 
 /** Returns a new element with these properties and children. */
 export function element(tag, properties = {}, children = []) {

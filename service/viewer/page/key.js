@@ -1,4 +1,4 @@
-/** The API key, for a server that asks for one: in the page's memory until it is left or reloaded. */
+/** Keeps the API key in memory, until the page is left or reloaded, and asks the reader for it. */
 
 import { key as words } from "./strings.js";
 

@@ -1,4 +1,4 @@
-/** Says in sentences what went wrong, and the way out. */
+/** Shows a problem: what went wrong, and what the reader can do about it. */
 
 import { problem as words } from "./strings.js";
 

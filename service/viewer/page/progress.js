@@ -1,6 +1,6 @@
-/** Says what the page waits for, how long it has, and how to stop it. */
+/** Shows what the page waits for and since when, with a button to cancel it. */
 
-import { showShare } from "./elements.js";
+import { showShare } from "./bars.js";
 import { waiting } from "./strings.js";
 
 const LONG_SECONDS = 10;

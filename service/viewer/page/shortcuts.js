@@ -1,10 +1,10 @@
-/** Everything that a key does, in one table; the help dialog is made from it. */
+/** Calls the action of a key that is pressed, and shows the table of keys in a dialog. */
 
 import { element } from "./elements.js";
 import { page, shortcuts as words } from "./strings.js";
 
 const WRITING = "input:not([type=range], [type=radio], [type=checkbox], [type=file]), textarea, select";
-/** Where it is kept that single keys do nothing (WCAG 2.1.4: whoever speaks to the page needs that). */
+/** The entry of the local storage that switches single keys off (WCAG 2.1.4: for speech input). */
 const OFF = "keys-off";
 
 /**

@@ -1,9 +1,9 @@
-/** The light of the page: a dark reading room, or a light one. */
+/** Switches the page between a theme for a dark reading room and one for a light room. */
 
 const KEY = "theme";
 const THEMES = ["dark", "light"];
 
-/** Takes up a theme, the one that was chosen last; dark if none was. */
+/** Sets a theme: by default the one that was chosen last, or dark if none was. */
 export function takeUpTheme(theme = localStorage.getItem(KEY)) {
   document.documentElement.dataset.theme = THEMES.includes(theme) ? theme : THEMES[0];
 }

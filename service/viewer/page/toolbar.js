@@ -1,9 +1,9 @@
-/** Buttons and choices that the page is worked with, made from words. */
+/** Makes buttons and choices from their texts, and fills the fixed elements with theirs. */
 
 import { element } from "./elements.js";
 import { page } from "./strings.js";
 
-/** Fills the elements that say in their `data-text` or `data-label` which words are theirs. */
+/** Fills the elements whose `data-text` or `data-label` names a text of the page. */
 export function fillTexts() {
   for (const one of document.querySelectorAll("[data-text]")) {
     one.textContent = page[one.dataset.text];

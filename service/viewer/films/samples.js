@@ -1,6 +1,6 @@
-/** Offers the drawn samples, for whoever has no film at hand. */
+/** Offers the drawn samples to readers who have no film at hand. */
 
-import { element } from "./elements.js";
+import { element } from "../page/elements.js";
 import { sampleName, samples } from "./strings.js";
 
 /** Fills a list with the drawn samples; `onSample` gets the key of the one that was chosen. */

@@ -1,0 +1,229 @@
+/** Texts about an answer and the model that gave it. */
+
+import { UNLIKE } from "../maps/strings.js";
+import {
+  className,
+  decimal,
+  figure,
+  finePercent,
+  FORMATS,
+  interval,
+  percent,
+} from "../page/formats.js";
+import { sentenceOf } from "../page/strings.js";
+
+/** Returns the sentence that a screen reader hears when an answer has come. */
+export function summary(answer) {
+  if (!answer.in_distribution) return UNLIKE;
+  if (!answer.is_confident) return UNSURE;
+  const called = answer.findings.filter((finding) => finding.decision);
+  const names = called.map(
+    (finding) => `${className(finding.class_name)} ${percent(finding.probability)}`,
+  );
+  return `Film read. Called: ${names.join(", ") || "none"}.`;
+}
+
+export const UNSURE = "No class is likely enough for a decision";
+
+/** Returns the hint on how to read the findings of an answer; a multi-label one predicts no class. */
+export function findingsHint({ predicted_class: predicted }) {
+  const hint =
+    "Choose a class to see its evidence. Each is called from the mark on its bar: several may be, " +
+    "or none.";
+  const independent =
+    " Each probability stands for itself: findings do not exclude each other, and their " +
+    "probabilities do not add up to 100\u202f%.";
+  return predicted === null ? hint + independent : hint;
+}
+
+export const decision = {
+  called: (threshold) => `Called: at or above its threshold of ${finePercent(threshold)}`,
+  notCalled: (threshold) => `Not called: below its threshold of ${finePercent(threshold)}`,
+  none: "No decision",
+  unsure: (limit) => `No decision: no class reaches ${finePercent(limit)}`,
+  mostLikely: "most likely",
+};
+
+export function decided({ decision: called }) {
+  return called === null ? "No decision" : called ? "Called" : "Not called";
+}
+
+/** Texts under the chosen finding: its threshold's meaning, by the card. */
+export const meaning = {
+  threshold: ({ sensitivity, specificity, criterion }) =>
+    `Threshold ${chosenFor(criterion)}: there it finds ${percent(sensitivity)} of positive films ` +
+    `and rightly clears ${percent(specificity)} of negative ones.`,
+  auroc: ({ estimate, low, high }) =>
+    `AUROC ${decimal(estimate)} (${interval(low, high)}) on the model\u2019s test films.`,
+  noAuroc: "The model\u2019s card has no AUROC for this class.",
+  refused:
+    "The model\u2019s figures hold for films like its training films. This one is unlike them.",
+};
+
+/** Returns a criterion of the card as text: "largest Youden index on val" is how most begin. */
+function chosenFor(criterion) {
+  const aim = criterion.replace(/ on val$/, "");
+  const where = aim === criterion ? "" : " on validation films";
+  return `chosen${where} for ${aim.startsWith("largest") ? "the " : ""}${aim}`;
+}
+
+export const facts = {
+  size: ["Size", (film) => `${film.columns} \u00d7 ${film.rows} pixels`],
+  format: ["Format", (film) => FORMATS[film.format] ?? film.format],
+  model: ["Model", (model) => `${model.name} ${model.version}`],
+  fingerprint: ["Model file", (model) => `SHA-256 ${model.sha256.slice(0, 12)}\u2026`],
+  distance: ["Distance from the training films", (distance) => figure(distance)],
+  like: (threshold) => `Like them: at or below the limit of ${figure(threshold)}`,
+  unlike: (threshold) => `Unlike them: above the limit of ${figure(threshold)}`,
+  card: "Model card",
+};
+
+/** Texts at the chart of distances; `place` takes the share of films that lie beyond. */
+export const distance = {
+  chart: (distance, limit) =>
+    "Bar chart of the validation films\u2019 distances, with the limit at " +
+    `${figure(limit)} and this film at ${figure(distance)}`,
+  film: "this film",
+  limit: "limit",
+  bars: "bars: validation films",
+  place(share) {
+    const [than, films] = share < 0.5 ? ["farther", 1 - share] : ["nearer", share];
+    if (films > 0.995) return `${than} than ${films < 1 ? "nearly " : ""}every validation film`;
+    return `${than} than about ${percent(films)} of the validation films`;
+  },
+};
+
+/** Texts of the choice of a model. */
+export const picker = {
+  legend: "Model",
+  title: ({ name, version, is_default: isDefault }) =>
+    `${name} ${version}${isDefault ? ", answers when no model is asked for" : ""}`,
+  states: { ready: "", asking: "reading\u2026", failed: "failed" },
+};
+
+/** Returns the sentences about models that gave no answer, each as [name, ApiProblem]. */
+export function failures(failed) {
+  return failed.map(([name, problem]) => `${name} gave no answer. ${sentenceOf(problem)}`).join(" ");
+}
+
+export const METHODS = { grad_cam: "Grad-CAM", hirescam: "HiResCAM" };
+const TASKS = {
+  multiclass: "Exactly one class per film (softmax)",
+  multilabel: "Any number of classes per film (sigmoid)",
+};
+
+/** Texts for a card's metrics; of others, their names are shown. */
+const METRICS = {
+  auroc: "AUROC",
+  macro_auroc: "AUROC, mean of classes",
+  macro_average_precision: "Average precision, mean of classes",
+  expected_calibration_error_scaled: "Expected calibration error, calibrated",
+  expected_calibration_error_unscaled: "Expected calibration error, uncalibrated",
+  brier_score_scaled: "Brier score, calibrated",
+  brier_score_unscaled: "Brier score, uncalibrated",
+};
+
+const several = (numbers) => [numbers].flat().join(", ");
+const pair = ([rows, columns]) => `${rows} \u00d7 ${columns}`;
+
+/** Texts of the dialog that shows a model's card; a fact that a card lacks is null. */
+export const card = {
+  heading: ({ name, version }) => `Model card: ${name} ${version}`,
+  close: "Close",
+  use: "Intended use",
+  limits: "Limits",
+  decisions: "Decisions",
+  optimistic:
+    "A class is called present from its threshold on. Sensitivity and specificity are those on " +
+    "the films that the threshold was chosen on, and so optimistic.",
+  thresholdHeads: ["Class", "Threshold", "Sensitivity", "Specificity", "Chosen as"],
+  decisionFacts: [
+    ["Calibration", ({ temperature }) => `Logits are divided by ${decimal(temperature)}`],
+    ["Calibration error", calibrationError],
+    [
+      "Unsure",
+      ({ confidence_threshold: limit }) =>
+        limit === null ? null : `No decision where no class reaches ${finePercent(limit)}`,
+    ],
+    [
+      "Unlike",
+      ({ distance_threshold: limit }) =>
+        `No decision where the distance from the training films is beyond ${figure(limit)}`,
+    ],
+  ],
+  figures: "Figures",
+  intervals: "The intervals are 95\u202f% intervals, bootstrapped by group of films.",
+  noFigures: "The card has none: the model was not evaluated when it was exported.",
+  figureHeads: ["Figure", "Class", "Films", "Estimate", "Interval"],
+  trust: "How far the map can be trusted",
+  noTrust: "Nobody has measured it for this file.",
+  figure: (name) => METRICS[name] ?? className(name),
+  allClasses: "all",
+  splits: { train: "training", val: "validation", test: "test" },
+  decimal,
+  interval,
+  data: "Training data",
+  filmHeads: ["Used for", "Films"],
+  network: "Network",
+  networkFacts: [
+    [
+      "Architecture",
+      (card) => [card.architecture, card.head ?? card.read_out].filter(Boolean).join(", "),
+    ],
+    ["Answers", ({ task }) => TASKS[task]],
+    ["Input", ({ image_size: size, resize_mode: mode }) => `${pair(size)} pixels, grey, ${mode}`],
+    [
+      "Part of the film",
+      ({ crop_pct: share }) => (share < 1 ? `The middle ${percent(share)} of each side` : "All"),
+    ],
+    [
+      "Evidence",
+      ({ method, target_layer: layer, activation_grid: grid }) =>
+        `${METHODS[method]} at ${layer}, ${pair(grid)} cells`,
+    ],
+    [
+      "Full colour",
+      ({ evidence_scale: scale }) => `From ${figure(scale)} logits per position, for every class`,
+    ],
+    [
+      "Pixel values",
+      ({ mean, std }) => `Less ${several(mean)}, then divided by ${several(std)}; white is 1`,
+    ],
+    [
+      "Local contrast",
+      ({ local_contrast: window }) =>
+        window && `Pixels are seen against those around, within ${finePercent(window)} of the side`,
+    ],
+    ["Weights stored as", storage],
+  ],
+  credits: "Credits",
+  noCredits: "None are stated.",
+  origin: "Origin",
+  originFacts: [
+    ["Model file, SHA-256", ({ sha256 }) => sha256],
+    ["Code revision", ({ code_revision: revision }) => revision],
+    [
+      "Report on its gradients by hand, SHA-256",
+      ({ backprop_report_sha256: hash }) => hash ?? null,
+    ],
+    ["Manifest of films, SHA-256", ({ training_data: data }) => data.manifest_sha256],
+    ["Split of films, SHA-256", ({ training_data: data }) => data.split_sha256],
+  ],
+};
+
+function calibrationError({ metrics }) {
+  const found = metrics.find(
+    ({ name, split }) => name === "expected_calibration_error_scaled" && split === "test",
+  );
+  if (!found) return null;
+  return `${decimal(found.estimate)} (${interval(found.low, found.high)}), test films`;
+}
+
+function storage({ storage: kept }) {
+  if (!kept) return "float32";
+  return (
+    `${kept.kind}, computed in float32; rounding changed the mean AUROC by ` +
+    `${kept.auroc_difference.toFixed(4)} and left an evidence correlation of ` +
+    `${kept.evidence_correlation.toFixed(4)} on validation films`
+  );
+}

@@ -1,0 +1,211 @@
+/** Texts in the files that are kept, and beside the buttons that keep them. */
+
+import { decided, METHODS, UNSURE } from "../answer/strings.js";
+import { detail } from "../desk/strings.js";
+import { area, UNLIKE_FILM } from "../maps/strings.js";
+import { className, figure, finePercent, percent } from "../page/formats.js";
+import { page } from "../page/strings.js";
+
+/** Texts of the buttons that keep something. */
+export const keeping = {
+  heading: "Keep",
+  picture: { button: "Save picture (PNG)", name: "picture" },
+  answer: { button: "Save answer (JSON)", name: "answer" },
+  report: { button: "Save report (PDF)", name: "report" },
+  link: "Copy link to this view",
+  linkField: "Link to this view",
+  withName: "With the file\u2019s name",
+  nameHint: "File names often hold patients\u2019 names. A link never holds anything of the film.",
+  making: (what) => `Making the ${what}\u2026`,
+  saved: (name) => `Saved as ${name}`,
+  failed: (what) =>
+    `The ${what} could not be made. Try again, or reload the page and open the film again.`,
+  copied: "Link copied. It opens this view; the film has to be opened again.",
+  copyByHand: "The browser did not let the page copy. Copy the link below: Ctrl+C, or \u2318C.",
+};
+
+/** Texts of the strip under a kept picture; the arguments are snapshots. */
+export const caption = {
+  researchOnly: page.researchOnly,
+  finding: ({ answer, finding }) => {
+    const unlike = answer.in_distribution ? "" : " (unlike the films this model knows)";
+    return (
+      `${className(finding.class_name)} ${percent(finding.probability)}: ` +
+      `${decided(finding).toLowerCase()}${unlike}, threshold ${finePercent(finding.threshold)}`
+    );
+  },
+  /** What a panel shows, of several side by side; without an answer, or a finding, why it is bare. */
+  panel: ({ title, words, answer, finding }, at) => {
+    const scale = finding ? `; full colour from ${figure(answer.model.evidence_scale)}` : "";
+    const said = finding ? caption.finding({ answer, finding }) : words;
+    return `${at + 1}. ${title}: ${said}${scale}`;
+  },
+  mask: ({ mask, finding }) => `Rectangle: ${maskWords(mask, finding)}`,
+  source: ({ answer: { model }, compared = [], window, filmName }) =>
+    [
+      ...(compared.length ? ["Numbered from the left"] : [`${model.name} ${model.version}`]),
+      ...(window ? [`window ${windowWords(window)}`] : []),
+      ...(filmName === null ? [] : [filmName]),
+    ].join(" \u00b7 "),
+  map: ({ look }) => drawn(look),
+};
+
+/** Returns how a map is drawn; `look` is a snapshot's (picture_export.js). */
+function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }) {
+  if (!mapShown) return "No evidence map shown.";
+  const parts = [
+    `opacity ${percent(opacity)}`,
+    ...(threshold > 0 ? [`drawn from ${percent(threshold)} of full colour`] : []),
+    `colours \u201c${colourMap}\u201d`,
+    signed ? "for and against" : "for the class only",
+    raw ? "the raw squares" : "smoothed",
+    ...(outline > 0 ? [`outlined at ${percent(outline)}`] : []),
+  ];
+  return `Evidence in logits per position: ${parts.join(", ")}.`;
+}
+
+function windowWords({ centre, width }) {
+  const [middle, across] = [centre, width].map((figure) => Number(figure.toPrecision(6)));
+  return `centre ${middle}, width ${across}`;
+}
+
+/** Returns the text for a rectangle on a kept film; `masked` is the prediction without it, or null. */
+function maskWords({ rectangle, masked }, { class_name: name }) {
+  const found = masked?.findings.find((finding) => finding.class_name === name);
+  const said = found ? `: with it masked, ${className(name)} ${percent(found.probability)}` : "";
+  return `${area(rectangle)}${said}`;
+}
+
+const dateFormat = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric",
+  month: "long",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  timeZoneName: "short",
+});
+
+/** Texts of the PDF report outside its table. */
+export const report = {
+  title: "Chest X-ray explainer: report",
+  creator: "Chest X-ray explainer",
+  language: "en-GB",
+  researchOnly: page.researchOnly,
+  made: (date) => dateFormat.format(date),
+  model: ({ name, version }) => `${name} ${version}`,
+  undecided: (answer) => {
+    if (!answer.in_distribution) return { heading: UNLIKE_REPORT, sentence: UNLIKE_FILM };
+    const limit = finePercent(answer.confidence_threshold ?? 0);
+    const sentence = `No class reaches the ${limit} from which this model decides.`;
+    return answer.is_confident ? null : { heading: UNSURE, sentence };
+  },
+  film: (film) => `The film: ${detail.film(film)}`,
+  view: (finding, { mapShown }) =>
+    mapShown ? `The view: evidence for ${className(finding.class_name)}` : "The view: no map shown",
+  mapHeading: ({ class_name: name }) => `Evidence map: ${className(name)}`,
+  explanation: ({ answer, finding, look, strongest }) => [
+    [mapState(finding.explanation.status, look.mapShown), strongest && strongestWords(strongest)]
+      .filter(Boolean)
+      .join(" "),
+    ...(look.mapShown ? [`${drawn(look)} ${oneScale(answer.model.evidence_scale)}`] : []),
+    "A map shows what moved this model, not where disease is.",
+  ],
+  factsHeading: "About this answer",
+  facts: ({ answer, finding, card, filmName, window, mask }) => [
+    ...(filmName === null ? [] : [["File", filmName]]),
+    ["Film", detail.film(answer.film)],
+    ...(window ? [["Window", windowWords(window)]] : []),
+    ...(mask ? [["Rectangle", maskWords(mask, finding)]] : []),
+    ["Distance", distanceWords(answer)],
+    ["Model", `${answer.model.name} ${answer.model.version}`],
+    ["File SHA-256", answer.model.sha256],
+    ...(card ? [["Code revision", card.code_revision]] : []),
+  ],
+  card: (card) =>
+    card
+      ? [
+          ["What the model is for", card.intended_use],
+          ["Its limits", card.limits.map((limit) => `\u2022 ${limit}`).join("\n")],
+        ]
+      : [["The model\u2019s card was not read", "It says what the model is for, and its limits."]],
+  producer: ({ model }, { explanation: { method, target_layer: layer } }) =>
+    "Made in the reader\u2019s browser by the viewer of Chest X-ray explainer. Probabilities and " +
+    `${METHODS[method]} evidence (layer ${layer}) by the model ${model.name} ${model.version}. ` +
+    page.researchOnly,
+};
+
+const THIRDS = [
+  ["upper left", "upper middle", "upper right"],
+  ["middle left", "middle", "middle right"],
+  ["lower left", "lower middle", "lower right"],
+];
+
+/** Returns the third of a film in which shares (x, y) of its size lie. */
+function third(x, y) {
+  const [column, row] = [x, y].map((share) => Math.min(2, Math.max(0, Math.floor(3 * share))));
+  return `${THIRDS[row][column]} of the film`;
+}
+
+const UNLIKE_REPORT = "Unlike the films this model knows: no decision";
+
+function mapState(status, shown) {
+  const texts = {
+    ok: shown ? "Colour shows where the model sees evidence for the class." : "The map was hidden.",
+    no_positive_evidence: "No position argues for this class.",
+    below_threshold: shown
+      ? "Shown although the class is not called: this map explains no decision."
+      : "Not shown: the class is not called, so its map explains no decision.",
+    out_of_distribution: "No map: it is withheld for a film unlike those the model knows.",
+  };
+  return texts[status];
+}
+
+function strongestWords({ x, y, share }) {
+  return (
+    `The strongest position lies in the ${third(x, y)}, ${percent(x)} from its left and ` +
+    `${percent(y)} from its top, and reaches ${percent(share)} of full colour.`
+  );
+}
+
+function oneScale(scale) {
+  return `Full colour from ${figure(scale)}: one scale for every class and film of this model.`;
+}
+
+function distanceWords({ distance, distance_threshold: limit, in_distribution: isLike }) {
+  const verdict = isLike ? "like" : "unlike";
+  return `${figure(distance)} (limit ${figure(limit)}): ${verdict} the training films`;
+}
+
+const NOT_KNOWN = "\u2013";
+
+/** Texts of the report's table; `card` may be null. */
+export const reportTable = {
+  className: "Class",
+  probability: "Probability",
+  threshold: "Threshold",
+  decision: "Decision",
+  sensitivity: "Sens. / spec.",
+  auroc: "AUROC (95 %)",
+  decided,
+  operatingPoint: (card, { class_name: name }) => {
+    const chosen = card?.decision_thresholds[card.class_names.indexOf(name)];
+    return chosen
+      ? `${finePercent(chosen.sensitivity)} / ${finePercent(chosen.specificity)}`
+      : NOT_KNOWN;
+  },
+  aurocOf: (card, { class_name: name }) => {
+    const found = card?.metrics.find((one) => one.name === "auroc" && one.class_name === name);
+    if (!found) return NOT_KNOWN;
+    const figures = [found.estimate, found.low, found.high].map((one) => one.toFixed(3));
+    const [estimate, low, high] = figures;
+    return `${estimate} (${low}\u2013${high})`;
+  },
+  note: (card, left) =>
+    (left > 0 ? `And ${left} more classes. ` : "") +
+    "Probabilities are calibrated; each class is decided on its own, at its threshold " +
+    "(the dark mark). " +
+    (card
+      ? "Sensitivity and specificity: at that threshold, on the films it was chosen on " +
+        `(${card.decision_thresholds[0].criterion}). AUROC: with its 95\u202f% interval.`
+      : ""),
+};
