@@ -29,6 +29,11 @@ Sampling = Literal["shuffle", "class", "class_and_source"]
 Log = Literal["none", "tensorboard"]
 STRIDE = 16
 """Pixels of the network's input per cell of its activation grid."""
+FSDP_IS_GONE = (
+    "fsdp is gone: the largest network has 134 M parameters, which each GPU holds whole. Remove "
+    "the key; `torchrun -m training` trains in several processes without it "
+    "(DistributedDataParallel)"
+)
 
 
 class DataConfig(Record):
@@ -221,7 +226,6 @@ class TrainingConfig(Record):
             batch normalisation. Several processes share the passes of a step, and divide them
             where these are fewer: its films stay the same.
         workers: Processes that augment films, beside each process that trains; 0 does it there.
-        fsdp: Divide weights and optimiser among the processes that torchrun starts.
         opt: `adamw`, or `sgd` with Nesterov's momentum.
         momentum: Of `sgd`.
         learning_rate: Peak of the schedule.
@@ -246,8 +250,7 @@ class TrainingConfig(Record):
         cache_folder: Where they lie; by default `features` in the run folder.
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
         gradient_flow_every: Steps from one sample of the gradient flow to the next (see
-            `training.gradient_flow.flow`); 0 takes none, as must be where gradients are `manual`
-            or under `fsdp`.
+            `training.gradient_flow.flow`); 0 takes none, as must be where gradients are `manual`.
         precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
             for comparisons.
         torchcompile: Compile the network with `torch.compile`.
@@ -259,7 +262,6 @@ class TrainingConfig(Record):
     batch_size: PositiveInt = 32
     grad_accum_steps: PositiveInt = 1
     workers: NonNegativeInt = 0
-    fsdp: bool = False
     opt: Literal["adamw", "sgd"] = "adamw"
     momentum: Rate = 0.9
     learning_rate: PositiveFloat = 1e-3
@@ -321,21 +323,15 @@ class TrainingConfig(Record):
     @model_validator(mode="before")
     @classmethod
     def _samples_what_hooks_can_see(cls, fields: dict[str, object]) -> dict[str, object]:
-        hidden = fields.get("gradients") == "manual" or bool(fields.get("fsdp"))
-        return ({"gradient_flow_every": 0} if hidden else {}) | fields
+        is_hidden = fields.get("gradients") == "manual"
+        return ({"gradient_flow_every": 0} if is_hidden else {}) | fields
 
-    @model_validator(mode="after")
-    def _divides_a_whole_network(self) -> "TrainingConfig":
-        for name in ("cache_features", "torchcompile"):
-            if self.fsdp and getattr(self, name):
-                raise ValueError(f"{name} must be off where fsdp is on")
-        if self.fsdp and self.gradient_flow_every:
-            raise ValueError(
-                "gradient_flow_every must be 0 where fsdp is on: processes hold shares of layers"
-            )
-        if self.fsdp and self.gradients == "manual":
-            raise ValueError("gradients must be autograd where fsdp is on")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_fsdp(cls, fields: dict[str, object]) -> dict[str, object]:
+        if "fsdp" in fields:
+            raise ValueError(FSDP_IS_GONE)
+        return fields
 
     @model_validator(mode="after")
     def _manual_gradients_are_plain(self) -> "TrainingConfig":

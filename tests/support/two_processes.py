@@ -1,4 +1,7 @@
-"""Trainings of small networks, alone or by torchrun's processes: `-m tests.two_processes FILE`."""
+"""Train small networks, alone or in torchrun's processes.
+
+    torchrun --nproc-per-node 2 -m tests.support.two_processes FILE
+"""
 
 import sys
 from pathlib import Path
@@ -14,7 +17,7 @@ from training.data.dataset import FilmDataset
 from training.fitting.loop import TrainingRun
 from training.step.distributed import Processes, process_group
 
-UNFREEZE = {"vgg16": [[0, "head"], [1, "trunk.9"]], "vit_b16": [[0, "head"], [1, "blocks.1"]]}
+UNFREEZE = [[0, "head"], [1, "trunk.9"]]
 
 
 class Training(NamedTuple):
@@ -29,15 +32,11 @@ TRAININGS = {
     "vit_b16": Training("vit_b16", {}),
     "the last step has fewer films than processes": Training("vit_b16", {"batch_size": 3}),
     "accumulated": Training("vit_b16", {"batch_size": 2, "grad_accum_steps": 3}),
-    "unfrozen step by step": Training("vgg16", {"unfreeze": UNFREEZE["vgg16"], "opt": "sgd"}),
+    "unfrozen step by step": Training("vgg16", {"unfreeze": UNFREEZE, "opt": "sgd"}),
     "mixup": Training("vgg16", {"mixup": 0.4}),
     "by hand": Training("vgg16", {"gradients": "manual", "batch_size": 3}),
     "frozen batch normalisation": Training("chest_cnn", {"unfreeze": [[0, "head"]]}),
     "live batch normalisation": Training("chest_cnn", {}, {"batch_size": 2, "grad_accum_steps": 2}),
-    "divided weights": Training("vit_b16", {"fsdp": True}, {"fsdp": False}),
-    "divided weights, unfrozen step by step": Training(
-        "vit_b16", {"fsdp": True, "unfreeze": UNFREEZE["vit_b16"], "opt": "sgd"}, {"fsdp": False}
-    ),
 }
 
 
@@ -62,7 +61,7 @@ def finished(run: TrainingRun) -> dict[str, Any]:
     losses: list[float] = []
     run.log = lambda name, value, step: losses.append(value) if name == "step/loss" else None
     list(run.epochs())
-    average: dict[str, Tensor] = dict(run.whole_average().state_dict())
+    average: dict[str, Tensor] = dict(run.averaged_network.state_dict())
     return {"losses": losses, "average": average, **run.state()}
 
 

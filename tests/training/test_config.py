@@ -99,6 +99,12 @@ def test_checkpointing_is_for_gradients_by_hand() -> None:
         TrainingConfig(epochs=1, grad_checkpointing=True)
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_fsdp_is_refused_with_what_to_do_instead(is_on: bool) -> None:
+    with pytest.raises(ValueError, match=r"fsdp is gone: .* Remove the key; `torchrun"):
+        TrainingConfig.model_validate({"epochs": 1, "fsdp": is_on})
+
+
 HEAD_FIRST = {"unfreeze": [[0, "head"], [2, "trunk.24"]]}
 UNFIT = {
     "mixup by hand": ({"gradients": "manual", "mixup": 0.2}, "mixup must be off"),

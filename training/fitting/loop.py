@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from training.fitting.feature_cache import FeatureDataset, entry_layer
 from training.fitting.subset import Subset
 from training.fitting.tensorboard import Scalar, unlogged
 from training.gradient_flow.flow import GradientFlow
-from training.step.distributed import Processes, load_whole, load_whole_optimiser, shard, whole
+from training.step.distributed import Processes
 from training.step.gradients import by_hand
 from training.step.mixup import Mixture, mixture
 from training.step.objective import objective_for
@@ -69,8 +68,6 @@ class TrainingRun:
         if self.device.type == "cuda" and self.processes.count > 1 and not self._is_manual:
             nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        if self.config.fsdp:
-            self._divide()
         self.optimiser = optimiser_of(self.network, self.config)
         say = tqdm.write if self.processes.is_first else _nothing
         self.gradient_flow = GradientFlow(
@@ -86,17 +83,8 @@ class TrainingRun:
     def _is_manual(self) -> bool:
         return self.config.gradients == "manual"
 
-    def _divide(self) -> None:
-        if self.processes.count == 1:
-            raise ValueError("fsdp needs several processes: torchrun -m training starts them")
-        self._whole = deepcopy(self.averaged_network).cpu()
-        networks = (self.network, self.averaged_network)
-        self._divided = {network: shard(network, self.processes.count) for network in networks}
-
     def _from_entry(self, network: Network) -> nn.Module:
         """Return the part of a network that `train` and `val` enter."""
-        if self.config.fsdp:
-            return self._divided[network]
         return (
             divided(network, entry_layer(self.config))[1] if self.config.cache_features else network
         )
@@ -157,7 +145,7 @@ class TrainingRun:
 
     def _joined(self) -> Callable[..., Any]:
         forward = self._from_entry(self.network)
-        if not self.config.fsdp and not self._is_manual:
+        if not self._is_manual:
             forward = self.processes.joined(forward)
         return torch.compile(forward) if self.config.torchcompile else forward
 
@@ -290,19 +278,12 @@ class TrainingRun:
         logits = predicted_logits(network, own, autocast=self.config.precision == "bfloat16")
         return self.processes.gathered(logits.to(self.device))[: len(films)].cpu()
 
-    def whole_average(self) -> Network:
-        """Return the averaged network, whole; all processes must ask."""
-        if not self.config.fsdp:
-            return self.averaged_network
-        self._whole.load_state_dict(whole(self.averaged_network.state_dict()))
-        return self._whole
-
     def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, for any number of processes; all must ask."""
+        """Return all that `restore` needs, for any number of processes."""
         return {
-            "network": whole(self.network.state_dict()),
-            "averaged_network": whole(self.averaged_network.state_dict()),
-            "optimiser": whole(self.optimiser.state_dict()),
+            "network": self.network.state_dict(),
+            "averaged_network": self.averaged_network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
             "history": self.history,
             "gradient_flow": self.gradient_flow.state(),
         }
@@ -310,9 +291,9 @@ class TrainingRun:
     def restore(self, file: Path) -> None:
         """Go on from a state that `save` wrote."""
         state: dict[str, Any] = torch.load(file, self.device, weights_only=True)
-        load_whole(self.network, state["network"])
-        load_whole(self.averaged_network, state["averaged_network"])
-        load_whole_optimiser(self.optimiser, state["optimiser"])
+        self.network.load_state_dict(state["network"])
+        self.averaged_network.load_state_dict(state["averaged_network"])
+        self.optimiser.load_state_dict(state["optimiser"])
         self.history = state["history"]
         self.gradient_flow.restore(state["gradient_flow"])
 

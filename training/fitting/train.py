@@ -74,13 +74,12 @@ def training_run(
 
 
 def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
-    """Write what the epoch left; all processes come here, because each may hold a share of it."""
-    best, state = loop.whole_average() if loop.is_best else None, loop.state()
+    """Write what the epoch left."""
     if not loop.processes.is_first:
         return
-    if best is not None:
-        save_checkpoint(folder.best, best, spec)
-    save(state, folder.state)
+    if loop.is_best:
+        save_checkpoint(folder.best, loop.averaged_network, spec)
+    save(loop.state(), folder.state)
     _write_history(folder, loop.history)
     _write_gradient_flow(folder, loop.gradient_flow.records)
 

@@ -332,12 +332,6 @@ def test_gradients_by_hand_are_not_sampled() -> None:
         TrainingConfig(epochs=1, gradients="manual", gradient_flow_every=5)
 
 
-def test_divided_weights_are_not_sampled() -> None:
-    assert TrainingConfig(epochs=1, fsdp=True).gradient_flow_every == 0
-    with pytest.raises(ValueError, match="gradient_flow_every must be 0 where fsdp is on"):
-        TrainingConfig(epochs=1, fsdp=True, gradient_flow_every=5)
-
-
 def test_a_killed_training_goes_on_with_each_sample_once(tmp_path: Path) -> None:
     killed, resumed = training(), training()
     epochs = killed.epochs()
