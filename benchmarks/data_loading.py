@@ -51,7 +51,8 @@ def main() -> None:
     with_films, without = _paces(run, arguments.steps, arguments.rounds)
     ratio = with_films.images_per_second / without.images_per_second
     print(
-        f"{config.network.architecture}, {config.training.precision}, {arguments.device}: "
+        f"{config.network.architecture}, {config.training.gradients.precision}, "
+        f"{arguments.device}: "
         f"{with_films.images_per_second:.1f} images/s with real films, "
         f"{without.images_per_second:.1f} without; ratio {ratio:.3f}"
     )
@@ -63,8 +64,10 @@ def main() -> None:
 
 
 def _with_workers(config: Config, workers: int) -> Config:
-    training = {**config.training.model_dump(), "workers": workers, "cache_features": False}
-    return Config.model_validate(config.model_dump() | {"training": training | {"cache_copies": 1}})
+    unfreeze = config.training.unfreeze
+    uncached = unfreeze and unfreeze.model_copy(update={"feature_cache": None})
+    changes = {"workers": workers, "unfreeze": uncached}
+    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 
 
 def _training(config: Config, device: str) -> TrainingRun:

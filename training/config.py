@@ -1,8 +1,9 @@
-"""One TOML file per run, read into a frozen record; an unknown field is an error."""
+"""Read a run's TOML file into a frozen record; an unknown key is an error."""
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,28 +13,17 @@ from models.card import (
     Grid,
     Head,
     ModelName,
-    PositiveFloat,
-    PositiveInt,
     PositiveShare,
     ReadOut,
     Record,
     ResizeMode,
     check_variant,
 )
+from training.flat_keys import with_tables
+from training.training_config import Fraction, NonNegativeFloat, Rate, TrainingConfig
 
-NonNegativeFloat = Annotated[float, Field(ge=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Sampling = Literal["shuffle", "class", "class_and_source"]
-Log = Literal["none", "tensorboard"]
 STRIDE = 16
 """Pixels of the network's input per cell of its activation grid."""
-FSDP_IS_GONE = (
-    "fsdp is gone: the largest network has 134 M parameters, which each GPU holds whole. Remove "
-    "the key; `torchrun -m training` trains in several processes without it "
-    "(DistributedDataParallel)"
-)
 
 
 class DataConfig(Record):
@@ -203,153 +193,6 @@ class AugmentationConfig(Record):
         return cls.model_validate(none | {"smallest_size": smallest_size})
 
 
-class Unfreezing(NamedTuple):
-    """From when on more of the network trains.
-
-    Attributes:
-        epoch: From 0.
-        first: The layer from which on everything trains, in the order of the forward pass:
-            `trunk.24` of `vgg16`, `blocks.8` of `vit_b16`, `stages.2` of `chest_cnn`, `head`.
-    """
-
-    epoch: NonNegativeInt
-    first: str
-
-
-class TrainingConfig(Record):
-    """How the weights are found.
-
-    Attributes:
-        epochs: Passes over the training films.
-        batch_size: Films per forward pass, at most.
-        grad_accum_steps: Forward passes per step of the optimiser, as one large batch but for
-            batch normalisation. Several processes share the passes of a step, and divide them
-            where these are fewer: its films stay the same.
-        workers: Processes that augment films, beside each process that trains; 0 does it there.
-        opt: `adamw`, or `sgd` with Nesterov's momentum.
-        momentum: Of `sgd`.
-        learning_rate: Peak of the schedule.
-        layer_decay: Share of the next deeper layer's learning rate that a layer has; 1 treats all
-            alike.
-        weight_decay: Not applied to biases, normalisation, class token and positions.
-        warmup_epochs: Linear rise to the peak, before the cosine.
-        gradients: `autograd`, or `manual`: those of `models.backprop`, written by hand.
-        grad_checkpointing: Of `manual` gradients: compute activations twice and keep fewer.
-        gradient_clipping: Largest norm of all gradients together.
-        label_smoothing: Share of the target spread over all classes, or over there and not there.
-        mixup: Alpha of the beta distribution of the shares in which films are mixed; 0 mixes none.
-        class_weights: `balanced` weighs a class by the inverse of its number of films, or a finding
-            that is there by how many films lack it for each that has it; by default where
-            `sampling` is `shuffle`.
-        sampling: `shuffle` shows every film once per epoch, `class` every class equally often,
-            `class_and_source` also every source within a class.
-        unfreeze: Which layers train from which epoch on, late layers first; empty trains all.
-        cache_features: Compute what never trains only once per film and copy.
-        cache_copies: Differently augmented copies of each film that then take turns.
-        cache_dtype: Of the numbers on disk.
-        cache_folder: Where they lie; by default `features` in the run folder.
-        model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
-        gradient_flow_every: Steps from one sample of the gradient flow to the next (see
-            `training.gradient_flow.flow`); 0 takes none, as must be where gradients are `manual`.
-        precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
-            for comparisons.
-        torchcompile: Compile the network with `torch.compile`.
-        log: `tensorboard` writes its events into the run folder.
-        seed: Draws the weights, the order and the augmentation.
-    """
-
-    epochs: PositiveInt
-    batch_size: PositiveInt = 32
-    grad_accum_steps: PositiveInt = 1
-    workers: NonNegativeInt = 0
-    opt: Literal["adamw", "sgd"] = "adamw"
-    momentum: Rate = 0.9
-    learning_rate: PositiveFloat = 1e-3
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    weight_decay: NonNegativeFloat = 0.05
-    warmup_epochs: NonNegativeFloat = 2.0
-    gradients: Literal["autograd", "manual"] = "autograd"
-    grad_checkpointing: bool = False
-    gradient_clipping: PositiveFloat = 1.0
-    label_smoothing: Fraction = 0.0
-    mixup: NonNegativeFloat = 0.0
-    class_weights: Literal["balanced", "none"] = "balanced"
-    sampling: Sampling = "shuffle"
-    unfreeze: tuple[Unfreezing, ...] = ()
-    cache_features: bool = False
-    cache_copies: PositiveInt = 1
-    cache_dtype: Literal["float16", "float32"] = "float16"
-    cache_folder: Path | None = None
-    model_ema_decay: Rate = 0.99
-    gradient_flow_every: NonNegativeInt = 25
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    torchcompile: bool = False
-    log: Log = "none"
-    seed: NonNegativeInt = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _balance_once(cls, fields: dict[str, object]) -> dict[str, object]:
-        is_balanced = fields.get("sampling", "shuffle") != "shuffle"
-        return ({"class_weights": "none"} if is_balanced else {}) | fields
-
-    @model_validator(mode="after")
-    def _is_balanced_once(self) -> "TrainingConfig":
-        if self.sampling != "shuffle" and self.class_weights == "balanced":
-            raise ValueError(
-                f"class_weights must be none where sampling is {self.sampling}, which balances"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _unfreezes_in_order(self) -> "TrainingConfig":
-        epochs = [unfreezing.epoch for unfreezing in self.unfreeze]
-        if epochs and (epochs[0] != 0 or epochs != sorted(set(epochs))):
-            raise ValueError(f"epochs of unfreeze must rise from 0, not be {epochs}")
-        if epochs and epochs[-1] >= self.epochs:
-            raise ValueError(
-                f"epochs of unfreeze must be below the {self.epochs} epochs, not {epochs}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _caches_what_is_frozen(self) -> "TrainingConfig":
-        if self.cache_features and not self.unfreeze:
-            raise ValueError("cache_features needs unfreeze, which says what stays frozen")
-        if not self.cache_features and self.cache_copies > 1:
-            raise ValueError("cache_copies must be 1 where cache_features is false")
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _samples_what_hooks_can_see(cls, fields: dict[str, object]) -> dict[str, object]:
-        is_hidden = fields.get("gradients") == "manual"
-        return ({"gradient_flow_every": 0} if is_hidden else {}) | fields
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_no_fsdp(cls, fields: dict[str, object]) -> dict[str, object]:
-        if "fsdp" in fields:
-            raise ValueError(FSDP_IS_GONE)
-        return fields
-
-    @model_validator(mode="after")
-    def _manual_gradients_are_plain(self) -> "TrainingConfig":
-        if self.gradients == "manual" and self.gradient_flow_every:
-            raise ValueError(
-                "gradient_flow_every must be 0 where gradients are manual: it listens to autograd, "
-                "which then computes nothing"
-            )
-        if self.gradients == "manual" and self.precision == "bfloat16":
-            raise ValueError("precision must be float32 or float64 where gradients are manual")
-        for name in ("mixup", "torchcompile", "cache_features"):
-            if self.gradients == "manual" and getattr(self, name):
-                raise ValueError(f"{name} must be off where gradients are manual")
-        if self.gradients == "autograd" and self.grad_checkpointing:
-            raise ValueError("grad_checkpointing must be false where gradients are autograd's")
-        return self
-
-
 class Config(Record):
     """One run.
 
@@ -388,3 +231,16 @@ def read_config(path: Path) -> Config:
         return Config.model_validate(tomllib.loads(path.read_text()))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
+
+
+def read_run_config(path: Path) -> Config:
+    """Return the config that a run folder holds, also one from before keys were grouped in tables.
+
+    Raises:
+        ValueError: The file is not one that a run wrote.
+    """
+    try:
+        fields = json.loads(path.read_text())
+        return Config.model_validate(fields | {"training": with_tables(fields["training"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not the config of a run: {error}") from error

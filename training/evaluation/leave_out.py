@@ -1,4 +1,4 @@
-"""`cxr leave-out`: what a recipe is worth on films of an origin that it never saw.
+"""Measure a recipe on films of origins left out of its training: `cxr leave-out`.
 
 For every origin the recipe is trained without it, on the other films of the train split, and scores
 that origin's films of the train split; the scores are then pooled. Recipes are chosen by this, so
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -29,14 +30,14 @@ from training.fitting.subset import Subset
 
 Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
-WITHOUT: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
         "augmentation": AugmentationConfig.off().model_dump(),
-        "training": {"cache_copies": 1},
+        "training": {"unfreeze": {"feature_cache": {"copies": 1}}},
     },
 }
-"""The measures against shortcuts, and what a config says without them."""
+"""The measures against shortcuts, and the fields of a config that switch them off."""
 
 
 def measures_added(config: Config) -> dict[str, Config]:
@@ -57,9 +58,19 @@ def without(config: Config, measures: Sequence[str]) -> Config:
     """Return the config with these measures switched off."""
     fields = config.model_dump()
     for measure in measures:
-        for part, off in WITHOUT[measure].items():
-            fields[part] = {**fields[part], **off}
+        fields = _changed(fields, WITHOUT[measure])
     return Config.model_validate(fields)
+
+
+def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested fields with changes; a table that the config lacks stays absent."""
+    changed = dict(fields)
+    for name, change in changes.items():
+        if not isinstance(change, Mapping):
+            changed[name] = change
+        elif fields[name] is not None:
+            changed[name] = _changed(fields[name], change)
+    return changed
 
 
 def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> LeaveOutRecipe:
@@ -77,8 +88,8 @@ def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) ->
     """
     if config.augmentation.histogram_matching or config.augmentation.style_mixing:
         raise ValueError(
-            "histogram_matching and style_mixing must be 0: they would take styles from films of "
-            "the origin that is left out"
+            "histogram_matching and style_mixing must be 0: they would show grey levels of films "
+            "of the origin that is left out"
         )
     films = checked_films(config)
     origins = [config.data.origin(film.source) for film in of_split(films, "train")]
@@ -132,7 +143,8 @@ class RecipeFilms:
         train, val, names = datasets(config, films)
         scored = FilmDataset(train.pixels, train.targets, sources=train.sources)
         origins = [config.data.origin(film.source) for film in of_split(films, "val")]
-        if not config.training.cache_features:
+        cached = config.training.feature_cache
+        if cached is None:
             return cls(config, names, train, train, scored, val, origins, device)
         network, _ = starting_network(config, train, names)
         cache = feature_cache(network.to(device), config.training, folder)
@@ -140,7 +152,7 @@ class RecipeFilms:
             config,
             names,
             train,
-            cache.features(train, copies=config.training.cache_copies),
+            cache.features(train, copies=cached.copies),
             cache.features(scored, copies=1),
             cache.features(val, copies=1),
             origins,

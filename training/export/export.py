@@ -17,7 +17,7 @@ from models.card import ExplanationMethod, NetworkSpec, Storage, TrainingData
 from models.checkpoint import load_checkpoint
 from models.network import Network
 from training.backprop_proofs.report import backprop_report, verified
-from training.config import Config
+from training.config import Config, read_run_config
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, Split, of_split, read_manifest
@@ -145,7 +145,7 @@ def _doubts(model: Path, val: FilmSet) -> Iterator[str]:
 def _trained(folder: RunFolder) -> tuple[Config, Network, NetworkSpec]:
     if not folder.config.is_file():
         raise ValueError(f"{folder.path} is not a run folder: it has no {folder.config.name}")
-    config = Config.model_validate_json(folder.config.read_text())
+    config = read_run_config(folder.config)
     network, spec = load_checkpoint(folder.best)
     return config, network.eval(), spec
 

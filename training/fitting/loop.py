@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import Network, divided
-from training.config import TrainingConfig
+from models.network import Network
 from training.data.dataset import FilmDataset, Sample
 from training.data.sampling import epoch_order
 from training.data.whole_file import replacing
-from training.fitting.feature_cache import FeatureDataset, entry_layer
+from training.fitting.feature_cache import FeatureDataset, from_entry
 from training.fitting.subset import Subset
 from training.fitting.tensorboard import Scalar, unlogged
 from training.gradient_flow.flow import GradientFlow
@@ -29,6 +28,7 @@ from training.step.mixup import Mixture, mixture
 from training.step.objective import objective_for
 from training.step.optimiser import learning_rate_factor, optimiser_of
 from training.step.unfreezing import check_unfreeze, first_trained, train_from
+from training.training_config import TrainingConfig
 
 EpochRecord = dict[str, float | int]
 Films = FilmDataset | FeatureDataset | Subset
@@ -44,7 +44,7 @@ class TrainingRun:
     Attributes:
         network: Trained in place.
         config: How.
-        train: Films it learns from, augmented; under `cache_features` their features, as
+        train: Films it learns from, augmented; with a feature cache their features, as
             `training.fitting.feature_cache` makes them.
         val: Films it is chosen on, as they are; likewise.
         history: One record per epoch done.
@@ -61,17 +61,19 @@ class TrainingRun:
     processes: Processes = field(default_factory=Processes.current)
 
     def __post_init__(self) -> None:
-        check_unfreeze(self.network, self.config.unfreeze)
+        check_unfreeze(self.network, self.config.unfreezings)
         self.device = next(self.network.parameters()).device
-        self.dtype = torch.float64 if self.config.precision == "float64" else torch.float32
+        self.dtype = (
+            torch.float64 if self.config.gradients.precision == "float64" else torch.float32
+        )
         self.network.to(self.dtype).to(memory_format=torch.channels_last)
         if self.device.type == "cuda" and self.processes.count > 1 and not self._is_manual:
             nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
         self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        self.optimiser = optimiser_of(self.network, self.config)
+        self.optimiser = optimiser_of(self.network, self.config.optimiser)
         say = tqdm.write if self.processes.is_first else _nothing
         self.gradient_flow = GradientFlow(
-            self.network, every=self.config.gradient_flow_every, say=say
+            self.network, every=self.config.gradients.gradient_flow_every, say=say
         )
         self._forward: Callable[..., Any] = _unjoined
         self._joined_from: str | None = None
@@ -81,13 +83,7 @@ class TrainingRun:
 
     @property
     def _is_manual(self) -> bool:
-        return self.config.gradients == "manual"
-
-    def _from_entry(self, network: Network) -> nn.Module:
-        """Return the part of a network that `train` and `val` enter."""
-        return (
-            divided(network, entry_layer(self.config))[1] if self.config.cache_features else network
-        )
+        return self.config.gradients.by == "manual"
 
     @property
     def steps_done(self) -> int:
@@ -137,17 +133,17 @@ class TrainingRun:
 
     def _unfreeze(self, epoch: int) -> None:
         """Put the layers that train in this epoch into training."""
-        first = first_trained(self.config.unfreeze, epoch)
+        first = first_trained(self.config.unfreezings, epoch)
         train_from(self.network, first)
         if self._forward is _unjoined or first != self._joined_from:
             self._forward = _unjoined  # the former one must let go of the parameters first
             self._forward, self._joined_from = self._joined(), first
 
     def _joined(self) -> Callable[..., Any]:
-        forward = self._from_entry(self.network)
+        forward = from_entry(self.network, self.config)
         if not self._is_manual:
             forward = self.processes.joined(forward)
-        return torch.compile(forward) if self.config.torchcompile else forward
+        return torch.compile(forward) if self.config.gradients.torchcompile else forward
 
     def _batches(self, epoch: int) -> DataLoader[Sample]:
         """Return what the steps of an epoch see, in their order."""
@@ -155,7 +151,7 @@ class TrainingRun:
         order = epoch_order(
             self.train.targets,
             self.train.sources,
-            sampling=self.config.sampling,
+            sampling=self.config.sampling.by,
             seed=self.config.seed,
             epoch=epoch,
         )
@@ -173,7 +169,7 @@ class TrainingRun:
 
     def _shown(self, films: int) -> range:
         """Return which of a step's films this process reads; a partner of its own may be any."""
-        if self.config.mixup:
+        if self.config.gradients.mixup:
             return range(films)
         first, last = (self._passes(films)[place] for place in (0, -1))
         return range(first.start, max(last.stop, first.start + 1))
@@ -184,13 +180,15 @@ class TrainingRun:
         films = mixture(
             pixels.to(self.dtype),
             targets,
-            alpha=self.config.mixup,
+            alpha=self.config.gradients.mixup,
             seed=self.config.seed,
             step=step,
         )
         with self.gradient_flow.sampled(step):
             loss = self._backward(self._own_parts(step, films))
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
+            nn.utils.clip_grad_norm_(
+                self.network.parameters(), self.config.optimiser.gradient_clipping
+            )
             self.optimiser.step()
         self._average.update(self.network, step)
         return loss.item()
@@ -198,11 +196,11 @@ class TrainingRun:
     def _set_learning_rate(self, step: int) -> None:
         factor = learning_rate_factor(
             step,
-            warmup_steps=round(self.config.warmup_epochs * self.steps_per_epoch),
+            warmup_steps=round(self.config.optimiser.warmup_epochs * self.steps_per_epoch),
             steps=self.config.epochs * self.steps_per_epoch,
         )
         for group in self.optimiser.param_groups:
-            group["lr"] = factor * group["lr_scale"] * self.config.learning_rate
+            group["lr"] = factor * group["lr_scale"] * self.config.optimiser.learning_rate
 
     def _own_parts(self, step: int, shown: Mixture) -> list[Mixture]:
         """Return what goes through this process's network, pass by pass."""
@@ -235,7 +233,7 @@ class TrainingRun:
         return nullcontext() if is_last else getattr(self._forward, "no_sync", nullcontext)()
 
     def _by_autograd(self, films: Mixture, weight: Tensor) -> Tensor:
-        enabled = self.config.precision == "bfloat16"
+        enabled = self.config.gradients.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             logits = self._forward(_channels_last(films.pixels))[: len(films.targets)]
         loss = films.total(self.objective, logits.to(self.dtype)) / weight
@@ -258,7 +256,7 @@ class TrainingRun:
             _channels_last(films.pixels),
             films.targets,
             objective=self.objective,
-            checkpointing=self.config.grad_checkpointing,
+            checkpointing=self.config.gradients.grad_checkpointing,  # type: ignore[union-attr]
         )
         share = self.objective.weight(films.targets) / weight
         for name, gradient in gradients.items():
@@ -273,9 +271,11 @@ class TrainingRun:
 
     def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""
-        network = self._from_entry(self.averaged_network)
+        network = from_entry(self.averaged_network, self.config)
         own = torch.utils.data.Subset(films, self.processes.share(len(films)))
-        logits = predicted_logits(network, own, autocast=self.config.precision == "bfloat16")
+        logits = predicted_logits(
+            network, own, autocast=self.config.gradients.precision == "bfloat16"
+        )
         return self.processes.gathered(logits.to(self.device))[: len(films)].cpu()
 
     def state(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.config import Log
+from training.training_config import Log
 
 Scalar = Callable[[str, float, int], None]
 """Takes name, value and step."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import save_checkpoint
 from models.network import Network
-from training.config import Config
+from training.config import Config, read_run_config
 from training.data.dataset import FilmDataset
 from training.data.manifest import task_of
 from training.data.split import training_data
@@ -27,7 +27,8 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     """Train the config's network, or go on where `folder` stopped.
 
     Raises:
-        ValueError: The folder holds a run of another config, or the data is unfit.
+        ValueError: The folder holds a run of another config or of other films, or the data is
+            unfit.
     """
     films = checked_films(config)
     processes = Processes.current()
@@ -50,15 +51,21 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
 
 
 def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
+    """Write config and data into a new run folder; refuse one that holds another run."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    for file, record in ((folder.config, config), (folder.data, data)):
-        text = record.model_dump_json(indent=2)
-        if file.is_file() and file.read_text() != text:
+    text = data.model_dump_json(indent=2)
+    holds_other = {
+        folder.config: folder.config.is_file() and read_run_config(folder.config) != config,
+        folder.data: folder.data.is_file() and folder.data.read_text() != text,
+    }
+    for file, is_other in holds_other.items():
+        if is_other:
             raise ValueError(
                 f"run folder {folder.path} holds a run with another {file.name}; "
                 f"choose another with --run, or remove it"
             )
-        file.write_text(text)
+    folder.config.write_text(config.model_dump_json(indent=2))
+    folder.data.write_text(text)
 
 
 def training_run(
@@ -66,10 +73,11 @@ def training_run(
 ) -> TrainingRun:
     """Return the training to be run: of all layers, or of those after the cached ones."""
     training = config.training
-    if not training.cache_features:
+    wanted = training.feature_cache
+    if wanted is None:
         return TrainingRun(network, training, train, val)
-    cache = feature_cache(network, training, training.cache_folder or folder.features)
-    copies = cache.features(train, copies=training.cache_copies)
+    cache = feature_cache(network, training, wanted.folder or folder.features)
+    copies = cache.features(train, copies=wanted.copies)
     return TrainingRun(network, training, copies, cache.features(val, copies=1))
 
 

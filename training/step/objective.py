@@ -21,9 +21,9 @@ from models.backprop.loss import (
     cross_entropy_backward,
     cross_entropy_forward,
 )
-from training.config import TrainingConfig
 from training.data.dataset import Targets
 from training.statistics.metrics import balanced_accuracy, macro_auroc, macro_finding_auroc
+from training.training_config import TrainingConfig
 from xai.grad_cam import centred_head
 
 
@@ -219,9 +219,10 @@ def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
     """Return what training films ask for: findings have a column each, classes are numbers."""
     known = np.asarray(targets)
     if known.ndim == 2:
-        if config.sampling != "shuffle":
+        if config.sampling.by != "shuffle":
             raise ValueError(
-                f"sampling must be shuffle where films have several findings, not {config.sampling}"
+                "sampling must be shuffle where films have several findings, "
+                f"not {config.sampling.by}"
             )
         return Multilabel(positive_weights(known, config), config.label_smoothing)
     return Multiclass(class_weights(known.tolist(), config), config.label_smoothing)
@@ -230,7 +231,7 @@ def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
 def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:
     """Return the weight of each class in the loss; their mean over films is 1."""
     counts = torch.bincount(torch.tensor(list(targets)))
-    if config.class_weights == "none":
+    if config.sampling.class_weights == "none":
         return torch.ones(len(counts))
     return len(targets) / (len(counts) * counts)
 
@@ -243,7 +244,7 @@ def positive_weights(
     Raises:
         ValueError: A finding is on none of the films, or lacking on none.
     """
-    if config.class_weights == "none":
+    if config.sampling.class_weights == "none":
         return torch.ones(targets.shape[1])
     there, absent = ((targets == value).sum(axis=0) for value in (1, 0))
     if not (there.all() and absent.all()):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from models.network import Network, layer_number, layers_in_order
-from training.config import Unfreezing
+from training.training_config import Unfreezing
 
 
 def first_trained(unfreeze: Sequence[Unfreezing], epoch: int) -> str | None:

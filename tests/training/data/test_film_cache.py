@@ -10,13 +10,14 @@ import torch
 
 from tests.support.bright_spot import write_set
 from tests.support.small_networks import small_network
-from training.config import AugmentationConfig, TrainingConfig
+from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
 from training.data.dataset import FilmDataset
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, of_split, read_manifest
 from training.data.whole_file import whole_file
 from training.fitting.loop import TrainingRun
+from training.training_config import TrainingConfig
 
 
 @pytest.fixture

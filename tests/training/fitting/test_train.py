@@ -1,6 +1,7 @@
 """A run can be interrupted anywhere, and says where it stands."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from models.checkpoint import load_checkpoint
 from tests.support.bright_spot import config, write_set
+from tests.support.training_tables import merged
 from training.config import Config
 from training.fitting.loop import TrainingRun
 from training.fitting.run_folder import RunFolder
@@ -83,24 +85,24 @@ def same_weights(first: Path, second: Path) -> bool:
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-RECIPE = {
-    "class_weights": "none",
-    "unfreeze": [[0, "head"], [1, "stages.3"], [3, "stages.2"]],
-    "sampling": "class_and_source",
-    "opt": "sgd",
-    "mixup": 0.3,
+RECIPE: dict[str, object] = {
     "batch_size": 3,
     "grad_accum_steps": 2,
-    "cache_features": True,
-    "cache_copies": 2,
     "log": "tensorboard",
+    "optimiser": {"opt": "sgd", "learning_rate": 2e-3, "warmup_epochs": 1},
+    "sampling": {"by": "class_and_source"},
+    "unfreeze": {
+        "layers": [[0, "head"], [1, "stages.3"], [3, "stages.2"]],
+        "feature_cache": {"copies": 2},
+    },
+    "gradients": {"mixup": 0.3},
 }
 
 
-def recipe(manifest: Path, **changes: object) -> Config:
+def recipe(manifest: Path, changes: Mapping[str, object] = RECIPE) -> Config:
     """Return a run of four epochs with freezing, balance, accumulation and a cache."""
     plain = config(manifest, epochs=4).model_dump()
-    return Config.model_validate(plain | {"training": plain["training"] | RECIPE | changes})
+    return Config.model_validate(plain | {"training": plain["training"] | changes})
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,8 @@ def test_nothing_is_logged_unless_asked_for(spot_run: RunFolder) -> None:
 
 def test_the_cache_lies_where_it_is_asked_for(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(recipe(manifest, epochs=4, cache_folder=tmp_path / "cache"), folder)
+    cached = {"unfreeze": {"feature_cache": {"folder": tmp_path / "cache"}}}
+    train(recipe(manifest, merged(RECIPE, cached)), folder)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 3  # two copies to train, one of val
     assert not folder.features.exists()
 

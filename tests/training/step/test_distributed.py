@@ -103,8 +103,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     file = write_config(write_set(tmp_path_factory.mktemp("films"), films=40), epochs=3)
     text = file.read_text().replace("jpeg = 0.2", f"jpeg = 0{UNCHANGED}")
-    text = text.replace("[training]", '[training]\nprecision = "float64"')
-    file.write_text(text)
+    file.write_text(text + '\n[training.gradients]\nprecision = "float64"\n')
     return file
 
 
