@@ -79,7 +79,7 @@ def _training(config: Config, device: str) -> TrainingRun:
 def _paces(run: TrainingRun, steps: int, rounds: int) -> tuple[Pace, Pace]:
     """Return the paces with films and without, after a round that warms up."""
     run._unfreeze(run.config.epochs - 1)
-    batch = next(iter(run._batches(0)))
+    batch = next(iter(run.step_films.batches(0)))
     resident = [(torch.rand_like(batch[0]).to(run.device), batch[1].to(run.device))] * steps
     kinds: tuple[Callable[[int], Iterable[Batch]], ...] = (
         lambda number: islice(_films(run, number), steps),
@@ -96,7 +96,7 @@ def _paces(run: TrainingRun, steps: int, rounds: int) -> tuple[Pace, Pace]:
 def _films(run: TrainingRun, epoch: int) -> Iterator[Batch]:
     """Yield batches from an epoch on, without end; the first one is not timed: workers start."""
     while True:
-        yield from run._batches(epoch)  # collated: targets are a tensor
+        yield from run.step_films.batches(epoch)  # collated: targets are a tensor
         epoch += 1
 
 
@@ -115,7 +115,7 @@ def _step(run: TrainingRun, pixels: Tensor, targets: Tensor) -> int:
 
     The loss is read, which waits for the device.
     """
-    if len(pixels) < run.config.batch_size * run.config.grad_accum_steps:
+    if len(pixels) < run.step_films.per_step:
         return 0
     run._step(0, pixels.to(run.device), targets.to(run.device))
     return len(pixels)

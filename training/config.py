@@ -27,7 +27,7 @@ STRIDE = 16
 
 
 class DataConfig(Record):
-    """Which films.
+    """Table `[data]`: the films of a run.
 
     Attributes:
         manifest: CSV with one film per row (see `training.data.manifest`); relative to where `cxr`
@@ -44,30 +44,30 @@ class DataConfig(Record):
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def origin(self, source: str) -> str:
-        """Return the origin of a source's films."""
+        """Return the origin of the films of a source."""
         return next((name for name, own in self.origins.items() if source in own), source)
 
 
 class NetworkConfig(Record):
-    """Which network, with which weights to start from, and how a film becomes its input.
+    """Table `[network]`: the network, the weights it starts from, and how a film becomes its input.
 
     Attributes:
-        architecture: Which network.
+        architecture: `chest_cnn`, `vgg16` or `vit_b16`.
         head: Of `vgg16`: `pooled` (default) or `fully_connected`.
         read_out: Of `vit_b16`: `token` (default) or `average`.
         image_size: Rows and columns; the `fully_connected` head's published weights need 224x224.
         resize_mode: `stretch` or `letterbox`.
         crop_pct: Share of each side of the film, about the middle, that the network sees: markers
-            stand at the edges.
-        local_contrast: Standard deviation of the window from which each pixel's contrast is taken,
+            are at the edges.
+        local_contrast: Standard deviation of the window that each pixel's contrast is measured in,
             as a share of the side; absent takes pixels as they are.
         pretrained: Start from timm's default weights, which are downloaded.
         weights: Start from this safetensors file instead, with timm's or torchvision's names.
-        mean: What the publisher of `weights` subtracts from red, green and blue in [0, 1].
-        std: What they are divided by.
+        mean: Subtracted from red, green and blue in [0, 1] by the publisher of `weights`.
+        std: Divisors of the colours after that.
         drop_rate: Of dropout in the `fully_connected` head, while training.
-        drop_path_rate: Of stochastic depth in `vit_b16`'s last block, while training; it grows with
-            depth.
+        drop_path_rate: Of stochastic depth in `vit_b16`'s last block, while training; earlier
+            blocks have less, in proportion to their depth.
     """
 
     architecture: Architecture = "chest_cnn"
@@ -94,7 +94,7 @@ class NetworkConfig(Record):
         return defaults.get(fields.get("architecture"), {}) | fields
 
     @model_validator(mode="after")
-    def _is_a_network_there_is(self) -> "NetworkConfig":
+    def _exists(self) -> "NetworkConfig":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
         if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in self.image_size):
             raise ValueError(
@@ -104,7 +104,7 @@ class NetworkConfig(Record):
         return self
 
     @model_validator(mode="after")
-    def _weights_come_with_their_colours(self) -> "NetworkConfig":
+    def _starts_once_with_the_right_colours(self) -> "NetworkConfig":
         if self.architecture == "chest_cnn" and (self.pretrained or self.weights):
             raise ValueError(
                 "chest_cnn is trained from scratch: there are no weights to start from"
@@ -122,7 +122,7 @@ class NetworkConfig(Record):
         return self
 
     @model_validator(mode="after")
-    def _drops_what_there_is(self) -> "NetworkConfig":
+    def _drops_in_layers_that_exist(self) -> "NetworkConfig":
         if self.drop_rate and self.head != "fully_connected":
             raise ValueError(
                 f"drop_rate must be 0 without a fully_connected head, not {self.drop_rate}"
@@ -142,7 +142,7 @@ class NetworkConfig(Record):
 
 
 class AugmentationConfig(Record):
-    """How far training films may be changed; 0 switches a change off.
+    """Table `[augmentation]`: how far training films may be changed; 0 switches a change off.
 
     There is no flip: it would move the heart to the other side.
 
@@ -188,22 +188,22 @@ class AugmentationConfig(Record):
 
     @classmethod
     def off(cls, *, smallest_size: float = 0.4) -> "AugmentationConfig":
-        """Return what changes no film."""
+        """Return the table that changes no film."""
         none = dict.fromkeys(cls.model_fields, 0.0)
         return cls.model_validate(none | {"smallest_size": smallest_size})
 
 
 class Config(Record):
-    """One run.
+    """A training run, as its TOML file describes it.
 
     Attributes:
         name: Name of the model, and of the run folder.
         version: Version of the weights.
         intended_use: For the card.
         limits: For the card: what the model cannot do.
-        credits: For the card: whom pretrained weights and films are owed to.
-        data: Which films.
-        network: Which network.
+        credits: For the card: the sources of pretrained weights and films.
+        data: The films.
+        network: The network.
         augmentation: How training films are changed.
         training: How the weights are found.
     """

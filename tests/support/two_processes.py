@@ -71,8 +71,8 @@ def finished(run: TrainingRun) -> dict[str, Any]:
     losses: list[float] = []
     run.log = lambda name, value, step: losses.append(value) if name == "step/loss" else None
     list(run.epochs())
-    average: dict[str, Tensor] = dict(run.averaged_network.state_dict())
-    return {"losses": losses, "average": average, **run.state()}
+    average: dict[str, Tensor] = dict(run.state.averaged_network.state_dict())
+    return {"losses": losses, "average": average, **run.state.as_dict()}
 
 
 def main() -> None:

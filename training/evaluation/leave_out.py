@@ -24,9 +24,9 @@ from training.data.whole_file import whole_file
 from training.evaluation.evaluation import class_discrimination, discrimination
 from training.evaluation.leave_out_result import LeaveOutRecipe
 from training.fitting.feature_cache import feature_cache
-from training.fitting.loop import Films, TrainingRun
+from training.fitting.loop import TrainingRun
 from training.fitting.start import checked_films, datasets, starting_network
-from training.fitting.subset import Subset
+from training.fitting.subset import Films, Subset
 
 Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
@@ -41,9 +41,9 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
 
 
 def measures_added(config: Config) -> dict[str, Config]:
-    """Return the recipe without its measures against shortcuts, then with one more of them each.
+    """Return the recipe without its measures against shortcuts, then with one more at a time.
 
-    A measure that the recipe does not take is passed over; the last entry is the recipe itself.
+    A measure that the recipe does not take is skipped; the last entry is the recipe itself.
     """
     measures = list(WITHOUT)
     recipes: dict[str, Config] = {}
@@ -113,16 +113,16 @@ def _key(config: Config) -> str:
 
 @dataclass(frozen=True)
 class RecipeFilms:
-    """The films of a recipe: decoded, and past the layers that never train, once for all origins.
+    """The films of a recipe, decoded and, with a feature cache, computed once for all origins.
 
     Attributes:
         config: The recipe.
         class_names: Of all films.
-        films: To learn from, decoded.
+        films: Of train, decoded.
         train: The same, or their features, augmented.
         scored: The same, not augmented.
         val: Films that choose the epoch.
-        val_origins: Of those.
+        val_origins: The origin of each.
         device: Where it is trained.
     """
 
@@ -161,7 +161,7 @@ class RecipeFilms:
 
 
 def pooled_scores(recipe_films: RecipeFilms, origins: Sequence[str]) -> Scores:
-    """Return each train film's probabilities, from a model that never saw its origin."""
+    """Return the probabilities of each train film, by a model trained without its origin."""
     scores = np.full((len(origins), len(recipe_films.class_names)), np.nan)
     for origin in tqdm(sorted(set(origins)), "left out", unit="origin", leave=False):
         films = [film for film, own in enumerate(origins) if own == origin]
@@ -173,7 +173,7 @@ def pooled_scores(recipe_films: RecipeFilms, origins: Sequence[str]) -> Scores:
 def fold(
     recipe_films: RecipeFilms, origins: Sequence[str], origin: str
 ) -> tuple[list[int], Float[np.ndarray, "films classes"]]:
-    """Return which classes a model without an origin knows, and its logits for that origin."""
+    """Train without an origin; return the classes that are left, and the logits of its films."""
     learnt = [film for film, own in enumerate(origins) if own != origin]
     out = [film for film, own in enumerate(origins) if own == origin]
     classes = sorted({recipe_films.train.targets[film] for film in learnt})
@@ -192,13 +192,13 @@ def fold(
     )
     scored = Subset(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():
-        if training.is_best:
+        if training.state.is_best:
             logits = training.predicted_logits(scored).numpy()
     return classes, logits
 
 
 def subset(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Subset:
-    """Return some films under the numbers that their classes have among fewer classes."""
+    """Return some films, with the numbers of their classes among fewer classes."""
     return Subset(whole, films, [classes.index(whole.targets[film]) for film in films])
 
 
@@ -209,7 +209,7 @@ def figures(
     films: Sequence[Film],
     origins: Sequence[str],
 ) -> LeaveOutRecipe:
-    """Return a recipe's figures; films of classes that drop out are left out of them."""
+    """Return a recipe's figures, without the films of classes that drop out."""
     is_kept = ~np.isnan(scores).any(axis=0)
     kept = [class_name for class_name, keeps in zip(class_names, is_kept, strict=True) if keeps]
     rows = [number for number, film in enumerate(films) if film.label in kept]

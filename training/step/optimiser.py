@@ -31,8 +31,8 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the parameters, grouped by weight decay and share of the learning rate.
 
-    The deepest layer learns at the full rate, each one before it at `layer_decay` times the next
-    one's. Biases, normalisation, class token and positions are not decayed.
+    The deepest layer learns at the full rate, each layer before it at `layer_decay` times the rate
+    of the next. Biases, normalisation, class token and positions are not decayed.
 
     Source:
         Bao et al. 2022 (BEiT), arXiv:2106.08254, appendix; timm's `param_groups_layer_decay`.
@@ -53,7 +53,7 @@ def parameter_groups(
 def layer_depths(network: Network) -> dict[str, int]:
     """Return the depth of each parameter's layer, from 0.
 
-    A layer without a weight matrix, that is a normalisation, counts with the layer before it.
+    A layer without a weight matrix (a normalisation) has the depth of the layer before it.
     """
     depths: dict[str, int] = {}
     depth = -1

@@ -112,7 +112,7 @@ def shown(workers: int) -> list[torch.Tensor]:
     )
     config = TrainingConfig(epochs=2, batch_size=3, workers=workers)
     run = TrainingRun(small_network("vgg16", size=(32, 32)), config, films, films)
-    return [seen for epoch in range(2) for seen, _ in run._batches(epoch)]
+    return [seen for epoch in range(2) for seen, _ in run.step_films.batches(epoch)]
 
 
 def test_workers_change_nothing_and_hear_of_the_epoch() -> None:

@@ -48,7 +48,7 @@ def weights_after(name: str, settings: TrainingConfig, folder: Path) -> dict[str
         shown = feature_cache(trained, settings, folder).features(shown, copies=1)
     training = TrainingRun(trained, settings, shown, shown)
     list(training.epochs())
-    return {**trained.state_dict(), **training.history[-1]}
+    return {**trained.state_dict(), **training.state.history[-1]}
 
 
 @pytest.mark.parametrize("name", FIRST)

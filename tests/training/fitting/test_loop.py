@@ -1,4 +1,4 @@
-"""The loop's parts do what their names say."""
+"""A training run: gradients, averages, freezing, accumulation, what is logged."""
 
 from functools import partial
 from pathlib import Path
@@ -117,7 +117,7 @@ def test_the_averaged_network_lags_behind() -> None:
     differs = [
         not torch.equal(average, last)
         for average, last in zip(
-            training.averaged_network.parameters(), training.network.parameters(), strict=True
+            training.state.averaged_network.parameters(), training.network.parameters(), strict=True
         )
     ]
     assert all(differs)
@@ -130,11 +130,11 @@ def test_the_best_epoch_has_the_largest_auroc_then_the_smallest_loss(
     auroc: float, loss: float, is_best: bool
 ) -> None:
     training = run()
-    training.history = [
+    training.state.history = [
         {"val_macro_auroc": 0.8, "val_loss": 0.5},
         {"val_macro_auroc": auroc, "val_loss": loss},
     ]
-    assert training.is_best == is_best
+    assert training.state.is_best == is_best
 
 
 def test_predictions_do_not_depend_on_the_batch_size() -> None:
@@ -179,10 +179,11 @@ def frozen_run(**changes: object) -> tuple[TrainingRun, dict[str, Tensor]]:
 def test_frozen_layers_and_their_statistics_do_not_move(changes: dict[str, object]) -> None:
     training, start = frozen_run(**changes)
     list(training.epochs())
+    average = training.state.averaged_network.state_dict()
     for name, value in training.network.state_dict().items():
         is_frozen = not name.startswith(("stages.3", "head"))
         assert torch.equal(value, start[name]) == is_frozen, name
-        assert torch.equal(training.averaged_network.state_dict()[name], start[name]) == is_frozen
+        assert torch.equal(average[name], start[name]) == is_frozen
     for name, parameter in training.network.named_parameters():
         assert (parameter.grad is None) == (not name.startswith(("stages.3", "head")))
 
@@ -213,9 +214,9 @@ def test_accumulated_gradients_are_those_of_the_large_batch(
 ) -> None:
     monkeypatch.setitem(SMALL, "vit_b16 average", lambda **size: without_drop_path(size))
     settings = UNCLIPPED | {"gradients": {"by": gradients}}
-    parts = trained(name, batch_size=3, grad_accum_steps=2, **settings)
+    accumulated = trained(name, batch_size=3, grad_accum_steps=2, **settings)
     whole = trained(name, batch_size=6, **settings)
-    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-9)
+    torch.testing.assert_close(accumulated, whole, rtol=0, atol=1e-9)
 
 
 def without_drop_path(size: dict[str, tuple[int, int]]) -> SmallViTB16:
@@ -224,10 +225,11 @@ def without_drop_path(size: dict[str, tuple[int, int]]) -> SmallViTB16:
 
 def test_mixup_accumulates_to_the_large_batch_too() -> None:
     settings = UNCLIPPED | {"gradients": {"mixup": 0.4}}
-    parts = trained("vgg16", batch_size=3, grad_accum_steps=2, **settings)
-    torch.testing.assert_close(parts, trained("vgg16", batch_size=6, **settings), rtol=0, atol=1e-9)
+    accumulated = trained("vgg16", batch_size=3, grad_accum_steps=2, **settings)
+    whole = trained("vgg16", batch_size=6, **settings)
+    torch.testing.assert_close(accumulated, whole, rtol=0, atol=1e-9)
     plain = trained("vgg16", batch_size=6, **UNCLIPPED)
-    assert not torch.allclose(parts["head.weight"], plain["head.weight"], rtol=0, atol=1e-6)
+    assert not torch.allclose(accumulated["head.weight"], plain["head.weight"], rtol=0, atol=1e-6)
 
 
 def test_layer_decay_slows_early_layers() -> None:

@@ -13,12 +13,16 @@ from models.checkpoint import load_checkpoint
 from tests.support.bright_spot import config, write_set
 from tests.support.training_tables import merged
 from training.config import Config
+from training.export.export import export
 from training.fitting.loop import TrainingRun
 from training.fitting.run_folder import RunFolder
 from training.fitting.start import mean_and_std
 from training.fitting.train import train
+from xai.explainer import Explainer
 
 pytestmark = pytest.mark.slow
+
+FLAT_CONFIGS = Path(__file__).parents[1] / "flat_configs"
 
 
 def records(folder: RunFolder) -> list[dict[str, float]]:
@@ -172,6 +176,24 @@ def test_a_kill_between_state_and_metrics_loses_nothing(manifest: Path, tmp_path
 def test_a_folder_with_another_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(config(manifest, epochs=1), folder)
+    with pytest.raises(ValueError, match=r"holds a run with another config\.json"):
+        train(config(manifest, epochs=2), folder)
+
+
+def test_a_run_folder_from_before_keys_were_grouped_is_resumed_and_exported(
+    manifest: Path, tmp_path: Path
+) -> None:
+    folder, file = RunFolder(tmp_path / "run"), tmp_path / "model.onnx"
+    train(config(manifest, epochs=1), folder)
+    fields = json.loads((FLAT_CONFIGS / "plain.json").read_text())
+    fields["training"]["epochs"] = 1
+    fields["data"] = json.loads(folder.config.read_text())["data"]
+    folder.config.write_text(json.dumps(fields))
+    export(folder, file)
+    assert Explainer(file).card.name == "spot_cnn"
+    before = folder.metrics.read_text()
+    train(config(manifest, epochs=1), folder)
+    assert folder.metrics.read_text() == before
     with pytest.raises(ValueError, match=r"holds a run with another config\.json"):
         train(config(manifest, epochs=2), folder)
 

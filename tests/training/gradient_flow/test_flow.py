@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from models.vit_b16 import ViTB16
 from tests.support.small_networks import SETTINGS, SmallChestCNN, SmallVGG16, noise, small_network
 from training.data.dataset import FilmDataset
-from training.fitting.loop import TrainingRun, save
+from training.fitting.loop import TrainingRun
 from training.gradient_flow.alarms import alarms
 from training.gradient_flow.flow import GradientFlow
 from training.gradient_flow.picture import draw_gradient_flow
@@ -338,9 +338,9 @@ def test_a_killed_training_goes_on_with_each_sample_once(tmp_path: Path) -> None
     killed, resumed = training(), training()
     epochs = killed.epochs()
     next(epochs)
-    save(killed.state(), tmp_path / "last.pt")
+    killed.state.save(tmp_path / "last.pt")
     next(epochs)  # samples that were never saved
-    resumed.restore(tmp_path / "last.pt")
+    resumed.state.restore(tmp_path / "last.pt")
     assert [record.step for record in resumed.gradient_flow.records] == [0, 1]
     list(resumed.epochs())
     assert [record.step for record in resumed.gradient_flow.records] == [0, 1, 2, 3]

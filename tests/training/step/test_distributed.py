@@ -91,7 +91,7 @@ def test_one_process_goes_on_where_two_stopped(
 ) -> None:
     torch.save({**together["vit_b16"]}, tmp_path / "last.pt")
     run = started(TRAININGS["vit_b16"], epochs=3)
-    run.restore(tmp_path / "last.pt")
+    run.state.restore(tmp_path / "last.pt")
     assert [record["epoch"] for record in run.epochs()] == [2]
 
 
@@ -153,7 +153,8 @@ def test_passes_of_all_processes_cover_the_step_once() -> None:
         for count in (1, 2, 3, 4):
             for wanted in (1, 2, 3):
                 own = [Processes(count, rank).passes(films, wanted) for rank in range(count)]
-                assert [film for one in own for part in one for film in part] == list(range(films))
+                shown = [film for passes in own for one in passes for film in one]
+                assert shown == list(range(films))
                 assert len({len(one) for one in own}) == 1
 
 
