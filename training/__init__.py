@@ -1,1 +1,1 @@
-"""How the weights were found: data, training, evaluation and export."""
+"""Prepare data, train networks, evaluate and export them."""

@@ -32,7 +32,7 @@ class DataConfig(Record):
     Attributes:
         manifest: CSV with one film per row (see `training.data.manifest`); relative to where `cxr`
             runs.
-        description: Where the films come from, in a sentence; goes into the card.
+        description: The origin of the films, in a sentence for the card.
         cache: Folder of decoded films, shared by all runs; may be removed when none is under way.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
             name; any other source is an origin of its own.

@@ -22,7 +22,7 @@ Log = Literal["none", "tensorboard"]
 
 
 def _default(key: str, value: str) -> BeforeValidator:
-    """Return what gives a table its kind where the file does not say it."""
+    """Return a validator that adds a table's kind where the file leaves it out."""
     return BeforeValidator(
         lambda table: {key: value, **table} if isinstance(table, Mapping) else table
     )
@@ -86,12 +86,12 @@ class BalancedConfig(Record):
 
 
 class Unfreezing(NamedTuple):
-    """From when on more of the network trains.
+    """A layer, and the epoch from which on it and all after it train.
 
     Attributes:
         epoch: From 0.
-        first: The layer from which on everything trains, in the order of the forward pass:
-            `trunk.24` of `vgg16`, `blocks.8` of `vit_b16`, `stages.2` of `chest_cnn`, `head`.
+        first: Name of the layer; `trunk.24` of `vgg16`, `blocks.8` of `vit_b16`, `stages.2` of
+            `chest_cnn`, `head`. The order is that of the forward pass.
     """
 
     epoch: NonNegativeInt
@@ -113,7 +113,7 @@ class FeatureCacheConfig(Record):
 
 
 class UnfreezeConfig(Record):
-    """Table `[training.unfreeze]`: which layers train from which epoch on.
+    """Table `[training.unfreeze]`: the layers that train from an epoch on.
 
     Attributes:
         layers: Late layers first; the first of them from epoch 0 on.
@@ -155,7 +155,8 @@ class AutogradConfig(Record):
 class ManualConfig(Record):
     """Table `[training.gradients]`: gradients of `models.backprop`, written by hand.
 
-    They are those of films as they are, and autograd computes nothing whose flow could be sampled.
+    Films are not mixed, the network is not compiled, and autograd computes no gradient flow that
+    could be sampled.
 
     Attributes:
         by: `manual`.
@@ -187,9 +188,9 @@ class TrainingConfig(Record):
         model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
         log: `tensorboard` writes its events into the run folder.
         seed: Of the weights, the order and the augmentation.
-        optimiser: How weights move.
+        optimiser: The optimiser and its learning rates.
         sampling: How often films are shown, and how classes are weighed.
-        unfreeze: Which layers train when; all from the beginning where absent.
+        unfreeze: The layers that train from an epoch on; absent, all train from the beginning.
         gradients: How gradients are computed.
     """
 
@@ -231,10 +232,10 @@ class TrainingConfig(Record):
 
     @property
     def unfreezings(self) -> tuple[Unfreezing, ...]:
-        """Which layers train from which epoch on; empty where all do."""
+        """The layers that train from an epoch on; empty where all train from the beginning."""
         return self.unfreeze.layers if self.unfreeze else ()
 
     @property
     def feature_cache(self) -> FeatureCacheConfig | None:
-        """How features are cached, where they are."""
+        """The cache of features; None where there is none."""
         return self.unfreeze.feature_cache if self.unfreeze else None

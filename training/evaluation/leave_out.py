@@ -79,7 +79,7 @@ def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) ->
     Args:
         name: Of the recipe.
         config: The recipe.
-        folder: Where scores and cached features lie; scores found there are not computed again.
+        folder: Holds scores and cached features; scores found there are not computed again.
         device: Where it is trained.
 
     Raises:

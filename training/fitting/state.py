@@ -41,7 +41,7 @@ class TrainingState:
 
     @property
     def is_best(self) -> bool:
-        """Whether no epoch has a larger validation macro AUROC, or as large with a smaller loss."""
+        """True if the last epoch has the best validation macro AUROC, then the smallest loss."""
         scores = [(record["val_macro_auroc"], -record["val_loss"]) for record in self.history]
         return scores[-1] == max(scores)
 

@@ -37,7 +37,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes files and prints."""
+        """True for the process that writes files and prints."""
         return self.rank == 0
 
     def passes(self, films: int, wanted: int) -> list[range]:

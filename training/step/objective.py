@@ -136,7 +136,7 @@ class Multiclass(Objective):
 
 
 CROSS_ENTROPY = Multiclass()
-"""Every class counts alike, and nothing is smoothed."""
+"""All classes have the same weight, and nothing is smoothed."""
 
 
 @dataclass(frozen=True)
