@@ -51,7 +51,8 @@ def main() -> None:
     with_films, without = _paces(run, arguments.steps, arguments.rounds)
     ratio = with_films.images_per_second / without.images_per_second
     print(
-        f"{config.network.architecture}, {config.training.precision}, {arguments.device}: "
+        f"{config.network.architecture}, {config.training.gradients.precision}, "
+        f"{arguments.device}: "
         f"{with_films.images_per_second:.1f} images/s with real films, "
         f"{without.images_per_second:.1f} without; ratio {ratio:.3f}"
     )
@@ -63,8 +64,10 @@ def main() -> None:
 
 
 def _with_workers(config: Config, workers: int) -> Config:
-    training = {**config.training.model_dump(), "workers": workers, "cache_features": False}
-    return Config.model_validate(config.model_dump() | {"training": training | {"cache_copies": 1}})
+    unfreeze = config.training.unfreeze
+    uncached = unfreeze and unfreeze.model_copy(update={"feature_cache": None})
+    changes = {"workers": workers, "unfreeze": uncached}
+    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
 
 
 def _training(config: Config, device: str) -> TrainingRun:
@@ -76,7 +79,7 @@ def _training(config: Config, device: str) -> TrainingRun:
 def _paces(run: TrainingRun, steps: int, rounds: int) -> tuple[Pace, Pace]:
     """Return the paces with films and without, after a round that warms up."""
     run._unfreeze(run.config.epochs - 1)
-    batch = next(iter(run._batches(0)))
+    batch = next(iter(run.step_films.batches(0)))
     resident = [(torch.rand_like(batch[0]).to(run.device), batch[1].to(run.device))] * steps
     kinds: tuple[Callable[[int], Iterable[Batch]], ...] = (
         lambda number: islice(_films(run, number), steps),
@@ -93,7 +96,7 @@ def _paces(run: TrainingRun, steps: int, rounds: int) -> tuple[Pace, Pace]:
 def _films(run: TrainingRun, epoch: int) -> Iterator[Batch]:
     """Yield batches from an epoch on, endlessly; the first is not timed, since workers start."""
     while True:
-        yield from run._batches(epoch)  # collated: targets are a tensor
+        yield from run.step_films.batches(epoch)  # collated: targets are a tensor
         epoch += 1
 
 
@@ -112,7 +115,7 @@ def _step(run: TrainingRun, pixels: Tensor, targets: Tensor) -> int:
 
     The loss is read, which waits for the device.
     """
-    if len(pixels) < run.config.batch_size * run.config.grad_accum_steps:
+    if len(pixels) < run.step_films.per_step:
         return 0
     run._step(0, pixels.to(run.device), targets.to(run.device))
     return len(pixels)

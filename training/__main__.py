@@ -1,4 +1,4 @@
-"""`torchrun --nproc-per-node N -m training CONFIG`: `cxr train` in several processes."""
+"""Train in several processes: `torchrun --nproc-per-node N -m training CONFIG`."""
 
 import argparse
 import sys
@@ -7,12 +7,12 @@ from training.commands.train import add_arguments, run
 
 
 def main() -> int:
-    """Train and return the exit status: 0 well, 1 failed, 2 wrongly called."""
+    """Train, and return the exit status: 0 success, 1 failure, 2 wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m training", description="Train a network.")
     add_arguments(parser)
     try:
         return run(parser.parse_args())
-    except (ValueError, OSError) as error:  # what a user gave is at fault; the message says how
+    except (ValueError, OSError) as error:  # the user's input is wrong; the message says how
         sys.stderr.write(f"python -m training: {error}\n")
         return 1
 

@@ -1,4 +1,4 @@
-"""Says which revision of this repository runs, for the card and the reports."""
+"""Find the git revision of this checkout, for the card and the reports."""
 
 import subprocess
 from pathlib import Path

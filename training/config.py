@@ -1,8 +1,9 @@
-"""One TOML file per run, read into a frozen record; an unknown field is an error."""
+"""Read a run's TOML file into a frozen record; an unknown key is an error."""
 
+import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,32 +13,26 @@ from models.card import (
     Grid,
     Head,
     ModelName,
-    PositiveFloat,
-    PositiveInt,
     PositiveShare,
     ReadOut,
     Record,
     ResizeMode,
     check_variant,
 )
+from training.flat_keys import with_tables
+from training.training_config import Fraction, NonNegativeFloat, Rate, TrainingConfig
 
-NonNegativeFloat = Annotated[float, Field(ge=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Sampling = Literal["shuffle", "class", "class_and_source"]
-Log = Literal["none", "tensorboard"]
 STRIDE = 16
 """Pixels of the network's input per cell of its activation grid."""
 
 
 class DataConfig(Record):
-    """Which films.
+    """Table `[data]`: the films of a run.
 
     Attributes:
         manifest: CSV with one film per row (see `training.data.manifest`); relative to where `cxr`
             runs.
-        description: Where the films come from, in a sentence; goes into the card.
+        description: The origin of the films, in a sentence for the card.
         cache: Folder of decoded films, shared by all runs; may be removed when none is under way.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
             name; any other source is an origin of its own.
@@ -49,30 +44,30 @@ class DataConfig(Record):
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def origin(self, source: str) -> str:
-        """Return the origin of a source's films."""
+        """Return the origin of the films of a source."""
         return next((name for name, own in self.origins.items() if source in own), source)
 
 
 class NetworkConfig(Record):
-    """Which network, with which weights to start from, and how a film becomes its input.
+    """Table `[network]`: the network, the weights it starts from, and how a film becomes its input.
 
     Attributes:
-        architecture: Which network.
+        architecture: `chest_cnn`, `vgg16` or `vit_b16`.
         head: Of `vgg16`: `pooled` (default) or `fully_connected`.
         read_out: Of `vit_b16`: `token` (default) or `average`.
         image_size: Rows and columns; the `fully_connected` head's published weights need 224x224.
         resize_mode: `stretch` or `letterbox`.
         crop_pct: Share of each side of the film, about the middle, that the network sees: markers
-            stand at the edges.
-        local_contrast: Standard deviation of the window from which each pixel's contrast is taken,
+            are at the edges.
+        local_contrast: Standard deviation of the window that each pixel's contrast is measured in,
             as a share of the side; absent takes pixels as they are.
         pretrained: Start from timm's default weights, which are downloaded.
         weights: Start from this safetensors file instead, with timm's or torchvision's names.
-        mean: What the publisher of `weights` subtracts from red, green and blue in [0, 1].
-        std: What they are divided by.
+        mean: Subtracted from red, green and blue in [0, 1] by the publisher of `weights`.
+        std: Divisors of the colours after that.
         drop_rate: Of dropout in the `fully_connected` head, while training.
-        drop_path_rate: Of stochastic depth in `vit_b16`'s last block, while training; it grows with
-            depth.
+        drop_path_rate: Of stochastic depth in `vit_b16`'s last block, while training; earlier
+            blocks have less, in proportion to their depth.
     """
 
     architecture: Architecture = "chest_cnn"
@@ -99,7 +94,7 @@ class NetworkConfig(Record):
         return defaults.get(fields.get("architecture"), {}) | fields
 
     @model_validator(mode="after")
-    def _is_a_network_there_is(self) -> "NetworkConfig":
+    def _exists(self) -> "NetworkConfig":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
         if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in self.image_size):
             raise ValueError(
@@ -109,7 +104,7 @@ class NetworkConfig(Record):
         return self
 
     @model_validator(mode="after")
-    def _weights_come_with_their_colours(self) -> "NetworkConfig":
+    def _starts_once_with_the_right_colours(self) -> "NetworkConfig":
         if self.architecture == "chest_cnn" and (self.pretrained or self.weights):
             raise ValueError(
                 "chest_cnn is trained from scratch: there are no weights to start from"
@@ -127,7 +122,7 @@ class NetworkConfig(Record):
         return self
 
     @model_validator(mode="after")
-    def _drops_what_there_is(self) -> "NetworkConfig":
+    def _drops_in_layers_that_exist(self) -> "NetworkConfig":
         if self.drop_rate and self.head != "fully_connected":
             raise ValueError(
                 f"drop_rate must be 0 without a fully_connected head, not {self.drop_rate}"
@@ -147,7 +142,7 @@ class NetworkConfig(Record):
 
 
 class AugmentationConfig(Record):
-    """How far training films may be changed; 0 switches a change off.
+    """Table `[augmentation]`: how far training films may be changed; 0 switches a change off.
 
     There is no flip: it would move the heart to the other side.
 
@@ -193,178 +188,22 @@ class AugmentationConfig(Record):
 
     @classmethod
     def off(cls, *, smallest_size: float = 0.4) -> "AugmentationConfig":
-        """Return what changes no film."""
+        """Return the table that changes no film."""
         none = dict.fromkeys(cls.model_fields, 0.0)
         return cls.model_validate(none | {"smallest_size": smallest_size})
 
 
-class Unfreezing(NamedTuple):
-    """From when on more of the network trains.
-
-    Attributes:
-        epoch: From 0.
-        first: The layer from which on everything trains, in the order of the forward pass:
-            `trunk.24` of `vgg16`, `blocks.8` of `vit_b16`, `stages.2` of `chest_cnn`, `head`.
-    """
-
-    epoch: NonNegativeInt
-    first: str
-
-
-class TrainingConfig(Record):
-    """How the weights are found.
-
-    Attributes:
-        epochs: Passes over the training films.
-        batch_size: Films per forward pass, at most.
-        grad_accum_steps: Forward passes per step of the optimiser, as one large batch but for
-            batch normalisation. Several processes share the passes of a step, and divide them
-            where these are fewer: its films stay the same.
-        workers: Processes that augment films, beside each process that trains; 0 does it there.
-        fsdp: Divide weights and optimiser among the processes that torchrun starts.
-        opt: `adamw`, or `sgd` with Nesterov's momentum.
-        momentum: Of `sgd`.
-        learning_rate: Peak of the schedule.
-        layer_decay: Share of the next deeper layer's learning rate that a layer has; 1 treats all
-            alike.
-        weight_decay: Not applied to biases, normalisation, class token and positions.
-        warmup_epochs: Linear rise to the peak, before the cosine.
-        gradients: `autograd`, or `manual`: those of `models.backprop`, written by hand.
-        grad_checkpointing: Of `manual` gradients: compute activations twice and keep fewer.
-        gradient_clipping: Largest norm of all gradients together.
-        label_smoothing: Share of the target spread over all classes, or over there and not there.
-        mixup: Alpha of the beta distribution of the shares in which films are mixed; 0 mixes none.
-        class_weights: `balanced` weighs a class by the inverse of its number of films, or a finding
-            that is there by how many films lack it for each that has it; by default where
-            `sampling` is `shuffle`.
-        sampling: `shuffle` shows every film once per epoch, `class` every class equally often,
-            `class_and_source` also every source within a class.
-        unfreeze: Which layers train from which epoch on, late layers first; empty trains all.
-        cache_features: Compute what never trains only once per film and copy.
-        cache_copies: Differently augmented copies of each film that then take turns.
-        cache_dtype: Of the numbers on disk.
-        cache_folder: Where they lie; by default `features` in the run folder.
-        model_ema_decay: Of the moving average of the weights; 0 keeps the last weights only.
-        gradient_flow_every: Steps from one sample of the gradient flow to the next (see
-            `training.gradient_flow.flow`); 0 takes none, as must be where gradients are `manual`
-            or under `fsdp`.
-        precision: `bfloat16` multiplies in bfloat16 and keeps the weights in float32; `float64` is
-            for comparisons.
-        torchcompile: Compile the network with `torch.compile`.
-        log: `tensorboard` writes its events into the run folder.
-        seed: Draws the weights, the order and the augmentation.
-    """
-
-    epochs: PositiveInt
-    batch_size: PositiveInt = 32
-    grad_accum_steps: PositiveInt = 1
-    workers: NonNegativeInt = 0
-    fsdp: bool = False
-    opt: Literal["adamw", "sgd"] = "adamw"
-    momentum: Rate = 0.9
-    learning_rate: PositiveFloat = 1e-3
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    weight_decay: NonNegativeFloat = 0.05
-    warmup_epochs: NonNegativeFloat = 2.0
-    gradients: Literal["autograd", "manual"] = "autograd"
-    grad_checkpointing: bool = False
-    gradient_clipping: PositiveFloat = 1.0
-    label_smoothing: Fraction = 0.0
-    mixup: NonNegativeFloat = 0.0
-    class_weights: Literal["balanced", "none"] = "balanced"
-    sampling: Sampling = "shuffle"
-    unfreeze: tuple[Unfreezing, ...] = ()
-    cache_features: bool = False
-    cache_copies: PositiveInt = 1
-    cache_dtype: Literal["float16", "float32"] = "float16"
-    cache_folder: Path | None = None
-    model_ema_decay: Rate = 0.99
-    gradient_flow_every: NonNegativeInt = 25
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    torchcompile: bool = False
-    log: Log = "none"
-    seed: NonNegativeInt = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _balance_once(cls, fields: dict[str, object]) -> dict[str, object]:
-        is_balanced = fields.get("sampling", "shuffle") != "shuffle"
-        return ({"class_weights": "none"} if is_balanced else {}) | fields
-
-    @model_validator(mode="after")
-    def _is_balanced_once(self) -> "TrainingConfig":
-        if self.sampling != "shuffle" and self.class_weights == "balanced":
-            raise ValueError(
-                f"class_weights must be none where sampling is {self.sampling}, which balances"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _unfreezes_in_order(self) -> "TrainingConfig":
-        epochs = [unfreezing.epoch for unfreezing in self.unfreeze]
-        if epochs and (epochs[0] != 0 or epochs != sorted(set(epochs))):
-            raise ValueError(f"epochs of unfreeze must rise from 0, not be {epochs}")
-        if epochs and epochs[-1] >= self.epochs:
-            raise ValueError(
-                f"epochs of unfreeze must be below the {self.epochs} epochs, not {epochs}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _caches_what_is_frozen(self) -> "TrainingConfig":
-        if self.cache_features and not self.unfreeze:
-            raise ValueError("cache_features needs unfreeze, which says what stays frozen")
-        if not self.cache_features and self.cache_copies > 1:
-            raise ValueError("cache_copies must be 1 where cache_features is false")
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _samples_what_hooks_can_see(cls, fields: dict[str, object]) -> dict[str, object]:
-        hidden = fields.get("gradients") == "manual" or bool(fields.get("fsdp"))
-        return ({"gradient_flow_every": 0} if hidden else {}) | fields
-
-    @model_validator(mode="after")
-    def _divides_a_whole_network(self) -> "TrainingConfig":
-        for name in ("cache_features", "torchcompile"):
-            if self.fsdp and getattr(self, name):
-                raise ValueError(f"{name} must be off where fsdp is on")
-        if self.fsdp and self.gradient_flow_every:
-            raise ValueError(
-                "gradient_flow_every must be 0 where fsdp is on: processes hold shares of layers"
-            )
-        if self.fsdp and self.gradients == "manual":
-            raise ValueError("gradients must be autograd where fsdp is on")
-        return self
-
-    @model_validator(mode="after")
-    def _manual_gradients_are_plain(self) -> "TrainingConfig":
-        if self.gradients == "manual" and self.gradient_flow_every:
-            raise ValueError(
-                "gradient_flow_every must be 0 where gradients are manual: it listens to autograd, "
-                "which then computes nothing"
-            )
-        if self.gradients == "manual" and self.precision == "bfloat16":
-            raise ValueError("precision must be float32 or float64 where gradients are manual")
-        for name in ("mixup", "torchcompile", "cache_features"):
-            if self.gradients == "manual" and getattr(self, name):
-                raise ValueError(f"{name} must be off where gradients are manual")
-        if self.gradients == "autograd" and self.grad_checkpointing:
-            raise ValueError("grad_checkpointing must be false where gradients are autograd's")
-        return self
-
-
 class Config(Record):
-    """One run.
+    """A training run, as its TOML file describes it.
 
     Attributes:
         name: Name of the model, and of the run folder.
         version: Version of the weights.
         intended_use: For the card.
         limits: For the card: what the model cannot do.
-        credits: For the card: whom pretrained weights and films are owed to.
-        data: Which films.
-        network: Which network.
+        credits: For the card: the sources of pretrained weights and films.
+        data: The films.
+        network: The network.
         augmentation: How training films are changed.
         training: How the weights are found.
     """
@@ -392,3 +231,16 @@ def read_config(path: Path) -> Config:
         return Config.model_validate(tomllib.loads(path.read_text()))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
+
+
+def read_run_config(path: Path) -> Config:
+    """Return the config that a run folder holds, also one from before keys were grouped in tables.
+
+    Raises:
+        ValueError: The file is not one that a run wrote.
+    """
+    try:
+        fields = json.loads(path.read_text())
+        return Config.model_validate(fields | {"training": with_tables(fields["training"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not the config of a run: {error}") from error

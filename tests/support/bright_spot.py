@@ -66,9 +66,11 @@ jpeg = 0.2
 [training]
 epochs = {epochs}
 batch_size = 12
+model_ema_decay = 0.5
+
+[training.optimiser]
 learning_rate = 2e-3
 warmup_epochs = 1
-model_ema_decay = 0.5
 """
 
 

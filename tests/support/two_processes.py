@@ -1,4 +1,7 @@
-"""Trainings of small networks, alone or by torchrun's processes: `-m tests.two_processes FILE`."""
+"""Train small networks, alone or in torchrun's processes.
+
+torchrun --nproc-per-node 2 -m tests.support.two_processes FILE
+"""
 
 import sys
 from pathlib import Path
@@ -9,12 +12,22 @@ import torch
 from torch import Tensor
 
 from tests.support.small_networks import SETTINGS, SmallViTB16, small_network
-from training.config import TrainingConfig
+from tests.support.training_tables import merged
 from training.data.dataset import FilmDataset
 from training.fitting.loop import TrainingRun
 from training.step.distributed import Processes, process_group
+from training.training_config import TrainingConfig
 
-UNFREEZE = {"vgg16": [[0, "head"], [1, "trunk.9"]], "vit_b16": [[0, "head"], [1, "blocks.1"]]}
+UNFREEZE = {
+    "unfreeze": {"layers": [[0, "head"], [1, "trunk.9"]]},
+    "optimiser": {"opt": "sgd"},
+}
+FIELDS = {
+    "epochs": 2,
+    "batch_size": 4,
+    "gradients": {"precision": "float64"},
+    "optimiser": {"learning_rate": 1e-2},
+}
 
 
 class Training(NamedTuple):
@@ -29,15 +42,11 @@ TRAININGS = {
     "vit_b16": Training("vit_b16", {}),
     "the last step has fewer films than processes": Training("vit_b16", {"batch_size": 3}),
     "accumulated": Training("vit_b16", {"batch_size": 2, "grad_accum_steps": 3}),
-    "unfrozen step by step": Training("vgg16", {"unfreeze": UNFREEZE["vgg16"], "opt": "sgd"}),
-    "mixup": Training("vgg16", {"mixup": 0.4}),
-    "by hand": Training("vgg16", {"gradients": "manual", "batch_size": 3}),
-    "frozen batch normalisation": Training("chest_cnn", {"unfreeze": [[0, "head"]]}),
+    "unfrozen step by step": Training("vgg16", UNFREEZE),
+    "mixup": Training("vgg16", {"gradients": {"mixup": 0.4}}),
+    "by hand": Training("vgg16", {"gradients": {"by": "manual"}, "batch_size": 3}),
+    "frozen batch normalisation": Training("chest_cnn", {"unfreeze": {"layers": [[0, "head"]]}}),
     "live batch normalisation": Training("chest_cnn", {}, {"batch_size": 2, "grad_accum_steps": 2}),
-    "divided weights": Training("vit_b16", {"fsdp": True}, {"fsdp": False}),
-    "divided weights, unfrozen step by step": Training(
-        "vit_b16", {"fsdp": True, "unfreeze": UNFREEZE["vit_b16"], "opt": "sgd"}, {"fsdp": False}
-    ),
 }
 
 
@@ -48,8 +57,8 @@ def films() -> FilmDataset:
 
 def started(training: Training, **changes: Any) -> TrainingRun:
     """Return a run in float64, so that processes that differ differ visibly."""
-    fields = {"epochs": 2, "batch_size": 4, "precision": "float64", "learning_rate": 1e-2}
-    config = TrainingConfig.model_validate(fields | training.changes | changes)
+    fields = merged(FIELDS, merged(training.changes, changes))
+    config = TrainingConfig.model_validate(fields)
     if training.network == "vit_b16":  # without drop path, whose draws processes do not share
         torch.manual_seed(3)
         return TrainingRun(SmallViTB16(**SETTINGS, image_size=(32, 32)), config, films(), films())
@@ -62,8 +71,8 @@ def finished(run: TrainingRun) -> dict[str, Any]:
     losses: list[float] = []
     run.log = lambda name, value, step: losses.append(value) if name == "step/loss" else None
     list(run.epochs())
-    average: dict[str, Tensor] = dict(run.whole_average().state_dict())
-    return {"losses": losses, "average": average, **run.state()}
+    average: dict[str, Tensor] = dict(run.state.averaged_network.state_dict())
+    return {"losses": losses, "average": average, **run.state.as_dict()}
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from training.config import NetworkConfig, TrainingConfig, read_config
+from training.config import NetworkConfig, read_config
+from training.training_config import ShuffledConfig, TrainingConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml"))
 
@@ -89,32 +90,39 @@ def test_a_network_that_cannot_be_is_refused(fields: dict[str, object], message:
         NetworkConfig.model_validate(fields)
 
 
-def test_gradients_by_hand_are_not_mixed_with_bfloat16() -> None:
-    with pytest.raises(ValueError, match="precision must be float32 or float64"):
-        TrainingConfig(epochs=1, gradients="manual", precision="bfloat16")
-
-
-def test_checkpointing_is_for_gradients_by_hand() -> None:
-    with pytest.raises(ValueError, match="grad_checkpointing must be false"):
-        TrainingConfig(epochs=1, grad_checkpointing=True)
-
-
-HEAD_FIRST = {"unfreeze": [[0, "head"], [2, "trunk.24"]]}
+HEAD_FIRST = {"unfreeze": {"layers": [[0, "head"], [2, "trunk.24"]]}}
+CACHED = {"unfreeze": {**HEAD_FIRST["unfreeze"], "feature_cache": {"copies": 2}}}
 UNFIT = {
-    "mixup by hand": ({"gradients": "manual", "mixup": 0.2}, "mixup must be off"),
-    "compiled by hand": ({"gradients": "manual", "torchcompile": True}, "torchcompile must be off"),
-    "cached by hand": (
-        {"gradients": "manual", "cache_features": True} | HEAD_FIRST,
-        "cache_features must be off",
+    "bfloat16 by hand": (
+        {"gradients": {"by": "manual", "precision": "bfloat16"}},
+        "gradients.manual.precision\n.*'float32' or 'float64'",
     ),
-    "a cache of nothing": ({"cache_features": True}, "cache_features needs unfreeze"),
-    "copies of no cache": ({"cache_copies": 2} | HEAD_FIRST, "cache_copies must be 1"),
-    "an epoch without a beginning": ({"unfreeze": [[1, "head"]]}, "must rise from 0"),
-    "epochs that fall": ({"unfreeze": [[0, "head"], [0, "trunk.24"]]}, "must rise from 0"),
-    "an epoch after the last": ({"unfreeze": [[0, "head"], [4, "trunk"]]}, "below the 4 epochs"),
+    "mixup by hand": ({"gradients": {"by": "manual", "mixup": 0.2}}, "gradients.manual.mixup"),
+    "compiled by hand": (
+        {"gradients": {"by": "manual", "torchcompile": True}},
+        "gradients.manual.torchcompile",
+    ),
+    "cached by hand": ({"gradients": {"by": "manual"}} | CACHED, "feature_cache must be off"),
+    "checkpointing by autograd": (
+        {"gradients": {"grad_checkpointing": True}},
+        "gradients.autograd.grad_checkpointing",
+    ),
+    "a cache of nothing": ({"unfreeze": {"feature_cache": {}}}, "unfreeze.layers\n.*required"),
+    "layers of nothing": ({"unfreeze": {"layers": []}}, "unfreeze.layers\n.*at least 1"),
+    "momentum of AdamW": ({"optimiser": {"momentum": 0.8}}, "optimiser.adamw.momentum"),
+    "an optimiser that is none": ({"optimiser": {"opt": "adam"}}, "'adamw', 'sgd'"),
+    "an epoch without a beginning": ({"unfreeze": {"layers": [[1, "head"]]}}, "must rise from 0"),
+    "epochs that fall": (
+        {"unfreeze": {"layers": [[0, "head"], [0, "trunk.24"]]}},
+        "must rise from 0",
+    ),
+    "an epoch after the last": (
+        {"unfreeze": {"layers": [[0, "head"], [4, "trunk"]]}},
+        "below the 4 epochs",
+    ),
     "balanced twice": (
-        {"sampling": "class", "class_weights": "balanced"},
-        "class_weights must be none where sampling is class",
+        {"sampling": {"by": "class", "class_weights": "balanced"}},
+        "sampling.class.*class_weights",
     ),
 }
 
@@ -126,11 +134,13 @@ def test_a_training_that_cannot_be_is_refused(fields: dict[str, object], message
 
 
 def test_balanced_sampling_switches_balanced_weights_off() -> None:
-    assert TrainingConfig(epochs=1).class_weights == "balanced"
-    assert TrainingConfig(epochs=1, sampling="class").class_weights == "none"
+    config = TrainingConfig.model_validate({"epochs": 1, "sampling": {"by": "class"}})
+    assert config.sampling.class_weights == "none"
+    assert TrainingConfig(epochs=1).sampling == ShuffledConfig(class_weights="balanced")
 
 
-def test_the_config_in_a_run_folder_reads_as_the_one_given() -> None:
-    config = TrainingConfig.model_validate({"epochs": 4} | HEAD_FIRST)
+@pytest.mark.parametrize("fields", [{}, HEAD_FIRST, CACHED, {"gradients": {"by": "manual"}}])
+def test_the_config_in_a_run_folder_reads_as_the_one_given(fields: dict[str, object]) -> None:
+    config = TrainingConfig.model_validate({"epochs": 4} | fields)
     assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
     assert TrainingConfig.model_validate(config.model_dump()) == config

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what each measure against shortcuts adds; exit code 0."""
+    """Print the AUROC of each recipe as measures against shortcuts are added; exit code 0."""
     config = with_arguments(read_config(arguments.config), arguments)
     recipes = []
     for name, recipe in measures_added(config).items():
@@ -33,6 +33,6 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{of_network}: {Estimate(found.estimate, found.low, found.high)}\n")
         sys.stdout.flush()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    left_out = LeaveOutResult(recipes=tuple(recipes))
-    arguments.output.write_text(left_out.model_dump_json(indent=2) + "\n")
+    result = LeaveOutResult(recipes=tuple(recipes))
+    arguments.output.write_text(result.model_dump_json(indent=2) + "\n")
     return 0

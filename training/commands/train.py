@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what every command that trains takes."""
+    """Add the arguments of every command that trains."""
     parser.add_argument("config", type=Path, help="TOML file, see training/configs/")
     parser.add_argument("--manifest", type=Path, help="instead of the config's manifest")
     parser.add_argument(
@@ -40,7 +40,7 @@ def add_start_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, and say where the result lies; exit code 0."""
+    """Train, and print where the result is; exit code 0."""
     config = with_arguments(read_config(arguments.config), arguments)
     folder = RunFolder(arguments.run or Path("artifacts") / f"{config.name}-{config.version}")
     with process_group(arguments.device) as device:
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def with_arguments(config: Config, arguments: argparse.Namespace) -> Config:
-    """Return the config with what the command line says instead."""
+    """Return the config, changed by the command line."""
     given = {name: getattr(arguments, name) for name in ("weights", "mean", "std")}
     network = {name: value for name, value in given.items() if value is not None}
     if network:

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from training.config import Sampling
 from training.data.dataset import Targets
+from training.training_config import Sampling
 
 
 def epoch_order(

@@ -1,4 +1,4 @@
-"""`cxr leave-out`: what a recipe is worth on films of an origin that it never saw.
+"""Measure a recipe on films of origins left out of its training: `cxr leave-out`.
 
 For every origin the recipe is trained without it, on the other films of the train split, and scores
 that origin's films of the train split; the scores are then pooled. Recipes are chosen by this, so
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -23,26 +24,26 @@ from training.data.whole_file import whole_file
 from training.evaluation.evaluation import class_discrimination, discrimination
 from training.evaluation.leave_out_result import LeaveOutRecipe
 from training.fitting.feature_cache import feature_cache
-from training.fitting.loop import Films, TrainingRun
+from training.fitting.loop import TrainingRun
 from training.fitting.start import checked_films, datasets, starting_network
-from training.fitting.subset import Subset
+from training.fitting.subset import Films, Subset
 
 Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
-WITHOUT: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
         "augmentation": AugmentationConfig.off().model_dump(),
-        "training": {"cache_copies": 1},
+        "training": {"unfreeze": {"feature_cache": {"copies": 1}}},
     },
 }
-"""The measures against shortcuts, and what a config says without them."""
+"""The measures against shortcuts, and the fields of a config that switch them off."""
 
 
 def measures_added(config: Config) -> dict[str, Config]:
-    """Return the recipe without its measures against shortcuts, then with one more of them each.
+    """Return the recipe without its measures against shortcuts, then with one more at a time.
 
-    A measure that the recipe does not take is passed over; the last entry is the recipe itself.
+    A measure that the recipe does not take is skipped; the last entry is the recipe itself.
     """
     measures = list(WITHOUT)
     recipes: dict[str, Config] = {}
@@ -57,9 +58,19 @@ def without(config: Config, measures: Sequence[str]) -> Config:
     """Return the config with these measures switched off."""
     fields = config.model_dump()
     for measure in measures:
-        for part, off in WITHOUT[measure].items():
-            fields[part] = {**fields[part], **off}
+        fields = _changed(fields, WITHOUT[measure])
     return Config.model_validate(fields)
+
+
+def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested fields with changes; a table that the config lacks stays absent."""
+    changed = dict(fields)
+    for name, change in changes.items():
+        if not isinstance(change, Mapping):
+            changed[name] = change
+        elif fields[name] is not None:
+            changed[name] = _changed(fields[name], change)
+    return changed
 
 
 def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> LeaveOutRecipe:
@@ -68,7 +79,7 @@ def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) ->
     Args:
         name: Of the recipe.
         config: The recipe.
-        folder: Where scores and cached features lie; scores found there are not computed again.
+        folder: Holds scores and cached features; scores found there are not computed again.
         device: Where it is trained.
 
     Raises:
@@ -77,8 +88,8 @@ def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) ->
     """
     if config.augmentation.histogram_matching or config.augmentation.style_mixing:
         raise ValueError(
-            "histogram_matching and style_mixing must be 0: they would take styles from films of "
-            "the origin that is left out"
+            "histogram_matching and style_mixing must be 0: they would show grey levels of films "
+            "of the origin that is left out"
         )
     films = checked_films(config)
     origins = [config.data.origin(film.source) for film in of_split(films, "train")]
@@ -102,16 +113,16 @@ def _key(config: Config) -> str:
 
 @dataclass(frozen=True)
 class RecipeFilms:
-    """The films of a recipe: decoded, and past the layers that never train, once for all origins.
+    """The films of a recipe, decoded and, with a feature cache, computed once for all origins.
 
     Attributes:
         config: The recipe.
         class_names: Of all films.
-        films: To learn from, decoded.
+        films: Of train, decoded.
         train: The same, or their features, augmented.
         scored: The same, not augmented.
         val: Films that choose the epoch.
-        val_origins: Of those.
+        val_origins: The origin of each.
         device: Where it is trained.
     """
 
@@ -132,7 +143,8 @@ class RecipeFilms:
         train, val, names = datasets(config, films)
         scored = FilmDataset(train.pixels, train.targets, sources=train.sources)
         origins = [config.data.origin(film.source) for film in of_split(films, "val")]
-        if not config.training.cache_features:
+        cached = config.training.feature_cache
+        if cached is None:
             return cls(config, names, train, train, scored, val, origins, device)
         network, _ = starting_network(config, train, names)
         cache = feature_cache(network.to(device), config.training, folder)
@@ -140,7 +152,7 @@ class RecipeFilms:
             config,
             names,
             train,
-            cache.features(train, copies=config.training.cache_copies),
+            cache.features(train, copies=cached.copies),
             cache.features(scored, copies=1),
             cache.features(val, copies=1),
             origins,
@@ -149,7 +161,7 @@ class RecipeFilms:
 
 
 def pooled_scores(recipe_films: RecipeFilms, origins: Sequence[str]) -> Scores:
-    """Return each train film's probabilities, from a model that never saw its origin."""
+    """Return the probabilities of each train film, by a model trained without its origin."""
     scores = np.full((len(origins), len(recipe_films.class_names)), np.nan)
     for origin in tqdm(sorted(set(origins)), "left out", unit="origin", leave=False):
         films = [film for film, own in enumerate(origins) if own == origin]
@@ -161,7 +173,7 @@ def pooled_scores(recipe_films: RecipeFilms, origins: Sequence[str]) -> Scores:
 def fold(
     recipe_films: RecipeFilms, origins: Sequence[str], origin: str
 ) -> tuple[list[int], Float[np.ndarray, "films classes"]]:
-    """Return which classes a model without an origin knows, and its logits for that origin."""
+    """Train without an origin; return the classes that are left, and the logits of its films."""
     learnt = [film for film, own in enumerate(origins) if own != origin]
     out = [film for film, own in enumerate(origins) if own == origin]
     classes = sorted({recipe_films.train.targets[film] for film in learnt})
@@ -180,13 +192,13 @@ def fold(
     )
     scored = Subset(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():
-        if training.is_best:
+        if training.state.is_best:
             logits = training.predicted_logits(scored).numpy()
     return classes, logits
 
 
 def subset(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Subset:
-    """Return some films under the numbers that their classes have among fewer classes."""
+    """Return some films, with the numbers of their classes among fewer classes."""
     return Subset(whole, films, [classes.index(whole.targets[film]) for film in films])
 
 
@@ -197,7 +209,7 @@ def figures(
     films: Sequence[Film],
     origins: Sequence[str],
 ) -> LeaveOutRecipe:
-    """Return a recipe's figures; films of classes that drop out are left out of them."""
+    """Return a recipe's figures, without the films of classes that drop out."""
     is_kept = ~np.isnan(scores).any(axis=0)
     kept = [class_name for class_name, keeps in zip(class_names, is_kept, strict=True) if keeps]
     rows = [number for number, film in enumerate(films) if film.label in kept]

@@ -1,4 +1,4 @@
-"""What recipes reach on films of origins that they never saw: the file of `cxr leave-out`."""
+"""Write and read the file of `cxr leave-out`: figures on origins left out of the training."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from models.card import Metric, Record
 
 
 class LeaveOutRecipe(Record):
-    """One recipe, trained once per origin without that origin; all its films' scores pooled.
+    """Figures of a recipe, trained once without each origin; the scores of all films are pooled.
 
     Attributes:
         name: Of the recipe, in a few words.
@@ -28,7 +28,7 @@ class LeaveOutRecipe(Record):
 
 
 class LeaveOutResult(Record):
-    """Recipes side by side, plain fine-tuning first."""
+    """Figures of all recipes, plain fine-tuning first."""
 
     recipes: tuple[LeaveOutRecipe, ...]
 

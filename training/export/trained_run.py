@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import load_checkpoint
 from models.network import Network
-from training.config import Config
+from training.config import Config, read_run_config
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, Split, of_split, read_manifest
@@ -90,7 +90,7 @@ def read_trained_run(folder: RunFolder, manifest: Path | None = None) -> Trained
     """
     if not folder.config.is_file():
         raise ValueError(f"{folder.path} is not a run folder: it has no {folder.config.name}")
-    config = Config.model_validate_json(folder.config.read_text())
+    config = read_run_config(folder.config)
     network, spec = load_checkpoint(folder.best)
     data = TrainingData.model_validate_json(folder.data.read_text())
     films = _same_films(manifest or config.data.manifest, data, folder)

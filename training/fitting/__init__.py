@@ -1,1 +1,1 @@
-"""A training run: from a configuration to a run folder with the best weights."""
+"""Run a training: from a configuration to a run folder with the best weights."""

@@ -1,4 +1,4 @@
-"""Draws a run's training curves as a PNG: losses, validation scores and learning rate by epoch."""
+"""Draw a run's training curves as a PNG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

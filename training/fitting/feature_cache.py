@@ -1,4 +1,4 @@
-"""What the frozen part of a network makes of the films, computed once and kept on disk.
+"""Compute the frozen layers' features of the films once, and keep them on disk.
 
 Training then begins at the first layer that ever trains. A file holds one copy of all films of a
 split; its name is the hash of everything that it follows from, so that a file is never out of date.
@@ -16,14 +16,14 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from models.network import Network, split_at
-from training.config import TrainingConfig
 from training.data.dataset import FilmDataset, Sample, Targets
 from training.data.whole_file import whole_file
 from training.step.unfreezing import first_trained
+from training.training_config import TrainingConfig
 
 
 class FeatureDataset(Dataset[Sample]):
-    """What reaches the first trainable layer, film by film, with class numbers and sources.
+    """Data set of what reaches the first layer that trains, with class numbers and sources.
 
     Attributes:
         epoch: Set before each pass; epoch e begins with copy e % copies.
@@ -49,7 +49,7 @@ class FeatureDataset(Dataset[Sample]):
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """Features of films in a folder, computed where they are missing.
+    """Folder of features of films; those that are missing are computed.
 
     Attributes:
         frozen: The layers before the first that ever trains.
@@ -91,7 +91,7 @@ class FeatureCache:
             features = self._features(pixels)
             if np.abs(features).max() > np.finfo(self.dtype).max:
                 raise ValueError(
-                    f"cache_dtype must be float32: {np.abs(features).max()} is too large"
+                    f"dtype of feature_cache must be float32: {np.abs(features).max()} is too large"
                 )
             array[64 * number : 64 * (number + 1)] = features
         array.flush()
@@ -109,23 +109,24 @@ def feature_cache(network: Network, config: TrainingConfig, folder: Path) -> Fea
     """Return the cache of what never trains in a run.
 
     Raises:
-        ValueError: That is nothing.
+        ValueError: The run has no cache, or every layer trains at some time.
     """
-    first = entry_layer(config)
+    wanted, first = config.feature_cache, entry_layer(config)
+    if wanted is None or first is None:
+        raise ValueError("nothing is cached without a table [training.unfreeze.feature_cache]")
     frozen, _ = split_at(network, first)
     if not len(frozen):
-        raise ValueError(f"cache_features needs a frozen layer, and none comes before {first!r}")
+        raise ValueError(f"feature_cache needs a frozen layer, and none comes before {first!r}")
     frozen.to(memory_format=torch.channels_last)
-    return FeatureCache(frozen, folder, config.cache_dtype, config.precision)
+    return FeatureCache(frozen, folder, wanted.dtype, config.gradients.precision)
 
 
-def entry_layer(config: TrainingConfig) -> str:
-    """Return the name of the first layer that ever trains, where cached features enter.
+def from_entry(network: Network, config: TrainingConfig) -> nn.Module:
+    """Return the layers that a run's films go through, or their features if these are cached."""
+    first = entry_layer(config)
+    return network if first is None else split_at(network, first)[1]
 
-    Raises:
-        ValueError: All layers train in the last epoch.
-    """
-    first = first_trained(config.unfreeze, config.epochs - 1)
-    if first is None:
-        raise ValueError("cache_features needs unfreeze, which says what stays frozen")
-    return first
+
+def entry_layer(config: TrainingConfig) -> str | None:
+    """Return the name of the first layer that ever trains; None where no features are cached."""
+    return first_trained(config.unfreezings, config.epochs - 1) if config.feature_cache else None

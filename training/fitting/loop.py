@@ -1,11 +1,7 @@
-"""The training loop: epochs of steps, the best weights kept, resumable after any epoch."""
+"""Train a network epoch by epoch; a run can be resumed after any epoch."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,24 +11,21 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import Network, split_at
-from training.config import TrainingConfig
-from training.data.dataset import FilmDataset, Sample
-from training.data.sampling import epoch_order
-from training.data.whole_file import replacing
-from training.fitting.feature_cache import FeatureDataset, entry_layer
-from training.fitting.subset import Subset
+from models.network import Network
+from training.data.dataset import Sample
+from training.fitting.feature_cache import from_entry
+from training.fitting.state import EpochRecord, TrainingState
+from training.fitting.step_films import StepFilms
+from training.fitting.subset import Films
 from training.fitting.tensorboard import Scalar, unlogged
 from training.gradient_flow.flow import GradientFlow
-from training.step.distributed import Processes, load_whole, load_whole_optimiser, shard, whole
-from training.step.gradients import by_hand
-from training.step.mixup import Mixture, mixture
+from training.step.backward import AutogradBackward, Backward, ManualBackward
+from training.step.distributed import Processes
+from training.step.mixup import mixture
 from training.step.objective import objective_for
 from training.step.optimiser import learning_rate_factor, optimiser_of
 from training.step.unfreezing import check_unfreeze, first_trained, train_from
-
-EpochRecord = dict[str, float | int]
-Films = FilmDataset | FeatureDataset | Subset
+from training.training_config import ManualConfig, TrainingConfig
 
 
 @dataclass
@@ -45,241 +38,122 @@ class TrainingRun:
     Attributes:
         network: Trained in place.
         config: How.
-        train: Films it learns from, augmented; under `cache_features` their features, as
+        train: Films it learns from, augmented; with a feature cache their features, as
             `training.fitting.feature_cache` makes them.
-        val: Films it is chosen on, as they are; likewise.
-        history: One record per epoch done.
-        log: Told the loss of every step and all figures of every epoch.
-        processes: That train together; each has this run's twin.
+        val: Films that choose the best epoch, not augmented; or their features.
+        log: Called with the loss of every step and all figures of every epoch.
+        processes: Those that train together; each has a run like this one.
     """
 
     network: Network
     config: TrainingConfig
     train: Films
     val: Films
-    history: list[EpochRecord] = field(default_factory=list)
     log: Scalar = unlogged
     processes: Processes = field(default_factory=Processes.current)
 
     def __post_init__(self) -> None:
-        check_unfreeze(self.network, self.config.unfreeze)
+        check_unfreeze(self.network, self.config.unfreezings)
+        precision = self.config.gradients.precision
         self.device = next(self.network.parameters()).device
-        self.dtype = torch.float64 if self.config.precision == "float64" else torch.float32
-        self.network.to(self.dtype).to(memory_format=torch.channels_last)
-        if self.device.type == "cuda" and self.processes.count > 1 and not self._is_manual:
-            nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
-        self._average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        if self.config.fsdp:
-            self._divide()
-        self.optimiser = optimiser_of(self.network, self.config)
-        say = tqdm.write if self.processes.is_first else _nothing
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        self.autocast = precision == "bfloat16"
+        self._convert_network()
+        self.optimiser = optimiser_of(self.network, self.config.optimiser)
         self.gradient_flow = GradientFlow(
-            self.network, every=self.config.gradient_flow_every, say=say
+            self.network,
+            every=self.config.gradients.gradient_flow_every,
+            say=tqdm.write if self.processes.is_first else _say_nothing,
         )
-        self._forward: Callable[..., Any] = _unjoined
-        self._joined_from: str | None = None
-        self._films_per_step = self.config.batch_size * self.config.grad_accum_steps
-        self.steps_per_epoch = -(-len(self.train) // self._films_per_step)
+        average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
+        self.state = TrainingState(self.network, average, self.optimiser, self.gradient_flow)
+        self.step_films = StepFilms(
+            self.train, self.config, self.processes, pin_memory=self.device.type == "cuda"
+        )
         self.objective = objective_for(self.train.targets, self.config)
+        self.backward = self._backward()
 
-    @property
-    def _is_manual(self) -> bool:
-        return self.config.gradients == "manual"
+    def _convert_network(self) -> None:
+        self.network.to(self.dtype).to(memory_format=torch.channels_last)
+        is_manual = self.config.gradients.by == "manual"
+        if self.device.type == "cuda" and self.processes.count > 1 and not is_manual:
+            nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
 
-    def _divide(self) -> None:
-        if self.processes.count == 1:
-            raise ValueError("fsdp needs several processes: torchrun -m training starts them")
-        self._whole = deepcopy(self.averaged_network).cpu()
-        networks = (self.network, self.averaged_network)
-        self._divided = {network: shard(network, self.processes.count) for network in networks}
-
-    def _from_entry(self, network: Network) -> nn.Module:
-        """Return the part of a network that `train` and `val` enter."""
-        if self.config.fsdp:
-            return self._divided[network]
-        return (
-            split_at(network, entry_layer(self.config))[1]
-            if self.config.cache_features
-            else network
-        )
+    def _backward(self) -> Backward:
+        config, common = self.config.gradients, (self.network, self.objective, self.processes)
+        if isinstance(config, ManualConfig):
+            return ManualBackward(*common, config=config)
+        return AutogradBackward(*common, config=config, entry=from_entry(self.network, self.config))
 
     @property
     def steps_done(self) -> int:
         """Steps of the optimiser in the epochs done."""
-        return len(self.history) * self.steps_per_epoch
-
-    @property
-    def averaged_network(self) -> Network:
-        """The exponential moving average of the weights: what is validated and kept."""
-        network: Network = self._average.module
-        return network
-
-    @property
-    def is_best(self) -> bool:
-        """Whether no epoch has a larger validation macro AUROC, or as large with a smaller loss."""
-        scores = [(record["val_macro_auroc"], -record["val_loss"]) for record in self.history]
-        return scores[-1] == max(scores)
+        return len(self.state.history) * self.step_films.steps_per_epoch
 
     def epochs(self) -> Iterator[EpochRecord]:
-        """Train the epochs that are left; each yields its record."""
-        for epoch in range(len(self.history), self.config.epochs):
+        """Train the epochs that are left; yield the record of each."""
+        for epoch in range(len(self.state.history), self.config.epochs):
             train_loss = self._train_epoch(epoch)
             record = {"epoch": epoch, "train_loss": train_loss, **self._validation()}
             record["learning_rate"] = max(group["lr"] for group in self.optimiser.param_groups)
-            self.history.append(record)
+            self.state.history.append(record)
             for name, value in record.items():
                 self.log(f"epoch/{name}", float(value), self.steps_done - 1)
             yield record
 
     def _train_epoch(self, epoch: int) -> float:
+        """Take the steps of an epoch, and return their mean loss."""
         self._unfreeze(epoch)
         torch.manual_seed(_dropout_seed(self.config.seed, epoch, self.processes.rank))
         losses = []
         progress = tqdm(
-            self._batches(epoch),
+            self.step_films.batches(epoch),
             f"epoch {epoch + 1}/{self.config.epochs}",
             leave=False,
             unit="step",
             disable=not self.processes.is_first,
         )
-        for step, (pixels, targets) in enumerate(progress, start=epoch * self.steps_per_epoch):
+        first_step = epoch * self.step_films.steps_per_epoch
+        for step, (pixels, targets) in enumerate(progress, start=first_step):
             losses.append(self._step(step, pixels.to(self.device), targets.to(self.device)))
             self.log("step/loss", losses[-1], step)
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
-        self.processes.average_statistics(self.network, self.averaged_network)
+        self.processes.average_statistics(self.network, self.state.averaged_network)
         return float(np.mean(losses))
 
     def _unfreeze(self, epoch: int) -> None:
-        """Put the layers that train in this epoch into training."""
-        first = first_trained(self.config.unfreeze, epoch)
-        train_from(self.network, first)
-        if self._forward is _unjoined or first != self._joined_from:
-            self._forward = _unjoined  # the former one must let go of the parameters first
-            self._forward, self._joined_from = self._joined(), first
-
-    def _joined(self) -> Callable[..., Any]:
-        forward = self._from_entry(self.network)
-        if not self.config.fsdp and not self._is_manual:
-            forward = self.processes.joined(forward)
-        return torch.compile(forward) if self.config.torchcompile else forward
-
-    def _batches(self, epoch: int) -> DataLoader[Sample]:
-        """Return what the steps of an epoch see, in their order."""
-        self.train.epoch = epoch
-        order = epoch_order(
-            self.train.targets,
-            self.train.sources,
-            sampling=self.config.sampling,
-            seed=self.config.seed,
-            epoch=epoch,
-        )
-        size = self._films_per_step
-        steps = [order[start : start + size] for start in range(0, len(order), size)]
-        return DataLoader(
-            self.train,
-            batch_sampler=[[films[place] for place in self._shown(len(films))] for films in steps],
-            num_workers=self.config.workers,
-            pin_memory=self.device.type == "cuda",
-        )
-
-    def _passes(self, films: int) -> list[range]:
-        return self.processes.passes(films, self.config.grad_accum_steps)
-
-    def _shown(self, films: int) -> range:
-        """Return which of a step's films this process reads; a partner of its own may be any."""
-        if self.config.mixup:
-            return range(films)
-        first, last = (self._passes(films)[place] for place in (0, -1))
-        return range(first.start, max(last.stop, first.start + 1))
+        """Put the layers that train in this epoch into training, and freeze those before them."""
+        train_from(self.network, first_trained(self.config.unfreezings, epoch))
+        self.backward.begin_epoch()
 
     def _step(self, step: int, pixels: Tensor, targets: Tensor) -> float:
+        """Move the weights once, and return the loss before."""
         self._set_learning_rate(step)
         self.optimiser.zero_grad()
         films = mixture(
             pixels.to(self.dtype),
             targets,
-            alpha=self.config.mixup,
+            alpha=self.config.gradients.mixup,
             seed=self.config.seed,
             step=step,
         )
         with self.gradient_flow.sampled(step):
-            loss = self._backward(self._own_parts(step, films))
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clipping)
+            loss = self.backward(self.step_films.own_passes(step, films))
+            largest = self.config.optimiser.gradient_clipping
+            nn.utils.clip_grad_norm_(self.network.parameters(), largest)
             self.optimiser.step()
-        self._average.update(self.network, step)
+        self.state.average.update(self.network, step)
         return loss.item()
 
     def _set_learning_rate(self, step: int) -> None:
+        steps_per_epoch = self.step_films.steps_per_epoch
         factor = learning_rate_factor(
             step,
-            warmup_steps=round(self.config.warmup_epochs * self.steps_per_epoch),
-            steps=self.config.epochs * self.steps_per_epoch,
+            warmup_steps=round(self.config.optimiser.warmup_epochs * steps_per_epoch),
+            steps=self.config.epochs * steps_per_epoch,
         )
         for group in self.optimiser.param_groups:
-            group["lr"] = factor * group["lr_scale"] * self.config.learning_rate
-
-    def _own_parts(self, step: int, shown: Mixture) -> list[Mixture]:
-        """Return what goes through this process's network, pass by pass."""
-        before = step % self.steps_per_epoch * self._films_per_step
-        films = min(self._films_per_step, len(self.train) - before)
-        start = self._shown(films).start
-        passes = self._passes(films)
-        return [shown.part(range(own.start - start, own.stop - start)) for own in passes]
-
-    def _backward(self, parts: list[Mixture]) -> Tensor:
-        """Leave every trainable parameter's gradient where the optimiser reads it.
-
-        Returns:
-            The loss of the whole step, of all processes.
-        """
-        weights = torch.stack([self.objective.weight(part.targets) for part in parts])
-        weight = self.processes.sum(weights.sum().to(self.dtype))
-        backward = self._all_by_hand if self._is_manual else self._all_by_autograd
-        return self.processes.sum(backward(parts, weight))
-
-    def _all_by_autograd(self, parts: list[Mixture], weight: Tensor) -> Tensor:
-        losses = []
-        for number, part in enumerate(parts, start=1):
-            with self._communication(is_last=number == len(parts)):
-                losses.append(self._by_autograd(part, weight))
-        return torch.stack(losses).sum()
-
-    def _communication(self, *, is_last: bool) -> AbstractContextManager[None]:
-        """Return what keeps gradients to this process until its last pass."""
-        return nullcontext() if is_last else getattr(self._forward, "no_sync", nullcontext)()
-
-    def _by_autograd(self, films: Mixture, weight: Tensor) -> Tensor:
-        enabled = self.config.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            logits = self._forward(_channels_last(films.pixels))[: len(films.targets)]
-        loss = films.total(self.objective, logits.to(self.dtype)) / weight
-        summed = loss * self.processes.count  # processes leave the mean of their gradients
-        summed.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
-
-    def _all_by_hand(self, parts: list[Mixture], weight: Tensor) -> Tensor:
-        losses = [self._by_hand(part, weight) for part in parts if len(part.targets)]
-        for parameter in self.network.parameters():
-            if parameter.requires_grad and self.processes.count > 1:
-                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                parameter.grad = self.processes.sum(own)
-        return sum(losses, start=torch.zeros_like(weight))
-
-    def _by_hand(self, films: Mixture, weight: Tensor) -> Tensor:
-        """Do the same with `models.backprop`."""
-        loss, gradients = by_hand(
-            self.network,
-            _channels_last(films.pixels),
-            films.targets,
-            objective=self.objective,
-            checkpointing=self.config.grad_checkpointing,
-        )
-        share = self.objective.weight(films.targets) / weight
-        for name, gradient in gradients.items():
-            parameter = self.network.get_parameter(name)
-            before = 0 if parameter.grad is None else parameter.grad
-            parameter.grad = before + share * gradient
-        return share * loss
+            group["lr"] = factor * group["lr_scale"] * self.config.optimiser.learning_rate
 
     def _validation(self) -> EpochRecord:
         logits = self.predicted_logits(self.val)
@@ -287,60 +161,18 @@ class TrainingRun:
 
     def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""
-        network = self._from_entry(self.averaged_network)
+        network = from_entry(self.state.averaged_network, self.config)
         own = torch.utils.data.Subset(films, self.processes.share(len(films)))
-        logits = predicted_logits(network, own, autocast=self.config.precision == "bfloat16")
+        logits = predicted_logits(network, own, autocast=self.autocast)
         return self.processes.gathered(logits.to(self.device))[: len(films)].cpu()
 
-    def whole_average(self) -> Network:
-        """Return the averaged network, whole; all processes must ask."""
-        if not self.config.fsdp:
-            return self.averaged_network
-        self._whole.load_state_dict(whole(self.averaged_network.state_dict()))
-        return self._whole
 
-    def state(self) -> dict[str, Any]:
-        """Return all that `restore` needs, for any number of processes; all must ask."""
-        return {
-            "network": whole(self.network.state_dict()),
-            "averaged_network": whole(self.averaged_network.state_dict()),
-            "optimiser": whole(self.optimiser.state_dict()),
-            "history": self.history,
-            "gradient_flow": self.gradient_flow.state(),
-        }
-
-    def restore(self, file: Path) -> None:
-        """Go on from a state that `save` wrote."""
-        state: dict[str, Any] = torch.load(file, self.device, weights_only=True)
-        load_whole(self.network, state["network"])
-        load_whole(self.averaged_network, state["averaged_network"])
-        load_whole_optimiser(self.optimiser, state["optimiser"])
-        self.history = state["history"]
-        self.gradient_flow.restore(state["gradient_flow"])
-
-
-def _nothing(sentence: str) -> None:
-    """Say nothing: the first process speaks for all."""
-
-
-def _unjoined(pixels: Tensor) -> Tensor:
-    raise RuntimeError("the network is joined with its other processes when an epoch begins")
-
-
-def save(state: dict[str, Any], file: Path) -> None:
-    """Write the state of a run; a kill while writing leaves the former file whole."""
-    with replacing(file) as unfinished:
-        torch.save(state, unfinished)
+def _say_nothing(sentence: str) -> None:
+    """Stand in for `tqdm.write`: only the first process speaks."""
 
 
 def _dropout_seed(seed: int, epoch: int, rank: int) -> int:
     return int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1)[0])
-
-
-def _channels_last(pixels: Tensor) -> Tensor:
-    """Return films, or feature maps, in the layout that convolutions are fast with."""
-    is_grid = pixels.ndim == 4
-    return pixels.contiguous(memory_format=torch.channels_last) if is_grid else pixels
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Paths of the files in the folder that a training run writes."""
+"""Name the files in the folder that a training run writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where one run writes: config, data, metrics, curves, best weights, state to resume, card."""
+    """Paths of a run's files: config, data, metrics, curves, best weights, state, card."""
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The config as it was understood."""
+        """The config with all defaults, as `training.config.read_run_config` reads it."""
         return self.path / "config.json"
 
     @property
@@ -22,7 +22,7 @@ class RunFolder:
 
     @property
     def card(self) -> Path:
-        """The model card; written by `cxr export`, which alone knows all of it."""
+        """The model card, written by `cxr export`."""
         return self.path / "card.json"
 
     @property
@@ -57,10 +57,10 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
-        """What TensorBoard shows, where it is asked for."""
+        """TensorBoard's events, if the run logs them."""
         return self.path / "events"
 
     @property
     def features(self) -> Path:
-        """Cached features of the films, where they are asked for; may be removed afterwards."""
+        """Cached features of the films, if the run caches them here; may be removed afterwards."""
         return self.path / "features"

@@ -29,7 +29,7 @@ def checked_films(config: Config) -> tuple[Film, ...]:
 def datasets(
     config: Config, films: tuple[Film, ...]
 ) -> tuple[FilmDataset, FilmDataset, tuple[str, ...]]:
-    """Return the decoded films of train, augmented, and of val, and the class names."""
+    """Return the decoded films of train, with augmentation, those of val, and the class names."""
     names = class_names(films)
     train_films, val_films = of_split(films, "train"), of_split(films, "val")
     wanted = config.network
@@ -50,7 +50,10 @@ def datasets(
 def starting_network(
     config: Config, films: FilmDataset, names: tuple[str, ...], *, task: Task = "multiclass"
 ) -> tuple[Network, NetworkSpec]:
-    """Return the network before training, on the films whose pixels it may be normalised by."""
+    """Return the network before training, and its specification.
+
+    Without pretrained weights it is normalised by the mean and standard deviation of `films`.
+    """
     wanted = config.network
     rows, columns = wanted.image_size
     pretrained = _pretrained(wanted)

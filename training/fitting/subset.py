@@ -1,4 +1,4 @@
-"""Some of the films of a split, under the class numbers of fewer classes."""
+"""A subset of a data set, with class numbers mapped to fewer classes."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from training.fitting.feature_cache import FeatureDataset
 
 
 class Subset(Dataset[Sample]):
-    """What a training reads of a data set, without the others being computed again.
+    """Some films of a data set; what is cached for the data set serves its subsets.
 
     Attributes:
         whole: The data set.
@@ -49,7 +49,10 @@ class Subset(Dataset[Sample]):
         return len(self.films)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return what the whole does, with this subset's class number; past the last, a copy."""
+        """Return a film with its class number in this subset; indices past the last are copies."""
         copy, film = divmod(index, len(self))
         pixels, _ = self.whole[copy * len(self.whole) + self.films[film]]
         return pixels, self.targets[film]
+
+
+Films = FilmDataset | FeatureDataset | Subset

@@ -1,4 +1,4 @@
-"""`cxr train`: from a config to a run folder with the best weights."""
+"""Train a network as a config says, and write the run folder: `cxr train`."""
 
 import json
 import sys
@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from models.card import NetworkSpec, TrainingData
 from models.checkpoint import save_checkpoint
 from models.network import Network
-from training.config import Config
+from training.config import Config, read_run_config
 from training.data.dataset import FilmDataset
 from training.data.manifest import task_of
 from training.data.split import training_data
 from training.data.whole_file import replacing
 from training.fitting.curves_picture import draw_curves
 from training.fitting.feature_cache import feature_cache
-from training.fitting.loop import EpochRecord, TrainingRun, save
+from training.fitting.loop import TrainingRun
 from training.fitting.run_folder import RunFolder
 from training.fitting.start import checked_films, datasets, starting_network
+from training.fitting.state import EpochRecord, TrainingState
 from training.fitting.tensorboard import event_log
 from training.gradient_flow.picture import draw_gradient_flow
 from training.gradient_flow.sample import FlowRecord
@@ -27,7 +28,8 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     """Train the config's network, or go on where `folder` stopped.
 
     Raises:
-        ValueError: The folder holds a run of another config, or the data is unfit.
+        ValueError: The folder holds a run of another config or of other films, or the data is
+            unfit.
     """
     films = checked_films(config)
     processes = Processes.current()
@@ -35,54 +37,62 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
         _claim(folder, config, training_data(films, config))
     train_films, val_films, names = datasets(config, films)
     network, spec = starting_network(config, train_films, names, task=task_of(films))
-    loop = training_run(config, folder, network.to(device), train_films, val_films)
+    run = training_run(config, folder, network.to(device), train_films, val_films)
     if folder.state.is_file():
-        loop.restore(folder.state)
+        run.state.restore(folder.state)
         if processes.is_first:  # a kill may have come between the state and these
-            _write_history(folder, loop.history)
-            _write_gradient_flow(folder, loop.gradient_flow.records)
-        _say(f"resuming after epoch {len(loop.history)} of {config.training.epochs}")
+            _write_records(folder, run.state)
+        _say(f"resuming after epoch {len(run.state.history)} of {config.training.epochs}")
     log = config.training.log if processes.is_first else "none"
-    with event_log(log, folder.events, from_step=loop.steps_done) as loop.log:
-        for record in loop.epochs():
-            _save(folder, loop, spec)
+    with event_log(log, folder.events, from_step=run.steps_done) as run.log:
+        for record in run.epochs():
+            if processes.is_first:
+                _save(folder, run.state, spec)
             _say(_sentence(record))
 
 
 def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
+    """Write config and data into a new run folder; refuse one that holds another run."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    for file, record in ((folder.config, config), (folder.data, data)):
-        text = record.model_dump_json(indent=2)
-        if file.is_file() and file.read_text() != text:
+    text = data.model_dump_json(indent=2)
+    holds_other = {
+        folder.config: folder.config.is_file() and read_run_config(folder.config) != config,
+        folder.data: folder.data.is_file() and folder.data.read_text() != text,
+    }
+    for file, is_other in holds_other.items():
+        if is_other:
             raise ValueError(
                 f"run folder {folder.path} holds a run with another {file.name}; "
                 f"choose another with --run, or remove it"
             )
-        file.write_text(text)
+    folder.config.write_text(config.model_dump_json(indent=2))
+    folder.data.write_text(text)
 
 
 def training_run(
     config: Config, folder: RunFolder, network: Network, train: FilmDataset, val: FilmDataset
 ) -> TrainingRun:
-    """Return the training to be run: of all layers, or of those after the cached ones."""
+    """Return the training run, on films or on their cached features."""
     training = config.training
-    if not training.cache_features:
+    wanted = training.feature_cache
+    if wanted is None:
         return TrainingRun(network, training, train, val)
-    cache = feature_cache(network, training, training.cache_folder or folder.features)
-    copies = cache.features(train, copies=training.cache_copies)
+    cache = feature_cache(network, training, wanted.folder or folder.features)
+    copies = cache.features(train, copies=wanted.copies)
     return TrainingRun(network, training, copies, cache.features(val, copies=1))
 
 
-def _save(folder: RunFolder, loop: TrainingRun, spec: NetworkSpec) -> None:
-    """Write what the epoch left; all processes come here, because each may hold a share of it."""
-    best, state = loop.whole_average() if loop.is_best else None, loop.state()
-    if not loop.processes.is_first:
-        return
-    if best is not None:
-        save_checkpoint(folder.best, best, spec)
-    save(state, folder.state)
-    _write_history(folder, loop.history)
-    _write_gradient_flow(folder, loop.gradient_flow.records)
+def _save(folder: RunFolder, state: TrainingState, spec: NetworkSpec) -> None:
+    """Write the results of an epoch."""
+    if state.is_best:
+        save_checkpoint(folder.best, state.averaged_network, spec)
+    state.save(folder.state)
+    _write_records(folder, state)
+
+
+def _write_records(folder: RunFolder, state: TrainingState) -> None:
+    _write_history(folder, state.history)
+    _write_gradient_flow(folder, state.gradient_flow.records)
 
 
 def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
@@ -92,7 +102,7 @@ def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
 
 
 def _write_gradient_flow(folder: RunFolder, records: Sequence[FlowRecord]) -> None:
-    """Write all records and their picture, unless they stand there already."""
+    """Write all records and their picture, unless they are already written."""
     text = "".join(record.model_dump_json() + "\n" for record in records)
     if records and not (
         folder.gradient_flow.is_file() and folder.gradient_flow.read_text() == text

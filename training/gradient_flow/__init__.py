@@ -1,1 +1,1 @@
-"""Watch gradients while a network trains: samples, alarms, a picture."""
+"""Sample the gradient flow while a network trains: records, alarms, a picture."""

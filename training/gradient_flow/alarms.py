@@ -1,4 +1,4 @@
-"""What is wrong with a step's gradient flow, in words, with the remedies of the literature."""
+"""Detect vanishing or exploding gradients, too large updates and dead units; name the remedies."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
@@ -7,13 +7,13 @@ from typing import NamedTuple
 from training.gradient_flow.sample import FlowRecord
 
 VANISHED = 1e-3
-"""Of the last hidden layer's error: a layer that gets less is said to get none."""
+"""In errors of the last hidden layer: a layer with less has a vanishing gradient."""
 
 EXPLODED = 1e3
-"""Times the last hidden layer's error: a layer that gets more is said to be flooded."""
+"""In errors of the last hidden layer: a layer with more has an exploding gradient."""
 
 OVERSHOT = 1.0
-"""Norm of an update in norms of the weights: a larger one replaces what was learnt."""
+"""Norm of an update in norms of the weights: a larger one overwrites what was learnt."""
 
 USUAL_UPDATE = 1e-3
 """The same, for a good learning rate: a rule of thumb.
@@ -24,14 +24,14 @@ Source:
 """
 
 DEAD = 0.9
-"""Share of a layer's units: where more are dead, the layer is said to be dying.
+"""Share of a layer's units: a layer with more dead ones is dying.
 
-Half is normal for hidden layers on vectors, whose units hardly tell films apart as drawn.
+Half is normal for hidden layers on vectors, whose units hardly differ between films at the start.
 """
 
 
 class Alarm(NamedTuple):
-    """One kind of trouble: which layers have it, and what to say of them."""
+    """A kind of trouble: the layers that have it, and the message."""
 
     layers: Callable[[FlowRecord], Sequence[str]]
     finding: str
@@ -39,7 +39,7 @@ class Alarm(NamedTuple):
 
 
 def alarms(record: FlowRecord) -> dict[str, str]:
-    """Return a sentence for each kind of trouble that a step shows; none where all is well."""
+    """Return a message for each kind of trouble in a step; empty where there is none."""
     found = {kind: (alarm, alarm.layers(record)) for kind, alarm in ALARMS.items()}
     return {
         kind: f"step {record.step}: {alarm.finding.format(layers=_enumerated(layers))}. "
@@ -50,10 +50,10 @@ def alarms(record: FlowRecord) -> dict[str, str]:
 
 
 def _vanished(record: FlowRecord) -> list[str]:
-    """Return the layers from the first on that get next to nothing.
+    """Return the layers with almost no error, from the first layer on.
 
-    Later ones that get little while the first gets enough lie on the branches of a residual
-    network, which goes past them.
+    Later layers with little error, after a first one with enough, are in the branches of a residual
+    network; the error goes past them.
     """
     hidden, reference = _hidden_errors(record)
     return list(takewhile(lambda name: hidden[name] <= VANISHED * reference, hidden))
@@ -75,8 +75,8 @@ def _dying(record: FlowRecord) -> list[str]:
 def _hidden_errors(record: FlowRecord) -> tuple[Mapping[str, float], float]:
     """Return the errors of all layers but the head, and that of the last of them.
 
-    The head's own is no measure for the others: small weights behind it and the average over
-    positions make it some hundred times larger in healthy networks.
+    The head's own error is no reference for the others: because of small weights behind it and the
+    average over positions it is some hundred times larger in healthy networks.
     """
     hidden = dict(list(record.error_signal.items())[:-1])
     return hidden, list(hidden.values())[-1] if hidden else 0.0

@@ -1,8 +1,8 @@
-"""Gradient flow: does the error reach every layer, how far does each one move, are its units alive?
+"""Sample the gradient flow of a training: error, update and dead units of every layer.
 
-A few steps of a training are sampled. Hooks stand in the network during those steps only, read what
-autograd computes anyway, and change nothing. What they find goes into the run folder, and what is
-wrong is said at once, in a sentence with the layers' names and the remedy.
+A few steps of a training are sampled. During those steps only, hooks in the network read the values
+that autograd computes anyway, and change nothing. The records go into the run folder; a problem is
+reported at once, with the layers' names and the remedy.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from training.gradient_flow.sample import FlowRecord, StepSample
 
 
 class GradientFlow:
-    """Samples a network's training steps.
+    """Sampler of a network's training steps.
 
-    Observed are its leaf layers, each used once per forward pass; frozen ones are absent. A step
-    may consist of several micro-batches. Where the network is compiled, sampled steps run
-    uncompiled: compiled code passes hooks by.
+    It records the leaf layers, each used once per forward pass, but no frozen ones. A step may
+    consist of several micro-batches. If the network is compiled, sampled steps run uncompiled:
+    compiled code does not call hooks.
 
     Attributes:
         records: One per sampled step.
@@ -31,12 +31,12 @@ class GradientFlow:
     def __init__(
         self, network: nn.Module, *, every: int, say: Callable[[str], object] = tqdm.write
     ) -> None:
-        """Choose what is sampled.
+        """Prepare to sample.
 
         Args:
             network: Trained by autograd.
             every: Steps from one sample to the next, the first step being one; 0 takes none.
-            say: Is told what is wrong, each kind of trouble once.
+            say: Called with a message on each kind of trouble, once per kind.
         """
         self.records: list[FlowRecord] = []
         self._network = network
@@ -46,7 +46,7 @@ class GradientFlow:
 
     @contextmanager
     def sampled(self, step: int) -> Iterator[None]:
-        """Stand around all forward and backward passes of a step and its update."""
+        """Sample a step, if it is its turn; must enclose its passes and its update."""
         if not self._every or step % self._every:
             yield
             return

@@ -1,4 +1,4 @@
-"""The gradient flow of a training as a picture: by depth, and over time."""
+"""Draw the gradient flow of a training as a PNG: by depth, and over time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,18 +16,21 @@ from training.gradient_flow.alarms import USUAL_UPDATE
 from training.gradient_flow.sample import FlowRecord
 
 
-class Style(NamedTuple):
-    """How a quantity is drawn; dots are not joined where convolution and norm stand far apart."""
+class Panel(NamedTuple):
+    """Title, line and height of a quantity's panels.
+
+    Updates are drawn as dots: those of convolutions and normalisations are too far apart to join.
+    """
 
     title: str
     line: str
     height: float
 
 
-STYLES = {
-    "error_signal": Style("error signal (norm over positions, RMS over films, channels)", ".-", 1),
-    "update_ratio": Style(f"update / weights, norms (dashed: {USUAL_UPDATE:g}, usual)", ".", 1),
-    "dead_share": Style("share of dead ReLU channels", ".-", 0.6),
+PANELS = {
+    "error_signal": Panel("error signal (norm over positions, RMS over films, channels)", ".-", 1),
+    "update_ratio": Panel(f"update / weights, norms (dashed: {USUAL_UPDATE:g}, usual)", ".", 1),
+    "dead_share": Panel("share of dead ReLU channels", ".-", 0.6),
 }
 TIME, DEPTH = colormaps["viridis"], colormaps["plasma"]
 MOST_LINES = 12
@@ -41,31 +44,31 @@ def draw_gradient_flow(records: Sequence[FlowRecord], file: Path) -> None:
         records: In the order of their steps.
         file: Written.
     """
-    shown = {name: style for name, style in STYLES.items() if _layers(records, name)}
-    heights = [style.height for style in shown.values()]
+    shown = {name: panel for name, panel in PANELS.items() if _layers(records, name)}
+    heights = [panel.height for panel in shown.values()]
     figure = Figure(figsize=(15, 5 * sum(heights)), layout="constrained")
-    panels = figure.subplots(
+    axes_pairs = figure.subplots(
         len(shown), 2, squeeze=False, width_ratios=(3, 2), height_ratios=heights
     )
-    for (quantity, style), (by_depth, over_time) in zip(shown.items(), panels, strict=True):
+    for (quantity, panel), (by_depth, over_time) in zip(shown.items(), axes_pairs, strict=True):
         values = _table(records, quantity)
-        _draw_by_depth(by_depth, values, _layers(records, quantity), style.line)
+        _draw_by_depth(by_depth, values, _layers(records, quantity), panel.line)
         _draw_over_time(over_time, values, [record.step for record in records])
-        by_depth.set_title(style.title, loc="left")
+        by_depth.set_title(panel.title, loc="left")
         for axes in (by_depth, over_time):
             _scale(axes, quantity)
-    _add_colour_bars(figure, panels, (records[0].step, records[-1].step))
+    _add_colour_bars(figure, axes_pairs, (records[0].step, records[-1].step))
     figure.savefig(file, dpi=80)
 
 
 def _layers(records: Sequence[FlowRecord], quantity: str) -> list[str]:
-    """Return the layers of the step that saw most: at others some may have been frozen."""
+    """Return the layers of the step that recorded most: in others some may have been frozen."""
     layers: list[list[str]] = [list(getattr(record, quantity)) for record in records]
     return max(layers, key=len)
 
 
 def _table(records: Sequence[FlowRecord], quantity: str) -> Float[np.ndarray, "steps layers"]:
-    """Return a quantity by step and layer; what is no finite number is absent."""
+    """Return a quantity by step and layer; not a number where it is not finite or not recorded."""
     layers = _layers(records, quantity)
     rows = [[getattr(record, quantity).get(name, np.nan) for name in layers] for record in records]
     values = np.array(rows, dtype=float)

@@ -1,4 +1,4 @@
-"""One training step observed: the error at every layer, how far each moved, which units died."""
+"""Record one training step: the error and the update of every layer, and its dead units."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,7 @@ from models.card import Record
 
 
 class FlowRecord(Record):
-    """What one training step showed, by layer, in the order of the forward pass.
+    """Record of a training step, by layer, in the order of the forward pass.
 
     Attributes:
         step: Updates before this one.
@@ -22,11 +22,10 @@ class FlowRecord(Record):
             channels. The mean lets wide and narrow layers compare; the sum over positions lets fine
             and coarse grids compare, since a max-pooling passes on few large entries among zeros,
             which leave that norm as it was and would halve a mean.
-        update_ratio: Norm of the update over the norm of what it updated, all trainable parameters
-            of the layer as one vector; a layer that was all zero is left out.
-        dead_share: Of a ReLU's channels, those that are zero for every film and position. A GELU is
-            left out: it is nowhere zero but at 0 and its slope below is small but not zero, so that
-            no unit of it is lost for good.
+        update_ratio: Norm of the update over the norm of the parameters before it, all trainable
+            parameters of the layer as one vector; without layers that were all zero.
+        dead_share: Share of a ReLU's channels that are zero for every film and position. GELUs are
+            not counted: their slope below 0 is small but not zero, so that no unit is dead.
     """
 
     model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="strings")
@@ -38,14 +37,14 @@ class FlowRecord(Record):
 
 
 class StepSample:
-    """Collects one step.
+    """Recorder of one step.
 
     Tensor hooks on the layers' outputs are used, not module hooks: they see the output's own
     gradient even where an in-place ReLU overwrites the output afterwards, as in VGG16.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        """Keep a copy of what is going to be updated."""
+        """Copy the parameters before the update."""
         leaves = {name: leaf for name, leaf in network.named_modules() if not any(leaf.children())}
         self._trained = {name: leaf for name, leaf in leaves.items() if _trainable(leaf)}
         self._relus = {name: leaf for name, leaf in leaves.items() if isinstance(leaf, nn.ReLU)}
@@ -55,7 +54,7 @@ class StepSample:
 
     @contextmanager
     def hooks(self) -> Iterator[None]:
-        """Listen to all layers; on the way out nobody listens any more."""
+        """Register hooks on all layers, and remove them at the end."""
         with ExitStack() as handles:
             for name, leaf in self._trained.items():
                 listen = partial(self._listen_for_error, name, handles)
@@ -65,7 +64,7 @@ class StepSample:
             yield
 
     def record(self, step: int) -> FlowRecord:
-        """Return what was seen, once the optimiser has moved."""
+        """Return the record; to be called after the optimiser's step."""
         errors = {
             name: torch.stack(self._mean_squares[name]).mean().sqrt().item()
             for name in self._trained

@@ -1,1 +1,1 @@
-"""One training step: loss, gradients, optimiser, mixing, and the processes that share it."""
+"""Take one training step: loss, gradients, optimiser, mixing, and the processes that share it."""

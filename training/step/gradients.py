@@ -1,4 +1,4 @@
-"""The gradients of one training step, twice: by this repository's hand, and by autograd."""
+"""Compute the loss and gradients of one batch: by hand with `models.backprop`, or by autograd."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,7 +16,7 @@ Tensors = dict[str, Tensor]
 
 
 class LossAndGradients(NamedTuple):
-    """What one step computes before the optimiser moves.
+    """Loss of a batch, and its gradients.
 
     Attributes:
         loss: Scalar, in nats.
@@ -42,12 +42,12 @@ def by_hand(
     """Return the loss and all gradients, computed by `models.backprop`.
 
     Args:
-        network: In training or eval mode, which counts.
+        network: Used in its own mode, training or eval.
         pixels: In [0, 1].
-        targets: A batch of what the objective wants: true class numbers, or findings.
-        objective: Whose loss.
+        targets: True class numbers or findings, as the objective expects.
+        objective: Gives the loss.
         checkpointing: Trade time for memory, see `forward_with_tape`.
-        spoiled: For controls: given name and step, returns the step that takes its place.
+        spoiled: For controls: given name and step, returns the step to use in its place.
     """
     logits, tape = forward_with_tape(network, pixels, checkpointing=checkpointing)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Mixup: two films as one, and the loss of both."""
+"""Mixup: mix each film of a batch with another, and their losses."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,7 @@ class Mixture(NamedTuple):
     """A batch whose films are each mixed with a partner from the same batch.
 
     Attributes:
-        pixels: share * film + (1 - share) * partner; or what a frozen part of the network made
-            of them.
+        pixels: share * film + (1 - share) * partner; or the same of their cached features.
         targets: Of the films.
         partner_targets: Of their partners.
         share: In [0, 1].
@@ -25,18 +24,18 @@ class Mixture(NamedTuple):
     partner_targets: Tensor
     share: float = 1.0
 
-    def part(self, places: range) -> "Mixture":
-        """Return some neighbours of the batch; of none, a film that bears no target.
+    def slice(self, places: range) -> "Mixture":
+        """Return neighbouring films of the batch; for no places, one film without a target.
 
-        A process without films must take part in what the others do: it shows its network that
-        film and gets a loss of 0.
+        A process without films must make the same passes as the others: its network sees that film,
+        and its loss is 0.
         """
         films = slice(places.start, places.stop)
         pixels = self.pixels[films] if places else self.pixels[:1]
         return Mixture(pixels, self.targets[films], self.partner_targets[films], self.share)
 
     def total(self, objective: Objective, logits: Tensor) -> Tensor:
-        """Return the sum of the loss over films, mixed as their pixels are."""
+        """Return the sum of the loss over films, mixed in the same shares as their pixels."""
         own = objective.total(logits, self.targets)
         if self.share == 1:
             return own

@@ -1,7 +1,7 @@
-"""What a task asks of a network: a loss, how epochs are compared, and a head fit for export.
+"""Loss, validation measures and exported head of multi-class and multi-label training.
 
-Multi-class films have one class each (softmax, cross-entropy); of multi-label films every finding
-is there, is not, or is unknown (sigmoid, binary cross-entropy of what is known).
+Multi-class films have one class each (softmax, cross-entropy); in multi-label films every finding
+is present, absent or unknown (sigmoid, binary cross-entropy of what is known).
 """
 
 from abc import ABC, abstractmethod
@@ -21,14 +21,14 @@ from models.backprop.loss import (
     cross_entropy_backward,
     cross_entropy_forward,
 )
-from training.config import TrainingConfig
 from training.data.dataset import Targets
 from training.statistics.metrics import balanced_accuracy, macro_auroc, macro_finding_auroc
+from training.training_config import TrainingConfig
 from xai.grad_cam import centred_head
 
 
 class LossAndError(NamedTuple):
-    """What `models.backprop` says of a batch's logits.
+    """Loss of a batch by `models.backprop`, and its derivative.
 
     Attributes:
         loss: Scalar, in nats.
@@ -40,7 +40,7 @@ class LossAndError(NamedTuple):
 
 
 class Objective(ABC):
-    """What is asked of the logits; targets are a batch of `training.data.dataset.Targets`."""
+    """Base of both kinds of training; targets are a batch of `training.data.dataset.Targets`."""
 
     @abstractmethod
     def total(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> Float[Tensor, ""]:
@@ -48,13 +48,13 @@ class Objective(ABC):
 
     @abstractmethod
     def weight(self, targets: Tensor) -> Float[Tensor, ""]:
-        """Return what `total` must be divided by."""
+        """Return the divisor of `total`."""
 
     def loss(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> Float[Tensor, ""]:
         """Return the loss of a batch.
 
-        Total and weight are sums over films, so that parts of a batch (or processes) that divide
-        by the weight of the whole give its loss and its gradients.
+        Total and weight are sums over films, so that several passes (or processes), each divided by
+        the weight of all films, add up to the loss and gradients of the whole batch.
         """
         return self.total(logits, targets) / self.weight(targets)
 
@@ -66,11 +66,11 @@ class Objective(ABC):
     def validation(
         self, logits: Float[Tensor, "films classes"], targets: Targets
     ) -> dict[str, float]:
-        """Return `val_loss`, `val_macro_auroc` and what else is measured on val, unweighted."""
+        """Return `val_loss`, `val_macro_auroc` and other unweighted measures of val films."""
 
     @abstractmethod
     def exported_head(self, head: nn.Linear) -> nn.Linear:
-        """Return a new head without what only the training needed."""
+        """Return a new head without the effects of training only."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Multiclass(Objective):
     """One class per film: cross-entropy of the softmax.
 
     Attributes:
-        class_weights: What an error on each class costs; 1 each where None.
+        class_weights: Cost of an error on each class; 1 each where None.
         label_smoothing: Share of the target that is spread over all classes.
     """
 
@@ -136,19 +136,19 @@ class Multiclass(Objective):
 
 
 CROSS_ENTROPY = Multiclass()
-"""Every class counts alike, and nothing is smoothed."""
+"""All classes have the same weight, and nothing is smoothed."""
 
 
 @dataclass(frozen=True)
 class Multilabel(Objective):
     """Findings independent of each other: binary cross-entropy of what is known.
 
-    The sum over known entries is divided by the number of all entries, so that a large batch's loss
-    is the mean of its parts', however many labels each of them lacks. Targets between 0 and 1 are
-    allowed; one mixed from a known and an unknown label is not a number, which is unknown again.
+    The sum over known entries is divided by the number of all entries, so that a batch's loss is
+    the mean of its films', however many labels each of them lacks. Targets between 0 and 1 are
+    allowed; one mixed from a known and an unknown label is not a number, so unknown again.
 
     Attributes:
-        positive_weights: What missing each finding costs, beside a false alarm (PyTorch's
+        positive_weights: Cost of missing each finding, relative to a false alarm (PyTorch's
             `pos_weight`).
         label_smoothing: Share by which each target is moved to 0.5, as timm's `smooth_dense`.
     """
@@ -175,16 +175,16 @@ class Multilabel(Objective):
     def loss_by_hand(
         self, logits: Float[Tensor, "batch findings"], targets: Float[Tensor, "batch findings"]
     ) -> LossAndError:
-        """Return the same from `models.backprop`, whose weights are those of whole entries."""
+        """Return the same from `models.backprop`, which weighs whole entries."""
         smoothed = self._smoothed(targets).to(logits)
-        there = self.positive_weights.to(logits) * smoothed
-        weights = there + 1 - smoothed
+        positive = self.positive_weights.to(logits) * smoothed
+        weights = positive + 1 - smoothed
         known = (~targets.isnan()).to(logits)
-        loss = binary_cross_entropy_forward(logits, there / weights, weights=known * weights)
+        loss = binary_cross_entropy_forward(logits, positive / weights, weights=known * weights)
         return LossAndError(loss.loss, binary_cross_entropy_backward(loss.predicted, loss.true))
 
     def _smoothed(self, targets: Float[Tensor, "batch findings"]) -> Tensor:
-        """Return the targets, moved towards 0.5; what stands for unknown ones does not matter."""
+        """Return the targets, moved towards 0.5; unknown ones get some value, but no weight."""
         return targets.nan_to_num(0.0) * (1 - self.label_smoothing) + self.label_smoothing / 2
 
     def validation(
@@ -200,10 +200,11 @@ class Multilabel(Objective):
         }
 
     def exported_head(self, head: nn.Linear) -> nn.Linear:
-        """Return the head with the bias that unweighted films would have taught it.
+        """Return the head with the bias of a training without positive weights.
 
-        A positive weight multiplies the odds, so its logarithm is taken off the logit. The head is
-        not centred: a sigmoid sees each logit alone, and its sign is for or against the finding.
+        A positive weight multiplies the odds, so its logarithm is subtracted from the logit. The
+        head is not centred: each logit has its own sigmoid, and its sign is for or against the
+        finding.
 
         Source:
             Elkan 2001, The foundations of cost-sensitive learning, IJCAI, theorem 2.
@@ -216,12 +217,13 @@ class Multilabel(Objective):
 
 
 def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
-    """Return what training films ask for: findings have a column each, classes are numbers."""
+    """Return the objective for these training films; findings have a column each."""
     known = np.asarray(targets)
     if known.ndim == 2:
-        if config.sampling != "shuffle":
+        if config.sampling.by != "shuffle":
             raise ValueError(
-                f"sampling must be shuffle where films have several findings, not {config.sampling}"
+                "sampling must be shuffle where films have several findings, "
+                f"not {config.sampling.by}"
             )
         return Multilabel(positive_weights(known, config), config.label_smoothing)
     return Multiclass(class_weights(known.tolist(), config), config.label_smoothing)
@@ -230,7 +232,7 @@ def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
 def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:
     """Return the weight of each class in the loss; their mean over films is 1."""
     counts = torch.bincount(torch.tensor(list(targets)))
-    if config.class_weights == "none":
+    if config.sampling.class_weights == "none":
         return torch.ones(len(counts))
     return len(targets) / (len(counts) * counts)
 
@@ -238,14 +240,14 @@ def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tenso
 def positive_weights(
     targets: Float[np.ndarray, "films findings"], config: TrainingConfig
 ) -> Float[Tensor, "findings"]:
-    """Return for each finding how many films are known to lack it, per film known to have it.
+    """Return for each finding the number of films known to lack it, per film known to have it.
 
     Raises:
-        ValueError: A finding is on none of the films, or lacking on none.
+        ValueError: A finding is present on none of the films, or absent on none.
     """
-    if config.class_weights == "none":
+    if config.sampling.class_weights == "none":
         return torch.ones(targets.shape[1])
-    there, absent = ((targets == value).sum(axis=0) for value in (1, 0))
-    if not (there.all() and absent.all()):
-        raise ValueError(f"each finding must be 1 and 0 on films: {there} and {absent} films")
-    return torch.from_numpy(absent / there).float()
+    present, absent = ((targets == value).sum(axis=0) for value in (1, 0))
+    if not (present.all() and absent.all()):
+        raise ValueError(f"each finding must be 1 and 0 on films: {present} and {absent} films")
+    return torch.from_numpy(absent / present).float()

@@ -1,4 +1,4 @@
-"""The optimiser, and how fast each layer learns."""
+"""Build the optimiser, with a learning rate for each layer, and the schedule of the rate."""
 
 import math
 from typing import Any
@@ -8,23 +8,22 @@ from torch import nn
 from torch.optim import Optimizer
 
 from models.network import Network, layers_in_order
-from training.config import TrainingConfig
+from training.training_config import AdamWConfig, SGDConfig
 
 UNDECAYED = ("embed.cls_token", "embed.pos_embed")
-"""Tables of vectors that weight decay would pull to nothing; timm spares them too."""
+"""Tables of vectors that weight decay would pull to zero; timm spares them too."""
 
 
-def optimiser_of(network: Network, config: TrainingConfig) -> Optimizer:
+def optimiser_of(network: Network, config: AdamWConfig | SGDConfig) -> Optimizer:
     """Return timm's optimiser of that name for all parameters, frozen ones too.
 
-    A group's `lr_scale` is its share of the learning rate; whoever sets the rate multiplies.
+    A group's `lr_scale` is its share of the learning rate, by which the rate must be multiplied.
     """
     groups = parameter_groups(
         network, weight_decay=config.weight_decay, layer_decay=config.layer_decay
     )
-    return create_optimizer_v2(
-        groups, opt=config.opt, lr=config.learning_rate, momentum=config.momentum
-    )
+    momentum = {"momentum": config.momentum} if config.opt == "sgd" else {}
+    return create_optimizer_v2(groups, opt=config.opt, lr=config.learning_rate, **momentum)
 
 
 def parameter_groups(
@@ -32,8 +31,8 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return the parameters, grouped by weight decay and share of the learning rate.
 
-    The deepest layer learns at the full rate, each one before it at `layer_decay` times the next
-    one's. Biases, normalisation, class token and positions are not decayed.
+    The deepest layer learns at the full rate, each layer before it at `layer_decay` times the rate
+    of the next. Biases, normalisation, class token and positions are not decayed.
 
     Source:
         Bao et al. 2022 (BEiT), arXiv:2106.08254, appendix; timm's `param_groups_layer_decay`.
@@ -52,9 +51,9 @@ def parameter_groups(
 
 
 def layer_depths(network: Network) -> dict[str, int]:
-    """Return how deep the layer of each parameter stands, from 0.
+    """Return the depth of each parameter's layer, from 0.
 
-    A layer without a weight matrix, that is a normalisation, counts with the layer before it.
+    A layer without a weight matrix (a normalisation) has the depth of the layer before it.
     """
     depths: dict[str, int] = {}
     depth = -1

@@ -1,9 +1,9 @@
-"""How the learning rate runs through the training, and which layers train in which epoch."""
+"""Freeze and unfreeze layers by epoch."""
 
 from collections.abc import Sequence
 
 from models.network import Network, layer_number, layers_in_order
-from training.config import Unfreezing
+from training.training_config import Unfreezing
 
 
 def first_trained(unfreeze: Sequence[Unfreezing], epoch: int) -> str | None:
@@ -13,10 +13,10 @@ def first_trained(unfreeze: Sequence[Unfreezing], epoch: int) -> str | None:
 
 
 def train_from(network: Network, first: str | None) -> None:
-    """Put the layers from `first` on into training, and freeze those before it.
+    """Train the layers from `first` on, and freeze those before it.
 
-    Frozen layers have no gradient, so that no optimiser touches them, and are in eval mode: batch
-    normalisation keeps its statistics, nothing is dropped.
+    Frozen layers have no gradient, so that no optimiser changes them, and are in eval mode: batch
+    normalisation keeps its statistics, and dropout drops nothing.
 
     Args:
         network: Changed in place.
@@ -30,10 +30,10 @@ def train_from(network: Network, first: str | None) -> None:
 
 
 def check_unfreeze(network: Network, unfreeze: Sequence[Unfreezing]) -> None:
-    """Refuse a schedule that freezes what has trained, or names a layer that there is not.
+    """Check that an unfreezing schedule goes from late layers to earlier ones.
 
     Raises:
-        ValueError: It does.
+        ValueError: It would freeze layers that have trained, or names a layer that does not exist.
     """
     starts = [layer_number(network, unfreezing.first) for unfreezing in unfreeze]
     if starts != sorted(starts, reverse=True):

@@ -10,13 +10,14 @@ import torch
 
 from tests.support.bright_spot import write_set
 from tests.support.small_networks import small_network
-from training.config import AugmentationConfig, TrainingConfig
+from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
 from training.data.dataset import FilmDataset
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, of_split, read_manifest
 from training.data.whole_file import whole_file
 from training.fitting.loop import TrainingRun
+from training.training_config import TrainingConfig
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def shown(workers: int) -> list[torch.Tensor]:
     )
     config = TrainingConfig(epochs=2, batch_size=3, workers=workers)
     run = TrainingRun(small_network("vgg16", size=(32, 32)), config, films, films)
-    return [seen for epoch in range(2) for seen, _ in run._batches(epoch)]
+    return [seen for epoch in range(2) for seen, _ in run.step_films.batches(epoch)]
 
 
 def test_workers_change_nothing_and_hear_of_the_epoch() -> None:

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from training.config import Sampling
 from training.data.sampling import epoch_order
+from training.training_config import Sampling
 
 TARGETS = [0] * 40 + [1] * 7 + [2] * 13
 SOURCES = ["a"] * 30 + ["b"] * 10 + ["a"] * 7 + ["b"] * 1 + ["c"] * 12

@@ -139,7 +139,7 @@ def test_a_measure_that_is_not_taken_is_passed_over(manifest: Path) -> None:
     assert list(measures_added(as_it_is)) == ["plain", "+ augmentation"]
 
 
-def test_styles_of_the_origin_left_out_are_not_shown(manifest: Path, tmp_path: Path) -> None:
+def test_grey_levels_of_the_origin_left_out_are_not_shown(manifest: Path, tmp_path: Path) -> None:
     fields = recipe(manifest).model_dump()
     fields["augmentation"]["style_mixing"] = 0.5
     with pytest.raises(ValueError, match="style_mixing must be 0"):
@@ -158,7 +158,8 @@ def test_scores_found_in_the_folder_are_not_computed_again(
 
 
 def test_cached_features_serve_all_origins(manifest: Path, tmp_path: Path) -> None:
-    cached = recipe(manifest, unfreeze=((0, "stages.3"),), cache_features=True, cache_copies=2)
+    unfreeze = {"layers": [[0, "stages.3"]], "feature_cache": {"copies": 2}}
+    cached = recipe(manifest, unfreeze=unfreeze)
     split = RecipeFilms.read(cached, read_manifest(manifest), tmp_path, device="cpu")
     files = set(tmp_path.iterdir())
     fold(split, origins(manifest), "west")

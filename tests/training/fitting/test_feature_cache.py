@@ -9,11 +9,12 @@ from torch import Tensor
 
 from models.network import Network, split_at
 from tests.support.small_networks import small_network
-from training.config import AugmentationConfig, TrainingConfig
+from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
 from training.data.dataset import FilmDataset
 from training.fitting.feature_cache import FeatureCache, feature_cache
 from training.fitting.loop import TrainingRun
+from training.training_config import TrainingConfig
 
 FIRST = {"chest_cnn": "stages.2", "vgg16": "trunk.9", "vit_b16 average": "blocks.1"}
 
@@ -25,9 +26,10 @@ def films(*, augmented: bool = False) -> FilmDataset:
 
 
 def config(name: str = "vgg16", **changes: object) -> TrainingConfig:
-    fields = {"epochs": 2, "batch_size": 4, "unfreeze": [[0, "head"], [1, FIRST[name]]]}
-    cache = {"cache_features": True, "cache_dtype": "float32"}
-    return TrainingConfig.model_validate(fields | cache | changes)
+    """Return a training of two epochs with a cache, whose `[training.unfreeze]` is changed."""
+    layers = [[0, "head"], [1, FIRST[name]]]
+    unfreeze = {"layers": layers, "feature_cache": {"dtype": "float32"}} | changes
+    return TrainingConfig.model_validate({"epochs": 2, "batch_size": 4, "unfreeze": unfreeze})
 
 
 def network(name: str = "vgg16") -> Network:
@@ -42,17 +44,17 @@ def weights_after(name: str, settings: TrainingConfig, folder: Path) -> dict[str
     """Return a network's weights after a training with the cache, or without."""
     torch.manual_seed(0)
     trained, shown = network(name), films()
-    if settings.cache_features:
+    if settings.feature_cache:
         shown = feature_cache(trained, settings, folder).features(shown, copies=1)
     training = TrainingRun(trained, settings, shown, shown)
     list(training.epochs())
-    return {**trained.state_dict(), **training.history[-1]}
+    return {**trained.state_dict(), **training.state.history[-1]}
 
 
 @pytest.mark.parametrize("name", FIRST)
 def test_training_with_the_cache_equals_training_without(name: str, tmp_path: Path) -> None:
     cached = weights_after(name, config(name), tmp_path)
-    plain = weights_after(name, config(name, cache_features=False), tmp_path)
+    plain = weights_after(name, config(name, feature_cache=None), tmp_path)
     torch.testing.assert_close(cached, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -78,7 +80,7 @@ def test_epochs_and_repeated_films_take_turns_with_the_copies(tmp_path: Path) ->
 
 def test_half_precision_is_near_and_half_as_large(tmp_path: Path) -> None:
     whole = cache(tmp_path).features(films(), copies=1).copies[0]
-    half = cache(tmp_path, cache_dtype="float16").features(films(), copies=1).copies[0]
+    half = cache(tmp_path, feature_cache={"dtype": "float16"}).features(films(), copies=1).copies[0]
     assert half.nbytes * 2 == whole.nbytes
     np.testing.assert_allclose(half, whole, rtol=1e-3, atol=1e-3)
 
@@ -105,8 +107,8 @@ def test_a_kill_while_writing_leaves_no_file_behind_that_would_be_read(
 def test_features_too_large_for_half_precision_are_refused(tmp_path: Path) -> None:
     large = network()
     torch.nn.init.constant_(large.trunk[0].bias, 1e9)
-    with pytest.raises(ValueError, match="cache_dtype must be float32"):
-        feature_cache(large, config(cache_dtype="float16"), tmp_path).features(films(), copies=1)
+    with pytest.raises(ValueError, match="dtype of feature_cache must be float32"):
+        feature_cache(large, config(feature_cache={}), tmp_path).features(films(), copies=1)
     assert not list(tmp_path.glob("*.npy"))
 
 
@@ -135,5 +137,5 @@ def test_weights_that_train_do_not_matter(tmp_path: Path) -> None:
 
 
 def test_without_a_frozen_layer_there_is_nothing_to_cache(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cache_features needs a frozen layer"):
-        cache(tmp_path, unfreeze=[[0, "head"], [1, "normalise"]])
+    with pytest.raises(ValueError, match="feature_cache needs a frozen layer"):
+        cache(tmp_path, layers=[[0, "head"], [1, "normalise"]])

@@ -1,4 +1,4 @@
-"""The loop's parts do what their names say."""
+"""A training run: gradients, averages, freezing, accumulation, what is logged."""
 
 from functools import partial
 from pathlib import Path
@@ -10,11 +10,12 @@ from torch import Tensor
 
 from models.chest_cnn import ChestCNN
 from tests.support.small_networks import SETTINGS, SMALL, SmallViTB16, small_network
-from training.config import TrainingConfig
+from tests.support.training_tables import merged
 from training.data.dataset import FilmDataset, Targets, class_numbers
 from training.data.manifest import Film
 from training.fitting.loop import TrainingRun, predicted_logits
 from training.step.objective import class_weights
+from training.training_config import ShuffledConfig, TrainingConfig
 
 
 def run(**changes: object) -> TrainingRun:
@@ -25,13 +26,16 @@ def run(**changes: object) -> TrainingRun:
     return TrainingRun(ChestCNN(classes=2, mean=0.5, std=0.3), config, films, films)
 
 
+FLOAT64 = {"precision": "float64"}
+MANUAL = {"by": "manual"}
+
+
 def trained(name: str, targets: Targets = (0, 1, 2, 3) * 2, **changes: object) -> dict[str, Tensor]:
     """Return all weights and statistics of a small network after two epochs in float64."""
     random = np.random.default_rng(0)
     films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), targets)
-    config = TrainingConfig.model_validate(
-        {"epochs": 2, "batch_size": 4, "precision": "float64", "label_smoothing": 0.1} | changes
-    )
+    fields = {"epochs": 2, "batch_size": 4, "label_smoothing": 0.1, "gradients": FLOAT64}
+    config = TrainingConfig.model_validate(merged(fields, changes))
     training = TrainingRun(small_network(name, size=(32, 32)).float(), config, films, films)
     torch.manual_seed(1)
     assert len(list(training.epochs())) == 2
@@ -44,7 +48,7 @@ FINDINGS[:2] = [[0], [1]]
 
 @pytest.mark.parametrize("name", ["chest_cnn", "vit_b16 token"])
 def test_two_epochs_by_hand_give_the_weights_of_autograd_for_findings(name: str) -> None:
-    manual = trained(name, FINDINGS, gradients="manual")
+    manual = trained(name, FINDINGS, gradients=MANUAL)
     torch.testing.assert_close(manual, trained(name, FINDINGS), rtol=0, atol=1e-6)
     start = small_network(name, size=(32, 32)).float().double().head.weight
     assert (manual["head.weight"] - start).abs().max() > 1e-4
@@ -53,8 +57,8 @@ def test_two_epochs_by_hand_give_the_weights_of_autograd_for_findings(name: str)
 @pytest.mark.parametrize("gradients", ["manual", "autograd"])
 def test_a_finding_that_nobody_knows_teaches_nothing(gradients: str) -> None:
     unknown = np.where(np.arange(4) == 2, np.nan, FINDINGS).astype(np.float32)
-    settings = {"gradients": gradients, "class_weights": "none", "weight_decay": 0.0}
-    head = trained("chest_cnn", unknown, **settings)["head.weight"]
+    settings = {"sampling": {"class_weights": "none"}, "optimiser": {"weight_decay": 0.0}}
+    head = trained("chest_cnn", unknown, **settings, gradients={"by": gradients})["head.weight"]
     start = small_network("chest_cnn", size=(32, 32)).float().double().head.weight
     assert torch.equal(head[2], start[2])
     assert not torch.equal(head[1], start[1])
@@ -63,7 +67,7 @@ def test_a_finding_that_nobody_knows_teaches_nothing(gradients: str) -> None:
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("name", SMALL)
 def test_two_epochs_by_hand_give_the_weights_of_autograd(name: str, checkpointing: bool) -> None:
-    manual = trained(name, gradients="manual", grad_checkpointing=checkpointing)
+    manual = trained(name, gradients=MANUAL | {"grad_checkpointing": checkpointing})
     torch.testing.assert_close(manual, trained(name), rtol=0, atol=1e-6)
     start = small_network(name, size=(32, 32)).float().double().head.weight
     assert (manual["head.weight"] - start).abs().max() > 1e-4
@@ -71,7 +75,7 @@ def test_two_epochs_by_hand_give_the_weights_of_autograd(name: str, checkpointin
 
 def test_by_hand_no_graph_of_autograd_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "backward", None)
-    assert len(trained("vit_b16 token", gradients="manual")) > 0
+    assert len(trained("vit_b16 token", gradients=MANUAL)) > 0
 
 
 def test_balanced_class_weights_make_every_class_count_the_same() -> None:
@@ -82,7 +86,7 @@ def test_balanced_class_weights_make_every_class_count_the_same() -> None:
 
 
 def test_class_weights_can_be_switched_off() -> None:
-    config = TrainingConfig(epochs=1, class_weights="none")
+    config = TrainingConfig(epochs=1, sampling=ShuffledConfig(class_weights="none"))
     assert class_weights([0, 0, 1], config).tolist() == [1, 1]
 
 
@@ -94,26 +98,26 @@ def test_weight_decay_spares_biases_and_normalisation() -> None:
 
 
 def test_gradients_are_clipped() -> None:
-    training = run(gradient_clipping=1e-3)
+    training = run(optimiser={"gradient_clipping": 1e-3})
     next(training.epochs())
     norms = [parameter.grad.norm() for parameter in training.network.parameters()]
     assert torch.stack(norms).norm() <= 1.001e-3
 
 
 def test_bfloat16_keeps_float32_weights() -> None:
-    training = run(precision="bfloat16")
+    training = run(gradients={"precision": "bfloat16"})
     record = next(training.epochs())
     assert np.isfinite(record["train_loss"])
     assert all(parameter.dtype == torch.float32 for parameter in training.network.parameters())
 
 
 def test_the_averaged_network_lags_behind() -> None:
-    training = run(model_ema_decay=0.9, learning_rate=1e-2)
+    training = run(model_ema_decay=0.9, optimiser={"learning_rate": 1e-2})
     list(training.epochs())
     differs = [
         not torch.equal(average, last)
         for average, last in zip(
-            training.averaged_network.parameters(), training.network.parameters(), strict=True
+            training.state.averaged_network.parameters(), training.network.parameters(), strict=True
         )
     ]
     assert all(differs)
@@ -126,11 +130,11 @@ def test_the_best_epoch_has_the_largest_auroc_then_the_smallest_loss(
     auroc: float, loss: float, is_best: bool
 ) -> None:
     training = run()
-    training.history = [
+    training.state.history = [
         {"val_macro_auroc": 0.8, "val_loss": 0.5},
         {"val_macro_auroc": auroc, "val_loss": loss},
     ]
-    assert training.is_best == is_best
+    assert training.state.is_best == is_best
 
 
 def test_predictions_do_not_depend_on_the_batch_size() -> None:
@@ -145,14 +149,19 @@ def test_a_label_that_is_no_class_is_named() -> None:
         class_numbers([film], ("normal", "spot"))
 
 
-FREEZING = {"unfreeze": [[0, "stages.3"]], "batch_size": 4, "epochs": 2, "learning_rate": 1e-2}
+FREEZING = {
+    "unfreeze": {"layers": [[0, "stages.3"]]},
+    "batch_size": 4,
+    "epochs": 2,
+    "optimiser": {"learning_rate": 1e-2, "weight_decay": 0.5},
+}
 
 
 def frozen_run(**changes: object) -> tuple[TrainingRun, dict[str, Tensor]]:
     """Return a run whose layers before the last stage are frozen, and its weights at the start."""
     random = np.random.default_rng(0)
     films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1, 2, 3] * 2)
-    config = TrainingConfig.model_validate(FREEZING | {"weight_decay": 0.5} | changes)
+    config = TrainingConfig.model_validate(merged(FREEZING, changes))
     training = TrainingRun(small_network("chest_cnn").float(), config, films, films)
     return training, {n: value.clone() for n, value in training.network.state_dict().items()}
 
@@ -160,26 +169,28 @@ def frozen_run(**changes: object) -> tuple[TrainingRun, dict[str, Tensor]]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"opt": "adamw"},
-        {"opt": "sgd"},
-        {"gradients": "manual"},
-        {"gradients": "manual", "opt": "sgd"},
+        {"optimiser": {"opt": "adamw"}},
+        {"optimiser": {"opt": "sgd"}},
+        {"gradients": MANUAL},
+        {"gradients": MANUAL, "optimiser": {"opt": "sgd"}},
     ],
     ids=str,
 )
 def test_frozen_layers_and_their_statistics_do_not_move(changes: dict[str, object]) -> None:
     training, start = frozen_run(**changes)
     list(training.epochs())
+    average = training.state.averaged_network.state_dict()
     for name, value in training.network.state_dict().items():
         is_frozen = not name.startswith(("stages.3", "head"))
         assert torch.equal(value, start[name]) == is_frozen, name
-        assert torch.equal(training.averaged_network.state_dict()[name], start[name]) == is_frozen
+        assert torch.equal(average[name], start[name]) == is_frozen
     for name, parameter in training.network.named_parameters():
         assert (parameter.grad is None) == (not name.startswith(("stages.3", "head")))
 
 
 def test_layers_unfreeze_in_their_epoch_without_momentum_from_before() -> None:
-    training, start = frozen_run(unfreeze=[[0, "head"], [1, "stages.3"]], opt="sgd")
+    unfreeze = {"layers": [[0, "head"], [1, "stages.3"]]}
+    training, start = frozen_run(unfreeze=unfreeze, optimiser={"opt": "sgd"})
     epochs = training.epochs()
     next(epochs)
     weight = training.network.stages[3][0].conv1.weight
@@ -191,7 +202,9 @@ def test_layers_unfreeze_in_their_epoch_without_momentum_from_before() -> None:
 
 
 # Clipping, or AdamW, would hide a factor.
-UNCLIPPED: dict[str, object] = {"opt": "sgd", "learning_rate": 1e-4, "gradient_clipping": 1e9}
+UNCLIPPED: dict[str, object] = {
+    "optimiser": {"opt": "sgd", "learning_rate": 1e-4, "gradient_clipping": 1e9}
+}
 
 
 @pytest.mark.parametrize("gradients", ["autograd", "manual"])
@@ -200,10 +213,10 @@ def test_accumulated_gradients_are_those_of_the_large_batch(
     name: str, gradients: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SMALL, "vit_b16 average", lambda **size: without_drop_path(size))
-    settings = UNCLIPPED | {"gradients": gradients}
-    parts = trained(name, batch_size=3, grad_accum_steps=2, **settings)
+    settings = UNCLIPPED | {"gradients": {"by": gradients}}
+    accumulated = trained(name, batch_size=3, grad_accum_steps=2, **settings)
     whole = trained(name, batch_size=6, **settings)
-    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-9)
+    torch.testing.assert_close(accumulated, whole, rtol=0, atol=1e-9)
 
 
 def without_drop_path(size: dict[str, tuple[int, int]]) -> SmallViTB16:
@@ -211,15 +224,16 @@ def without_drop_path(size: dict[str, tuple[int, int]]) -> SmallViTB16:
 
 
 def test_mixup_accumulates_to_the_large_batch_too() -> None:
-    settings = UNCLIPPED | {"mixup": 0.4}
-    parts = trained("vgg16", batch_size=3, grad_accum_steps=2, **settings)
-    torch.testing.assert_close(parts, trained("vgg16", batch_size=6, **settings), rtol=0, atol=1e-9)
-    plain = trained("vgg16", batch_size=6, **settings | {"mixup": 0.0})
-    assert not torch.allclose(parts["head.weight"], plain["head.weight"], rtol=0, atol=1e-6)
+    settings = UNCLIPPED | {"gradients": {"mixup": 0.4}}
+    accumulated = trained("vgg16", batch_size=3, grad_accum_steps=2, **settings)
+    whole = trained("vgg16", batch_size=6, **settings)
+    torch.testing.assert_close(accumulated, whole, rtol=0, atol=1e-9)
+    plain = trained("vgg16", batch_size=6, **UNCLIPPED)
+    assert not torch.allclose(accumulated["head.weight"], plain["head.weight"], rtol=0, atol=1e-6)
 
 
 def test_layer_decay_slows_early_layers() -> None:
-    training = run(layer_decay=0.5)
+    training = run(optimiser={"layer_decay": 0.5})
     next(training.epochs())
     rates = sorted({group["lr"] for group in training.optimiser.param_groups})
     assert rates[-1] == pytest.approx(2 * rates[-2])
@@ -238,5 +252,5 @@ def test_every_step_and_every_epoch_is_logged() -> None:
 def test_a_traced_network_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced as `torch.compile` does it, but not compiled, which takes minutes."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    traced = trained("vgg16", torchcompile=True)
+    traced = trained("vgg16", gradients={"torchcompile": True})
     torch.testing.assert_close(traced, trained("vgg16"), rtol=0, atol=1e-9)

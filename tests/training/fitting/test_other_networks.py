@@ -80,7 +80,8 @@ def test_from_a_weights_file_to_an_explaining_file(
 
 def test_the_fully_connected_head_trains_by_hand_and_explains(films: Path, tmp_path: Path) -> None:
     run, model = str(tmp_path / "run"), tmp_path / "model.onnx"
-    text = config(films, tmp_path, "vgg16 fully connected", '\ngradients = "manual"\n')
+    manual = '\n[training.gradients]\nby = "manual"\n'
+    text = config(films, tmp_path, "vgg16 fully connected", manual)
     assert cxr.main(["train", text, "--run", run]) == 0
     assert cxr.main(["export", run, "-o", str(model)]) == 0
     card = Explainer(model).card

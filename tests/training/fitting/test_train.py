@@ -1,6 +1,7 @@
 """A run can be interrupted anywhere, and says where it stands."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from models.checkpoint import load_checkpoint
 from tests.support.bright_spot import config, write_set
+from tests.support.training_tables import merged
 from training.config import Config
+from training.export.export import export
 from training.fitting.loop import TrainingRun
 from training.fitting.run_folder import RunFolder
 from training.fitting.start import mean_and_std
 from training.fitting.train import train
+from xai.explainer import Explainer
 
 pytestmark = pytest.mark.slow
+
+FLAT_CONFIGS = Path(__file__).parents[1] / "flat_configs"
 
 
 def records(folder: RunFolder) -> list[dict[str, float]]:
@@ -83,24 +89,24 @@ def same_weights(first: Path, second: Path) -> bool:
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-RECIPE = {
-    "class_weights": "none",
-    "unfreeze": [[0, "head"], [1, "stages.3"], [3, "stages.2"]],
-    "sampling": "class_and_source",
-    "opt": "sgd",
-    "mixup": 0.3,
+RECIPE: dict[str, object] = {
     "batch_size": 3,
     "grad_accum_steps": 2,
-    "cache_features": True,
-    "cache_copies": 2,
     "log": "tensorboard",
+    "optimiser": {"opt": "sgd", "learning_rate": 2e-3, "warmup_epochs": 1},
+    "sampling": {"by": "class_and_source"},
+    "unfreeze": {
+        "layers": [[0, "head"], [1, "stages.3"], [3, "stages.2"]],
+        "feature_cache": {"copies": 2},
+    },
+    "gradients": {"mixup": 0.3},
 }
 
 
-def recipe(manifest: Path, **changes: object) -> Config:
+def recipe(manifest: Path, changes: Mapping[str, object] = RECIPE) -> Config:
     """Return a run of four epochs with freezing, balance, accumulation and a cache."""
     plain = config(manifest, epochs=4).model_dump()
-    return Config.model_validate(plain | {"training": plain["training"] | RECIPE | changes})
+    return Config.model_validate(plain | {"training": plain["training"] | changes})
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +149,8 @@ def test_nothing_is_logged_unless_asked_for(spot_run: RunFolder) -> None:
 
 def test_the_cache_lies_where_it_is_asked_for(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    train(recipe(manifest, epochs=4, cache_folder=tmp_path / "cache"), folder)
+    cached = {"unfreeze": {"feature_cache": {"folder": tmp_path / "cache"}}}
+    train(recipe(manifest, merged(RECIPE, cached)), folder)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 3  # two copies to train, one of val
     assert not folder.features.exists()
 
@@ -169,6 +176,24 @@ def test_a_kill_between_state_and_metrics_loses_nothing(manifest: Path, tmp_path
 def test_a_folder_with_another_run_is_left_alone(manifest: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     train(config(manifest, epochs=1), folder)
+    with pytest.raises(ValueError, match=r"holds a run with another config\.json"):
+        train(config(manifest, epochs=2), folder)
+
+
+def test_a_run_folder_from_before_keys_were_grouped_is_resumed_and_exported(
+    manifest: Path, tmp_path: Path
+) -> None:
+    folder, file = RunFolder(tmp_path / "run"), tmp_path / "model.onnx"
+    train(config(manifest, epochs=1), folder)
+    fields = json.loads((FLAT_CONFIGS / "plain.json").read_text())
+    fields["training"]["epochs"] = 1
+    fields["data"] = json.loads(folder.config.read_text())["data"]
+    folder.config.write_text(json.dumps(fields))
+    export(folder, file)
+    assert Explainer(file).card.name == "spot_cnn"
+    before = folder.metrics.read_text()
+    train(config(manifest, epochs=1), folder)
+    assert folder.metrics.read_text() == before
     with pytest.raises(ValueError, match=r"holds a run with another config\.json"):
         train(config(manifest, epochs=2), folder)
 

@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy
 
 from models.vit_b16 import ViTB16
 from tests.support.small_networks import SETTINGS, SmallChestCNN, SmallVGG16, noise, small_network
-from training.config import TrainingConfig
 from training.data.dataset import FilmDataset
-from training.fitting.loop import TrainingRun, save
+from training.fitting.loop import TrainingRun
 from training.gradient_flow.alarms import alarms
 from training.gradient_flow.flow import GradientFlow
 from training.gradient_flow.picture import draw_gradient_flow
 from training.gradient_flow.sample import FlowRecord, error_size, live_channels
+from training.training_config import ManualConfig, TrainingConfig
 
 HE = (2 / 32) ** 0.5
 
@@ -303,11 +303,11 @@ def test_a_compiled_network_is_seen_too() -> None:
     assert list(flow.records[0].error_signal) == ["0", "2", "4", "5"]
 
 
-def training(**changes: object) -> TrainingRun:
+def training(**gradients: object) -> TrainingRun:
     """Return a small network's training of two epochs of two steps each."""
     random = np.random.default_rng(0)
     films = FilmDataset(random.integers(256, size=(8, 32, 32), dtype=np.uint8), [0, 1, 2, 3] * 2)
-    settings = {"epochs": 2, "batch_size": 4, "gradient_flow_every": 1} | changes
+    settings = {"epochs": 2, "batch_size": 4, "gradients": {"gradient_flow_every": 1} | gradients}
     network = small_network("vit_b16 token", size=(32, 32)).float()
     torch.manual_seed(1)
     return TrainingRun(network, TrainingConfig.model_validate(settings), films, films)
@@ -327,24 +327,20 @@ def test_weights_are_the_same_bit_for_bit_with_and_without_samples(precision: st
 
 
 def test_gradients_by_hand_are_not_sampled() -> None:
-    assert TrainingConfig(epochs=1, gradients="manual").gradient_flow_every == 0
-    with pytest.raises(ValueError, match="gradient_flow_every must be 0 where gradients are man"):
-        TrainingConfig(epochs=1, gradients="manual", gradient_flow_every=5)
-
-
-def test_divided_weights_are_not_sampled() -> None:
-    assert TrainingConfig(epochs=1, fsdp=True).gradient_flow_every == 0
-    with pytest.raises(ValueError, match="gradient_flow_every must be 0 where fsdp is on"):
-        TrainingConfig(epochs=1, fsdp=True, gradient_flow_every=5)
+    assert ManualConfig().gradient_flow_every == 0
+    with pytest.raises(ValueError, match=r"gradients\.manual\.gradient_flow_every"):
+        TrainingConfig.model_validate(
+            {"epochs": 1, "gradients": {"by": "manual", "gradient_flow_every": 5}}
+        )
 
 
 def test_a_killed_training_goes_on_with_each_sample_once(tmp_path: Path) -> None:
     killed, resumed = training(), training()
     epochs = killed.epochs()
     next(epochs)
-    save(killed.state(), tmp_path / "last.pt")
+    killed.state.save(tmp_path / "last.pt")
     next(epochs)  # samples that were never saved
-    resumed.restore(tmp_path / "last.pt")
+    resumed.state.restore(tmp_path / "last.pt")
     assert [record.step for record in resumed.gradient_flow.records] == [0, 1]
     list(resumed.epochs())
     assert [record.step for record in resumed.gradient_flow.records] == [0, 1, 2, 3]

@@ -14,7 +14,7 @@ import torch
 
 from tests.support.bright_spot import write_config, write_set
 from tests.support.two_processes import TRAININGS, finished, started
-from training.config import TrainingConfig, read_config
+from training.config import read_config
 from training.fitting.run_folder import RunFolder
 from training.fitting.train import train
 from training.step.distributed import Processes
@@ -60,7 +60,7 @@ def records(run: Path) -> list[dict[str, float]]:
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What two processes found in all the small trainings."""
     file = tmp_path_factory.mktemp("together") / "found.pt"
-    output(torchrun("tests.two_processes", file))
+    output(torchrun("tests.support.two_processes", file))
     return torch.load(file, weights_only=True)
 
 
@@ -86,12 +86,12 @@ def test_both_validate_on_all_films(name: str, together: dict[str, dict[str, Any
         assert one == pytest.approx(two, rel=1e-5)
 
 
-def test_one_process_goes_on_where_divided_ones_stopped(
+def test_one_process_goes_on_where_two_stopped(
     together: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    torch.save({**together["divided weights"]}, tmp_path / "last.pt")
-    run = started(TRAININGS["divided weights"], fsdp=False, epochs=3)
-    run.restore(tmp_path / "last.pt")
+    torch.save({**together["vit_b16"]}, tmp_path / "last.pt")
+    run = started(TRAININGS["vit_b16"], epochs=3)
+    run.state.restore(tmp_path / "last.pt")
     assert [record["epoch"] for record in run.epochs()] == [2]
 
 
@@ -103,8 +103,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     file = write_config(write_set(tmp_path_factory.mktemp("films"), films=40), epochs=3)
     text = file.read_text().replace("jpeg = 0.2", f"jpeg = 0{UNCHANGED}")
-    text = text.replace("[training]", '[training]\nprecision = "float64"')
-    file.write_text(text)
+    file.write_text(text + '\n[training.gradients]\nprecision = "float64"\n')
     return file
 
 
@@ -154,7 +153,8 @@ def test_passes_of_all_processes_cover_the_step_once() -> None:
         for count in (1, 2, 3, 4):
             for wanted in (1, 2, 3):
                 own = [Processes(count, rank).passes(films, wanted) for rank in range(count)]
-                assert [film for one in own for part in one for film in part] == list(range(films))
+                shown = [film for passes in own for one in passes for film in one]
+                assert shown == list(range(films))
                 assert len({len(one) for one in own}) == 1
 
 
@@ -166,14 +166,3 @@ def test_shares_of_all_processes_begin_with_every_film_in_order() -> None:
 def test_more_processes_show_no_pass_more_films_than_batch_size() -> None:
     for rank in range(2):
         assert max(map(len, Processes(2, rank).passes(96, 3))) <= 32
-
-
-def test_divided_weights_need_several_processes() -> None:
-    with pytest.raises(ValueError, match="fsdp needs several processes"):
-        started(TRAININGS["divided weights"])
-
-
-@pytest.mark.parametrize("changes", [{"gradients": "manual"}, {"torchcompile": True}], ids=str)
-def test_divided_weights_refuse_what_they_cannot_do(changes: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="where fsdp is on"):
-        TrainingConfig.model_validate({"epochs": 1, "fsdp": True} | changes)

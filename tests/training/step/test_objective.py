@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from training.config import TrainingConfig
 from training.step.objective import (
     Multiclass,
     Multilabel,
@@ -14,6 +13,7 @@ from training.step.objective import (
     objective_for,
     positive_weights,
 )
+from training.training_config import ShuffledConfig, TrainingConfig
 
 NAN = float("nan")
 LOGITS = torch.tensor([[0.3, -2.0, 1.5], [-0.4, 0.9, 4.0]], dtype=torch.float64)
@@ -74,7 +74,7 @@ def test_known_findings_have_pytorchs_loss_with_positive_weights() -> None:
 def test_balanced_positive_weights_count_only_known_films() -> None:
     findings = np.array([[1, 0], [0, NAN], [0, 1], [0, 1], [NAN, 1]], np.float32)
     assert positive_weights(findings, BALANCED).tolist() == pytest.approx([3, 1 / 3])
-    unweighted = TrainingConfig(epochs=1, class_weights="none")
+    unweighted = TrainingConfig(epochs=1, sampling=ShuffledConfig(class_weights="none"))
     assert positive_weights(findings, unweighted).tolist() == [1, 1]
 
 

@@ -7,8 +7,8 @@ from timm.optim import param_groups_layer_decay
 
 from models.network import Network
 from tests.support.small_networks import small_network
-from training.config import TrainingConfig
 from training.step.optimiser import layer_depths, optimiser_of, parameter_groups
+from training.training_config import AdamWConfig, SGDConfig
 
 
 def settings(network: Network, **changes: float) -> dict[str, tuple[float, float]]:
@@ -58,7 +58,7 @@ def test_every_parameter_has_a_depth() -> None:
 
 @pytest.mark.parametrize(("opt", "kind"), [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)])
 def test_the_optimiser_is_the_one_named(opt: str, kind: type) -> None:
-    config = TrainingConfig(epochs=1, opt=opt, momentum=0.8)
+    config = SGDConfig(momentum=0.8) if opt == "sgd" else AdamWConfig()
     optimiser = optimiser_of(small_network("vgg16"), config)
     assert isinstance(optimiser, kind)
     assert optimiser.param_groups[0].get("momentum", 0.8) == 0.8

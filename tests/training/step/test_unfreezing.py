@@ -5,9 +5,9 @@ from torch import nn
 
 from models.network import Network
 from tests.support.small_networks import small_network
-from training.config import Unfreezing
 from training.step.optimiser import learning_rate_factor
 from training.step.unfreezing import check_unfreeze, first_trained, train_from
+from training.training_config import Unfreezing
 
 
 def factors() -> list[float]:
