@@ -54,7 +54,7 @@ class FilmAnswer:
     film: SeenFilm
     answers: Answers
 
-    @property
+    @cached_property
     def distance(self) -> float:
         """Distance from the training films."""
         return float(self.answers.distance[0])
@@ -72,7 +72,7 @@ class FilmAnswer:
         values = card.decisions(list(self.probabilities.values()), self.distance)
         return dict(zip(card.class_names, values, strict=True))
 
-    @property
+    @cached_property
     def in_distribution(self) -> bool:
         """Whether the film is like the training films."""
         return self.explainer.card.is_alike(self.distance)
@@ -91,7 +91,7 @@ class FilmAnswer:
         return card.class_names[int(np.argmax(self.answers.probabilities[0]))]
 
     @property
-    def foremost_class(self) -> str:
+    def top_class(self) -> str:
         """The predicted class; or the most probable finding, those called present before others."""
         decisions, probabilities = self.decisions, self.probabilities
         foremost = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
@@ -137,7 +137,7 @@ class FilmAnswer:
             UnknownClass: The model has no such class.
             FilmRefused: The film is unlike the training films.
         """
-        class_name = class_name or self.foremost_class
+        class_name = class_name or self.top_class
         check_class(self.explainer, class_name)
         index = self.explainer.card.class_names.index(class_name)
         status = self.status(index, force=force)

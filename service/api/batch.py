@@ -13,10 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from models.film_files.errors import RadiographError
 from service.answers import examples
-from service.api.dependencies import AskedModels, Force, ask_models, caller, explained, predicted
+from service.api.dependencies import AskedModels, Force, caller, explained, predicted
 from service.api.openapi import BINARY, FILM_PROBLEMS
-from service.films.admission import NO_MODEL
-from service.films.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files
+from service.films.uploads import ANY_TYPE, FIELD, FORM, NO_MODEL, Bounds, uploaded_files
 from service.films.zip_files import ArchiveLimits, archived_films, is_archive
 from service.http.headers import FAULT, log_fault
 from service.inference.engine import Engine
@@ -114,7 +113,7 @@ async def batch(
         who = caller(request, "batch")
 
         async def answer(film: bytes) -> str:
-            said = await ask_models(engine, explainers, film, who)
+            said = await engine.ask(explainers, film, who)
             return (explained(said, force) if explain else predicted(said)).model_dump_json()
 
         return HeldStream(_lines(engine, iter(films), answer), stack.pop_all())

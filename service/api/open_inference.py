@@ -18,8 +18,7 @@ from service.answers.open_inference_schemas import (
 from service.api import open_inference_tensors as tensors
 from service.api.dependencies import OpenEngine, caller
 from service.api.openapi import BINARY, JSON
-from service.films.uploads import ANY_TYPE, Bounds, uploaded_files
-from service.http.deadline import while_wanted
+from service.films.uploads import ANY_TYPE, Bounds, uploaded_files, while_connected
 from service.inference.engine import Caller, Engine
 from service.problems import (
     FilmTooLarge,
@@ -175,8 +174,8 @@ async def infer(
     with engine.admission.place(explainer.card.name) as held:
         [body] = await uploaded_files(request, held, bounds, media_types=MEDIA_TYPES)
         who = caller(request, "infer")
-        answer = _answered(engine, explainer, body, json_length, who)
-        return await while_wanted(request, answer, seconds=settings.request_seconds)
+        async with while_connected(request, seconds=settings.request_seconds):
+            return await _answered(engine, explainer, body, json_length, who)
 
 
 async def _answered(

@@ -22,7 +22,6 @@ from models.radiograph import (
     FilmFormat,
     NetworkPixels,
     PixelBox,
-    Radiograph,
     film_format_of,
     network_pixels,
     read_film_values,
@@ -123,24 +122,17 @@ def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
     return work(*args)
 
 
-def seen_film(film: bytes, view: View, limits: Limits) -> SeenFilm:
-    """Return what a network sees of a film.
+def seen_film(film: bytes, view: View, limits: Limits, mask: Mask | None = None) -> SeenFilm:
+    """Return what a network sees of a film: all but the mask; all if the mask lies outside.
 
     Raises:
         RadiographError: The film can't be used; so do the other functions here.
     """
-    return _seen(read_radiograph(film, **limits._asdict()), view)
-
-
-def masked_film(film: bytes, mask: Mask, view: View, limits: Limits) -> SeenFilm:
-    """Return what a network sees of a film but for a part; all of it if the mask lies outside."""
     radiograph = read_radiograph(film, **limits._asdict())
-    return _seen(radiograph, view, mask.pixels(radiograph.rows, radiograph.columns))
-
-
-def _seen(radiograph: Radiograph, view: View, mask: PixelBox | None = None) -> SeenFilm:
-    seen = network_pixels(radiograph, **view._asdict(), mask=mask)
-    return SeenFilm(radiograph.rows, radiograph.columns, radiograph.format, seen, mask)
+    rows, columns = radiograph.rows, radiograph.columns
+    box = mask.pixels(rows, columns) if mask else None
+    seen = network_pixels(radiograph, **view._asdict(), mask=box)
+    return SeenFilm(rows, columns, radiograph.format, seen, box)
 
 
 def raw_film(film: bytes, limits: Limits) -> RawFilm:

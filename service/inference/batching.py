@@ -156,8 +156,9 @@ class Batcher:
     def _tell(self, run: Run) -> None:
         name = self._explainer.card.name
         self._metrics.batch(name, len(run.films))
-        for film, own in zip(run.films, run.answers.films(), strict=True):
+        for film in run.films:
             self._metrics.observe("queue", name, run.begin - film.since, [film.request])
+        for film, own in zip(run.films, list(run.answers.films()), strict=True):
             _settle(film.answer, own)
 
 

@@ -15,7 +15,6 @@ from service.answers.schemas import ExplainedPrediction
 from service.audit.rows import audit_row
 from service.audit.trail import AuditTrail
 from service.dicom.answer import result_files
-from service.films.admission import NO_MODEL, Admission
 from service.films.decoding import (
     Limits,
     Paint,
@@ -24,12 +23,12 @@ from service.films.decoding import (
     View,
     grey_png,
     in_bounded_memory,
-    masked_film,
     painted_png,
     raw_film,
     seen_film,
 )
 from service.films.masks import Mask, mask_outside
+from service.films.uploads import NO_MODEL, Admission
 from service.inference.batching import Batcher
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
@@ -101,6 +100,18 @@ class Engine:
         for executor in (self._readers, self._runners, self._writers):
             executor.shutdown(wait=False, cancel_futures=True)
 
+    async def ask(
+        self,
+        explainers: Sequence[Explainer],
+        film: bytes,
+        caller: Caller,
+        mask: Mask | None = None,
+    ) -> list[FilmAnswer]:
+        """Return what each of the models says about a film; see `answer`."""
+        return list(
+            await asyncio.gather(*(self.answer(one, film, caller, mask) for one in explainers))
+        )
+
     async def answer(
         self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
     ) -> FilmAnswer:
@@ -129,10 +140,8 @@ class Engine:
         return film_answer
 
     async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
-        if mask is None:
-            return await self._read(seen_film, film, view, self._limits)
-        seen = await self._read(masked_film, film, mask, view, self._limits)
-        if seen.mask is None:
+        seen = await self._read(seen_film, film, view, self._limits, mask)
+        if mask is not None and seen.mask is None:
             raise mask_outside(seen.rows, seen.columns)
         return seen
 
@@ -142,10 +151,10 @@ class Engine:
         Raises:
             UnsoundModel: The model was not loaded yet, and fails its checks.
         """
-        if not explainer.is_loaded:
-            # Not among the runs, or whoever asks another model would wait as well.
-            await asyncio.to_thread(self.registry.load, explainer)
         batcher = self._batcher(explainer)
+        if not explainer.is_loaded:
+            # Not among the runs, or requests to other models would wait as well.
+            await asyncio.to_thread(self.registry.load, explainer)
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
     async def tested(self, film_answer: FilmAnswer, number: int) -> TenthTest:

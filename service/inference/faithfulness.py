@@ -35,7 +35,7 @@ async def faithful(
 async def _tested(
     engine: Engine, film_answer: FilmAnswer, class_name: str | None, force: bool
 ) -> Faithfulness:
-    name = class_name or film_answer.foremost_class
+    name = class_name or film_answer.top_class
     number = film_answer.explainer.card.class_names.index(name)
     status = film_answer.status(number, force=force)
     if status is Status.OUT_OF_DISTRIBUTION:

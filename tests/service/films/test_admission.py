@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.films.admission import Admission
+from service.films.uploads import Admission
 from service.problems import Overloaded
 
 
