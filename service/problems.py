@@ -51,7 +51,7 @@ class ProtocolProblemDocument(ProblemDocument):
 
 
 class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clients read
-    """A request that gets no answer; `detail` tells the client what to do about it."""
+    """A request that gets no answer; `detail` says what the client can do about it."""
 
     status: ClassVar[int] = 500
     usual_headers: ClassVar[Mapping[str, str]] = {}
@@ -71,7 +71,7 @@ class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clien
 
     @classmethod
     def title(cls) -> str:
-        """Return the class's name in words: `UploadTooLarge` is "Upload too large"."""
+        """Return the class's name as a phrase: `UploadTooLarge` is "Upload too large"."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z])", " ", cls.__name__).capitalize()
 
     @classmethod
@@ -85,7 +85,7 @@ class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clien
         return TYPE_PREFIX + cls.name()
 
     def document(self) -> ProblemDocument:
-        """Return what is sent."""
+        """Return the problem document that is sent."""
         return ProblemDocument(
             type=self.type(), title=self.title(), status=self.status, detail=self.detail
         )
@@ -160,7 +160,7 @@ class FilmRefused(FilmProblem, status=409, headers=VARY):
 
 
 class QuestionProblem(ServiceProblem):
-    """What is asked about the film makes no sense."""
+    """The question about the film makes no sense."""
 
 
 class MalformedMask(QuestionProblem, status=422):
@@ -252,12 +252,12 @@ FILM_PROBLEMS: dict[type[RadiographError], type[FilmProblem]] = {
 
 
 def film_problem(error: RadiographError) -> FilmProblem:
-    """Return the problem that tells a client about a film that can't be used."""
+    """Return the problem for a film that can't be used."""
     return FILM_PROBLEMS.get(type(error), UnreadableFilm)(str(error))
 
 
 def file_error(error: RadiographError | OSError) -> ProblemDocument:
-    """Return what is wrong with a file in the server's words."""
+    """Return the problem document for a file that can't be used or read."""
     if isinstance(error, RadiographError):
         return film_problem(error).document()
     detail = error.strerror or type(error).__name__
@@ -265,7 +265,7 @@ def file_error(error: RadiographError | OSError) -> ProblemDocument:
 
 
 def problem_response(problem: ServiceProblem, *, path: str = "") -> JSONResponse:
-    """Return the answer for a problem; under the path /v2 as its protocol wants it."""
+    """Return the answer for a problem, with the member `error` under the path /v2."""
     return _response(problem.document().model_dump(), problem.headers, path)
 
 
@@ -277,14 +277,14 @@ def blank_problem_response(
     path: str = "",
     **more: object,
 ) -> JSONResponse:
-    """Return a problem that says no more than its HTTP status does (type `about:blank`)."""
+    """Return an answer whose problem is only its HTTP status (type `about:blank`)."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return _response(document | more, headers, path)
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Make every error of a handler, a route or a parameter a problem document."""
+    """Answer every error of a handler, a route or a parameter with a problem document."""
     app.add_exception_handler(ServiceProblem, _service_problem)
     app.add_exception_handler(RadiographError, _radiograph_error)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -318,7 +318,7 @@ def _is_v2(path: str) -> bool:
 
 
 def _under(path: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Add to a problem what a client of the protocol under this path reads."""
+    """Add the member `error`, which clients of the protocol under /v2 read."""
     return document | {"error": document["detail"]} if _is_v2(path) else document
 
 
@@ -353,7 +353,7 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    # What was sent is left out: it may be anything.
+    # What was sent is left out: it may be a patient's name.
     faults = [
         {"parameter": str(fault["loc"][-1]), "detail": fault["msg"]}
         for fault in cast(RequestValidationError, error).errors()

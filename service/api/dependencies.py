@@ -1,4 +1,4 @@
-"""What routes share: the engine and models that a request asks, its film, who asks, the answer."""
+"""Shared by routes: a request's engine and models, its film and caller, its answer's media type."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -82,7 +82,7 @@ AskedModels = Annotated[Asked, Depends(asked_models)]
 
 
 def caller(request: Request, verb: str) -> Caller:
-    """Return who asks, for the audit trail."""
+    """Return the caller of a request, for the audit trail."""
     identity = current_request.get()
     request_id = identity.request_id if identity else ""
     return Caller(verb, request_id, getattr(request.state, "key_id", None))
@@ -133,33 +133,33 @@ def explained(
 
 
 def negotiated(accept: str | None, offers: Sequence[str]) -> str:
-    """Return the offer that the client likes best.
+    """Return the media type that the client prefers, by its `Accept` header.
 
-    Among offers liked alike, one that is named wins over one that a wildcard lets in, then the
-    first.
+    Among offers of the same quality, one that is named wins over one that a wildcard matches, then
+    the first.
 
     Args:
         accept: Value of the `Accept` header; None or empty is anything.
-        offers: Media types, best first; one of `multipart/related` with what its parts are, as in
+        offers: Media types, best first; `multipart/related` with the type of its parts, as in
             `multipart/related; type="application/dicom"`.
 
     Raises:
-        NotAcceptable: The client wants none of them.
+        NotAcceptable: The client accepts none of them.
 
     Source:
         RFC 9110, section 12.5.1.
     """
     ranges = [_media_range(text) for text in (accept or "*/*").split(",") if text.strip()]
-    best = max(offers, key=lambda offer: _liking(offer, ranges))
-    if _liking(best, ranges)[0] == 0:
+    best = max(offers, key=lambda offer: _preference(offer, ranges))
+    if _preference(best, ranges)[0] == 0:
         raise NotAcceptable(f"The answer can be had as {' or '.join(offers)}.")
     return best
 
 
 def _media_range(text: str) -> tuple[str, float]:
-    """Return a media range in lower case and its quality; one that can't be read counts 0.
+    """Return a media range in lower case and its quality; one that can't be read has quality 0.
 
-    Parameters are left out, but for the one that says what the parts of `multipart/related` are.
+    Parameters are dropped, but for the type of the parts of `multipart/related`.
     """
     media_range, *rest = (part.strip().lower() for part in text.split(";"))
     parameters = dict(one.split("=", 1) for one in rest if "=" in one)
@@ -177,8 +177,8 @@ def _quality(text: str) -> float:
     return quality if 0 <= quality <= 1 else 0.0
 
 
-def _liking(offer: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
-    """Return quality and specificity of the most specific range that the offer is in."""
+def _preference(offer: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """Return quality and specificity of the most specific range that matches the offer."""
     wider = (offer.split(";")[0], f"{offer.split('/')[0]}/*", "*/*")
     for specificity, wanted in zip((3, 2, 1, 0), (offer, *wider), strict=True):
         qualities = [quality for media_range, quality in ranges if media_range == wanted]

@@ -92,7 +92,7 @@ ClassName = Annotated[
 async def predict(
     request: Request, asked: AskedModels, *, mask_text: MaskText = None, accept: Accept = None
 ) -> Response:
-    """Say how probable each finding is on a film, or on what a mask leaves of it."""
+    """Give the probability of each finding on a film, or on what a mask leaves of it."""
     negotiated(accept, (JSON,))
     mask = None if mask_text is None else asked_mask(mask_text)
     who = caller(request, "predict" if mask is None else "predict-masked")
@@ -120,7 +120,7 @@ async def explain(
     faithfulness: Tested = False,
     accept: Accept = None,
 ) -> Response:
-    """Say how probable each finding is on a film, and where the evidence for it lies.
+    """Give the probability of each finding on a film, and the evidence for it on the film.
 
     As JSON: the evidence for every class. With `Accept: image/png`, from one model: the film with
     the evidence for one class painted over it, in the film's own pixels. With
@@ -163,7 +163,7 @@ def _offers(explainers: Sequence[Explainer]) -> tuple[str, ...]:
 async def film(
     request: Request, engine: OpenEngine, *, side: Side = None, accept: Accept = None
 ) -> Response:
-    """Show the film as the models' reader decodes it, for a page whose browser can't read it.
+    """Give the film as the models' reader decodes it, for a page whose browser can't read it.
 
     Raw, unless a picture is asked for: little-endian 16-bit unsigned pixels, rows x columns, row by
     row, after rescaling and MONOCHROME1 and before the window; the header `X-Film` says what they

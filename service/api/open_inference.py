@@ -1,4 +1,4 @@
-"""What can be asked under /v2, the Open Inference Protocol, by clients that don't know ours."""
+"""Routes under /v2: the Open Inference Protocol, for clients of any inference server."""
 
 import asyncio
 from enum import Enum
@@ -42,12 +42,12 @@ from xai.explainer import Answers, Explainer
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 MEDIA_TYPES = (JSON, ANY_TYPE, "application/x-www-form-urlencoded")
-"""The last is what curl says unless it is told otherwise."""
+"""The last is what curl sends by default."""
 TAGS: list[str | Enum] = ["Open Inference Protocol"]
 
 router = APIRouter(prefix="/v2", tags=TAGS)
 health_router = APIRouter(prefix="/v2/health", tags=TAGS)
-"""Asked by whoever watches the server: needs no key."""
+"""Routes for probes: they need no key."""
 model_router = APIRouter()
 
 
@@ -75,7 +75,7 @@ INFERENCE_PROBLEMS = (
 
 
 def inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return a JSON schema with what it refers to in place: no other document has its `$defs`."""
+    """Return a JSON schema with its references replaced by what they refer to in `$defs`."""
     if isinstance(schema, list):
         return [inlined(part, definitions) for part in schema]
     if not isinstance(schema, dict):
@@ -89,7 +89,7 @@ REQUEST_SCHEMA = InferenceRequest.model_json_schema()
 INFERENCE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "Which of the two it is, the header tells, not the content type.",
+        "description": "The header decides which of the two it is, not the content type.",
         "content": {
             JSON: {"schema": inlined(REQUEST_SCHEMA, REQUEST_SCHEMA["$defs"])},
             ANY_TYPE: {"schema": BINARY},
@@ -109,7 +109,7 @@ NamedModel = Annotated[Explainer, Depends(named_model)]
 
 
 async def check_version(version: str, explainer: NamedModel) -> None:
-    """Raise UnknownModel unless the version in the path is the one that is here."""
+    """Raise UnknownModel unless the version in the path is the model's."""
     card = explainer.card
     if version != card.version:
         raise UnknownModel(f"The version of {card.name} here is {card.version}.")
@@ -129,7 +129,7 @@ async def server_ready(_engine: OpenEngine) -> ServerReady:
 
 @router.get("")
 async def server_metadata(request: Request) -> ServerMetadata:
-    """Say which server this is."""
+    """Give the name, version and extensions of the server."""
     return ServerMetadata(
         name="chest-xray-explainer",
         version=request.app.version,
@@ -139,7 +139,7 @@ async def server_metadata(request: Request) -> ServerMetadata:
 
 @model_router.get("", responses=problems(*MODEL_PROBLEMS))
 async def model_metadata(explainer: NamedModel) -> ModelMetadata:
-    """Say which tensors a model takes and gives."""
+    """Give the tensors that a model takes and gives."""
     return tensors.model_metadata(explainer)
 
 
@@ -161,7 +161,7 @@ async def infer(
     explainer: NamedModel,
     json_length: Annotated[
         str | None,
-        Header(alias=JSON_LENGTH, description="Bytes of JSON; binary tensors stand behind them."),
+        Header(alias=JSON_LENGTH, description="Bytes of JSON; binary tensors follow them."),
     ] = None,
 ) -> Response:
     """Give the tensors that a model answers to films or to pixels.

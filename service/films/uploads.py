@@ -129,8 +129,8 @@ async def while_connected(request: Request, *, seconds: float) -> AsyncIterator[
         TooSlow: The deadline passed.
     """
     try:
-        # Not a cancel scope of anyio: it cancels again and again until the work has ended, which
-        # would interrupt the end of a process that decodes.
+        # Not a cancel scope of anyio: that cancels repeatedly until the work has ended, and would
+        # interrupt the clean-up of a decoding process.
         async with asyncio.timeout(seconds) as deadline:
             watch = asyncio.create_task(_end_on_disconnect(request, deadline))
             try:
@@ -138,7 +138,7 @@ async def while_connected(request: Request, *, seconds: float) -> AsyncIterator[
             finally:
                 watch.cancel()
     except TimeoutError as error:
-        if not deadline.expired():  # of the work's own making
+        if not deadline.expired():  # raised by the work itself
             raise
         if watch.done():
             raise UploadInterrupted("The connection was closed before the answer.") from error
@@ -156,7 +156,7 @@ async def _end_on_disconnect(request: Request, deadline: asyncio.Timeout) -> Non
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much a request may send, and how long it may take.
+    """Most bytes and files of a request's body, and the longest time for it to arrive.
 
     Attributes:
         max_bytes: Longest body, form and all.
@@ -197,8 +197,8 @@ async def uploaded_files(
     Args:
         request: Its body has not been read.
         held: Counts what is kept in memory.
-        bounds: How much there may be.
-        media_types: What a body that is no form may be called.
+        bounds: On bytes, files and time.
+        media_types: Content types of a body that is no form.
 
     Raises:
         UploadProblem: See `service.problems`.

@@ -1,4 +1,4 @@
-"""From a film's bytes to a model's answer, off the event loop and within bounds."""
+"""Decode films and run models on them, off the event loop and within bounds."""
 
 import asyncio
 import hashlib
@@ -45,10 +45,10 @@ T = TypeVar("T")
 
 
 class Caller(NamedTuple):
-    """Who asks, as the audit trail knows it.
+    """The caller of a request, as the audit trail records it.
 
     Attributes:
-        verb: What is asked, such as `predict`.
+        verb: The request's kind, such as `predict`.
         request_id: As in the log.
         key_id: The API key's; None where none is needed.
     """
@@ -63,14 +63,14 @@ class Engine:
 
     A film is decoded in a thread, or in another process if it is a DICOM file: the decoders of
     those hold Python's lock while they work, and some are old C++ that may crash on a malformed
-    one. Then it waits in its model's queue, of which batches are run in threads.
+    one. Then it waits in its model's queue, whose batches are run in threads.
 
     Attributes:
         registry: The models by name.
         settings: What the operator chose.
-        metrics: What is counted.
-        admission: Who may come in.
-        audit: Where answers are written down; None is nowhere.
+        metrics: Counts and times.
+        admission: Places and bytes for requests.
+        audit: The audit trail that answers are written to; None keeps none.
         at_once: How many films are decoded, and batches run, at the same time.
     """
 
@@ -107,7 +107,7 @@ class Engine:
         caller: Caller,
         mask: Mask | None = None,
     ) -> list[FilmAnswer]:
-        """Return what each of the models says about a film; see `answer`."""
+        """Return the answer of each of the models about a film; see `answer`."""
         return list(
             await asyncio.gather(*(self.answer(one, film, caller, mask) for one in explainers))
         )
@@ -115,19 +115,19 @@ class Engine:
     async def answer(
         self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
     ) -> FilmAnswer:
-        """Return what a model says about a film, once that is written down.
+        """Return a model's answer about a film, after it is written to the audit trail.
 
         Args:
             explainer: The model.
             film: Its bytes.
-            caller: Who asks.
-            mask: What the model shall not see; such a film is no film to count.
+            caller: Of the request.
+            mask: What the model must not see; a masked film is not counted.
 
         Raises:
             RadiographError: The film can't be used.
             MalformedMask: The mask lies outside the film.
             UnsoundModel: The model was not loaded yet, and fails its checks.
-            AuditUnavailable: It can't be written down.
+            AuditUnavailable: The answer can't be written to the audit trail.
         """
         name = explainer.card.name
         with self.metrics.stage("decode", name):
@@ -158,9 +158,9 @@ class Engine:
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
     async def tested(self, film_answer: FilmAnswer, number: int) -> TenthTest:
-        """Return what masking the hottest tenth of a film does to a class, beside other tenths.
+        """Test the map of a class: mask the hottest tenth of the film, and random tenths.
 
-        It costs 25 more films in the model's queue; none of them is counted or written down.
+        It costs 25 more films in the model's queue; none of them is counted or audited.
 
         Args:
             film_answer: The film, and the map to test.
@@ -177,16 +177,16 @@ class Engine:
     async def write_down(
         self, caller: Caller, explainer: Explainer, answers: Answers, sent: Sequence[bytes]
     ) -> None:
-        """Keep in the audit trail, if there is one, what is answered about each film.
+        """Write the answers about each film to the audit trail, if there is one.
 
         Args:
-            caller: Who asked.
+            caller: Of the request.
             explainer: The model.
             answers: Its, for all films.
             sent: The bytes of each film, or of its tensor.
 
         Raises:
-            AuditUnavailable: It can't be said that all rows were kept.
+            AuditUnavailable: Not all rows are known to be written.
         """
         if self.audit is None:
             return
@@ -244,7 +244,7 @@ class Engine:
         if not is_dicom(film):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._readers, work, film, *args)
-        for _attempt in range(2):  # a process may have been killed for another's sake
+        for _attempt in range(2):  # the system may have killed the process to free memory
             try:
                 return await to_process.run_sync(
                     in_bounded_memory,
@@ -265,7 +265,7 @@ class Engine:
             self._batchers[explainer] = Batcher(
                 explainer,
                 executor=self._runners,
-                runs=self.at_once + 1,  # one lies ready for the next free thread
+                runs=self.at_once + 1,  # one is ready for the next free thread
                 metrics=self.metrics,
                 max_size=self.settings.max_batch_size,
                 delay_seconds=self.settings.max_batch_delay_seconds,
