@@ -1,4 +1,4 @@
-"""How many come in, and with how many bytes."""
+"""Places in the queues, and bytes in memory."""
 
 import pytest
 

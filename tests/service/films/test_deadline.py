@@ -1,4 +1,4 @@
-"""Nobody waits for ever: not the client, not the server for a client, not the next in line."""
+"""Deadlines, full queues and clients that hang up."""
 
 import asyncio
 import socket
