@@ -1,1 +1,1 @@
-"""Who may ask, and how: the HTTP service and its viewer."""
+"""The HTTP service, its viewer, and the commands that answer films."""

@@ -1,4 +1,4 @@
-"""The application: settings in, a server that opens its models and closes them again out."""
+"""Build the application: routes, middleware, and the models that are open while it runs."""
 
 import asyncio
 import os
@@ -54,8 +54,7 @@ def create_app(
 
     Raises:
         OSError: The key file can't be read.
-        ValueError: The settings or the key file have a fault, or other machines reach the server
-            and nobody said who may ask.
+        ValueError: The settings or the key file have a fault, or leave the server open.
     """
     settings = settings or read_settings()
     tracing = tracing or open_tracing(os.environ)
@@ -66,7 +65,7 @@ def create_app(
         lifespan=_lifespan(settings, registry, audit_trail),
         docs_url=None,  # FastAPI's page loads Swagger from a CDN
         redoc_url=None,
-        # FastAPI's own would tell paths, queries, and what exceptions say.
+        # FastAPI's own telemetry would record paths, queries and the messages of exceptions.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         generate_unique_id_function=operation_id,
     )
@@ -76,16 +75,14 @@ def create_app(
     app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=tracing)
     add_handlers(app)
     _add_routes(app)
-    _add_documentation(app)
-    # Not a mount at "/", which would hide from the router that a path takes another method.
-    app.router.default = GZipMiddleware(StaticFiles(directory=VIEWER, html=True, check_dir=False))
+    _add_pages(app)
     return app
 
 
 def _add_routes(app: FastAPI) -> None:
-    """Offer what needs a key, what needs an admin's, and what needs none.
+    """Add the routes that need a key, those that need an admin's, and those that need none.
 
-    A request is matched with one after the other, so films come first.
+    A request is matched against the routers in this order, so films come first.
     """
     keyed = list(app.state.gate.dependencies())
     for router in (
@@ -125,7 +122,7 @@ def _lifespan(
 
 @contextmanager
 def _reloading_on_hangup(registry: Registry) -> Iterator[None]:
-    """Take up changed model files when the process gets SIGHUP, where that exists."""
+    """Reload changed model files when the process gets SIGHUP, on systems that have it."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
         yield
         return
@@ -135,8 +132,10 @@ def _reloading_on_hangup(registry: Registry) -> Iterator[None]:
     loop.remove_signal_handler(signal.SIGHUP)
 
 
-def _add_documentation(app: FastAPI) -> None:
-    """Serve Swagger from the files in the package `fastapi-swagger`, with our start script."""
+def _add_pages(app: FastAPI) -> None:
+    """Serve the viewer, and Swagger from the files of the package `fastapi-swagger`."""
+    # Not a mount at "/", which would hide from the router that a path takes another method.
+    app.router.default = GZipMiddleware(StaticFiles(directory=VIEWER, html=True, check_dir=False))
     files = StaticFiles(directory=SWAGGER, packages=[("fastapi_swagger", "resources")])
     app.mount("/docs/swagger", files)
 

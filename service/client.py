@@ -1,4 +1,4 @@
-"""A client of the server: films in, the answers of `service.answers.schemas` out.
+"""Ask a server from Python: send films, get answers as `service.answers.schemas` has them.
 
 It needs httpx (`pip install '.[client]'`) and loads nothing of the server.
 
@@ -35,18 +35,18 @@ except ImportError as error:
     raise ImportError("service.client needs httpx: pip install '.[client]'") from error
 
 Film = bytes | str | os.PathLike[str]
-"""A film's bytes, or where they lie."""
+"""A film's bytes, or the path of its file."""
 
 FILM_TYPE = "application/octet-stream"
 RETRIED = (429, 503)
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """The server's reason for not answering.
+    """A problem document of the server, as an exception.
 
     Attributes:
         type: URN of the kind of problem, or `about:blank`.
-        title: The kind in words.
+        title: The same as a phrase.
         status: HTTP status.
         detail: What to do about it.
     """
@@ -57,7 +57,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
 
 
 class ProblemBody(BaseModel):
-    """A problem as it is sent; a proxy in between may send something else."""
+    """A problem document as JSON; its fields are optional, since a proxy may send another kind."""
 
     type: str = "about:blank"
     title: str
@@ -83,7 +83,7 @@ class RawFilm(NamedTuple):
 
 
 class BatchLine(BaseModel):
-    """What became of one film of a batch."""
+    """A line of a batch: the answer to one film, or its problem."""
 
     answer: Prediction | None = None
     problem: ProblemBody | None = None
@@ -102,7 +102,7 @@ class BatchLine(BaseModel):
 
 
 class Client:
-    """One server, over connections that are kept open until the client is closed.
+    """Client of one server; its connections are kept open until it is closed.
 
     Of a film only its bytes are sent, never its file's name. Every method raises `Problem` when the
     server answers with one, and `httpx.TransportError` when it does not answer.
@@ -118,13 +118,13 @@ class Client:
         longest_wait: float = 30,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Open nothing yet.
+        """Set up a client; it connects with the first request.
 
         Args:
             address: The server's, such as `http://127.0.0.1:8000`.
             key: API key, where the server asks for one.
-            timeout: Seconds without a sign of life after which a request is given up.
-            retries: How often to ask again when the server is busy and says when it will not be.
+            timeout: Seconds without any data after which a request is given up.
+            retries: How often to ask again when the server is busy and sends Retry-After.
             longest_wait: Most seconds to wait before asking again, whatever the server says.
             transport: What carries requests; None is the network.
         """
@@ -153,12 +153,12 @@ class Client:
         model: str | None = None,
         mask: tuple[float, float, float, float] | None = None,
     ) -> Prediction:
-        """Return how probable each finding is.
+        """Return the probability of each finding.
 
         Args:
             film: The film.
             model: None is the default one.
-            mask: Left, top, right, bottom of what the model shall not see, in film pixels.
+            mask: Left, top, right, bottom of what the model must not see, in film pixels.
         """
         corners = None if mask is None else ",".join(f"{one:.9f}" for one in mask)
         answer = self._examined("/v1/predict", film, model=model, mask=corners)
@@ -180,14 +180,14 @@ class Client:
         faithfulness: bool = False,
         class_name: str | None = None,
     ) -> ExplainedPrediction:
-        """Return the same with the evidence.
+        """Return the probability of each finding, and the evidence for it on the film.
 
         Args:
             film: The film.
             model: None is the default one.
             force: Explain even a film that is refused.
             faithfulness: Test the map of one class; it takes 25 times as long.
-            class_name: Which one; None is the class that the model finds foremost.
+            class_name: Which one; None is the top class.
         """
         asked: dict[str, str | bool | None] = {
             "model": model,
@@ -199,7 +199,7 @@ class Client:
         return ExplainedPrediction.model_validate_json(answer)
 
     def compare(self, film: Film, *, force: bool = False) -> ExplainedComparison:
-        """Return what every model says, side by side, and how far their maps agree."""
+        """Return every model's answer side by side, and how far their maps agree."""
         answer = self._examined("/v1/explain", film, model="all", force=force)
         return ExplainedComparison.model_validate_json(answer)
 
@@ -215,7 +215,7 @@ class Client:
 
         Args:
             film: The film.
-            class_name: None is the class that the model finds foremost.
+            class_name: None is the top class.
             model: None is the default one.
             force: Paint even a film that is refused, which is a problem otherwise.
         """
@@ -225,7 +225,7 @@ class Client:
     def batch(
         self, films: Iterable[Film], *, model: str | None = None
     ) -> Iterator[Prediction | Problem]:
-        """Yield, in order, what becomes of each film; a bad one does not end the rest.
+        """Yield the answer or the problem of each film, in order.
 
         Raises:
             ConnectionError: The answer ended before the last film's.
@@ -269,7 +269,7 @@ class Client:
 
     @contextmanager
     def _answer(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
-        """Yield the answer, its body not read; ask again while the server says when to."""
+        """Yield the answer, its body not read; retry while the server is busy."""
         for left in reversed(range(self._retries + 1)):
             with self._http.stream(method, path, **request) as answer:
                 wait = _wait(answer)
@@ -289,7 +289,7 @@ def _given(**query: str | bool | None) -> dict[str, str | bool]:
 
 
 def _wait(answer: httpx.Response) -> float | None:
-    """Return after how many seconds to ask again; None is not at all."""
+    """Return the seconds after which to ask again; None if asking again is no use."""
     seconds = answer.headers.get("Retry-After", "")
     return float(seconds) if answer.status_code in RETRIED and seconds.isdecimal() else None
 

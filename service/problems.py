@@ -1,46 +1,8 @@
-"""Everything that can go wrong with a request, as problem documents (RFC 9457).
+"""Problem documents (RFC 9457) for everything that can go wrong with a request.
 
-ServiceProblem
-├── UploadProblem
-│   ├── UploadTooLarge        413  more bytes than allowed, counted while they arrive
-│   ├── UnsupportedMediaType  415  neither a form nor an image content type
-│   ├── MalformedForm         400  multipart that can't be parsed
-│   ├── UploadInterrupted     400  the client went away
-│   ├── SlowUpload            408  not complete in the time allowed
-│   ├── MissingFile           422  a form without the field `file`
-│   ├── EmptyUpload           422  no bytes
-│   ├── BadArchive            422  a zip that is corrupt, encrypted, or holds no film
-│   └── ArchiveTooLarge       413  more members, or more bytes once unpacked, than allowed
-├── FilmProblem
-│   ├── NotAnImage            415  neither PNG, JPEG, TIFF nor DICOM
-│   ├── FilmTooLarge          413  more pixels than allowed
-│   ├── UnreadableFilm        422  truncated, corrupt, not decodable
-│   ├── UnsupportedFilm       422  readable, but not one grey film
-│   ├── NoSourceInstance      422  DICOM results are asked for of a film they can't refer to
-│   └── FilmRefused           409  unlike the training films, so it has no overlay
-├── QuestionProblem
-│   ├── MalformedMask         422  no rectangle, or none on the film
-│   └── SideWithoutPicture    422  `side` is asked for of pixels that are not sent as a picture
-├── ModelProblem
-│   ├── UnknownModel          404
-│   ├── UnknownClass          422
-│   ├── NotAcceptable         406  an answer in none of the media types asked for
-│   ├── MalformedTensor       400  a v2 request whose tensors the model does not take
-│   ├── UnsoundModel          500  it fails the checks that come before its first answer
-│   └── ReloadRefused         409  the file now on disk is no sound model; the old one stays
-├── Unavailable               503  with Retry-After
-│   ├── NotReady                   the models are not loaded
-│   ├── Overloaded                 as many films as allowed are waiting already
-│   ├── TooSlow                    no answer within the time allowed
-│   └── AuditUnavailable           the answer can't be written down, so it is not given
-└── AccessProblem
-    ├── MissingKey            401
-    ├── UnknownKey            401
-    ├── NotAllowed            403  a key that is no admin's
-    ├── TooManyRequests       429  with Retry-After
-    └── AuditOff              404  there is no audit trail to ask
-
-What no class here names (an unknown path, a wrong method, a fault of ours) has type `about:blank`.
+Each kind of problem is a class below: its docstring says what it means, its `class` line the HTTP
+status, and its name makes the title and the URN. What no class names (an unknown path, a wrong
+method, a fault of the server) has type `about:blank`.
 """
 
 import re
@@ -65,6 +27,7 @@ from models.film_files.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 VARY = {"Vary": "Accept"}
+BEARER = {"WWW-Authenticate": "Bearer"}
 TYPE_PREFIX = "urn:problem-type:chest-xray-explainer:"
 
 
@@ -88,10 +51,18 @@ class ProtocolProblemDocument(ProblemDocument):
 
 
 class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clients read
-    """A request that gets no answer; `detail` tells the client what to do about it."""
+    """A request that gets no answer; `detail` says what the client can do about it."""
 
     status: ClassVar[int] = 500
     usual_headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(
+        cls, *, status: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Set the HTTP status and the headers of a kind of problem; None is as its parent's."""
+        super().__init_subclass__()
+        cls.status = status or cls.status
+        cls.usual_headers = headers or cls.usual_headers
 
     def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -100,7 +71,7 @@ class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clien
 
     @classmethod
     def title(cls) -> str:
-        """Return the class's name in words: `UploadTooLarge` is "Upload too large"."""
+        """Return the class's name as a phrase: `UploadTooLarge` is "Upload too large"."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z])", " ", cls.__name__).capitalize()
 
     @classmethod
@@ -114,172 +85,122 @@ class ServiceProblem(Exception):  # noqa: N818 - RFC 9457's word, and what clien
         return TYPE_PREFIX + cls.name()
 
     def document(self) -> ProblemDocument:
-        """Return what is sent."""
+        """Return the problem document that is sent."""
         return ProblemDocument(
             type=self.type(), title=self.title(), status=self.status, detail=self.detail
         )
 
 
 class UploadProblem(ServiceProblem):
-    """The request's body can't be taken in."""
+    """The request's body can't be read."""
 
 
-class UploadTooLarge(UploadProblem):
-    """More bytes than allowed."""
-
-    status = 413
+class UploadTooLarge(UploadProblem, status=413):
+    """More bytes than allowed, counted while they arrive."""
 
 
-class UnsupportedMediaType(UploadProblem):
+class UnsupportedMediaType(UploadProblem, status=415):
     """Neither a form nor an image content type."""
 
-    status = 415
 
-
-class MalformedForm(UploadProblem):
+class MalformedForm(UploadProblem, status=400):
     """Multipart that can't be parsed."""
 
-    status = 400
+
+class UploadInterrupted(UploadProblem, status=400):
+    """The client disconnected; the answer reaches nobody."""
 
 
-class UploadInterrupted(UploadProblem):
-    """The client went away; nobody reads the answer, but the log stays quiet."""
-
-    status = 400
-
-
-class SlowUpload(UploadProblem):
+class SlowUpload(UploadProblem, status=408):
     """The body was not complete in the time allowed."""
 
-    status = 408
 
-
-class BadArchive(UploadProblem):
-    """A zip file that is corrupt, encrypted, or holds no film."""
-
-    status = 422
-
-
-class ArchiveTooLarge(UploadProblem):
-    """More members, or more bytes once unpacked, than allowed."""
-
-    status = 413
-
-
-class MissingFile(UploadProblem):
+class MissingFile(UploadProblem, status=422):
     """A form without a file in the field `file`."""
 
-    status = 422
 
-
-class EmptyUpload(UploadProblem):
+class EmptyUpload(UploadProblem, status=422):
     """No bytes."""
 
-    status = 422
+
+class BadArchive(UploadProblem, status=422):
+    """A zip file that is corrupt, encrypted, or holds no film."""
+
+
+class ArchiveTooLarge(UploadProblem, status=413):
+    """More members, or more bytes once unpacked, than allowed."""
 
 
 class FilmProblem(ServiceProblem):
     """The upload is no film that can be examined."""
 
 
-class NotAnImage(FilmProblem):
+class NotAnImage(FilmProblem, status=415):
     """Neither PNG, JPEG, TIFF nor DICOM, whatever its content type says."""
 
-    status = 415
 
-
-class FilmTooLarge(FilmProblem):
+class FilmTooLarge(FilmProblem, status=413):
     """More pixels than allowed."""
 
-    status = 413
+
+class UnreadableFilm(FilmProblem, status=422):
+    """Truncated, corrupt, or encoded in a way that can't be decoded here."""
 
 
-class UnreadableFilm(FilmProblem):
-    """Truncated, corrupt, or encoded in a way nothing here decodes."""
-
-    status = 422
-
-
-class UnsupportedFilm(FilmProblem):
+class UnsupportedFilm(FilmProblem, status=422):
     """Readable, but not one grey film."""
 
-    status = 422
+
+class NoSourceInstance(FilmProblem, status=422, headers=VARY):
+    """DICOM results refer to a DICOM film by UIDs; this film has none."""
 
 
-class NoSourceInstance(FilmProblem):
-    """DICOM results refer to a DICOM film with UIDs, and this is none."""
-
-    status = 422
-    usual_headers = VARY
-
-
-class FilmRefused(FilmProblem):
+class FilmRefused(FilmProblem, status=409, headers=VARY):
     """Unlike the training films: there is an answer as JSON, but no overlay."""
-
-    status = 409
-    usual_headers = VARY
 
 
 class QuestionProblem(ServiceProblem):
-    """What is asked about the film makes no sense."""
+    """The question about the film makes no sense."""
 
 
-class MalformedMask(QuestionProblem):
+class MalformedMask(QuestionProblem, status=422):
     """The mask is no rectangle, or lies outside the film."""
 
-    status = 422
 
-
-class SideWithoutPicture(QuestionProblem):
+class SideWithoutPicture(QuestionProblem, status=422):
     """Only a picture can be made smaller; raw pixels are sent as they are."""
-
-    status = 422
 
 
 class ModelProblem(ServiceProblem):
     """The models here can't answer what was asked."""
 
 
-class UnknownModel(ModelProblem):
+class UnknownModel(ModelProblem, status=404):
     """No model here has that name."""
 
-    status = 404
 
-
-class UnknownClass(ModelProblem):
+class UnknownClass(ModelProblem, status=422):
     """The model has no class of that name."""
 
-    status = 422
 
-
-class NotAcceptable(ModelProblem):
+class NotAcceptable(ModelProblem, status=406, headers=VARY):
     """The answer exists in none of the media types asked for."""
 
-    status = 406
-    usual_headers = VARY
 
-
-class UnsoundModel(ModelProblem):
-    """The model, loaded when it was first asked, fails its checks; no answer is better than its."""
-
-
-class MalformedTensor(ModelProblem):
+class MalformedTensor(ModelProblem, status=400):
     """The tensors of a v2 request are not those that the model takes."""
 
-    status = 400
+
+class UnsoundModel(ModelProblem, status=500):
+    """The model fails the checks that come before its first answer."""
 
 
-class ReloadRefused(ModelProblem):
-    """The file on disk fails its checks; the model that was loaded before goes on answering."""
-
-    status = 409
+class ReloadRefused(ModelProblem, status=409):
+    """The file on disk fails its checks; the model loaded before goes on answering."""
 
 
-class Unavailable(ServiceProblem):
+class Unavailable(ServiceProblem, status=503, headers={"Retry-After": "1"}):
     """Not now; the same request may succeed later."""
-
-    status = 503
-    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class NotReady(Unavailable):
@@ -294,47 +215,32 @@ class TooSlow(Unavailable):
     """The film was not answered within the time allowed."""
 
 
-class AuditUnavailable(Unavailable):
+class AuditUnavailable(Unavailable, headers={"Retry-After": "10"}):
     """The answer can't be written to the audit trail, so it is not given."""
-
-    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "10"}
 
 
 class AccessProblem(ServiceProblem):
-    """Who asks may not."""
+    """The client may not ask this."""
 
 
-class MissingKey(AccessProblem):
+class MissingKey(AccessProblem, status=401, headers=BEARER):
     """No API key was sent."""
 
-    status = 401
-    usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
-
-class UnknownKey(AccessProblem):
+class UnknownKey(AccessProblem, status=401, headers=BEARER):
     """The API key that was sent is not in the server's file."""
 
-    status = 401
-    usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
 
-
-class NotAllowed(AccessProblem):
+class NotAllowed(AccessProblem, status=403):
     """The key is not an admin's."""
 
-    status = 403
 
-
-class TooManyRequests(AccessProblem):
+class TooManyRequests(AccessProblem, status=429, headers={"Retry-After": "1"}):
     """The key has used up its requests for the moment."""
 
-    status = 429
-    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
-
-class AuditOff(AccessProblem):
+class AuditOff(AccessProblem, status=404):
     """The server keeps no audit trail."""
-
-    status = 404
 
 
 FILM_PROBLEMS: dict[type[RadiographError], type[FilmProblem]] = {
@@ -346,12 +252,12 @@ FILM_PROBLEMS: dict[type[RadiographError], type[FilmProblem]] = {
 
 
 def film_problem(error: RadiographError) -> FilmProblem:
-    """Return the problem that tells a client about a film that can't be used."""
+    """Return the problem for a film that can't be used."""
     return FILM_PROBLEMS.get(type(error), UnreadableFilm)(str(error))
 
 
 def file_error(error: RadiographError | OSError) -> ProblemDocument:
-    """Return what is wrong with a file in the server's words."""
+    """Return the problem document for a file that can't be used or read."""
     if isinstance(error, RadiographError):
         return film_problem(error).document()
     detail = error.strerror or type(error).__name__
@@ -359,7 +265,7 @@ def file_error(error: RadiographError | OSError) -> ProblemDocument:
 
 
 def problem_response(problem: ServiceProblem, *, path: str = "") -> JSONResponse:
-    """Return the answer for a problem; under the path /v2 as its protocol wants it."""
+    """Return the answer for a problem, with the member `error` under the path /v2."""
     return _response(problem.document().model_dump(), problem.headers, path)
 
 
@@ -371,14 +277,14 @@ def blank_problem_response(
     path: str = "",
     **more: object,
 ) -> JSONResponse:
-    """Return a problem that says no more than its HTTP status does (type `about:blank`)."""
+    """Return an answer whose problem is only its HTTP status (type `about:blank`)."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return _response(document | more, headers, path)
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Make every error of a handler, a route or a parameter a problem document."""
+    """Answer every error of a handler, a route or a parameter with a problem document."""
     app.add_exception_handler(ServiceProblem, _service_problem)
     app.add_exception_handler(RadiographError, _radiograph_error)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -412,7 +318,7 @@ def _is_v2(path: str) -> bool:
 
 
 def _under(path: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Add to a problem what a client of the protocol under this path reads."""
+    """Add the member `error`, which clients of the protocol under /v2 read."""
     return document | {"error": document["detail"]} if _is_v2(path) else document
 
 
@@ -447,7 +353,7 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
-    # What was sent is left out: it may be anything.
+    # What was sent is left out: it may be a patient's name.
     faults = [
         {"parameter": str(fault["loc"][-1]), "detail": fault["msg"]}
         for fault in cast(RequestValidationError, error).errors()

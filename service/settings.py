@@ -1,4 +1,4 @@
-"""What the person who runs the server may choose; nothing about a model is among it."""
+"""Settings of the server that its operator may choose; none is about a model's answers."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,10 +13,10 @@ from xai.runtime.execution import Precision, Provider
 LogFormat = Literal["text", "json"]
 
 OWN_MODELS = Path(__file__).with_name("default_model")
-"""The ONNX files that come with the package lie here; `chest_cnn` is the first by name."""
+"""Folder of the ONNX files in the package; `chest_cnn` is the first by name."""
 
 SECRETS = Path("/run/secrets")
-"""Where container engines put secrets: a file `cxr_audit_url` there is that setting."""
+"""Folder in which container engines put secrets: a file `cxr_audit_url` there is that setting."""
 
 MEBIBYTE = 2**20
 
@@ -24,33 +24,33 @@ MEBIBYTE = 2**20
 class Settings(BaseSettings):
     """Settings of one server, each also an environment variable `CXR_<NAME>`.
 
-    Or a file `cxr_<name>` among the container's secrets, which the environment overrules.
+    A file `cxr_<name>` among the container's secrets sets it as well; the environment overrules it.
 
     Attributes:
         host: Address to listen on.
         port: Port to listen on.
-        models: One exported model, or a folder of them, offered beside our own.
-        own_models: Whether to offer the models that come with the package. One in `models` under
-            the same name takes the place of ours.
+        models: One exported model, or a folder of them, offered beside those in the package.
+        own_models: Whether to offer the models in the package. One in `models` under the same
+            name replaces it.
         default_model: Name of the model that answers when none is asked for; None is the first by
-            name in `models`, or else of our own.
+            name in `models`, or else in the package.
         preload: Names of models to load before the server is ready, besides the default one; `all`
             is every model. Separated by commas in the environment.
-        model_memory_bytes: Memory that loaded models may take together, estimated; the one asked
-            longest ago makes room. The default and preloaded ones stay. None is no limit.
+        model_memory_bytes: Memory that loaded models may take together, estimated; beyond it the
+            least recently used is unloaded. The default and preloaded ones stay. None is no limit.
         provider: What runs the models.
-        precision: In what it computes; `bfloat16` is OpenVINO's alone.
-        threads: CPU threads of one run of a model. With 1, and as many runs as CPUs, most films
-            are answered per second; more of them shorten the wait of a lone film.
+        precision: Number format in which it computes; `bfloat16` needs OpenVINO.
+        threads: CPU threads of one run of a model. 1, with as many runs as CPUs, gives the most
+            films per second; more threads shorten the wait of a single film.
         concurrency: Films decoded, and batches run, at the same time; None is one per CPU.
         max_batch_size: Most films that wait for one model and run together.
-        max_batch_delay_seconds: How long a batch waits to be full; 0 takes what is there.
+        max_batch_delay_seconds: Longest time that a batch waits to be full; 0 is not at all.
         queue_size: Most films of one model that are read, waiting or examined at the same time;
             one more is answered with 503 unread.
         max_held_bytes: Most bytes of request bodies in memory at the same time.
         upload_seconds: Longest time for a request's body to arrive.
         request_seconds: Longest time from a film's arrival to its answer.
-        grace_seconds: How long a server that is told to stop finishes what it has accepted.
+        grace_seconds: Longest time in which a server that is told to stop finishes its requests.
         max_upload_bytes: Longest request body with one film, form and all.
         max_film_pixels: Most pixels of one film, checked before they are decoded.
         max_batch_bytes: Longest body of `/v1/batch`, and most bytes that its zip may unpack to.
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
 
 
 def read_settings(**given: object) -> Settings:
-    """Return the settings given, and those of the environment.
+    """Return the settings: those given, the others from the environment.
 
     Raises:
         ValueError: One is not allowed; a sentence each says its name, the rule and the value.
@@ -122,7 +122,7 @@ def read_settings(**given: object) -> Settings:
 
 
 def settings_fault(error: ValidationError, prefix: str = "CXR_") -> str:
-    """Return a sentence for each setting that is not allowed, and for what they don't go with."""
+    """Return a sentence for each setting, or combination of settings, that is not allowed."""
     return "; ".join(_sentence(fault, prefix) for fault in error.errors())
 
 

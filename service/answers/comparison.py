@@ -1,4 +1,4 @@
-"""Several models' answers about one film, side by side."""
+"""Set several models' answers about one film side by side."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations, zip_longest
@@ -11,7 +11,7 @@ UNKNOWN = Agreement(None, None)
 
 
 def comparison(film_answers: Sequence[FilmAnswer]) -> Comparison:
-    """Return the answers without explanations."""
+    """Return several models' answers without explanations."""
     return Comparison(models=[one.prediction() for one in film_answers])
 
 
@@ -21,12 +21,12 @@ def explained_comparison(
     force: bool = False,
     tests: Sequence[Faithfulness | None] = (),
 ) -> ExplainedComparison:
-    """Return the answers with the evidence for every class, and how alike the maps are.
+    """Return several models' answers with the evidence, and how similar their maps are.
 
     Args:
         film_answers: Of one film, by different models.
-        force: Give the evidence even where a model holds the film unlike its training films.
-        tests: What testing a map of each has shown, if that was asked for.
+        force: Give the evidence even where a model finds the film unlike its training films.
+        tests: Results of testing a map of each, if that was asked for.
     """
     return ExplainedComparison(
         models=[
@@ -47,12 +47,12 @@ def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[Map
         if class_name not in names:
             continue
         withheld = not force and not (one.in_distribution and other.in_distribution)
-        alike = UNKNOWN if withheld else agreement(_map(one, class_name), _map(other, class_name))
+        similar = UNKNOWN if withheld else agreement(_map(one, class_name), _map(other, class_name))
         yield MapAgreement(
             models=(one.explainer.card.name, other.explainer.card.name),
             class_name=class_name,
-            rank_correlation=alike.rank_correlation,
-            top_tenth_overlap=alike.top_tenth_overlap,
+            rank_correlation=similar.rank_correlation,
+            top_tenth_overlap=similar.top_tenth_overlap,
         )
 
 

@@ -1,4 +1,4 @@
-"""Answers as they may look, for the documentation; shortened to one class and a grid of 2 x 2."""
+"""Example answers for the documentation, shortened to one class and a grid of 2 x 2."""
 
 import json
 
@@ -271,5 +271,5 @@ INFERENCE_RESPONSE: JsonDict = {
 
 
 def shown(*examples: JsonValue) -> JsonDict:
-    """Return what a schema says about its examples."""
+    """Return the entry of a JSON schema that holds its examples."""
     return {"examples": list(examples)}

@@ -1,4 +1,4 @@
-"""What a model says about one film, in the words of the interface; server and commands share it."""
+"""One model's answer about one film, as the schemas of the interface have it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ class Overlay:
     Attributes:
         paint: The heat and its place.
         class_name: The class.
-        status: Only `ok` is coloured.
+        status: The film stays grey unless it is `ok`.
     """
 
     paint: Paint
@@ -42,11 +42,11 @@ class Overlay:
 
 @dataclass(frozen=True)
 class FilmAnswer:
-    """A film with what a model says about it.
+    """A film with a model's answer about it; server and commands share it.
 
     Attributes:
         explainer: The model.
-        film: The film's size, and what the network saw of it.
+        film: The film's size, and the pixels that the network saw.
         answers: The model's, of a batch of one.
     """
 
@@ -54,7 +54,7 @@ class FilmAnswer:
     film: SeenFilm
     answers: Answers
 
-    @property
+    @cached_property
     def distance(self) -> float:
         """Distance from the training films."""
         return float(self.answers.distance[0])
@@ -67,19 +67,19 @@ class FilmAnswer:
 
     @cached_property
     def decisions(self) -> dict[str, bool | None]:
-        """Whether each class is called present; None if the film is not decided."""
+        """Decision for each class, True for present; None if the film is not decided."""
         card = self.explainer.card
         values = card.decisions(list(self.probabilities.values()), self.distance)
         return dict(zip(card.class_names, values, strict=True))
 
-    @property
+    @cached_property
     def in_distribution(self) -> bool:
-        """Whether the film is like the training films."""
+        """True if the film is like the training films."""
         return self.explainer.card.is_alike(self.distance)
 
     @property
     def is_confident(self) -> bool:
-        """Whether the largest probability is large enough for a decision."""
+        """True if the largest probability is large enough for a decision."""
         return self.explainer.card.is_confident(max(self.probabilities.values()))
 
     @property
@@ -91,11 +91,11 @@ class FilmAnswer:
         return card.class_names[int(np.argmax(self.answers.probabilities[0]))]
 
     @property
-    def foremost_class(self) -> str:
+    def top_class(self) -> str:
         """The predicted class; or the most probable finding, those called present before others."""
         decisions, probabilities = self.decisions, self.probabilities
-        foremost = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
-        return self.predicted_class or foremost
+        most = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
+        return self.predicted_class or most
 
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""
@@ -111,7 +111,7 @@ class FilmAnswer:
 
         Args:
             force: Give the evidence even for a film unlike the training films.
-            faithfulness: What testing the map of a class has shown, if that was asked for.
+            faithfulness: Result of testing the map of a class, if that was asked for.
         """
         return ExplainedPrediction(
             **self._about_the_film(),
@@ -127,17 +127,17 @@ class FilmAnswer:
     def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
         """Return the evidence for one class, to be painted over the film.
 
-        A class that is not called present, or for which nothing argues, leaves the film grey.
+        The film stays grey for a class that is not called present, or without positive evidence.
 
         Args:
-            class_name: None is the foremost class.
+            class_name: None is the top class.
             force: Paint even a film unlike the training films.
 
         Raises:
             UnknownClass: The model has no such class.
             FilmRefused: The film is unlike the training films.
         """
-        class_name = class_name or self.foremost_class
+        class_name = class_name or self.top_class
         check_class(self.explainer, class_name)
         index = self.explainer.card.class_names.index(class_name)
         status = self.status(index, force=force)
@@ -210,12 +210,12 @@ class FilmAnswer:
 
 
 def answer_film(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> FilmAnswer:
-    """Return what a model says about a film.
+    """Decode a film and return a model's answer about it.
 
     Args:
         explainer: The model.
         film: Bytes of a PNG, JPEG, TIFF or DICOM file.
-        limits: What it may measure.
+        limits: Most bytes and pixels that it may have.
 
     Raises:
         RadiographError: The film can't be used.

@@ -1,4 +1,4 @@
-"""What is known about a model: its card, and what was measured of its maps."""
+"""Describe a model: its card, and the figures measured of its maps."""
 
 import logging
 
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def description(explainer: Explainer) -> ModelDescription:
-    """Return what is known about a model; figures that belong to another file are left out."""
+    """Return a model's card and figures, without figures that were measured of another file."""
     return ModelDescription(
         sha256=explainer.sha256, card=explainer.card, trust=_trust_description(explainer)
     )

@@ -1,4 +1,4 @@
-"""The JSON of Open Inference Protocol v2, whose names and shapes are not ours.
+"""Schemas of the JSON of Open Inference Protocol v2; names and shapes are the protocol's.
 
 Source:
     github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md.
@@ -16,7 +16,7 @@ Scalar = str | int | float | bool
 
 
 class Message(BaseModel):
-    """Base of what is sent and answered; members that are not named here are extensions."""
+    """Base of requests and answers; members that are not named here are extensions."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -30,7 +30,7 @@ class TensorMetadata(Message):
 
 
 class ModelMetadata(Message):
-    """What a model takes and gives."""
+    """A model, and the tensors that it takes and gives."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_METADATA))
 
@@ -48,7 +48,7 @@ class ModelMetadata(Message):
 
 
 class ServerMetadata(Message):
-    """Which server this is."""
+    """Name, version and extensions of the server."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.SERVER_METADATA))
 
@@ -83,7 +83,7 @@ class ModelReady(Message):
 
 
 class TensorParameters(Message):
-    """Where a tensor's data stand."""
+    """Place of a tensor's data."""
 
     binary_data_size: int | None = Field(
         default=None, ge=0, description="Bytes of it behind the JSON."
@@ -91,7 +91,7 @@ class TensorParameters(Message):
 
 
 class RequestInput(Message):
-    """An input tensor; its data stand in `data` or behind the JSON."""
+    """An input tensor; its data are in `data` or behind the JSON."""
 
     name: str
     shape: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
@@ -103,9 +103,11 @@ class RequestInput(Message):
 
 
 class OutputParameters(Message):
-    """How an output is sent."""
+    """Options for one output."""
 
-    binary_data: bool | None = Field(default=None, description="Whether it stands behind the JSON.")
+    binary_data: bool | None = Field(
+        default=None, description="Whether it is sent behind the JSON."
+    )
 
 
 class RequestOutput(Message):
@@ -116,15 +118,15 @@ class RequestOutput(Message):
 
 
 class RequestParameters(Message):
-    """How outputs are sent that don't say it themselves."""
+    """Options for outputs that have none of their own."""
 
     binary_data_output: bool = Field(
-        default=False, description="Whether they stand behind the JSON."
+        default=False, description="Whether they are sent behind the JSON."
     )
 
 
 class InferenceRequest(Message):
-    """What is asked."""
+    """A request for inference."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.INFERENCE_REQUEST))
 
@@ -134,13 +136,13 @@ class InferenceRequest(Message):
     outputs: Sequence[RequestOutput] = Field(default=(), description="None named is all of them.")
 
     def wants_binary(self, output: RequestOutput) -> bool:
-        """Return whether an output is to stand behind the JSON."""
+        """Return whether an output is to be sent behind the JSON."""
         own = output.parameters.binary_data
         return self.parameters.binary_data_output if own is None else own
 
 
 class ResponseOutput(Message):
-    """An output tensor; its data stand in `data` or behind the JSON."""
+    """An output tensor; its data are in `data` or behind the JSON."""
 
     name: str
     shape: Sequence[int]
@@ -150,7 +152,7 @@ class ResponseOutput(Message):
 
 
 class InferenceResponse(Message):
-    """What is answered.
+    """The answer to a request for inference.
 
     The tensors are as the network gives them. Nothing is withheld of a film that is unlike the
     training films, or undecided: read `in_distribution` and `is_confident` first.

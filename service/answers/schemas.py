@@ -1,4 +1,4 @@
-"""The shape of the answers; clients rely on it, so fields may be added but never renamed."""
+"""Schemas of the answers; clients rely on them, so fields may be added but never renamed."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -23,13 +23,13 @@ Affine = Annotated[
 
 
 class Answer(BaseModel):
-    """Base of every part of an answer; NaN and infinity are no JSON and are refused."""
+    """Base of all parts of an answer; NaN and infinity are not JSON and are refused."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 class ModelIdentity(Answer):
-    """Which model answered."""
+    """The model that answered."""
 
     name: str
     version: str
@@ -46,7 +46,7 @@ class Film(Answer):
 
 
 class FilmWindow(Answer):
-    """Which values are shown from black to white: a LINEAR window of DICOM (PS3.3 C.11.2.1.2)."""
+    """Values shown from black to white: a LINEAR window of DICOM (PS3.3 C.11.2.1.2)."""
 
     name: str | None = Field(description="One of a few standard words, such as `LUNG`.")
     centre: float
@@ -54,7 +54,7 @@ class FilmWindow(Answer):
 
 
 class FilmPixels(Film):
-    """What the raw pixels of a film mean: value = pixel * slope + intercept.
+    """Meaning of the raw pixels of a film: value = pixel * slope + intercept.
 
     A window shows a value as the grey
     clip((value - (centre - 0.5)) / max(width - 1, 1e-6) + 0.5, 0, 1).
@@ -73,11 +73,11 @@ class FilmPixels(Film):
 
 
 class Explanation(Answer):
-    """Where on the film the evidence for one class lies."""
+    """The evidence for one class on the film."""
 
     status: Status = Field(
         description="First that holds. `out_of_distribution`: the film is unlike the training "
-        "films, evidence is withheld. `no_positive_evidence`: no position argues for the class. "
+        "films, evidence is withheld. `no_positive_evidence`: none of it is for the class. "
         "`below_threshold`: the class is not called present. `ok`."
     )
     method: ExplanationMethod
@@ -89,7 +89,7 @@ class Explanation(Answer):
 
 
 class Finding(Answer):
-    """What the model says about one class."""
+    """The model's answer for one class."""
 
     class_name: str
     logit: float
@@ -101,13 +101,13 @@ class Finding(Answer):
 
 
 class ExplainedFinding(Finding):
-    """What the model says about one class, and where it sees it."""
+    """The model's answer for one class, with the evidence for it."""
 
     explanation: Explanation
 
 
 class Prediction(Answer):
-    """What the model says about a film."""
+    """A model's answer about a film."""
 
     model_config = ConfigDict(
         json_schema_extra=shown(examples.PREDICTION, examples.MASKED_PREDICTION)
@@ -120,7 +120,7 @@ class Prediction(Answer):
         description="Pixels of the film that the model did not see: left, top, right, bottom, the "
         "last two outside. Null is an answer about the whole film.",
     )
-    distance: float = Field(description="The larger, the less alike the training films.")
+    distance: float = Field(description="The larger, the less similar to the training films.")
     distance_threshold: float = Field(description="A film above it is refused.")
     in_distribution: bool = Field(description="Whether the film is like the training films.")
     confidence_threshold: float | None = Field(
@@ -135,7 +135,7 @@ class Prediction(Answer):
 
 
 class Faithfulness(Answer):
-    """Whether the model leans on its map: what masking the tenth that argues most does to a class.
+    """Test of the reliance on a map: the effect of masking the tenth with most evidence.
 
     A tenth of the film as the network sees it is filled with the film's median, once where the map
     is hottest, and for comparison where random maps as smooth are.
@@ -156,7 +156,7 @@ class Faithfulness(Answer):
 
 
 class ExplainedPrediction(Prediction):
-    """What the model says about a film, and where it sees it."""
+    """A model's answer about a film, with the evidence for every class."""
 
     model_config = ConfigDict(
         json_schema_extra=shown(examples.EXPLAINED_PREDICTION, examples.TESTED_PREDICTION)
@@ -169,7 +169,7 @@ class ExplainedPrediction(Prediction):
 
 
 class MapAgreement(Answer):
-    """How alike two models' maps of one class are, where both of them look."""
+    """Similarity of two models' maps of one class, where both models see the film."""
 
     models: tuple[str, str]
     class_name: str
@@ -177,13 +177,13 @@ class MapAgreement(Answer):
         description="Spearman's, from -1 to 1; null where a map is withheld or constant."
     )
     top_tenth_overlap: float | None = Field(
-        description="Share of the tenth of the film that argues most for the class in one map "
-        "which does so in the other; 0.1 is chance."
+        description="Share of the tenth of the film with most evidence for the class in one map "
+        "that is in the same tenth of the other; 0.1 is chance."
     )
 
 
 class Comparison(Answer):
-    """What each model says about a film, side by side."""
+    """Each model's answer about a film, side by side."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.COMPARISON))
 
@@ -191,7 +191,7 @@ class Comparison(Answer):
 
 
 class ExplainedComparison(Answer):
-    """What each model says about a film and where it sees it, side by side."""
+    """Each model's answer about a film with its evidence, side by side."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.EXPLAINED_COMPARISON))
 
@@ -223,14 +223,14 @@ class ModelList(Answer):
 
 
 class TrustDescription(Answer):
-    """How far a model's maps can be trusted, as far as `cxr trust` measured it."""
+    """Trust in a model's maps, as `cxr trust` measured it."""
 
-    verdict: tuple[str, ...] = Field(description="What the figures mean, in sentences.")
+    verdict: tuple[str, ...] = Field(description="What the figures mean, as sentences.")
     figures: Trust
 
 
 class ModelDescription(Answer):
-    """Everything known about a model."""
+    """A model's card, and the figures measured of its maps."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_DESCRIPTION))
 
@@ -242,7 +242,7 @@ class ModelDescription(Answer):
 
 
 class ColourMap(Answer):
-    """Colours of heat: of h in [0, 1] `rgb[floor(255 h + 0.5)]`, where the map is sequential.
+    """Colours of heat: `rgb[floor(255 h + 0.5)]` for h in [0, 1], where the map is sequential.
 
     A diverging one is for signed heat h in [-1, 1]: `rgb[floor(127.5 h + 128)]`.
     """
@@ -250,7 +250,7 @@ class ColourMap(Answer):
     model_config = ConfigDict(json_schema_extra=shown(examples.COLOUR_MAP))
 
     name: ColourMapName
-    source: str = Field(description="Whose it is, and under which licence.")
+    source: str = Field(description="Author and licence.")
     kind: Literal["sequential", "diverging"]
     rgb: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
 
@@ -266,7 +266,7 @@ class ColourMapList(Answer):
 
 
 class Health(Answer):
-    """The server is well."""
+    """The server is live, or ready."""
 
     model_config = ConfigDict(json_schema_extra=shown({"status": "live"}, {"status": "ready"}))
 

@@ -1,4 +1,4 @@
-"""What an administrator can ask of the audit trail."""
+"""Route `/v1/audit`: list the audit trail, for administrators."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ async def audit_trail(request: Request) -> AuditTrail:
     """
     trail: AuditTrail | None = getattr(request.app.state, "audit", None)
     if trail is None:
-        raise AuditOff("The server keeps no audit trail; whoever runs it can set CXR_AUDIT_URL.")
+        raise AuditOff("The server keeps no audit trail; its operator can set CXR_AUDIT_URL.")
     return trail
 
 
@@ -42,10 +42,10 @@ OpenAuditTrail = Annotated[AuditTrail, Depends(audit_trail)]
     ),
 )
 def audit(trail: OpenAuditTrail, query: Annotated[AuditQuery, Query()]) -> AuditPage:
-    """List what was answered, oldest first; needs an admin's key.
+    """List the answers that were given, oldest first; needs an admin's key.
 
     Ask for the next page with `after` set to the `next` of this one. Rows that are written
-    meanwhile come at the end, so none is missed or listed twice.
+    meanwhile come at the end, so that none is missed or listed twice.
     """
     rows = trail.rows(query)
     is_full = len(rows) == query.limit

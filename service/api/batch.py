@@ -1,4 +1,4 @@
-"""Many films in one request: `POST /v1/batch`, a line of JSON for each, in order."""
+"""Route `/v1/batch`: answer many films in one request, a line of JSON for each, in order."""
 
 import asyncio
 from collections import deque
@@ -13,10 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from models.film_files.errors import RadiographError
 from service.answers import examples
-from service.api.dependencies import AskedModels, Force, ask_models, caller, explained, predicted
+from service.api.dependencies import AskedModels, Force, caller, explained, predicted
 from service.api.openapi import BINARY, FILM_PROBLEMS
-from service.films.admission import NO_MODEL
-from service.films.uploads import ANY_TYPE, FIELD, FORM, Bounds, uploaded_files
+from service.films.uploads import ANY_TYPE, FIELD, FORM, NO_MODEL, Bounds, uploaded_files
 from service.films.zip_files import ArchiveLimits, archived_films, is_archive
 from service.http.headers import FAULT, log_fault
 from service.inference.engine import Engine
@@ -34,7 +33,7 @@ from service.settings import Settings
 NDJSON = "application/x-ndjson"
 ARCHIVE_TYPES = ("application/zip", "application/x-zip-compressed", ANY_TYPE)
 FILMS_AHEAD = 2
-"""Films of one request that are worked on at the same time, per film that the engine reads."""
+"""Films of one request that are answered at the same time, per film that the engine decodes."""
 
 Film = bytes | ServiceProblem
 Answering = Callable[[bytes], Coroutine[Any, Any, str]]
@@ -44,7 +43,7 @@ BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"Films as files in the form's field `{FIELD}`, repeated; or one zip, there "
-        "or as the body itself. Folders and hidden files in a zip don't count.",
+        "or as the body itself. Folders and hidden files in a zip are skipped.",
         "content": {
             FORM: {
                 "schema": {
@@ -60,7 +59,7 @@ BODY: dict[str, Any] = {
 
 
 class HeldStream(StreamingResponse):
-    """A stream that gives back what its request holds when it ends, however it ends."""
+    """A streamed answer that frees the places and bytes of its request when it ends."""
 
     def __init__(self, lines: AsyncIterator[str], held: ExitStack) -> None:
         super().__init__(lines, media_type=NDJSON)
@@ -114,8 +113,9 @@ async def batch(
         who = caller(request, "batch")
 
         async def answer(film: bytes) -> str:
-            said = await ask_models(engine, explainers, film, who)
-            return (explained(said, force) if explain else predicted(said)).model_dump_json()
+            film_answers = await engine.ask(explainers, film, who)
+            said = explained(film_answers, force) if explain else predicted(film_answers)
+            return said.model_dump_json()
 
         return HeldStream(_lines(engine, iter(films), answer), stack.pop_all())
 
@@ -130,7 +130,7 @@ def _archive_limits(settings: Settings) -> ArchiveLimits:
 
 
 async def _lines(engine: Engine, films: Iterator[Film], answer: Answering) -> AsyncIterator[str]:
-    """Yield the lines in order; a few films are worked on ahead of the line that is due."""
+    """Yield the lines in order; a few films are answered ahead of the line that is due."""
     due: deque[asyncio.Task[str]] = deque()
     try:
         async for index, film in _numbered(films):
@@ -145,7 +145,7 @@ async def _lines(engine: Engine, films: Iterator[Film], answer: Answering) -> As
 
 
 async def _numbered(films: Iterator[Film]) -> AsyncIterator[tuple[int, Film]]:
-    """Yield films with their numbers; unpacking one may take a while."""
+    """Yield films with their numbers; a zip is unpacked off the event loop."""
     for index in count():
         film = await asyncio.to_thread(next, films, None)
         if film is None:
@@ -154,7 +154,7 @@ async def _numbered(films: Iterator[Film]) -> AsyncIterator[tuple[int, Film]]:
 
 
 async def _line(engine: Engine, index: int, film: Film, answer: Answering) -> str:
-    """Return a film's line, whatever becomes of the film."""
+    """Return a film's line: its answer, or the problem that it met."""
     try:
         if isinstance(film, ServiceProblem):
             raise film

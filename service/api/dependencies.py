@@ -1,12 +1,8 @@
-"""What routes share: the engine and models that a request asks, its parameters, and the answer.
+"""Shared by routes: a request's engine and models, its film and caller, its answer's media type."""
 
-Dependencies of FastAPI, parameters with their descriptions, who asks (for the audit trail), and a
-film's way from the request to an answer, within the bounds of places and time.
-"""
-
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Annotated, Any, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Header, Query, Request
 
@@ -19,24 +15,25 @@ from service.answers.schemas import (
     Faithfulness,
     Prediction,
 )
-from service.films.admission import NO_MODEL
-from service.films.masks import Mask
-from service.films.uploads import film_upload
-from service.http.deadline import while_wanted
+from service.films.uploads import NO_MODEL, film_upload, while_connected
 from service.inference.engine import Caller, Engine
 from service.inference.registry import ALL
 from service.observability.trace_context import current_request
-from service.problems import NotReady
+from service.problems import NotAcceptable, NotReady
 from xai.explainer import Explainer
 
-T = TypeVar("T")
+Accept = Annotated[str | None, Header(include_in_schema=False)]
+"""Read by `negotiated`."""
+Force = Annotated[
+    bool, Query(description="Explain the film even if it is unlike the training films.")
+]
 
 
 async def open_engine(request: Request) -> Engine:
     """Return the engine that the lifespan opened.
 
     Raises:
-        NotReady: It is not open yet, or not any more.
+        NotReady: It is not open yet, or closed already.
     """
     engine = getattr(request.app.state, "engine", None)
     if engine is None:
@@ -48,15 +45,15 @@ OpenEngine = Annotated[Engine, Depends(open_engine)]
 
 
 class Asked(NamedTuple):
-    """Whom a request asks.
+    """The engine and the models that a request asks.
 
     Attributes:
         engine: The server's.
-        explainers: One model, or all of them.
+        explainers: One model, or all of them; none where a film is only shown.
     """
 
     engine: Engine
-    explainers: list[Explainer]
+    explainers: Sequence[Explainer] = ()
 
 
 async def asked_models(
@@ -67,8 +64,11 @@ async def asked_models(
 ) -> Asked:
     """Return the engine and the models that the client asks, the default one if it names none.
 
-    Both in one: FastAPI takes a tenth of a millisecond for each dependency.
+    Raises:
+        NotReady: The engine is not open.
+        UnknownModel: There is no model of that name.
     """
+    # Calls `open_engine` itself: FastAPI takes a tenth of a millisecond for each dependency.
     engine = await open_engine(request)
     if model == ALL:
         request.state.model = ALL
@@ -78,77 +78,41 @@ async def asked_models(
     return Asked(engine, [explainer])
 
 
+AskedModels = Annotated[Asked, Depends(asked_models)]
+
+
 def caller(request: Request, verb: str) -> Caller:
-    """Return who asks, for the audit trail."""
+    """Return the caller of a request, for the audit trail."""
     identity = current_request.get()
     request_id = identity.request_id if identity else ""
     return Caller(verb, request_id, getattr(request.state, "key_id", None))
 
 
-AskedModels = Annotated[Asked, Depends(asked_models)]
-Accept = Annotated[str | None, Header(include_in_schema=False)]
-Force = Annotated[
-    bool, Query(description="Explain the film even if it is unlike the training films.")
-]
-Tested = Annotated[
-    bool,
-    Query(
-        description="Test the map of one class, `class` or the foremost one: mask the tenth of the "
-        "film that argues most for it, and 24 random tenths. As JSON only; it costs 25 films more."
-    ),
-]
-MaskText = Annotated[
-    str | None,
-    Query(
-        alias="mask",
-        description="x0,y0,x1,y1 in pixels of the film, decimals allowed: what the model shall not "
-        "see. Every pixel of the film that the rectangle touches is filled with the film's median. "
-        "Such an answer counts for no figure of `/metrics`.",
-        examples=["310,420,690,900"],
-    ),
-]
-Side = Annotated[
-    int | None,
-    Query(ge=16, le=1024, description="Most pixels of the picture's larger side; only of a PNG."),
-]
-ClassName = Annotated[
-    str | None,
-    Query(
-        alias="class",
-        description="Class of the overlay, or of the map to test. If left out, the predicted "
-        "class; of a multi-label model the most probable finding, those called present before "
-        "others.",
-    ),
-]
+@asynccontextmanager
+async def admitted_film(request: Request, asked: Asked, *, films: int = 1) -> AsyncIterator[bytes]:
+    """Yield the film in a request; places, bytes and time are bounded until the block ends.
 
+    The block is cancelled when the client disconnects or the deadline for the answer passes.
 
-async def answered(
-    request: Request,
-    engine: Engine,
-    explainers: Sequence[Explainer],
-    answer: Callable[[bytes], Coroutine[Any, Any, T]],
-    *,
-    films: int = 1,
-) -> T:
-    """Return the answer to the film in a request, within all bounds; each model runs `films`."""
+    Args:
+        request: Its body has not been read.
+        asked: The engine, and the models in whose queues the film takes places.
+        films: How many films each model runs for the answer.
+
+    Raises:
+        Overloaded: There is no place, or no memory, for the film.
+        UploadProblem: The body could not be taken in, or the client disconnected.
+        TooSlow: The deadline passed.
+    """
+    engine, explainers = asked
     settings = engine.settings
     with engine.admission.place(*(one.card.name for one in explainers), films=films) as held:
         with engine.metrics.stage("upload", NO_MODEL):
             film = await film_upload(
                 request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
             )
-        return await while_wanted(request, answer(film), seconds=settings.request_seconds)
-
-
-async def ask_models(
-    engine: Engine,
-    explainers: Sequence[Explainer],
-    film: bytes,
-    who: Caller,
-    mask: Mask | None = None,
-) -> list[FilmAnswer]:
-    """Return what each of the models says about a film, or about what the mask leaves of it."""
-    return list(await asyncio.gather(*(engine.answer(one, film, who, mask) for one in explainers)))
+        async with while_connected(request, seconds=settings.request_seconds):
+            yield film
 
 
 def predicted(film_answers: Sequence[FilmAnswer]) -> Prediction | Comparison:
@@ -166,3 +130,58 @@ def explained(
         test = tests[0] if tests else None
         return film_answers[0].explained_prediction(force=force, faithfulness=test)
     return explained_comparison(film_answers, force=force, tests=tests)
+
+
+def negotiated(accept: str | None, offers: Sequence[str]) -> str:
+    """Return the media type that the client prefers, by its `Accept` header.
+
+    Among offers of the same quality, one that is named wins over one that a wildcard matches, then
+    the first.
+
+    Args:
+        accept: Value of the `Accept` header; None or empty is anything.
+        offers: Media types, best first; `multipart/related` with the type of its parts, as in
+            `multipart/related; type="application/dicom"`.
+
+    Raises:
+        NotAcceptable: The client accepts none of them.
+
+    Source:
+        RFC 9110, section 12.5.1.
+    """
+    ranges = [_media_range(text) for text in (accept or "*/*").split(",") if text.strip()]
+    best = max(offers, key=lambda offer: _preference(offer, ranges))
+    if _preference(best, ranges)[0] == 0:
+        raise NotAcceptable(f"The answer can be had as {' or '.join(offers)}.")
+    return best
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    """Return a media range in lower case and its quality; one that can't be read has quality 0.
+
+    Parameters are dropped, but for the type of the parts of `multipart/related`.
+    """
+    media_range, *rest = (part.strip().lower() for part in text.split(";"))
+    parameters = dict(one.split("=", 1) for one in rest if "=" in one)
+    if media_range == "multipart/related" and "type" in parameters:
+        kind = parameters["type"].strip('"')
+        media_range = f'{media_range}; type="{kind}"'
+    return media_range, _quality(parameters.get("q", "1"))
+
+
+def _quality(text: str) -> float:
+    try:
+        quality = float(text)
+    except ValueError:
+        return 0.0
+    return quality if 0 <= quality <= 1 else 0.0
+
+
+def _preference(offer: str, ranges: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """Return quality and specificity of the most specific range that matches the offer."""
+    wider = (offer.split(";")[0], f"{offer.split('/')[0]}/*", "*/*")
+    for specificity, wanted in zip((3, 2, 1, 0), (offer, *wider), strict=True):
+        qualities = [quality for media_range, quality in ranges if media_range == wanted]
+        if qualities:
+            return max(qualities), specificity
+    return 0.0, 0

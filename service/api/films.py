@@ -1,13 +1,13 @@
-"""What can be asked about one film: `/v1/predict`, `/v1/explain` and `/v1/film`."""
+"""Routes about one film: `/v1/predict`, `/v1/explain` and `/v1/film`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from service.answers.film_answer import Overlay, check_class, check_is_source
+from service.answers.film_answer import FilmAnswer, Overlay, check_class, check_is_source
 from service.answers.schemas import (
     Comparison,
     ExplainedComparison,
@@ -17,17 +17,14 @@ from service.answers.schemas import (
 )
 from service.api.dependencies import (
     Accept,
+    Asked,
     AskedModels,
-    ClassName,
     Force,
-    MaskText,
     OpenEngine,
-    Side,
-    Tested,
-    answered,
-    ask_models,
+    admitted_film,
     caller,
     explained,
+    negotiated,
     predicted,
 )
 from service.api.openapi import (
@@ -43,15 +40,46 @@ from service.api.openapi import (
     RAW,
 )
 from service.dicom.answer import RELATED_DICOM, can_be_made, related_dicom
-from service.films.admission import NO_MODEL
 from service.films.decoding import RawFilm
 from service.films.masks import asked_mask
-from service.http.negotiation import negotiated
+from service.films.uploads import NO_MODEL
+from service.inference.engine import Engine
 from service.inference.faithfulness import FILMS, faithful
 from service.problems import VARY, MalformedMask, SideWithoutPicture, openapi_problems
 from xai.explainer import Explainer
 
 router = APIRouter()
+
+Tested = Annotated[
+    bool,
+    Query(
+        description="Test the map of one class, `class` or the top one: mask the tenth of the "
+        "film that argues most for it, and 24 random tenths. As JSON only; it costs 25 films more."
+    ),
+]
+MaskText = Annotated[
+    str | None,
+    Query(
+        alias="mask",
+        description="x0,y0,x1,y1 in pixels of the film, decimals allowed: what the model must not "
+        "see. Every pixel of the film that the rectangle touches is filled with the film's median. "
+        "Such an answer is not counted in the films, findings and drift of `/metrics`.",
+        examples=["310,420,690,900"],
+    ),
+]
+Side = Annotated[
+    int | None,
+    Query(ge=16, le=1024, description="Most pixels of the picture's larger side; only of a PNG."),
+]
+ClassName = Annotated[
+    str | None,
+    Query(
+        alias="class",
+        description="Class of the overlay, or of the map to test. If left out, the predicted "
+        "class; of a multi-label model the most probable finding, those called present before "
+        "others.",
+    ),
+]
 
 
 @router.post(
@@ -64,19 +92,16 @@ router = APIRouter()
 async def predict(
     request: Request, asked: AskedModels, *, mask_text: MaskText = None, accept: Accept = None
 ) -> Response:
-    """Say how probable each finding is on a film, or on what a mask leaves of it."""
-    engine, explainers = asked
+    """Give the probability of each finding on a film, or on what a mask leaves of it."""
     negotiated(accept, (JSON,))
     mask = None if mask_text is None else asked_mask(mask_text)
     who = caller(request, "predict" if mask is None else "predict-masked")
-
-    async def answer(film: bytes) -> Response:
-        film_answers = await ask_models(engine, explainers, film, who, mask)
+    engine, explainers = asked
+    async with admitted_film(request, asked) as film:
+        film_answers = await engine.ask(explainers, film, who, mask)
         with engine.metrics.stage("encode", NO_MODEL):
             text = predicted(film_answers).model_dump_json()
         return Response(text, media_type=JSON)
-
-    return await answered(request, engine, explainers, answer)
 
 
 @router.post(
@@ -95,7 +120,7 @@ async def explain(
     faithfulness: Tested = False,
     accept: Accept = None,
 ) -> Response:
-    """Say how probable each finding is on a film, and where the evidence for it lies.
+    """Give the probability of each finding on a film, and the evidence for it on the film.
 
     As JSON: the evidence for every class. With `Accept: image/png`, from one model: the film with
     the evidence for one class painted over it, in the film's own pixels. With
@@ -108,29 +133,18 @@ async def explain(
     for explainer in explainers:
         check_class(explainer, class_name)
     who = caller(request, "explain")
-
-    async def painted(film: bytes) -> Response:
-        [film_answer] = await ask_models(engine, explainers, film, who)
-        overlay = film_answer.overlay(class_name, force=force)
-        return _picture(overlay, await engine.painted(film, overlay.paint))
-
-    async def archived(film: bytes) -> Response:
-        check_is_source(film)
-        [film_answer] = await ask_models(engine, explainers, film, who)
-        shown = class_name or film_answer.foremost_class
-        prediction = film_answer.explained_prediction(force=force)
-        return related_dicom(await engine.result_files(film, prediction, shown))
-
-    async def told(film: bytes) -> Response:
-        film_answers = await ask_models(engine, explainers, film, who)
+    async with admitted_film(request, asked, films=1 + FILMS if faithfulness else 1) as film:
+        if media_type == RELATED_DICOM:
+            check_is_source(film)
+        film_answers = await engine.ask(explainers, film, who)
+        if media_type == PNG:
+            return await _painted(engine, film, film_answers[0].overlay(class_name, force=force))
+        if media_type == RELATED_DICOM:
+            return await _archived(engine, film, film_answers[0], class_name, force)
         tests = await faithful(engine, film_answers, class_name, force) if faithfulness else ()
         with engine.metrics.stage("encode", NO_MODEL):
             text = explained(film_answers, force, tests).model_dump_json()
         return Response(text, media_type=JSON, headers=VARY)
-
-    answer = {PNG: painted, RELATED_DICOM: archived}.get(media_type, told)
-    films = 1 + FILMS if faithfulness else 1
-    return await answered(request, engine, explainers, answer, films=films)
 
 
 def _offers(explainers: Sequence[Explainer]) -> tuple[str, ...]:
@@ -149,7 +163,7 @@ def _offers(explainers: Sequence[Explainer]) -> tuple[str, ...]:
 async def film(
     request: Request, engine: OpenEngine, *, side: Side = None, accept: Accept = None
 ) -> Response:
-    """Show the film as the models' reader decodes it, for a page whose browser can't read it.
+    """Give the film as the models' reader decodes it, for a page whose browser can't read it.
 
     Raw, unless a picture is asked for: little-endian 16-bit unsigned pixels, rows x columns, row by
     row, after rescaling and MONOCHROME1 and before the window; the header `X-Film` says what they
@@ -159,15 +173,15 @@ async def film(
     A DICOM film whose grey is no linear window of its values (VOI LUT, SIGMOID, or a window too
     fine for 16 bits over the film's range) comes as that grey, from 0 to 65535.
     """
-    if negotiated(accept, (RAW, PNG)) == PNG:
-        picture = partial(engine.picture, side=side)
-        png = await answered(request, engine, (), picture)
-        return Response(png, media_type=PNG, headers=VARY)
-    if side is not None:
+    as_picture = negotiated(accept, (RAW, PNG)) == PNG
+    if side is not None and not as_picture:
         raise SideWithoutPicture(
             "Ask for a smaller film with `Accept: image/png`, or leave out side."
         )
-    return _raw(await answered(request, engine, (), engine.raw))
+    async with admitted_film(request, Asked(engine)) as upload:
+        if as_picture:
+            return Response(await engine.picture(upload, side), media_type=PNG, headers=VARY)
+        return _raw(await engine.raw(upload))
 
 
 def _raw(film: RawFilm) -> Response:
@@ -178,9 +192,20 @@ def _raw(film: RawFilm) -> Response:
     return Response(film.pixels, media_type=RAW, headers=headers)
 
 
-def _picture(overlay: Overlay, png: bytes) -> Response:
+async def _painted(engine: Engine, film: bytes, overlay: Overlay) -> Response:
+    """Return the film with an overlay as a PNG."""
     headers = {
         "Explanation-Class": quote(overlay.class_name),
         "Explanation-Status": overlay.status,
     }
+    png = await engine.painted(film, overlay.paint)
     return Response(png, media_type=PNG, headers=VARY | headers)
+
+
+async def _archived(
+    engine: Engine, film: bytes, film_answer: FilmAnswer, class_name: str | None, force: bool
+) -> Response:
+    """Return the answer about a DICOM film as DICOM objects."""
+    prediction = film_answer.explained_prediction(force=force)
+    shown = class_name or film_answer.top_class
+    return related_dicom(await engine.result_files(film, prediction, shown))

@@ -1,4 +1,4 @@
-"""What can be asked about models: `/v1/models`, their cards, a reload, and the colour maps."""
+"""Routes about models: `/v1/models`, their cards, a reload, and the colour maps."""
 
 import asyncio
 from typing import Annotated
@@ -20,7 +20,7 @@ from xai.heatmap import colour_map as colour_map_file
 
 router = APIRouter()
 admin_router = APIRouter()
-"""Needs an admin's key."""
+"""Routes that need an admin's key."""
 
 
 @router.get("/v1/models", tags=["models"], responses=openapi_problems(NotReady))
@@ -47,7 +47,7 @@ async def models(engine: OpenEngine) -> ModelList:
     "/v1/models/{name}", tags=["models"], responses=openapi_problems(UnknownModel, NotReady)
 )
 async def model(name: str, engine: OpenEngine) -> ModelDescription:
-    """Show a model's card: what it is for, what it can't do, how well it does it."""
+    """Give a model's card: its intended use, its limits, and how good it is."""
     return await asyncio.to_thread(description, engine.registry.explainer(name))
 
 
@@ -57,7 +57,7 @@ async def model(name: str, engine: OpenEngine) -> ModelDescription:
     responses=openapi_problems(UnknownModel, ReloadRefused, NotReady),
 )
 async def reload(name: str, engine: OpenEngine) -> ModelDescription:
-    """Take up what is now in a model's file; requests that have begun end with the old one."""
+    """Load a model's file again; requests that have begun end with the old model."""
     explainer = await asyncio.to_thread(engine.registry.reload, name)
     return await asyncio.to_thread(description, explainer)
 
@@ -68,11 +68,11 @@ async def colour_map(
         ColourMapName, Query(description="If left out, the one of the overlays as PNG.")
     ] = ColourMapName.INFERNO,
 ) -> ColourMap:
-    """Show the colours of a colour map."""
+    """Give the colours of a colour map."""
     return ColourMap.model_validate(colour_map_file(name))
 
 
 @router.get("/v1/colour-maps", tags=["models"])
 async def colour_maps() -> ColourMapList:
-    """Show all colour maps with their colours, the one of the overlays as PNG first."""
+    """Give all colour maps with their colours, the one of the overlays as PNG first."""
     return ColourMapList(colour_maps=[await colour_map(name) for name in ColourMapName])

@@ -1,4 +1,4 @@
-"""What can be asked by whoever watches the server: `/metrics`, `/health/live`, `/health/ready`."""
+"""Routes for monitoring: `/metrics`, `/health/live` and `/health/ready`."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ PAGE: dict[str, Any] = {"schema": {"type": "string"}}
 
 router = APIRouter()
 health_router = APIRouter(prefix="/health", tags=["health"])
-"""Asked by whoever watches the server: needs no key."""
+"""Routes for probes: they need no key."""
 
 
 @router.get(
@@ -31,11 +31,11 @@ health_router = APIRouter(prefix="/health", tags=["health"])
 def metrics(
     request: Request, accept: Annotated[str, Header(include_in_schema=False)] = ""
 ) -> Response:
-    """Show what was counted and timed, for Prometheus.
+    """Give the counts and times of the server, for Prometheus.
 
     As text; as OpenMetrics where `Accept` names it.
     """
-    # Not all of the header: a version that is no number would raise in there.
+    # Not all of the header: a version that is no number would raise in `choose_encoder`.
     encode, media_type = choose_encoder(OPEN_METRICS if OPEN_METRICS in accept else "")
     return Response(encode(request.app.state.metrics.registry), media_type=media_type)
 

@@ -1,4 +1,4 @@
-"""What can be asked under /v2, the Open Inference Protocol, by clients that don't know ours."""
+"""Routes under /v2: the Open Inference Protocol, for clients of any inference server."""
 
 import asyncio
 from enum import Enum
@@ -18,8 +18,7 @@ from service.answers.open_inference_schemas import (
 from service.api import open_inference_tensors as tensors
 from service.api.dependencies import OpenEngine, caller
 from service.api.openapi import BINARY, JSON
-from service.films.uploads import ANY_TYPE, Bounds, uploaded_files
-from service.http.deadline import while_wanted
+from service.films.uploads import ANY_TYPE, Bounds, uploaded_files, while_connected
 from service.inference.engine import Caller, Engine
 from service.problems import (
     FilmTooLarge,
@@ -43,12 +42,12 @@ from xai.explainer import Answers, Explainer
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 MEDIA_TYPES = (JSON, ANY_TYPE, "application/x-www-form-urlencoded")
-"""The last is what curl says unless it is told otherwise."""
+"""The last is what curl sends by default."""
 TAGS: list[str | Enum] = ["Open Inference Protocol"]
 
 router = APIRouter(prefix="/v2", tags=TAGS)
 health_router = APIRouter(prefix="/v2/health", tags=TAGS)
-"""Asked by whoever watches the server: needs no key."""
+"""Routes for probes: they need no key."""
 model_router = APIRouter()
 
 
@@ -76,7 +75,7 @@ INFERENCE_PROBLEMS = (
 
 
 def inlined(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return a JSON schema with what it refers to in place: no other document has its `$defs`."""
+    """Return a JSON schema with its references replaced by what they refer to in `$defs`."""
     if isinstance(schema, list):
         return [inlined(part, definitions) for part in schema]
     if not isinstance(schema, dict):
@@ -90,7 +89,7 @@ REQUEST_SCHEMA = InferenceRequest.model_json_schema()
 INFERENCE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "Which of the two it is, the header tells, not the content type.",
+        "description": "The header decides which of the two it is, not the content type.",
         "content": {
             JSON: {"schema": inlined(REQUEST_SCHEMA, REQUEST_SCHEMA["$defs"])},
             ANY_TYPE: {"schema": BINARY},
@@ -110,7 +109,7 @@ NamedModel = Annotated[Explainer, Depends(named_model)]
 
 
 async def check_version(version: str, explainer: NamedModel) -> None:
-    """Raise UnknownModel unless the version in the path is the one that is here."""
+    """Raise UnknownModel unless the version in the path is the model's."""
     card = explainer.card
     if version != card.version:
         raise UnknownModel(f"The version of {card.name} here is {card.version}.")
@@ -130,7 +129,7 @@ async def server_ready(_engine: OpenEngine) -> ServerReady:
 
 @router.get("")
 async def server_metadata(request: Request) -> ServerMetadata:
-    """Say which server this is."""
+    """Give the name, version and extensions of the server."""
     return ServerMetadata(
         name="chest-xray-explainer",
         version=request.app.version,
@@ -140,7 +139,7 @@ async def server_metadata(request: Request) -> ServerMetadata:
 
 @model_router.get("", responses=problems(*MODEL_PROBLEMS))
 async def model_metadata(explainer: NamedModel) -> ModelMetadata:
-    """Say which tensors a model takes and gives."""
+    """Give the tensors that a model takes and gives."""
     return tensors.model_metadata(explainer)
 
 
@@ -162,7 +161,7 @@ async def infer(
     explainer: NamedModel,
     json_length: Annotated[
         str | None,
-        Header(alias=JSON_LENGTH, description="Bytes of JSON; binary tensors stand behind them."),
+        Header(alias=JSON_LENGTH, description="Bytes of JSON; binary tensors follow them."),
     ] = None,
 ) -> Response:
     """Give the tensors that a model answers to films or to pixels.
@@ -175,8 +174,8 @@ async def infer(
     with engine.admission.place(explainer.card.name) as held:
         [body] = await uploaded_files(request, held, bounds, media_types=MEDIA_TYPES)
         who = caller(request, "infer")
-        answer = _answered(engine, explainer, body, json_length, who)
-        return await while_wanted(request, answer, seconds=settings.request_seconds)
+        async with while_connected(request, seconds=settings.request_seconds):
+            return await _answered(engine, explainer, body, json_length, who)
 
 
 async def _answered(

@@ -1,6 +1,6 @@
-"""Open Inference Protocol v2: what a request's tensors are, and the answers as tensors.
+"""Read the tensors of an Open Inference Protocol v2 request, and write answers as tensors.
 
-A request holds one input: `pixels` as the network takes them, or `film`, whole files. Tensors stand
+A request holds one input: `pixels` as the network takes them, or `film`, whole files. Tensors are
 in the JSON or, by the binary tensor data extension, behind it. An element of `film` is a file's own
 bytes where it is binary, and base64 where it is JSON, which can't hold bytes.
 
@@ -42,7 +42,7 @@ DATATYPES = {"pixels": "FP32", "film": "BYTES"}
 NETWORK_OUTPUTS = tuple(field.name for field in fields(Answers))
 OUTPUTS = (*NETWORK_OUTPUTS, "in_distribution", "is_confident")
 LENGTH_BYTES = 4
-"""Before each element of a binary BYTES tensor stands its length, little-endian."""
+"""Each element of a binary BYTES tensor follows its length, little-endian."""
 OTHER_VALUES = 1000
 """JSON values that a request may have beside those of its tensor."""
 
@@ -52,7 +52,7 @@ class Question:
     """A request whose tensor has been read.
 
     Attributes:
-        request: What was sent.
+        request: The JSON of the request.
         tensor: Pixels [batch, 1, rows, columns] in [0, 1], or films as files.
     """
 
@@ -61,7 +61,7 @@ class Question:
 
 
 def model_metadata(explainer: Explainer) -> ModelMetadata:
-    """Return what a model takes and gives."""
+    """Return the metadata of a model: the tensors it takes and gives."""
     card, classes = explainer.card, len(explainer.card.class_names)
     shapes = {
         "logits": [-1, classes],
@@ -96,7 +96,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
 def read_question(
     body: bytes, json_length: str | None, *, image_size: tuple[int, int], max_films: int
 ) -> Question:
-    """Return what a request asks.
+    """Return a request with its tensor read and checked.
 
     Args:
         body: JSON, and behind it binary tensors.
@@ -148,7 +148,7 @@ def _divided(body: bytes, json_length: str | None) -> tuple[bytes, memoryview]:
 
 
 def _request(text: bytes, *, most_values: int) -> InferenceRequest:
-    # Counted before they are parsed: a value takes many times the memory of its text.
+    # Counted before they are parsed: a parsed value takes many times the memory of its text.
     if text.count(b",") > most_values:
         raise MalformedTensor(f"The JSON must hold at most {most_values} values.")
     try:

@@ -1,7 +1,7 @@
-"""The OpenAPI document: what routes say of themselves in it, and FastAPI's part put right.
+"""Describe what routes share in the OpenAPI document, and correct what FastAPI writes into it.
 
-The constants describe what several routes share: a film as a request's body, the media types
-of answers, and the problems that a film may meet.
+The constants describe a film as a request's body, the media types of answers, and the problems
+that a film may meet.
 """
 
 import json
@@ -47,7 +47,7 @@ FILM_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"A film (PNG, JPEG, TIFF, DICOM) in the form's field `{FIELD}`, "
-        "or as the body itself. Which format it is, the bytes tell.",
+        "or as the body itself. The bytes decide which format it is.",
         "content": {
             FORM: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: BINARY}}}
         }
@@ -114,28 +114,28 @@ WRONG_PARAMETER: dict[str, Any] = {
 
 
 class DocumentedApp(FastAPI):
-    """An application whose document says that a wrong parameter is a problem as well."""
+    """An application whose document describes a wrong parameter as a problem document."""
 
     def openapi(self) -> dict[str, Any]:
-        """Return the document."""
+        """Return the OpenAPI document."""
         made_before = self.openapi_schema is not None
         document = super().openapi()
         if not made_before:
             for operations in document["paths"].values():
                 for operation in operations.values():
-                    _put_right(operation)
+                    _correct_422(operation)
             for name in FASTAPIS_OWN:
                 document["components"]["schemas"].pop(name, None)
         return document
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return the handler's name, and whether the path names the model's version."""
+    """Return the handler's name, with a suffix if the path holds the model's version."""
     return f"{route.name}_of_version" if "{version}" in route.path else route.name
 
 
-def _put_right(operation: dict[str, Any]) -> None:
-    """Describe FastAPI's own 422 as the problem it is here; only a query can be wrong."""
+def _correct_422(operation: dict[str, Any]) -> None:
+    """Describe FastAPI's own 422 as a problem document; only a query can cause it."""
     responses = operation["responses"]
     if MEDIA_TYPE in responses.get("422", {}).get("content", {MEDIA_TYPE: {}}):
         return

@@ -78,7 +78,7 @@ def _write_dicom(arguments: argparse.Namespace, film: bytes, film_answer: FilmAn
     if not can_be_made():
         raise ValueError("--dicom needs highdicom: pip install '.[dicom-results]'")
     prediction = film_answer.explained_prediction(force=arguments.force)
-    class_name = arguments.class_name or film_answer.foremost_class
+    class_name = arguments.class_name or film_answer.top_class
     files = result_files(film, prediction, class_name, Limits())
     arguments.dicom.mkdir(parents=True, exist_ok=True)
     for name, file in zip(DICOM_FILES, files, strict=False):  # a refused film has only the first

@@ -1,1 +1,1 @@
-"""Take in the bytes of a film: admission, upload, zip files, masks, decoding."""
+"""Take in the bytes of a film: uploads, zip files, masks, decoding."""

@@ -1,6 +1,6 @@
-"""From a film's bytes to what is needed of it: network pixels, values, a picture, a painted one.
+"""Decode a film into what is needed of it: network pixels, values, a PNG, an overlay.
 
-Each function takes bytes and gives back little, and decodes the film anew: a decoded film may take
+Each function takes the film's bytes, decodes them and returns little: a decoded film may take
 160 MB, and is never kept while it waits. All of them can run in another process.
 """
 
@@ -22,7 +22,6 @@ from models.radiograph import (
     FilmFormat,
     NetworkPixels,
     PixelBox,
-    Radiograph,
     film_format_of,
     network_pixels,
     read_film_values,
@@ -33,12 +32,12 @@ from xai.heatmap import film_heat, overlay
 
 BAND_PIXELS = 2**20
 PROCESS_BYTES = 3 * 2**30
-"""Address space of a process that decodes: over three times what the dearest film allowed needs."""
+"""Address space of a decoding process: over three times what the largest film allowed needs."""
 T = TypeVar("T")
 
 
 class Limits(NamedTuple):
-    """What a film may measure.
+    """Largest film that is decoded.
 
     Attributes:
         max_bytes: Longest film.
@@ -50,7 +49,7 @@ class Limits(NamedTuple):
 
 
 class View(NamedTuple):
-    """How a network wants to see films; see `models.card.NetworkSpec`."""
+    """Resizing and cropping of films for a network; see `models.card.NetworkSpec`."""
 
     image_size: tuple[int, int]
     resize_mode: ResizeMode
@@ -63,7 +62,7 @@ class View(NamedTuple):
 
 
 class SeenFilm(NamedTuple):
-    """What is kept of a film: its size, and what the network sees of it.
+    """A film's size, and the pixels that a network sees of it.
 
     Attributes:
         rows: Of the film.
@@ -99,7 +98,7 @@ class RawFilm(NamedTuple):
 
 
 class Paint(NamedTuple):
-    """Heat to lay over a film.
+    """Heat to paint over a film.
 
     Attributes:
         heat: [grid rows, grid columns] in [0, 1]; all zero leaves the film grey.
@@ -111,9 +110,9 @@ class Paint(NamedTuple):
 
 
 def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
-    """Return what work returns; this process, made to decode films, gets no more memory than that.
+    """Limit the memory of this process, which only decodes films, and return what `work` returns.
 
-    A film that needs more is a film that can't be decoded (`MemoryError`).
+    A film that needs more raises `MemoryError`.
     """
     if sys.platform == "linux":
         import resource
@@ -123,24 +122,17 @@ def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
     return work(*args)
 
 
-def seen_film(film: bytes, view: View, limits: Limits) -> SeenFilm:
-    """Return what a network sees of a film.
+def seen_film(film: bytes, view: View, limits: Limits, mask: Mask | None = None) -> SeenFilm:
+    """Return the pixels that a network sees of a film, without what the mask covers.
 
     Raises:
         RadiographError: The film can't be used; so do the other functions here.
     """
-    return _seen(read_radiograph(film, **limits._asdict()), view)
-
-
-def masked_film(film: bytes, mask: Mask, view: View, limits: Limits) -> SeenFilm:
-    """Return what a network sees of a film but for a part; all of it if the mask lies outside."""
     radiograph = read_radiograph(film, **limits._asdict())
-    return _seen(radiograph, view, mask.pixels(radiograph.rows, radiograph.columns))
-
-
-def _seen(radiograph: Radiograph, view: View, mask: PixelBox | None = None) -> SeenFilm:
-    seen = network_pixels(radiograph, **view._asdict(), mask=mask)
-    return SeenFilm(radiograph.rows, radiograph.columns, radiograph.format, seen, mask)
+    rows, columns = radiograph.rows, radiograph.columns
+    box = mask.pixels(rows, columns) if mask else None
+    seen = network_pixels(radiograph, **view._asdict(), mask=box)
+    return SeenFilm(rows, columns, radiograph.format, seen, box)
 
 
 def raw_film(film: bytes, limits: Limits) -> RawFilm:
@@ -157,7 +149,7 @@ def grey_png(film: bytes, side: int | None, limits: Limits) -> bytes:
     Args:
         film: The film.
         side: Most pixels of the larger side, which are averages then; None keeps the film's own.
-        limits: What the film may measure.
+        limits: Most bytes and pixels that it may have.
     """
     radiograph = read_radiograph(film, **limits._asdict())
     picture = Image.fromarray(np.rint(255 * radiograph.pixels).astype(np.uint8))
@@ -179,7 +171,7 @@ def painted_pixels(film: bytes, paint: Paint, limits: Limits) -> NDArray[np.uint
     rows, columns = radiograph.rows, radiograph.columns
     warm = film_heat(paint.heat, paint.affine, rows, columns)
     picture = np.empty((rows, columns, 3), np.uint8)
-    # Band by band: a film of 40 megapixels in float colours would need two gigabytes.
+    # In bands: a film of 40 megapixels in float colours would need two gigabytes.
     band = max(1, BAND_PIXELS // columns)
     for first in range(0, rows, band):
         lines = slice(first, first + band)

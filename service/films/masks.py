@@ -1,4 +1,4 @@
-"""What a client says about the part of a film that a model shall not see."""
+"""Read the mask of a request: the rectangle of a film that the model must not see."""
 
 import math
 import re
@@ -27,10 +27,10 @@ NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def asked_mask(text: str) -> Mask:
-    """Return the rectangle that `x0,y0,x1,y1` says.
+    """Return the rectangle that the text `x0,y0,x1,y1` gives.
 
     Raises:
-        MalformedMask: It says none. What was sent is not repeated: it may be anything.
+        MalformedMask: It gives none. What was sent is not repeated: it may be a patient's name.
     """
     words = text.split(",")
     if len(words) != 4:
@@ -45,7 +45,7 @@ def asked_mask(text: str) -> Mask:
 
 
 def mask_outside(rows: int, columns: int) -> MalformedMask:
-    """Return the problem of a mask that lies beside its film."""
+    """Return the problem of a mask that lies outside its film."""
     return MalformedMask(
         f"The mask lies outside the film, which has {columns} columns (x) and {rows} rows (y)."
     )

@@ -1,19 +1,25 @@
-"""Request bodies to film bytes: counted while they stream, kept in memory, never on disk."""
+"""Take in request bodies within bounds: places in the queues, bytes in memory, time.
+
+A body is counted while it streams, kept in memory and never written to disk.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from service.films.admission import Held
 from service.problems import (
     EmptyUpload,
     MalformedForm,
     MissingFile,
+    Overloaded,
     SlowUpload,
+    TooSlow,
     UnsupportedMediaType,
     UploadInterrupted,
     UploadTooLarge,
@@ -30,12 +36,127 @@ FILM_TYPES = (
     "application/dicom",
     ANY_TYPE,
 )
-"""Content types of a raw body. Which format it really is, the bytes themselves tell."""
+"""Content types of a raw body; the format is recognised by the bytes, not by this type."""
+NO_MODEL = ""
+"""The queue of films that are shown, without asking a model."""
+
+
+class Admission:
+    """Places for films, a fixed number per queue, and one allowance of bytes for all of them.
+
+    Used on the event loop alone, so that nothing needs a lock.
+
+    Attributes:
+        held_bytes: Bytes of request bodies that are in memory now.
+    """
+
+    def __init__(self, *, places: int, max_held_bytes: int) -> None:
+        """Start with every place free.
+
+        Args:
+            places: Films of one queue that may be read, waiting or examined.
+            max_held_bytes: Most bytes of request bodies in memory.
+        """
+        self._places, self._max_held_bytes = places, max_held_bytes
+        self._taken: Counter[str] = Counter()
+        self.held_bytes = 0
+
+    @contextmanager
+    def place(self, *queues: str, films: int = 1) -> Iterator["Held"]:
+        """Take places in each queue; at the end, free them and every byte held meanwhile.
+
+        Args:
+            queues: Names of the models that are asked.
+            films: How many are run in each. More than there are places are admitted only while
+                the queue is empty.
+
+        Raises:
+            Overloaded: A queue has too few places left.
+        """
+        queues = queues or (NO_MODEL,)
+        if any(self._taken[one] and self._taken[one] + films > self._places for one in queues):
+            raise Overloaded(f"{self._places} films are waiting already; send this one later.")
+        self._taken.update(queues * films)
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            self._taken.subtract(queues * films)
+            self.held_bytes -= held.count
+
+    def hold(self, count: int) -> None:
+        """Count bytes that are now in memory.
+
+        Raises:
+            Overloaded: They would be more than allowed; they are not counted then.
+        """
+        if self.held_bytes + count > self._max_held_bytes:
+            raise Overloaded("The films that are waiting already fill the memory allowed for them.")
+        self.held_bytes += count
+
+    def taken(self, queue: str) -> int:
+        """Return how many places of a queue are taken."""
+        return self._taken[queue]
+
+
+class Held:
+    """The bytes that one request keeps in memory."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.count = 0
+
+    def hold(self, count: int) -> None:
+        """Count `count` bytes more.
+
+        Raises:
+            Overloaded: All requests together would hold more than allowed.
+        """
+        self._admission.hold(count)
+        self.count += count
+
+
+@asynccontextmanager
+async def while_connected(request: Request, *, seconds: float) -> AsyncIterator[None]:
+    """Cancel the work inside when the client disconnects or its deadline passes.
+
+    Args:
+        request: Its body has been read.
+        seconds: Longest time that the work may take.
+
+    Raises:
+        UploadInterrupted: The client disconnected.
+        TooSlow: The deadline passed.
+    """
+    try:
+        # Not a cancel scope of anyio: that cancels repeatedly until the work has ended, and would
+        # interrupt the clean-up of a decoding process.
+        async with asyncio.timeout(seconds) as deadline:
+            watch = asyncio.create_task(_end_on_disconnect(request, deadline))
+            try:
+                yield
+            finally:
+                watch.cancel()
+    except TimeoutError as error:
+        if not deadline.expired():  # raised by the work itself
+            raise
+        if watch.done():
+            raise UploadInterrupted("The connection was closed before the answer.") from error
+        raise TooSlow(
+            f"There was no answer within {seconds:g} seconds; send the film later."
+        ) from error
+
+
+async def _end_on_disconnect(request: Request, deadline: asyncio.Timeout) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    if not deadline.expired():
+        deadline.reschedule(0)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much a request may send, and how long it may take.
+    """Most bytes and files of a request's body, and the longest time for it to arrive.
 
     Attributes:
         max_bytes: Longest body, form and all.
@@ -76,8 +197,8 @@ async def uploaded_files(
     Args:
         request: Its body has not been read.
         held: Counts what is kept in memory.
-        bounds: How much there may be.
-        media_types: What a body that is no form may be called.
+        bounds: On bytes, files and time.
+        media_types: Content types of a body that is no form.
 
     Raises:
         UploadProblem: See `service.problems`.

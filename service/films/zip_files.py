@@ -1,8 +1,8 @@
-"""Zip files of films to the films, one at a time: in memory, and only as far as the limits allow.
+"""Unpack films from a zip file one at a time, in memory and within limits.
 
-A header that says too much is believed, one that says too little is not: a member inflates to at
-most what it announces. Members may not share bytes. Their names are neither used nor repeated. A
-zip inside a zip is not opened; as a film it is then no image.
+A member unpacks to at most the size that its header announces, and a size beyond the limits is
+refused unread. Members may not share bytes. Their names are neither used nor repeated. A zip inside
+a zip is not opened; as a film it is then no image.
 """
 
 import io
@@ -23,7 +23,7 @@ DIRECTORY_BYTES_PER_FILM = 1024
 LOCAL_HEADER = struct.Struct("<26x2H")
 IS_ENCRYPTED = 1
 FREE_RATIO_BYTES = 2**20
-"""Up to here any ratio will do: a black film of a few kilobytes is no bomb."""
+"""Up to this size any ratio is allowed: a black film of a few kilobytes is no bomb."""
 MALFORMED = (
     ArithmeticError,
     BadZipFile,
@@ -36,11 +36,11 @@ MALFORMED = (
     struct.error,
     zlib.error,
 )
-"""What zipfile raises on malformed archives."""
+"""Exceptions that zipfile raises on malformed archives."""
 
 
 class ArchiveLimits(NamedTuple):
-    """What a zip may hold.
+    """Limits on the films of a zip file.
 
     Attributes:
         max_films: Most members, apart from folders and hidden files.
@@ -63,8 +63,8 @@ def is_archive(body: bytes) -> bool:
 def archived_films(archive: bytes, limits: ArchiveLimits) -> Iterator[bytes | ServiceProblem]:
     """Return the films of a zip in its directory's order, unpacked as they are asked for.
 
-    A member that can't be unpacked, or only beyond a limit, has a problem in its film's place.
-    Where the limit on all together is passed, so have it and every member after it.
+    A member that can't be unpacked, or only beyond a limit, has a problem in its film's place. So
+    have all members from where the limit on all of them together is passed.
 
     Raises:
         BadArchive: Its directory can't be read, or names no film; nothing has been unpacked.
@@ -88,7 +88,7 @@ def _too_many(limits: ArchiveLimits) -> ArchiveTooLarge:
 
 
 def _check_directory(archive: bytes, limits: ArchiveLimits) -> None:
-    """Refuse a directory that zipfile, which reads all of it at once, would read for long."""
+    """Refuse a long directory: zipfile reads all of it at once."""
     place = archive.rfind(SIGNATURES[1], -END_OF_DIRECTORY.size - MAX_COMMENT_BYTES)
     *_, size, _start, _comment = END_OF_DIRECTORY.unpack_from(archive, max(place, 0))
     locator = archive[max(place - ZIP64_LOCATOR_BYTES, 0) : place]
@@ -99,7 +99,7 @@ def _check_directory(archive: bytes, limits: ArchiveLimits) -> None:
 
 
 def _may_be_film(member: ZipInfo) -> bool:
-    """Return whether a member is neither a folder nor one of the files that systems hide."""
+    """Return whether a member is neither a folder nor a hidden file."""
     folders_and_name = member.filename.split("/")
     hidden = any(part.startswith(".") and part not in (".", "..") for part in folders_and_name)
     # Not `member.is_dir()`, which fails on a member without a name.
@@ -108,7 +108,7 @@ def _may_be_film(member: ZipInfo) -> bool:
 
 
 def _overlapping(archive: bytes, members: Sequence[ZipInfo], end: int) -> set[int]:
-    """Return the places, among the members, of those that run into the next one's bytes.
+    """Return the indices of members whose bytes overlap those of the next one.
 
     Source:
         Fifield 2019, "A better zip bomb", which is made of them.
@@ -134,7 +134,7 @@ def _end(archive: bytes, member: ZipInfo) -> float:
 def _films(
     opened: ZipFile, members: Sequence[ZipInfo], overlapping: set[int], limits: ArchiveLimits
 ) -> Iterator[bytes | ServiceProblem]:
-    """Yield each member's film, or what is wrong with it."""
+    """Yield each member's film, or its problem."""
     left = limits.max_bytes
     for place, member in enumerate(members):
         if place in overlapping:
@@ -157,7 +157,7 @@ def _too_much(limits: ArchiveLimits) -> ArchiveTooLarge:
 
 
 def _film(opened: ZipFile, member: ZipInfo) -> bytes | ServiceProblem:
-    """Return a member's bytes: at most as many as its header says, or they fail its checksum."""
+    """Return a member's bytes, at most as many as its header announces, or its problem."""
     if member.flag_bits & IS_ENCRYPTED:
         return BadArchive("This member of the zip file is encrypted.")
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):

@@ -1,1 +1,1 @@
-"""The web server around the routes: keys, headers, connections, deadlines, negotiation."""
+"""The web server around the routes: keys, headers, connections."""

@@ -1,4 +1,4 @@
-"""Who may ask: API keys, how often each may, and what a server refuses to start without."""
+"""Check API keys and their rate limits; refuse to start a server that is open by mistake."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ Clock = Callable[[], float]
 
 KEY_PROBLEMS = openapi_problems(MissingKey, UnknownKey, TooManyRequests, NotReady)
 ADMIN_PROBLEMS = openapi_problems(NotAllowed)
-"""What routes behind an admin's key answer besides."""
+"""Further problems of routes that need an admin's key."""
 
 BEARER = HTTPBearer(
     scheme_name="API key", description="A key that `cxr key` made.", auto_error=False
@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 
 
 def access_rule(settings: Settings) -> Path | None:
-    """Return the file whose keys a server asks for; None is a server that asks for none.
+    """Return the key file of a server; None is a server without API keys.
 
     Raises:
-        ValueError: The server must not start like this; the message tells the ways out.
+        ValueError: The server must not start like this; the message says what to change.
     """
     if settings.auth is False:
         if settings.api_keys_file:
@@ -59,9 +59,9 @@ def access_rule(settings: Settings) -> Path | None:
 
 
 class Rates:
-    """How often each key asks: a bucket of requests per key, filled evenly and never over its rim.
+    """Rate limits of keys: a token bucket per key, refilled evenly.
 
-    Kept in memory, so each server process counts for itself.
+    Kept in memory, so that each server process counts for itself.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -69,7 +69,7 @@ class Rates:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def wait(self, key: ApiKey) -> float:
-        """Take a request out of the key's bucket; return the seconds until there is one, or 0."""
+        """Take a request from the key's bucket; return 0, or the seconds until it holds one."""
         if key.requests_per_minute is None:
             return 0
         per_second = key.requests_per_minute / 60
@@ -81,10 +81,10 @@ class Rates:
 
 
 class Gate:
-    """Lets in whoever sends a key of the ring, as often as that key may; everyone without a ring.
+    """Check API keys and their rate limits; without keys every request is allowed.
 
     Attributes:
-        ring: The keys; None asks for none.
+        ring: The keys; None allows every request.
     """
 
     def __init__(self, ring: KeyRing | None, *, clock: Clock = time.monotonic) -> None:
@@ -92,10 +92,10 @@ class Gate:
         self._rates = Rates(clock)
 
     def admit(self, token: str | None) -> ApiKey | None:
-        """Return the key that was sent; None where none is asked for.
+        """Return the key that was sent, after checking it; None where no key is needed.
 
         Raises:
-            MissingKey: There is none.
+            MissingKey: None was sent.
             UnknownKey: It is not in the file.
             TooManyRequests: It has asked too often.
             NotReady: The file was changed and has a fault.
@@ -116,12 +116,12 @@ class Gate:
         return key
 
     def dependencies(self) -> Sequence[params.Depends]:
-        """Return what a router needs to be guarded: nothing where no key is asked for."""
+        """Return the dependencies of a router that needs a key; none where no key is needed."""
         return [] if self.ring is None else [AnyKey, Depends(BEARER)]
 
 
 def open_gate(settings: Settings) -> Gate:
-    """Return the gate of a server.
+    """Return the check of API keys that the settings ask for.
 
     Raises:
         OSError: The key file can't be read.
@@ -132,9 +132,9 @@ def open_gate(settings: Settings) -> Gate:
 
 
 async def any_key(request: Request) -> ApiKey | None:
-    """Return the key of a request that may be answered, before its body is read.
+    """Check the API key of a request before its body is read, and return it.
 
-    `request.state.key_id` is then its id, or None where no key is asked for.
+    `request.state.key_id` is then its id, or None where no key is needed.
 
     Raises:
         AccessProblem: The request may not be answered.
@@ -151,7 +151,7 @@ Key = Annotated[ApiKey | None, AnyKey]
 
 
 async def admin_key(key: Key) -> ApiKey | None:
-    """Return the key of a request that an admin may make.
+    """Check that the API key of a request is an admin's, and return it.
 
     Raises:
         AccessProblem: The request may not be answered.
@@ -168,13 +168,13 @@ def _found(ring: KeyRing, token: str) -> ApiKey | None:
     try:
         return ring.find(token)
     except (OSError, ValueError) as error:
-        # The keys before the change may be those that it was to revoke.
-        log.error("No key is let in: %s", error)
+        # Not the keys before the change: it may have been made to revoke them.
+        log.error("No key is accepted: %s", error)
         raise NotReady("The server's key file has a fault; its log says which.") from error
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a server at this address."""
+    """Return whether a server at this address can be reached from this machine only."""
     try:
         return host.lower() == "localhost" or ip_address(host).is_loopback
     except ValueError:  # a name, or empty, which is every address

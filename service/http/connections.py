@@ -1,4 +1,7 @@
-"""Connections whose clients dawdle: uvicorn would wait for a request's head for ever."""
+"""Close connections whose request headers come too slowly or are too long.
+
+uvicorn has no such limit: it would wait for them indefinitely.
+"""
 
 import asyncio
 
@@ -11,7 +14,7 @@ MAX_HEAD_BYTES = 64 * 2**10
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that closes a connection whose request head is too slow or too long.
+    """HTTP/1.1 that closes a connection whose request headers are too slow or too long.
 
     Bodies are bounded where they are read, in `service.films.uploads`.
     """
@@ -20,22 +23,22 @@ class BoundedProtocol(HttpToolsProtocol):
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for the first head."""
+        """Start the clock for the first request's headers."""
         super().connection_made(transport)
         self._wait()
 
     def on_message_begin(self) -> None:
-        """Start to wait for the rest of a head whose first byte has come."""
+        """Restart the clock with the first byte of a request."""
         self._wait()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Wait no longer: the head is there."""
+        """Stop the clock: the headers are complete."""
         self._stop_waiting()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what has come, unless it is too much for a head."""
+        """Take in data; close the connection if headers are too long."""
         super().data_received(data)
         if self._late is not None:
             self._head_bytes += len(data)
@@ -43,7 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the clock go."""
+        """Stop the clock."""
         self._stop_waiting()
         super().connection_lost(exc)
 

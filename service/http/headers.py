@@ -1,4 +1,4 @@
-"""What every answer carries, and what becomes of a fault of ours."""
+"""Add security headers to every answer, and answer a fault of the server as a problem document."""
 
 import logging
 import traceback
@@ -32,16 +32,16 @@ HEADERS = {
 PRIVATE = ("/v1/", "/v2/", "/metrics")
 
 FAULT = "The fault is the server's; its log says more."
-"""All that a client hears of it."""
+"""All that a client is told of a fault."""
 
 log = logging.getLogger(__name__)
 
 
 class SafeAnswers:
-    """Middleware: security headers on every answer, and a problem document for a fault of ours.
+    """Middleware that adds security headers, and answers a fault with a problem document.
 
-    What is logged of a fault is where it happened and its type. Its message is left out: a decoder
-    may quote a film's header in it.
+    Of a fault, its place and type are logged. Its message is left out: a decoder may quote a film's
+    header in it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -72,7 +72,7 @@ class SafeAnswers:
 
 
 def log_fault(error: Exception) -> None:
-    """Log where a fault of ours happened and its type, and not its message."""
+    """Log the place and the type of a fault, without its message."""
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("%s at\n%s", type(error).__name__, where)
 
@@ -81,5 +81,5 @@ def _add_headers(message: Message, path: str) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    # Answers about patients are not kept; pages are asked for again after each update of ours.
+    # Answers about patients must not be stored; pages are fetched anew after each release.
     headers.setdefault("Cache-Control", "no-store" if path.startswith(PRIVATE) else "no-cache")

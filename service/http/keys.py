@@ -1,7 +1,7 @@
-"""`cxr key`: make an API key; and the file that keys are checked against.
+"""Read the file of hashed API keys, and find a key in it.
 
-A key is 256 random bits, so its plain SHA-256 is as hard to turn back as a salted, slow hash would
-be: there is nothing to guess, as there is in a password.
+A key is 256 random bits, so its plain SHA-256 is as hard to invert as a salted, slow hash: unlike a
+password it can't be guessed.
 """
 
 import hmac
@@ -20,7 +20,7 @@ class ApiKey(BaseModel):
     """One entry of the key file.
 
     Attributes:
-        id: What logs and the audit trail call the key.
+        id: The name of the key in logs and the audit trail.
         sha256: Of the key itself, in hexadecimal digits.
         admin: Whether it may also reload models and read the audit trail.
         requests_per_minute: Most requests in a minute, and at once; None is no limit.
@@ -35,7 +35,7 @@ class ApiKey(BaseModel):
 
 
 class KeyFile(BaseModel):
-    """The key file: a TOML array of tables `[[keys]]`; without any, nobody is let in."""
+    """The key file: a TOML array of tables `[[keys]]`; if it is empty, no request is allowed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class KeyFile(BaseModel):
 
 
 class KeyRing:
-    """The keys of a file, which is read again whenever it has changed on the disk."""
+    """The keys of a file, which is read again whenever it has changed on disk."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -59,7 +59,7 @@ class KeyRing:
         self._keys = read_keys(path)
 
     def find(self, token: str) -> ApiKey | None:
-        """Return the key that was sent, or None; it takes as long whichever it is.
+        """Return the key that was sent, or None; the time taken does not depend on which it is.
 
         Raises:
             OSError: The file has changed, and can't be read.
@@ -98,7 +98,7 @@ def _parsed(path: Path, content: bytes) -> KeyFile:
 
 def _rules(error: ValidationError) -> str:
     """Return the rules that are broken, each as `keys.0.sha256: rule`."""
-    # Without what stands there: somebody may have pasted a key where its hash belongs.
+    # Without the value: a user may have pasted a key where its hash belongs.
     faults = error.errors(include_input=False)
     return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults)
 

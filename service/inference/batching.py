@@ -1,4 +1,4 @@
-"""Films that wait for one model and run together."""
+"""Run films that wait for the same model together, as batches."""
 
 import asyncio
 import math
@@ -22,9 +22,9 @@ class Waiting:
 
     Attributes:
         pixels: [1, rows, columns] in [0, 1].
-        answer: Of this film alone; cancelled when nobody wants it any more.
+        answer: Of this film alone; cancelled when it is no longer wanted.
         since: When it came, in seconds of `time.perf_counter`.
-        request: The context of the request that it came with.
+        request: The context of its request.
     """
 
     pixels: Floats
@@ -37,7 +37,7 @@ class Run(NamedTuple):
     """Films that ran together.
 
     Attributes:
-        films: Those that were wanted still.
+        films: Those whose answers were still wanted.
         begin: When it began, in seconds of `time.perf_counter`.
         answers: Of all of them.
     """
@@ -50,8 +50,8 @@ class Run(NamedTuple):
 class Batcher:
     """One model's queue, and the runs that empty it.
 
-    A batch is what waits when a run is free: nothing is held back for company unless
-    `delay_seconds` says so. Where several runs are free, they share what waits.
+    A batch is what waits when a run is free: no film waits for others unless `delay_seconds` says
+    so. Where several runs are free, they share what waits.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class Batcher:
         max_size: int,
         delay_seconds: float = 0,
     ) -> None:
-        """Make an empty queue.
+        """Start with an empty queue.
 
         Args:
             explainer: The model.
             executor: Runs batches off the event loop; shared with other models.
             runs: Batches of this model at the same time. With more than the executor has threads,
-                one lies ready, and no thread waits for the event loop to make it.
+                one is ready, and no thread waits for the event loop to make it.
             metrics: Where queue times and batch sizes are counted.
             max_size: Most films in a batch.
-            delay_seconds: How long a batch waits to be full.
+            delay_seconds: Longest time that a batch waits to be full.
         """
         self._explainer, self._executor, self._metrics = explainer, executor, metrics
         self._runs, self._max_size, self._delay = runs, max_size, delay_seconds
@@ -105,15 +105,15 @@ class Batcher:
     async def _empty_the_queue(self) -> None:
         try:
             while self._queue:
-                await self._company()
+                await self._wait_until_full()
                 batch = self._taken()
-                if batch:  # another run may have taken the company
+                if batch:  # another run may have taken all of them
                     await self._answer(batch)
         finally:
             # Not when the task is done: a film that comes in between would find no run.
             self._running.remove(cast(asyncio.Task[None], asyncio.current_task()))
 
-    async def _company(self) -> None:
+    async def _wait_until_full(self) -> None:
         """Wait until the batch is full, or its oldest film has waited long enough."""
         left = self._queue[0].since + self._delay - time.perf_counter()
         if self._delay and left > 0 and len(self._queue) < self._max_size:
@@ -136,12 +136,12 @@ class Batcher:
                 _settle(film.answer, error)
         else:
             if run:
-                self._tell(run)
+                self._settle_all(run)
 
     def _run(self, batch: list[Waiting], pixels: Floats) -> Run | None:
-        """Return the run of those films that are wanted still; None if there are none.
+        """Run those films that are still wanted; return None if there are none.
 
-        In a thread, which shall soon be free again: all else is done outside.
+        It runs in a thread that other batches wait for: all else is done on the event loop.
         """
         begin = time.perf_counter()
         wanted = [film for film in batch if not film.answer.done()]
@@ -153,16 +153,18 @@ class Batcher:
         with self._metrics.stage("inference", self._explainer.card.name, requests):
             return Run(wanted, begin, self._explainer(pixels))
 
-    def _tell(self, run: Run) -> None:
+    def _settle_all(self, run: Run) -> None:
+        """Count a run, and hand each film its answer."""
         name = self._explainer.card.name
         self._metrics.batch(name, len(run.films))
-        for film, own in zip(run.films, run.answers.films(), strict=True):
+        for film in run.films:
             self._metrics.observe("queue", name, run.begin - film.since, [film.request])
+        for film, own in zip(run.films, list(run.answers.films()), strict=True):
             _settle(film.answer, own)
 
 
 def _settle(answer: asyncio.Future[Answers], outcome: Answers | Exception) -> None:
-    if answer.done():  # nobody wants it any more
+    if answer.done():  # no longer wanted
         return
     if isinstance(outcome, Exception):
         answer.set_exception(outcome)

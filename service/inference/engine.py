@@ -1,4 +1,4 @@
-"""From a film's bytes to a model's answer, off the event loop and within bounds."""
+"""Decode films and run models on them, off the event loop and within bounds."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,6 @@ from service.answers.schemas import ExplainedPrediction
 from service.audit.rows import audit_row
 from service.audit.trail import AuditTrail
 from service.dicom.answer import result_files
-from service.films.admission import NO_MODEL, Admission
 from service.films.decoding import (
     Limits,
     Paint,
@@ -24,12 +23,12 @@ from service.films.decoding import (
     View,
     grey_png,
     in_bounded_memory,
-    masked_film,
     painted_png,
     raw_film,
     seen_film,
 )
 from service.films.masks import Mask, mask_outside
+from service.films.uploads import NO_MODEL, Admission
 from service.inference.batching import Batcher
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
@@ -46,10 +45,10 @@ T = TypeVar("T")
 
 
 class Caller(NamedTuple):
-    """Who asks, as the audit trail knows it.
+    """The caller of a request, as the audit trail records it.
 
     Attributes:
-        verb: What is asked, such as `predict`.
+        verb: The request's kind, such as `predict`.
         request_id: As in the log.
         key_id: The API key's; None where none is needed.
     """
@@ -64,14 +63,14 @@ class Engine:
 
     A film is decoded in a thread, or in another process if it is a DICOM file: the decoders of
     those hold Python's lock while they work, and some are old C++ that may crash on a malformed
-    one. Then it waits in its model's queue, of which batches are run in threads.
+    one. Then it waits in its model's queue, whose batches are run in threads.
 
     Attributes:
         registry: The models by name.
         settings: What the operator chose.
-        metrics: What is counted.
-        admission: Who may come in.
-        audit: Where answers are written down; None is nowhere.
+        metrics: Counts and times.
+        admission: Places and bytes for requests.
+        audit: The audit trail that answers are written to; None keeps none.
         at_once: How many films are decoded, and batches run, at the same time.
     """
 
@@ -101,22 +100,34 @@ class Engine:
         for executor in (self._readers, self._runners, self._writers):
             executor.shutdown(wait=False, cancel_futures=True)
 
+    async def ask(
+        self,
+        explainers: Sequence[Explainer],
+        film: bytes,
+        caller: Caller,
+        mask: Mask | None = None,
+    ) -> list[FilmAnswer]:
+        """Return the answer of each of the models about a film; see `answer`."""
+        return list(
+            await asyncio.gather(*(self.answer(one, film, caller, mask) for one in explainers))
+        )
+
     async def answer(
         self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
     ) -> FilmAnswer:
-        """Return what a model says about a film, once that is written down.
+        """Return a model's answer about a film, after it is written to the audit trail.
 
         Args:
             explainer: The model.
             film: Its bytes.
-            caller: Who asks.
-            mask: What the model shall not see; such a film is no film to count.
+            caller: Of the request.
+            mask: What the model must not see; a masked film is not counted.
 
         Raises:
             RadiographError: The film can't be used.
             MalformedMask: The mask lies outside the film.
             UnsoundModel: The model was not loaded yet, and fails its checks.
-            AuditUnavailable: It can't be written down.
+            AuditUnavailable: The answer can't be written to the audit trail.
         """
         name = explainer.card.name
         with self.metrics.stage("decode", name):
@@ -129,10 +140,8 @@ class Engine:
         return film_answer
 
     async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
-        if mask is None:
-            return await self._read(seen_film, film, view, self._limits)
-        seen = await self._read(masked_film, film, mask, view, self._limits)
-        if seen.mask is None:
+        seen = await self._read(seen_film, film, view, self._limits, mask)
+        if mask is not None and seen.mask is None:
             raise mask_outside(seen.rows, seen.columns)
         return seen
 
@@ -142,16 +151,16 @@ class Engine:
         Raises:
             UnsoundModel: The model was not loaded yet, and fails its checks.
         """
-        if not explainer.is_loaded:
-            # Not among the runs, or whoever asks another model would wait as well.
-            await asyncio.to_thread(self.registry.load, explainer)
         batcher = self._batcher(explainer)
+        if not explainer.is_loaded:
+            # Not among the runs, or requests to other models would wait as well.
+            await asyncio.to_thread(self.registry.load, explainer)
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
     async def tested(self, film_answer: FilmAnswer, number: int) -> TenthTest:
-        """Return what masking the hottest tenth of a film does to a class, beside other tenths.
+        """Test the map of a class: mask the hottest tenth of the film, and random tenths.
 
-        It costs 25 more films in the model's queue; none of them is counted or written down.
+        It costs 25 more films in the model's queue; none of them is counted or audited.
 
         Args:
             film_answer: The film, and the map to test.
@@ -168,16 +177,16 @@ class Engine:
     async def write_down(
         self, caller: Caller, explainer: Explainer, answers: Answers, sent: Sequence[bytes]
     ) -> None:
-        """Keep in the audit trail, if there is one, what is answered about each film.
+        """Write the answers about each film to the audit trail, if there is one.
 
         Args:
-            caller: Who asked.
+            caller: Of the request.
             explainer: The model.
             answers: Its, for all films.
             sent: The bytes of each film, or of its tensor.
 
         Raises:
-            AuditUnavailable: It can't be said that all rows were kept.
+            AuditUnavailable: Not all rows are known to be written.
         """
         if self.audit is None:
             return
@@ -235,7 +244,7 @@ class Engine:
         if not is_dicom(film):
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._readers, work, film, *args)
-        for _attempt in range(2):  # a process may have been killed for another's sake
+        for _attempt in range(2):  # the system may have killed the process to free memory
             try:
                 return await to_process.run_sync(
                     in_bounded_memory,
@@ -256,7 +265,7 @@ class Engine:
             self._batchers[explainer] = Batcher(
                 explainer,
                 executor=self._runners,
-                runs=self.at_once + 1,  # one lies ready for the next free thread
+                runs=self.at_once + 1,  # one is ready for the next free thread
                 metrics=self.metrics,
                 max_size=self.settings.max_batch_size,
                 delay_seconds=self.settings.max_batch_delay_seconds,

@@ -1,4 +1,4 @@
-"""Does a model lean on the map that it answers with? The test of one answer, in words."""
+"""Test whether a model relies on the map of its answer, and put the result in a sentence."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from xai.heatmap import Status
 from xai.measures.faithfulness import RANDOM_MAPS, TenthTest
 
 FILMS = 1 + RANDOM_MAPS
-"""That a test runs."""
+"""Number of films that one test runs."""
 
 REFUSED = "The film is unlike the training films, so that its evidence is withheld."
 NOTHING_HOT = "No position argues for {}, so that there is nothing to mask."
@@ -19,13 +19,13 @@ NOTHING_HOT = "No position argues for {}, so that there is nothing to mask."
 async def faithful(
     engine: Engine, film_answers: Sequence[FilmAnswer], class_name: str | None, force: bool
 ) -> list[Faithfulness]:
-    """Return what testing a map of each model shows.
+    """Return the results of testing one map of each model.
 
     Args:
         engine: Runs the models.
         film_answers: Of one film, a model each.
-        class_name: Whose map is tested; None is each model's foremost class.
-        force: Test even where a model holds the film unlike its training films.
+        class_name: Whose map is tested; None is each model's top class.
+        force: Test even where a model finds the film unlike its training films.
     """
     return list(
         await asyncio.gather(*(_tested(engine, one, class_name, force) for one in film_answers))
@@ -35,7 +35,7 @@ async def faithful(
 async def _tested(
     engine: Engine, film_answer: FilmAnswer, class_name: str | None, force: bool
 ) -> Faithfulness:
-    name = class_name or film_answer.foremost_class
+    name = class_name or film_answer.top_class
     number = film_answer.explainer.card.class_names.index(name)
     status = film_answer.status(number, force=force)
     if status is Status.OUT_OF_DISTRIBUTION:
@@ -69,7 +69,7 @@ def _not_tested(film_answer: FilmAnswer, name: str, why: str) -> Faithfulness:
 
 
 def sentence(class_name: str, test: TenthTest) -> str:
-    """Return what a test shows."""
+    """Return the sentence that says what a test shows."""
     takes = "lowers its" if test.masked < test.probability else "does not lower its"
     return (
         f"Masking the tenth of the film that argues most for {class_name} {takes} probability "

@@ -1,4 +1,4 @@
-"""The models that can be asked: opened, checked, exchanged for newer ones, let go of."""
+"""Open, check, reload and unload the models that can be asked."""
 
 import logging
 import threading
@@ -10,17 +10,17 @@ from service.settings import OWN_MODELS, Settings
 from xai.explainer import Explainer
 
 ALL = "all"
-"""What a client writes to ask every model, and an operator to preload every one."""
+"""Stands for every model, in a client's request and in the setting `preload`."""
 
 log = logging.getLogger(__name__)
 
 
 class Registry:
-    """Models by name, theirs before ours, each group in alphabetical order.
+    """The models by name: the operator's before those in the package, each in alphabetical order.
 
     The default and the preloaded models are loaded when the server starts, every other when it is
-    first asked: a large one takes seconds, and memory that a server nobody asks for it need not
-    have. Where memory has a limit, whichever was asked longest ago is let go of.
+    first asked: a large one takes seconds to load, and memory. Where memory has a limit, the least
+    recently used model is unloaded.
 
     Attributes:
         explainers: The models, their cards read; another mapping after each change.
@@ -59,7 +59,7 @@ class Registry:
         return self.explainers[name]
 
     def load(self, explainer: Explainer) -> None:
-        """Load a model and make room for it; it has been asked just now.
+        """Load a model that a request asks, and unload others if memory is short.
 
         Raises:
             UnsoundModel: It fails its checks.
@@ -71,10 +71,10 @@ class Registry:
             raise UnsoundModel(
                 f"The model {explainer.card.name} fails its checks; the server's log says how."
             ) from error
-        self._make_room(for_the_sake_of=explainer)
+        self._unload_others(explainer)
 
     def reload(self, name: str) -> Explainer:
-        """Return the model now in a model's file, which takes its place once it is sound.
+        """Read a model's file again, and replace the model once the new one is sound.
 
         Requests that have begun end with the model they began with.
 
@@ -100,9 +100,9 @@ class Registry:
         return new
 
     def refresh(self) -> None:
-        """Reload every model whose file changed, take up new files, let go of those that are gone.
+        """Reload models whose files changed, add new files, drop models whose files are gone.
 
-        What is wrong with a file is logged; the model that was there before stays.
+        A fault of a file is logged; the model that was there before stays.
         """
         try:
             found = open_explainers(self._settings)
@@ -119,7 +119,7 @@ class Registry:
         log.info("models: %s", ", ".join(models))
 
     def _newer(self, name: str, new: Explainer) -> Explainer:
-        """Return a file's model, loaded if need be; or what there was, if that is as good."""
+        """Return a file's new model, loaded if the old one was; the old one if it stays."""
         old = self.explainers.get(name, new)
         if old.sha256 == new.sha256:
             return old
@@ -131,8 +131,8 @@ class Registry:
             return old
         return new
 
-    def _make_room(self, *, for_the_sake_of: Explainer) -> None:
-        """Let go of what was asked longest ago until the rest fits."""
+    def _unload_others(self, needed: Explainer) -> None:
+        """Unload the least recently used models until the rest fits into the memory allowed."""
         limit = self._settings.model_memory_bytes
         if limit is None:
             return
@@ -140,7 +140,7 @@ class Registry:
             loaded = [one for one in self.explainers.values() if one.is_loaded]
             taken = sum(one.memory_bytes for one in loaded)
             for one in sorted(loaded, key=lambda one: one.last_run):
-                may_go = one is not for_the_sake_of and one.card.name not in self._kept
+                may_go = one is not needed and one.card.name not in self._kept
                 if taken > limit and may_go:
                     taken -= one.memory_bytes
                     log.info("%s makes room", one.card.name)
@@ -162,23 +162,23 @@ class Registry:
 
 
 def open_explainers(settings: Settings) -> dict[str, Explainer]:
-    """Return the models of the settings by name, theirs before ours; none is loaded yet.
+    """Return the models of the settings by name, the operator's first; none is loaded yet.
 
     Raises:
         OSError: A model can't be read.
         ValueError: There is none, two in one folder have one name, one is called `all`, or one has
             no valid card.
     """
-    theirs = _opened(settings.models, settings) if settings.models else {}
-    ours = _opened(OWN_MODELS, settings) if settings.own_models else {}
-    explainers = theirs | {name: ours[name] for name in ours if name not in theirs}
+    given = _opened(settings.models, settings) if settings.models else {}
+    own = _opened(OWN_MODELS, settings) if settings.own_models else {}
+    explainers = given | {name: own[name] for name in own if name not in given}
     if ALL in explainers:
         raise ValueError(f"no model may be called {ALL!r}: it stands for all of them")
     return explainers
 
 
 def open_model(file: Path, settings: Settings) -> Explainer:
-    """Return a model whose card is read, and which loads when it is first asked.
+    """Return a model whose card is read and which loads when it is first asked.
 
     Raises:
         OSError: It can't be read.

@@ -125,7 +125,7 @@ class Jobs:
         caller = Caller("watch", film.key[:12], None)
         film_answer = await self._engine.answer(self._explainer, film.content, caller)
         return await self._engine.result_files(
-            film.content, film_answer.explained_prediction(), film_answer.foremost_class
+            film.content, film_answer.explained_prediction(), film_answer.top_class
         )
 
     async def send_one(self) -> bool:

@@ -1,5 +1,6 @@
 """The OpenAPI document is valid, and its examples are what its schemas say."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from service.answers.schemas import FilmPixels, Prediction
 from service.app import create_app
 from service.client import BatchLine
 from service.settings import OWN_MODELS, Settings
+from tests.support.openapi_shape import STORED, current_shape, differences, shape
 from xai.explainer import Explainer
 
 DOCUMENT = create_app(Settings()).openapi()
@@ -57,6 +59,22 @@ def test_the_document_is_valid():
 def test_a_document_with_a_fault_would_be_noticed():
     with pytest.raises(ValueError, match="fault"):
         schemathesis.openapi.from_dict(DOCUMENT | {"paths": {"/v1": {"get": "fault"}}}).validate()
+
+
+def test_the_interface_is_as_stored_but_for_its_texts():
+    """`python -m tests.support.openapi_shape` stores it anew after a change that is meant."""
+    assert list(differences(json.loads(STORED.read_text()), current_shape())) == []
+
+
+def test_a_change_of_the_interface_is_named_by_its_place():
+    schema = {"title": "A", "properties": {"title": {"type": "string", "description": "Its name."}}}
+    told = shape({"schemas": {"A": schema}})
+    assert told == {"schemas": {"A": {"properties": {"title": {"type": "string"}}}}}
+    changed = shape({"schemas": {"A": {"properties": {"title": {"type": "null"}}}, "B": {}}})
+    assert list(differences(told, changed)) == [
+        " > schemas > A > properties > title > type: stored 'string', shown 'null'",
+        " > schemas > B (only shown)",
+    ]
 
 
 @pytest.mark.parametrize(("name", "body"), list(bodies()))

@@ -1,8 +1,8 @@
-"""How many come in, and with how many bytes."""
+"""Places in the queues, and bytes in memory."""
 
 import pytest
 
-from service.films.admission import Admission
+from service.films.uploads import Admission
 from service.problems import Overloaded
 
 

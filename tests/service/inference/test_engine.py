@@ -10,6 +10,7 @@ from PIL import Image
 
 from service.app import create_app
 from service.films.decoding import Limits, SeenFilm, View, seen_film
+from service.films.masks import Mask
 from service.settings import Settings
 from tests.support.published import dicom
 from tests.support.running_server import serving
@@ -18,13 +19,13 @@ from tests.support.tiny_model import FILM, quadrants
 DICOM_FILM = dicom(Image.fromarray(quadrants([0.8, 0.2, 0.2, 0.4])))
 
 
-def dying(film: bytes, view: View, limits: Limits) -> SeenFilm:
+def dying(film: bytes, view: View, limits: Limits, _mask: Mask | None) -> SeenFilm:
     """Die as a decoder does that crashes on a film."""
     os.kill(os.getpid(), signal.SIGKILL)
     return seen_film(film, view, limits)
 
 
-def dying_once(film: bytes, view: View, limits: Limits) -> SeenFilm:
+def dying_once(film: bytes, view: View, limits: Limits, _mask: Mask | None) -> SeenFilm:
     """Die the first time, as a process does that the system kills to save memory."""
     mark = Path(os.environ["CXR_TEST_MARK"])
     if not mark.exists():

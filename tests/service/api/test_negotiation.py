@@ -1,6 +1,6 @@
 import pytest
 
-from service.http.negotiation import negotiated
+from service.api.dependencies import negotiated
 from service.problems import NotAcceptable
 
 OFFERS = ("application/json", "image/png")

@@ -1,5 +1,6 @@
-"""Nobody waits for ever: not the client, not the server for a client, not the next in line."""
+"""Deadlines, full queues and clients that hang up."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -7,10 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
+from starlette.requests import Request
 
 from service.app import create_app
+from service.films.uploads import while_connected
+from service.problems import TooSlow, UploadInterrupted
 from service.settings import Settings
 from tests.support.running_server import serving
 from tests.support.tiny_model import FILM
@@ -110,3 +115,52 @@ def test_a_client_that_hangs_up_is_not_worked_for(client_of, asked):
         assert first.result().status_code == 200
     time.sleep(2 * SLOW_SECONDS)
     assert asked == [1]
+
+
+async def ended(work: float, *, hang_up: float, seconds: float) -> bool:
+    """Work for so long for a client that hangs up after so long; return whether it was cancelled.
+
+    Raises:
+        ServiceProblem: What became of the request.
+    """
+
+    async def receive() -> dict[str, str]:
+        await asyncio.sleep(hang_up)
+        return {"type": "http.disconnect"}
+
+    cancelled = False
+    try:
+        async with while_connected(Request({"type": "http"}, receive), seconds=seconds):
+            try:
+                await asyncio.sleep(work)
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+    finally:
+        await asyncio.sleep(0)  # the watch on the client ends
+        assert len(asyncio.all_tasks()) == 1
+        assert cancelled == (work > min(hang_up, seconds))
+    return cancelled
+
+
+def test_work_that_is_done_in_time_is_not_cancelled():
+    assert not anyio.run(lambda: ended(0, hang_up=9, seconds=9))
+
+
+def test_a_client_that_hangs_up_cancels_the_work():
+    with pytest.raises(UploadInterrupted, match="closed before the answer"):
+        anyio.run(lambda: ended(9, hang_up=0.01, seconds=9))
+
+
+def test_a_deadline_that_passes_cancels_the_work():
+    with pytest.raises(TooSlow, match=r"within 0\.01 seconds"):
+        anyio.run(lambda: ended(9, hang_up=9, seconds=0.01))
+
+
+def test_a_timeout_of_the_work_itself_is_no_problem_of_the_client():
+    async def work() -> None:
+        async with while_connected(Request({"type": "http"}, asyncio.Event().wait), seconds=9):
+            raise TimeoutError("a database's")
+
+    with pytest.raises(TimeoutError, match="a database's"):
+        anyio.run(work)
