@@ -46,6 +46,16 @@ def test_the_tree_stands_in_the_order_of_the_import_rules(package: str) -> None:
     assert levels == sorted(levels)
 
 
+@pytest.mark.parametrize("package", ["training", "service"])
+def test_every_file_in_a_drawing_exists(package: str) -> None:
+    [drawing] = re.findall(rf"^## {package}\n.*?^```mermaid\n(.*?)^```", TEXT, re.M | re.S)
+    files = re.findall(r"\b(\w+/\w+\.py)", drawing)
+    assert len(files) > 1
+    assert [
+        file for file in files if not any(ROOT.glob(f"*/{file}")) and not (ROOT / file).exists()
+    ] == []
+
+
 def test_every_place_to_change_exists() -> None:
     places = re.findall(r"`((?:models|xai|training|service|tests)/[\w./]*)`", CHANGES)
     made_anew = [place for place in places if not re.search(r"NAME|FILE", place)]
