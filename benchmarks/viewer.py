@@ -2,11 +2,11 @@
 
     python benchmarks/viewer.py [--rounds 21] [--side 2000]
 
-Our own server with its default model alone, and a drawn film of side x side pixels whose maps were
-asked for.
-"Script" is the time in event listeners and animation frames from an input until the page has drawn
-it, by performance.now(); a class is switched to maps that were not painted before. Painted is when
-the browser says so (PerformanceObserver), for a new browser that has nothing of the page.
+The server runs with its default model alone; the film is a synthetic one of side x side pixels, its
+maps shown. "Script" is the time in event listeners and animation frames from an input until the
+page has drawn it, by performance.now(); a class is switched to maps that were not painted before.
+First paint is when the browser reports it (PerformanceObserver), without anything of the page in
+its cache.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SAMPLE = SERVICE / "viewer" / "samples" / "drawn_opacity.png"
 MODEL = SERVICE / "default_model" / "chest_cnn.onnx"
 SIZE = ViewportSize(width=1280, height=800)
 SIDE = 2000
-PATIENCE_MILLISECONDS = 60_000
+TIMEOUT_MILLISECONDS = 60_000
 
 TIMED = """
 {
@@ -97,10 +97,10 @@ def drawn_film(side: int = SIDE) -> bytes:
 
 @contextmanager
 def reading_page(browser: Browser, address: str, film: bytes) -> Iterator[Page]:
-    """Give a page that times its script, with a film and the maps of one class open."""
+    """Yield a page that times its script, with a film and the maps of one class open."""
     with browser.new_context(viewport=SIZE) as context:
         page = context.new_page()
-        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
         page.add_init_script(TIMED)
         page.goto(address)
         page.set_input_files("#pick", FilePayload(name="film", mimeType="image/png", buffer=film))
@@ -118,7 +118,7 @@ def show_maps(page: Page) -> None:
 
 
 def script_milliseconds(page: Page, act: Callable[[], None]) -> float:
-    """Return how long the page's script was busy with an input until it was drawn."""
+    """Return the milliseconds of script from an input until the page has drawn it."""
     page.evaluate(AFTER_DRAWING)
     act()
     return float(page.evaluate(AFTER_DRAWING))
