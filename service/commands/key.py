@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from service.http.keys import KEY_BYTES, ApiKey, _hash, _parsed, _rules
+from service.http.keys import KEY_BYTES, ApiKey, hash_of, parsed_keys, broken_rules
 
 
 def new_key(id: str, *, admin: bool, requests_per_minute: int | None) -> tuple[str, ApiKey]:
@@ -20,10 +20,10 @@ def new_key(id: str, *, admin: bool, requests_per_minute: int | None) -> tuple[s
     token = secrets.token_urlsafe(KEY_BYTES)
     try:
         return token, ApiKey(
-            id=id, sha256=_hash(token), admin=admin, requests_per_minute=requests_per_minute
+            id=id, sha256=hash_of(token), admin=admin, requests_per_minute=requests_per_minute
         )
     except ValidationError as error:
-        raise ValueError(_rules(error)) from None
+        raise ValueError(broken_rules(error)) from None
 
 
 def add_key(path: Path, key: ApiKey) -> None:
@@ -37,7 +37,7 @@ def add_key(path: Path, key: ApiKey) -> None:
     fields = key.model_dump(exclude_defaults=True)
     lines = ["[[keys]]", *(f"{name} = {json.dumps(value)}" for name, value in fields.items())]
     added = ("\n" if before else "") + "\n".join(lines) + "\n"
-    _parsed(path, before + added.encode())
+    parsed_keys(path, before + added.encode())
     path.touch(mode=0o600)
     with path.open("ab") as file:
         file.write(added.encode())

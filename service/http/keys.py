@@ -65,7 +65,7 @@ class KeyRing:
             OSError: The file has changed, and can't be read.
             ValueError: It has changed, and has a fault.
         """
-        sent = _hash(token)
+        sent = hash_of(token)
         found = [key for key in self._current() if hmac.compare_digest(key.sha256, sent)]
         return found[0] if found else None
 
@@ -84,19 +84,24 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
         OSError: It can't be read.
         ValueError: It is no key file; the message names file and rule, and quotes nothing secret.
     """
-    return _parsed(path, path.read_bytes()).keys
+    return parsed_keys(path, path.read_bytes()).keys
 
 
-def _parsed(path: Path, content: bytes) -> KeyFile:
+def parsed_keys(path: Path, content: bytes) -> KeyFile:
+    """Return what a key file with this content holds.
+
+    Raises:
+        ValueError: It is no key file; the message names file and rule, and quotes nothing secret.
+    """
     try:
         return KeyFile.model_validate(tomllib.loads(content.decode()))
     except ValidationError as error:
-        raise ValueError(f"{path}: {_rules(error)}") from None
+        raise ValueError(f"{path}: {broken_rules(error)}") from None
     except ValueError as error:
         raise ValueError(f"{path} must be TOML: {error}") from None
 
 
-def _rules(error: ValidationError) -> str:
+def broken_rules(error: ValidationError) -> str:
     """Return the rules that are broken, each as `keys.0.sha256: rule`."""
     # Without the value: a user may have pasted a key where its hash belongs.
     faults = error.errors(include_input=False)
@@ -108,5 +113,6 @@ def _version(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _hash(token: str) -> str:
+def hash_of(token: str) -> str:
+    """Return the SHA-256 of a key, in hexadecimal digits."""
     return sha256(token.encode()).hexdigest()

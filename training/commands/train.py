@@ -7,7 +7,7 @@ import torch
 
 from training.config import Config, read_config
 from training.fitting.run_folder import RunFolder
-from training.fitting.train import _say, train
+from training.fitting.train import say, train
 from training.step.distributed import process_group
 
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = RunFolder(arguments.run or Path("artifacts") / f"{config.name}-{config.version}")
     with process_group(arguments.device) as device:
         train(config, folder, device=device)
-        _say(f"best weights: {folder.best}; next: cxr export {folder.path}")
+        say(f"best weights: {folder.best}; next: cxr export {folder.path}")
     return 0
 
 

@@ -42,13 +42,13 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
         run.state.restore(folder.state)
         if processes.is_first:  # a kill may have come between the state and these
             _write_records(folder, run.state)
-        _say(f"resuming after epoch {len(run.state.history)} of {config.training.epochs}")
+        say(f"resuming after epoch {len(run.state.history)} of {config.training.epochs}")
     log = config.training.log if processes.is_first else "none"
     with event_log(log, folder.events, from_step=run.steps_done) as run.log:
         for record in run.epochs():
             if processes.is_first:
                 _save(folder, run.state, spec)
-            _say(_sentence(record))
+            say(_sentence(record))
 
 
 def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
@@ -121,7 +121,8 @@ def _sentence(record: EpochRecord) -> str:
     return f"{sentence}, balanced accuracy {record['val_balanced_accuracy']:.3f}"
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
+    """Print a sentence, once for all processes that train together."""
     if Processes.current().is_first:
         sys.stdout.write(sentence + "\n")
         sys.stdout.flush()
