@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from service.http.keys import KEY_BYTES, ApiKey, hash_of, parsed_keys, broken_rules
+from service.http.keys import KEY_BYTES, ApiKey, broken_rules, hash_of, parsed_keys
 
 
 def new_key(id: str, *, admin: bool, requests_per_minute: int | None) -> tuple[str, ApiKey]:
