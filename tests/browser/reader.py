@@ -10,11 +10,14 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, expect
 
 Pixels = NDArray[np.uint8]
 
-TIMEOUT_MILLISECONDS = 10_000
+TIMEOUT_MILLISECONDS = 30_000
+"""For what is waited for, which comes in a fraction of this, even on a machine that is busy."""
+
+expect.set_options(timeout=TIMEOUT_MILLISECONDS)  # else 5 s, whatever the page's own time-out is
 
 READ = "body[data-state=answer]"
 FAILED = "body[data-state=problem]"
