@@ -14,7 +14,13 @@ PACKAGES := chromium curl dicom3tools postgresql
 # The extras that a server may be installed with. Not gpu: it takes the place of onnxruntime.
 PINNED := audit client dicom-results openvino otel ray watch
 
-.PHONY: help serve test install packages benchmarks screenshots image container-test sbom \
+# Two workers even on one core: the tests of the browser and of servers partly wait. One thread each.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 2 ] && echo $$n || echo 2)
+# Bytecode is kept: both workers and all processes that tests start import the same files.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(TRAINING)/bin/pytest -n $(WORKERS) \
+  --dist loadfile --no-loadscope-reorder --durations=15
+
+.PHONY: help serve test check lint install packages benchmarks screenshots image container-test sbom \
   constraints check-constraints clean
 
 help:  ## say what can be made
@@ -23,12 +29,17 @@ help:  ## say what can be made
 serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start it; PORT=8000
 	$(SERVER)/bin/cxr serve $(if $(PORT),--port $(PORT))
 
-test: install packages  ## install everything and run all that CI runs
+test: lint packages  ## install everything and run all that CI runs; WORKERS=as many as cores
+	$(PYTEST)
+
+check: lint  ## lint, types, imports, and the tests without browser, server or long training: 2 minutes
+	$(PYTEST) --ignore=tests/browser --ignore=tests/service -m "not (slow or service or container)"
+
+lint: install  ## check format, style, types, and which package may import which
 	$(TRAINING)/bin/ruff format --check
 	$(TRAINING)/bin/ruff check
 	$(TRAINING)/bin/mypy
 	$(TRAINING)/bin/lint-imports
-	OMP_NUM_THREADS=1 $(TRAINING)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 install: $(TRAINING)/installed  ## install the training tools and the tests' tools (5 GB)
 
@@ -102,6 +113,9 @@ packages:
 	@{ command -v chromium && command -v curl && command -v dciodvfy && ls /usr/lib/postgresql/*/bin/postgres; } >/dev/null 2>&1 \
 	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; } \
 	  || { echo "make: the tests need: apt-get install $(PACKAGES)" >&2; exit 1; }
+	@command -v chromium-headless-shell >/dev/null \
+	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends chromium-headless-shell; } >/dev/null 2>&1 \
+	  || echo "make: without chromium-headless-shell the browser's tests take twice as long" >&2
 
 # Debian's python3 has no venv until python3-venv is installed.
 define virtual_environment

@@ -20,6 +20,9 @@ def shared() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that no worker is left alone with one at the end."""
+    """Put files with slow tests first, then those of the browser, which share one Chromium.
+
+    No worker is left alone with a slow file at the end, and none starts Chromium twice.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, not item.get_closest_marker("browser")))

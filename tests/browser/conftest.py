@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,44 @@ ARGUMENTS = [
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 """Chromium reports every 4xx answer like this; tests of such answers expect it."""
 
-# Playwright keeps an event loop running in its thread: it ends with the module, not the session.
+CHROMIUM = ("chromium-headless-shell", "chromium")
+"""The first that is installed is driven: without windows, a page costs half as much CPU time."""
+
+RUNNING = pytest.StashKey[Browser]()
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing = "Chromium is not installed (Debian: apt-get install chromium)"
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """Start Chromium for the first file of this folder, and keep it for those that follow.
+
+    It ends with the folder, not with the session: Playwright keeps an event loop running in its
+    thread, in which later tests could not start theirs. `pytest_collection_modifyitems` puts the
+    folder's files next to each other.
+    """
+    folder = request.node.parent
+    if RUNNING not in folder.stash:
+        stack = ExitStack()
+        folder.stash[RUNNING] = stack.enter_context(_chromium())
+        stack.callback(folder.stash.__delitem__, RUNNING)
+        folder.addfinalizer(stack.close)
+    return folder.stash[RUNNING]
+
+
+@contextmanager
+def _chromium() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        missing = "Chromium is not installed (Debian: apt-get install chromium-headless-shell)"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a server with the tiny model listens."""
     model = write_model(tmp_path_factory.mktemp("models"))
@@ -54,7 +74,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield str(client.base_url).rstrip("/")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address_of_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a server with three tiny models listens; see `tests.browser.films.THREE_MODELS`."""
     folder = tmp_path_factory.mktemp("three")

@@ -3,17 +3,21 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Locator, Page, expect
 
 Pixels = NDArray[np.uint8]
 
-PATIENCE_MILLISECONDS = 10_000
+TIMEOUT_MILLISECONDS = 30_000
+"""For what is waited for, which comes in a fraction of this, even on a machine that is busy."""
+
+expect.set_options(timeout=TIMEOUT_MILLISECONDS)  # else 5 s, whatever the page's own time-out is
 
 READ = "body[data-state=answer]"
 FAILED = "body[data-state=problem]"
@@ -53,7 +57,7 @@ class Reader:
         self.faults: list[str] = []
         self.requests: list[str] = []
         self._listen()
-        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
         page.goto(address)
 
     def opens(self, film: bytes, name: str = "film.png") -> None:
@@ -84,6 +88,13 @@ class Reader:
         before = self.page.locator("body").get_attribute("data-film")
         yield
         self.page.wait_for_selector(f"{READ}[data-film]:not([data-film='{before}'])")
+
+    def waits_until(self, holds: Callable[[], bool]) -> None:
+        """Let the page go on until this holds; fail after the time-out."""
+        end = time.monotonic() + TIMEOUT_MILLISECONDS / 1000
+        while not holds():
+            assert time.monotonic() < end, "it did not happen in time"
+            self.page.wait_for_timeout(10)
 
     def chooses(self, class_name: str) -> None:
         """Click a finding."""

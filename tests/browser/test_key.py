@@ -136,8 +136,7 @@ def test_what_comes_late_after_the_reader_said_no_does_not_ask_again(
     stranger.page.goto(stranger.address, wait_until="domcontentloaded")
     stranger.picks(bright_square())
     expect(dialog(stranger)).to_be_visible()  # for the film's pixels
-    while len(held) < count:
-        stranger.page.wait_for_timeout(10)
+    stranger.waits_until(lambda: len(held) == count)
     dialog(stranger).get_by_role("button", name="Cancel").click()
     for route in held:
         route.continue_()

@@ -49,6 +49,7 @@ def test_the_models_in_the_box_are_no_heavier_than_promised() -> None:
     assert sum(sizes) <= 130e6
 
 
+@pytest.mark.service
 def test_the_python_examples_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_the_python_examples_run(
     assert re.fullmatch(r"\w+: \d+\.\d\npneumonia: [01]\.\d\d\n", capsys.readouterr().out)
 
 
+@pytest.mark.service
 def test_the_curl_examples_are_answered(tmp_path: Path) -> None:
     lines = commands("curl")
     assert len(lines) >= 3

@@ -54,6 +54,7 @@ def test_the_drawn_film_has_a_window_for_the_lungs_and_a_spacing() -> None:
     assert scale.spacing == (0.35, 0.35)
 
 
+@pytest.mark.service
 def test_the_default_model_refuses_the_samples_and_not_the_drawn_film() -> None:
     samples = [file.read_bytes() for file in SAMPLES.glob("*.png")]
     with TestClient(create_app(Settings())) as client:

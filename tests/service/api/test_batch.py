@@ -15,6 +15,7 @@ from service.inference.engine import Engine
 from service.settings import Settings
 from tests.support.running_server import serving
 from tests.support.tiny_model import FILM, REFUSED_FILM, write_model
+from tests.support.waiting import wait_until
 from xai.explainer import Explainer
 
 MIXED = [FILM, b"no film", REFUSED_FILM, b"", FILM[: len(FILM) // 2], FILM]
@@ -145,7 +146,4 @@ def test_what_a_request_holds_is_given_back(client: httpx.Client, app, monkeypat
     post(client, "zip", [b"PK\x03\x04"])
     with client.stream("POST", "/v1/batch", files=form([FILM] * 200)) as stream:
         next(stream.iter_lines())  # and hang up
-    end = time.monotonic() + 10
-    while engine.admission.taken("tiny") or engine.admission.held_bytes:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: not (engine.admission.taken("tiny") or engine.admission.held_bytes))

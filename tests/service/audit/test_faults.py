@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +23,7 @@ from service.audit.trail import AuditTrail, open_audit_trail
 from service.problems import AuditUnavailable
 from tests.support.audit_rows import EVERYTHING, NOON, open_file, request_ids, row, without_id
 from tests.support.postgres_cluster import PASSWORD, PostgresCluster, postgres_cluster, program
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -382,14 +382,6 @@ def backends(cluster: PostgresCluster) -> list[int]:
         found = list(connection.exec_driver_sql(others).scalars())
     engine.dispose()
     return found
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise TimeoutError
 
 
 def every_request_id(trail: AuditTrail) -> list[str]:

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 import cxr
 from service.answers.film_answer import answer_film
+from tests.support import waiting
 from tests.support.archive_films import PATIENT, write_archive
 from tests.support.tiny_model import CLASS_NAMES, FILM, write_model
 from xai.explainer import Explainer
@@ -55,9 +55,11 @@ def started(*arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_until(ready: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    while not ready():
+    def is_ready_or_ended() -> object:
         assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
+        return ready()
+
+    waiting.wait_until(is_ready_or_ended, seconds=600)
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:

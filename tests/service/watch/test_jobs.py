@@ -1,6 +1,4 @@
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,18 +8,12 @@ from service.commands import watch as watch_verb
 from tests.support.dicom_films import PATIENT, UNLIKE, chest_film
 from tests.support.pacs import Pacs, send
 from tests.support.running_watch import watching
+from tests.support.waiting import wait_until
 
 # pynetdicom leaves sockets of associations that were cut off to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 ANSWERED = {"SR": 1, "OT": 2}
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
 """The DICOM results and a real archive."""
 
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +17,7 @@ from tests.support.loopback_only import loopback_only
 from tests.support.orthanc import DICOMWEB, NODE, needs_orthanc, running_orthanc
 from tests.support.pacs import send
 from tests.support.running_watch import watching
+from tests.support.waiting import wait_until
 from xai.explainer import Explainer
 
 pytestmark = [
@@ -42,13 +42,6 @@ def objects(model_file: Path) -> list[bytes]:
 
 def stored(archive: httpx.Client) -> int:
     return archive.get("/statistics").json()["CountInstances"]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def stow(archive: httpx.Client, *files: bytes) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from tests.support.bright_spot import write_set
 from tests.support.small_networks import small_network
+from tests.support.waiting import wait_until
 from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
 from training.data.dataset import FilmDataset
@@ -92,8 +93,7 @@ def test_of_several_that_want_a_file_one_writes_it(tmp_path: Path) -> None:
         ready = tmp_path / "writing"
         whole_file(file, lambda path: (ready.touch(), _slowly(path, "child")))  # type: ignore[func-returns-value]
         os._exit(0)
-    while not (tmp_path / "writing").exists():
-        os.sched_yield()
+    wait_until((tmp_path / "writing").exists)
     whole_file(file, lambda path: _slowly(path, "parent"))
     os.waitpid(pid, 0)
     assert file.read_text() == "child"

@@ -170,6 +170,7 @@ def test_openvino_answers_several_threads_at_once(tmp_path: Path):
             np.testing.assert_allclose(found.logits, expected, rtol=1e-6)
 
 
+@pytest.mark.service
 @pytest.mark.usefixtures("openvino")
 def test_a_server_runs_its_models_with_openvino_and_says_so(tmp_path: Path):
     settings = Settings(
