@@ -18,7 +18,7 @@ from training.data.manifest import Film, task_of
 Targets = Sequence[int] | Float[np.ndarray, "films findings"]
 """Ground truth of films: class numbers, or 1, 0 or NaN (unknown) for each finding."""
 
-Sample = tuple[Tensor, int | NDArray[np.float32]]
+LabelledFilm = tuple[Tensor, int | NDArray[np.float32]]
 """A film's pixels, or features that frozen layers made of them, with its class or findings."""
 Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
 
@@ -54,7 +54,7 @@ def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
     )
 
 
-class FilmDataset(Dataset[Sample]):
+class FilmDataset(Dataset[LabelledFilm]):
     """Films of one split with their targets.
 
     The augmentation of a film depends on (seed, epoch, index) alone, neither on worker processes

@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from models.network import Network, split_at
-from training.data.dataset import FilmDataset, Sample, Targets
+from training.data.dataset import FilmDataset, LabelledFilm, Targets
 from training.data.whole_file import whole_file
 from training.step.unfreezing import first_trained
 from training.training_config import TrainingConfig
 
 
-class FeatureDataset(Dataset[Sample]):
+class FeatureDataset(Dataset[LabelledFilm]):
     """Data set of what reaches the first layer that trains, with class numbers and sources.
 
     Attributes:
@@ -40,7 +40,7 @@ class FeatureDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> LabelledFilm:
         """Return features and class number; `training.data.sampling` explains large indices."""
         time, film = divmod(index, len(self))
         copy = self.copies[(self.epoch + time) % len(self.copies)]

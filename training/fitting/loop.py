@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from models.network import Network
-from training.data.dataset import Sample
+from training.data.dataset import LabelledFilm
 from training.fitting.feature_cache import from_entry
 from training.fitting.state import EpochRecord, TrainingState
 from training.fitting.step_films import StepFilms
@@ -177,7 +177,11 @@ def _dropout_seed(seed: int, epoch: int, rank: int) -> int:
 
 @torch.inference_mode()
 def predicted_logits(
-    network: nn.Module, films: Dataset[Sample], *, batch_size: int = 64, autocast: bool = False
+    network: nn.Module,
+    films: Dataset[LabelledFilm],
+    *,
+    batch_size: int = 64,
+    autocast: bool = False,
 ) -> Float[Tensor, "films classes"]:
     """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
     network.eval()

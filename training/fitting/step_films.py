@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch.utils.data import DataLoader
 
-from training.data.dataset import Sample
+from training.data.dataset import LabelledFilm
 from training.data.sampling import epoch_order
 from training.fitting.subset import Films
 from training.step.distributed import Processes
@@ -41,7 +41,7 @@ class StepFilms:
         """Steps of the optimiser in an epoch."""
         return -(-len(self.films) // self.per_step)
 
-    def batches(self, epoch: int) -> DataLoader[Sample]:
+    def batches(self, epoch: int) -> DataLoader[LabelledFilm]:
         """Return the films that this process reads, one batch for each step of an epoch."""
         self.films.epoch = epoch
         order = epoch_order(

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
-from training.data.dataset import FilmDataset, Sample
+from training.data.dataset import FilmDataset, LabelledFilm
 from training.fitting.feature_cache import FeatureDataset
 
 
-class Subset(Dataset[Sample]):
+class Subset(Dataset[LabelledFilm]):
     """Some films of a data set; what is cached for the data set serves its subsets.
 
     Attributes:
@@ -48,7 +48,7 @@ class Subset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.films)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> LabelledFilm:
         """Return a film with its class number in this subset; indices past the last are copies."""
         copy, film = divmod(index, len(self))
         pixels, _ = self.whole[copy * len(self.whole) + self.films[film]]
