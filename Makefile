@@ -32,7 +32,7 @@ serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start i
 test: lint packages  ## install everything and run all that CI runs; WORKERS=as many as cores
 	$(PYTEST)
 
-check: lint  ## lint, types, imports, and the tests without browser, server or long training: 2 minutes
+check: lint  ## lint, types, imports, and the tests without browser, server or long training
 	$(PYTEST) --ignore=tests/browser --ignore=tests/service -m "not (slow or service or container)"
 
 lint: install  ## check format, style, types, and which package may import which
