@@ -33,11 +33,11 @@ def test_the_loss_is_the_mix_computed_by_hand() -> None:
     assert films.total(Multiclass(torch.ones(3)), logits).item() == pytest.approx(expected)
 
 
-def test_parts_add_up_to_the_whole() -> None:
+def test_slices_add_up_to_the_whole() -> None:
     loss = Multiclass(torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1)
     films, logits = mixed(), torch.randn(6, 3)
     places = (range(4), range(4, 4), range(4, 6))
-    total = sum(films.part(own).total(loss, logits[own.start : own.stop]) for own in places)
+    total = sum(films.slice(own).total(loss, logits[own.start : own.stop]) for own in places)
     torch.testing.assert_close(total, films.total(loss, logits))
 
 
