@@ -96,6 +96,12 @@ def reader(browser: Browser, address: str) -> Iterator[Reader]:
     yield from _undisturbed(browser, address)
 
 
+@pytest.fixture(scope="module")
+def shared_reader(browser: Browser, address: str) -> Iterator[Reader]:
+    """One page for a whole file, whose tests only call functions that leave the page as it is."""
+    yield from _undisturbed(browser, address)
+
+
 @pytest.fixture
 def reader_of(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Reader]]:
     """Give a person at the page of a server whose tiny model has these changes in its card."""

@@ -24,6 +24,11 @@ async (snapshot) => {
 """
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def picture(reader: Reader, **changes: Any) -> Pixels:
     """Return the picture of a snapshot, rows x columns x 3."""
     png = kept(reader.page, "captionedPicture", **changes)

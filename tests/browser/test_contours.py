@@ -21,6 +21,11 @@ async ([grid, level]) => {
 Line = NDArray[np.float64]
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def contours(reader: Reader, grid: Any, level: float) -> list[Line]:
     """Return the page's lines, each points x (column, row)."""
     lines = reader.page.evaluate(CONTOURS, [np.asarray(grid, float).tolist(), level])

@@ -25,6 +25,11 @@ async ([about, raw, canvas, scene]) => {
 """
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def drawn(
     reader: Reader, raw: NDArray[np.uint16], *, zoom: float = 1, **scene: Any
 ) -> NDArray[np.uint8]:

@@ -13,6 +13,11 @@ CANVAS = {"width": 700, "height": 500}
 FITTED = {"zoom": None, "x": 0.5, "y": 0.5, "turns": 0}
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 @pytest.fixture
 def geometry(reader: Reader) -> Any:
     """Call a function of the module by its name."""

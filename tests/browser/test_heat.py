@@ -39,6 +39,11 @@ async ([film, evidence, options, opacity]) => {
 """
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def layer(reader: Reader, evidence: Any, **options: Any) -> NDArray[np.int64]:
     """Return a layer of the page, 4 pixels a cell, as rows x columns x RGBA."""
     asked = {"evidenceScale": 1, "colours": INFERNO, "pixelsPerCell": 4} | options

@@ -31,6 +31,11 @@ PIXELS = """(canvas) =>
 Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, 1).data)"""
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 class Controls:
     """A person at the controls, and what they say has been chosen."""
 

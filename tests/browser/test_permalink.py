@@ -39,6 +39,11 @@ STATES = st.fixed_dictionaries(
 )
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def read(reader: Reader, hash_: str) -> dict[str, Any]:
     return reader.page.evaluate(READ, hash_)
 

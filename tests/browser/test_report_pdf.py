@@ -44,6 +44,11 @@ async (lines) => {
 """
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def pdf(reader: Reader, **changes: Any) -> PdfReader:
     """Return the report of a snapshot; any fault of the file is an error."""
     return PdfReader(io.BytesIO(kept(reader.page, "report", **changes)), strict=True)

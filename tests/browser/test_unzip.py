@@ -44,6 +44,11 @@ async ([base64]) => {
 BROKEN = "This zip is damaged, or is none"
 
 
+@pytest.fixture(scope="module")
+def reader(shared_reader: Reader) -> Reader:
+    return shared_reader
+
+
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:

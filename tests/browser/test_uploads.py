@@ -1,5 +1,6 @@
 """Tests of the page's requests (`api.js`): progress, waits that the server asks for, aborts."""
 
+import base64
 import json
 from typing import Any
 
@@ -14,12 +15,12 @@ from tests.support.tiny_model import picture
 pytestmark = pytest.mark.browser
 
 ASK = """
-async ([call, film, options = {}, abortAfter = null]) => {
+async ([call, base64, options = {}, abortAfter = null]) => {
   const api = await import("/page/api.js");
   const abort = new AbortController();
   const shares = [];
   const onProgress = (share) => shares.push(share);
-  const blob = new Blob([Uint8Array.from(film)]);
+  const blob = new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))]);
   if (abortAfter !== null) setTimeout(() => abort.abort(), abortAfter);
   try {
     const answer = await api[call](blob, { ...options, signal: abort.signal, onProgress });
@@ -34,7 +35,7 @@ async ([call, film, options = {}, abortAfter = null]) => {
 
 
 def asks(page: Page, call: str, film: bytes, *options: Any) -> dict[str, Any]:
-    return page.evaluate(ASK, [call, list(film), *options])
+    return page.evaluate(ASK, [call, base64.b64encode(film).decode(), *options])
 
 
 def test_an_upload_says_how_much_of_it_was_sent(reader: Reader) -> None:

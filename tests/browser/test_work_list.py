@@ -1,5 +1,6 @@
 """Tests of the order in which films are read (`work_list.js`): each is read or refused."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -62,7 +63,8 @@ async (count) => {
 }
 """
 REAL = """
-async (film) => {
+async (base64) => {
+  const film = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const { explain, thumbnail } = await import("/page/api.js");
   const { WorkList } = await import("/films/work_list.js");
   const read = async (entry, options) => {
@@ -73,7 +75,7 @@ async (film) => {
     };
   };
   const list = new WorkList({ read });
-  const load = async () => new Blob([Uint8Array.from(film)]);
+  const load = async () => new Blob([film]);
   list.add([{ name: "film", load }, { name: "letter", load: async () => new Blob(["a letter"]) }]);
   await new Promise((finished) => list.addEventListener("change", () => {
     if (list.counts.done + list.counts.refused === 2) finished();
@@ -269,4 +271,8 @@ def test_a_fault_of_ours_is_a_problem_too_and_stops_nobody(browser: Any, address
 
 
 def test_films_are_read_by_the_real_server(reader: Reader) -> None:
-    assert reader.page.evaluate(REAL, list(bright_square())) == ["normal", "image/png", 415]
+    assert reader.page.evaluate(REAL, base64.b64encode(bright_square()).decode()) == [
+        "normal",
+        "image/png",
+        415,
+    ]
