@@ -115,7 +115,7 @@ packages:
 	  || { echo "make: the tests need: apt-get install $(PACKAGES)" >&2; exit 1; }
 	@command -v chromium-headless-shell >/dev/null \
 	  || { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends chromium-headless-shell; } >/dev/null 2>&1 \
-	  || echo "make: without chromium-headless-shell the browser's tests take twice as long" >&2
+	  || echo "make: without chromium-headless-shell the browser's tests take longer" >&2
 
 # Debian's python3 has no venv until python3-venv is installed.
 define virtual_environment

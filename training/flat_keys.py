@@ -90,13 +90,16 @@ def refuse_flat_keys(training: Flat) -> None:
     Raises:
         ValueError: It has some; the message says for each of them what to write instead.
     """
-    sentences = [
-        REMOVED.get(key) or f"{key} in [training] is now [training.{place.table}] {place.key}"
-        for key in flat_keys(training)
-        for place in [PLACES.get(key, Place("", ""))]
-    ]
+    sentences = [_new_place(key) for key in flat_keys(training)]
     if sentences:
         raise ValueError("\n  ".join(["the keys of [training] are grouped in tables:", *sentences]))
+
+
+def _new_place(key: str) -> str:
+    if key in REMOVED:
+        return REMOVED[key]
+    place = PLACES[key]
+    return f"{key} in [training] is now [training.{place.table}] {place.key}"
 
 
 def flat_keys(training: Flat) -> list[str]:
