@@ -3,7 +3,7 @@
 from torch import nn
 
 from models.card import Architecture, NetworkSpec, ReadOut
-from models.chest_cnn import ChestCNN
+from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.layers import LocalContrast
 from models.network import Network
 from models.vgg16 import VGG16
@@ -36,7 +36,11 @@ def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 
 def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Network:
     classes = len(spec.class_names)
     if spec.architecture == "chest_cnn":
-        return ChestCNN(classes=classes, mean=spec.mean, std=spec.std)
+        chest_cnn = LocalChestCNN if spec.receptive_field == "local" else ChestCNN
+        inside_lungs = spec.lungs is not None and spec.lungs.inside
+        return chest_cnn(
+            classes=classes, mean=spec.mean, std=spec.std, inside_lungs=inside_lungs
+        )
     if spec.architecture == "vgg16":
         return VGG16(
             classes=classes,
@@ -56,10 +60,12 @@ def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Netw
     )
 
 
-def target_layer(architecture: Architecture, *, read_out: ReadOut | None = None) -> str:
+def target_layer(
+    architecture: Architecture, *, read_out: ReadOut | None = None, inside_lungs: bool = False
+) -> str:
     """Return the name of a network's target layer, which its spec needs before it is built."""
     if architecture == "chest_cnn":
-        return ChestCNN.last_stage()
+        return ChestCNN.last_layer(inside_lungs=inside_lungs)
     if architecture == "vgg16":
         return VGG16.last_relu()
     return ViTB16.last_layer(read_out or "token")

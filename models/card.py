@@ -11,6 +11,8 @@ CARD_KEY = "model_card"
 Architecture = Literal["chest_cnn", "vgg16", "vit_b16"]
 Head = Literal["pooled", "fully_connected"]
 ReadOut = Literal["token", "average"]
+ReceptiveField = Literal["wide", "local"]
+Standardisation = Literal["none", "mean_std", "ranks"]
 Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Storage = Literal["float32", "float16", "int8"]
@@ -151,6 +153,37 @@ def check_variant(
             )
 
 
+def check_receptive_field(
+    architecture: Architecture, receptive_field: ReceptiveField | None
+) -> None:
+    """Raise ValueError if a network other than chest_cnn has a `receptive_field`."""
+    if receptive_field is not None and architecture != "chest_cnn":
+        raise ValueError(
+            f"receptive_field must be absent for {architecture}, not {receptive_field}: "
+            f"only chest_cnn has one"
+        )
+
+
+class LungSpec(Record):
+    """What a network sees of a film when it looks only at the lungs.
+
+    Attributes:
+        size: Rows and columns of the lungs' box, as the network behind it takes it.
+        margin: Added to the box on each side, as a share of it.
+        blank: Fill what lies outside a widened outline with one grey level.
+        standardise: What grey levels are measured against: `mean_std` or `ranks` of the pixels
+            inside the lungs, or `none`.
+        inside: Only positions inside the lungs count for the logits; the masking is then the target
+            layer.
+    """
+
+    size: Grid = (224, 224)
+    margin: Probability = 0.05
+    blank: bool = True
+    standardise: Standardisation = "ranks"
+    inside: bool = True
+
+
 class NetworkSpec(Record):
     """Specification of a network: all that is needed to build it and to prepare its input.
 
@@ -160,6 +193,9 @@ class NetworkSpec(Record):
             `fully_connected` the original two hidden layers of 4,096.
         read_out: For `vit_b16` only: the logits are read from the class `token`, or from the
             `average` of the patch tokens.
+        receptive_field: For `chest_cnn` only: `wide` is almost the whole film for each position of
+            the map, `local` a patch around it; None is `wide`.
+        lungs: How the network looks at the lungs only; None is a network that sees the whole film.
         class_names: In the order of the logits.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
         image_size: Rows and columns of the network's input.
@@ -176,6 +212,8 @@ class NetworkSpec(Record):
     architecture: Architecture
     head: Head | None = None
     read_out: ReadOut | None = None
+    receptive_field: ReceptiveField | None = None
+    lungs: LungSpec | None = None
     class_names: tuple[str, ...] = Field(min_length=2)
     task: Task = "multiclass"
     image_size: Grid
@@ -190,6 +228,11 @@ class NetworkSpec(Record):
     @model_validator(mode="after")
     def _variant_belongs_to_the_architecture(self) -> "NetworkSpec":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
+        return self
+
+    @model_validator(mode="after")
+    def _only_chest_cnn_has_a_receptive_field(self) -> "NetworkSpec":
+        check_receptive_field(self.architecture, self.receptive_field)
         return self
 
     @model_validator(mode="after")

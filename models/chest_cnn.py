@@ -1,4 +1,9 @@
-"""chest_cnn: a small residual network for 224x224 grey films (1.94 M parameters, 0.6 GMAC)."""
+"""chest_cnn: a small residual network for grey films, which sees the whole film or only patches.
+
+`wide` (1.94 M parameters, 0.6 GMAC at 224x224): a position of the map may depend on almost all of
+the film. `local` (0.64 M parameters, 0.5 GMAC): it depends on the 59x59 pixels around it, about a
+third of the lungs' width.
+"""
 
 from typing import cast
 
@@ -7,8 +12,8 @@ from torch import Tensor, nn
 
 from models.backprop.initialisation import he_normal_
 from models.card import PerChannel
-from models.layers import GlobalAveragePool, Normalisation
-from models.network import Network, Seam
+from models.layers import GlobalAveragePool, InsideLungs, Normalisation
+from models.network import Chain, Masked, Network, Seam, through
 
 
 class Stem(nn.Sequential):
@@ -32,18 +37,20 @@ class Shortcut(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Residual block: relu(shortcut(x) + F(x)), where F is two 3x3 convolutions.
+    """Residual block: relu(shortcut(x) + F(x)), where F is two convolutions, 3x3 unless said.
 
     Source:
         He et al. 2015, arXiv:1512.03385, equations 1 and 2, figure 2.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, kernels: tuple[int, int] = (3, 3)
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.conv1 = _convolution(in_channels, out_channels, kernels[0], stride)
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.relu1 = nn.ReLU()
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = _convolution(out_channels, out_channels, kernels[1], 1)
         self.norm2 = nn.BatchNorm2d(out_channels)
         same_shape = stride == 1 and in_channels == out_channels
         self.shortcut = nn.Identity() if same_shape else Shortcut(in_channels, out_channels, stride)
@@ -57,6 +64,12 @@ class ResidualBlock(nn.Module):
         return self.relu2(residual + self.shortcut(x))
 
 
+def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(
+        in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False
+    )
+
+
 class ChestCNN(Network):
     """Residual network with a pooled head; the last stage keeps a 14x14 grid for the maps.
 
@@ -66,7 +79,8 @@ class ChestCNN(Network):
     Attributes:
         normalise: Normalisation of the pixels, a layer so that the exported graph contains it.
         stem: Its output has a quarter of the input's rows and columns.
-        stages: Four stages of residual blocks; the last one's output is the target layer.
+        stages: Four stages of residual blocks.
+        inside: Masking by the lungs, of a network that looks only inside them.
         pool: Average over positions.
         head: Linear layer on that average.
     """
@@ -74,8 +88,12 @@ class ChestCNN(Network):
     widths = (32, 64, 128, 192)
     strides = (1, 2, 2, 1)
     blocks_per_stage = 2
+    first_kernels = (3, 3)
+    other_kernels = (3, 3)
 
-    def __init__(self, *, classes: int, mean: PerChannel, std: PerChannel) -> None:
+    def __init__(
+        self, *, classes: int, mean: PerChannel, std: PerChannel, inside_lungs: bool = False
+    ) -> None:
         super().__init__()
         self.normalise = Normalisation(mean, std)
         self.stem = Stem(self.widths[0])
@@ -86,36 +104,40 @@ class ChestCNN(Network):
                 for stage, stride in enumerate(self.strides)
             )
         )
+        if inside_lungs:
+            self.inside = InsideLungs()
         self.pool = GlobalAveragePool()
         self.head = nn.Linear(self.widths[-1], classes)
         self.apply(_he_initialised)
 
     def _stage(self, in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-        first = ResidualBlock(in_channels, out_channels, stride)
+        first = ResidualBlock(in_channels, out_channels, stride, self.first_kernels)
         others = (
-            ResidualBlock(out_channels, out_channels, 1) for _ in range(self.blocks_per_stage - 1)
+            ResidualBlock(out_channels, out_channels, 1, self.other_kernels)
+            for _ in range(self.blocks_per_stage - 1)
         )
         return nn.Sequential(first, *others)
 
     @classmethod
-    def last_stage(cls) -> str:
-        """Return the last stage's name, which is known before the network is built."""
-        return f"stages.{len(cls.strides) - 1}"
+    def last_layer(cls, *, inside_lungs: bool = False) -> str:
+        """Return the target layer's name, which is known before the network is built."""
+        return "inside" if inside_lungs else f"stages.{len(cls.strides) - 1}"
 
     @property
     def target_layer(self) -> str:
-        """Name of the last stage."""
-        return self.last_stage()
+        """Name of the last stage, or of the masking after it."""
+        return self.last_layer(inside_lungs=hasattr(self, "inside"))
 
-    def halfway(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
-    ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
+    def halfway(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Tensor | Masked:
         """Return the output of the last stage but one."""
-        return cast(Tensor, self.stages[:-1](self.stem(self.normalise(pixels))))
+        return Chain(self.normalise, self.stem, *self.stages[:-1])(pixels)
 
-    def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
-        """Return the last stage's output; no residual stream skips it."""
-        return Seam(self.stages[-1](halfway))
+    def seam_after(self, halfway: Tensor | Masked) -> Seam:
+        """Return the last stage's output, masked by the lungs if only they are looked at."""
+        activations = through(self.stages[-1], halfway)
+        if isinstance(activations, Masked):
+            activations = self.inside(activations)
+        return Seam(activations)
 
     def classify(
         self,
@@ -124,6 +146,21 @@ class ChestCNN(Network):
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for activations of the target layer."""
         return cast(Tensor, self.head(self.pool(activations)))
+
+
+class LocalChestCNN(ChestCNN):
+    """chest_cnn whose evidence is local: a cell of its 28x28 grid depends on 59x59 pixels.
+
+    One 3x3 convolution per stage; all others are 1x1. The logit is then the bias plus a sum of
+    terms, each a function of one patch of the film.
+
+    Source:
+        Brendel and Bethge 2019, arXiv:1904.00760, section 2.
+    """
+
+    strides = (1, 2, 1, 1)
+    first_kernels = (3, 1)
+    other_kernels = (1, 1)
 
 
 def _he_initialised(module: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,40 @@ class Seam(NamedTuple):
     bypass: Tensor | None = None
 
 
+class Masked(NamedTuple):
+    """Values at positions of a film, and which of the film's pixels are lung.
+
+    Attributes:
+        values: Output of a layer, [batch, channels, rows, columns] or [batch, tokens, channels].
+        lungs: The lungs' mask of the film that entered the first layer, [batch, 1, rows, columns]:
+            exactly 0 outside the lungs, at most 1 inside.
+    """
+
+    values: Tensor
+    lungs: Tensor
+
+
+class TakesLungs(nn.Module):
+    """Base class of the layers that take the lungs' mask beside their input."""
+
+
+def through(layer: nn.Module, x: Tensor | Masked) -> Tensor | Masked:
+    """Return a layer's output; the lungs' mask goes past layers that do not take it."""
+    if isinstance(x, Masked) and not isinstance(layer, TakesLungs):
+        return Masked(layer(x.values), x.lungs)
+    return cast("Tensor | Masked", layer(x))
+
+
+class Chain(nn.Sequential):
+    """Layers one after the other; the lungs' mask goes past those that do not take it."""
+
+    def forward(self, x: Tensor | Masked) -> Tensor | Masked:
+        """Return the output of the last layer."""
+        for layer in self:
+            x = through(layer, x)
+        return x
+
+
 class Network(nn.Module, ABC):
     """Classifier of films, split at its target layer, where the backward pass of Grad-CAM stops.
 
@@ -45,11 +79,15 @@ class Network(nn.Module, ABC):
         """Name of the target layer, whose output the evidence is computed from."""
 
     @abstractmethod
-    def halfway(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
-        """Return the output of a layer half-way to the target layer, for pixels in [0, 1]."""
+    def halfway(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Tensor | Masked:
+        """Return the output of a layer half-way to the target layer, for pixels in [0, 1].
+
+        Networks that look only inside the lungs also take a film of two channels: its pixels, and
+        the outline that was found before.
+        """
 
     @abstractmethod
-    def seam_after(self, halfway: Tensor) -> Seam:
+    def seam_after(self, halfway: Tensor | Masked) -> Seam:
         """Return the seam for the output of `halfway`."""
 
     @abstractmethod
@@ -64,24 +102,25 @@ class Network(nn.Module, ABC):
         """Return the activations on the grid of positions; a transformer's class token has none."""
         return activations
 
-    def layout(self, halfway: Tensor) -> Float[Tensor, "batch features"]:
+    def layout(self, halfway: Tensor | Masked) -> Float[Tensor, "batch features"]:
         """Return the half-way activations, averaged over the upper and over the lower half.
 
         An average over all positions is much the same for a film and for that film upside down.
         """
-        upper, lower = self.on_grid(halfway).tensor_split(2, dim=2)
+        values = halfway.values if isinstance(halfway, Masked) else halfway
+        upper, lower = self.on_grid(values).tensor_split(2, dim=2)
         return torch.cat([upper.mean(dim=(2, 3)), lower.mean(dim=(2, 3))], dim=1)
 
-    def seam(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Seam:
+    def seam(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Seam:
         """Return the seam for pixels in [0, 1]."""
         return self.seam_after(self.halfway(pixels))
 
-    def features(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
+    def features(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Tensor:
         """Return the target layer's output for pixels in [0, 1], as a hook on it sees it."""
         return self.seam(pixels).activations
 
     def forward(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
+        self, pixels: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for pixels in [0, 1]."""
         return self.classify(*self.seam(pixels))
@@ -113,7 +152,7 @@ def layer_number(network: Network, name: str) -> int:
     raise ValueError(f"layer must be one of {names}, or begin such a name, not {name!r}")
 
 
-def split_at(network: Network, first: str) -> tuple[nn.Sequential, nn.Sequential]:
+def split_at(network: Network, first: str) -> tuple[Chain, Chain]:
     """Split a network in two: the layers before `first`, and those from it on.
 
     Run one after the other, both compute the network's logits. They share its weights.
@@ -127,4 +166,4 @@ def split_at(network: Network, first: str) -> tuple[nn.Sequential, nn.Sequential
     """
     layers = [layer for _, layer in layers_in_order(network)]
     number = layer_number(network, first)
-    return nn.Sequential(*layers[:number]), nn.Sequential(*layers[number:])
+    return Chain(*layers[:number]), Chain(*layers[number:])

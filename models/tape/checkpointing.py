@@ -6,11 +6,13 @@ Source:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.tape.tape import Gradients, record, record_chain
+from models.network import Masked
+from models.tape.tape import Gradients, record_chain, record_through
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class SegmentStep:
     """Step of a segment of layers: keeps its input, and recomputes its activations."""
 
     layers: Sequence[tuple[str, nn.Module]]
-    x: Tensor
+    x: Tensor | Masked
     random_state: RandomState
 
     @property
@@ -41,9 +43,10 @@ class SegmentStep:
         """
         statistics = [b for _, layer in self.layers for b in layer.buffers()]
         before = [buffer.clone() for buffer in statistics]
-        devices = [self.x.device] if self.x.is_cuda else []
+        values = self.x.values if isinstance(self.x, Masked) else self.x
+        devices = [values.device] if values.is_cuda else []
         with torch.random.fork_rng(devices):
-            _restore(self.random_state, self.x)
+            _restore(self.random_state, values)
             _, chain = record_chain(self.layers, self.x)
         for buffer, value in zip(statistics, before, strict=True):
             buffer.copy_(value)
@@ -51,12 +54,13 @@ class SegmentStep:
 
 
 def record_segment(
-    layers: Sequence[tuple[str, nn.Module]], x: Tensor
-) -> tuple[Tensor, SegmentStep]:
+    layers: Sequence[tuple[str, nn.Module]], x: Tensor | Masked
+) -> tuple[Any, SegmentStep]:
     """Return the output of a segment of layers, and a step that keeps its input only."""
-    step = SegmentStep(layers, x, _random_state(x))
+    values = x.values if isinstance(x, Masked) else x
+    step = SegmentStep(layers, x, _random_state(values))
     for _, layer in layers:
-        x, _ = record(layer, x)
+        x, _ = record_through(layer, x)
     return x, step
 
 

@@ -9,6 +9,7 @@ A new network adds a `record` function for each module type that the others do n
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,7 +25,7 @@ from models.tape import (  # noqa: F401
     transformer_layers,
 )
 from models.tape.checkpointing import record_segment
-from models.tape.tape import ChainStep, Step, record, record_chain
+from models.tape.tape import ChainStep, Step, record, record_chain, record_through
 
 NamedLayers = Sequence[tuple[str, nn.Module]]
 
@@ -44,7 +45,7 @@ class Tape:
 
 def forward_with_tape(
     network: Network,
-    pixels: Float[Tensor, "batch 1 rows columns"],
+    pixels: Float[Tensor, "batch channels rows columns"],
     *,
     checkpointing: bool = False,
 ) -> tuple[Float[Tensor, "batch classes"], Tape]:
@@ -65,9 +66,9 @@ def forward_with_tape(
     """
     with torch.no_grad():
         frozen, trained = _cut_at_first_trainable(list(layers_in_order(network)))
-        x = pixels
+        x: Any = pixels
         for _, layer in frozen:
-            x, _ = record(layer, x)
+            x, _ = record_through(layer, x)
         x, chain = _segmented(trained, x) if checkpointing else record_chain(trained, x)
         return x, Tape(chain)
 
@@ -111,7 +112,7 @@ def _cut_at_first_trainable(layers: NamedLayers) -> tuple[NamedLayers, NamedLaye
     return layers, []
 
 
-def _segmented(layers: NamedLayers, x: Tensor) -> tuple[Tensor, ChainStep]:
+def _segmented(layers: NamedLayers, x: Any) -> tuple[Any, ChainStep]:
     steps: list[tuple[str, Step]] = []
     for segment in _segments(layers):
         x, step = record_segment(segment, x)

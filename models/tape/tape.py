@@ -9,9 +9,11 @@ kept as soon as it has passed the layer, so a training step needs no more memory
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+
+from models.network import Masked, TakesLungs
 
 
 class Gradients(NamedTuple):
@@ -41,7 +43,7 @@ class Step(Protocol):
 
 
 @singledispatch
-def record(layer: nn.Module, x: Tensor) -> tuple[Tensor, Step]:
+def record(layer: nn.Module, x: Any) -> tuple[Any, Step]:
     """Run a layer forward; return its output for `x`, and the step for its backward pass.
 
     Batch normalisation in training mode updates its running statistics, as in PyTorch.
@@ -96,16 +98,24 @@ class ChainStep:
         return Gradients(grad_out if needs_grad_x else None, parameters)
 
 
-def record_chain(layers: Iterable[tuple[str, nn.Module]], x: Tensor) -> tuple[Tensor, ChainStep]:
+def record_through(layer: nn.Module, x: Any) -> tuple[Any, Step]:
+    """Record a layer; the lungs' mask goes past layers that do not take it."""
+    if isinstance(x, Masked) and not isinstance(layer, TakesLungs):
+        values, step = record(layer, x.values)
+        return Masked(values, x.lungs), step
+    return record(layer, x)
+
+
+def record_chain(layers: Iterable[tuple[str, nn.Module]], x: Any) -> tuple[Any, ChainStep]:
     """Return the output of the layers one after the other, and their step.
 
     Args:
         layers: Name and layer, in order.
-        x: Input of the first one.
+        x: Input of the first one: a tensor, or values with the lungs' mask (`Masked`).
     """
     steps: list[tuple[str, Step]] = []
     for name, layer in layers:
-        x, step = record(layer, x)
+        x, step = record_through(layer, x)
         steps.append((name, step))
     return x, ChainStep(steps)
 
@@ -122,7 +132,7 @@ def passed_on(gradients: Gradients) -> Tensor:
 
 
 @record.register
-def record_sequential(layer: nn.Sequential, x: Tensor) -> tuple[Tensor, ChainStep]:
+def record_sequential(layer: nn.Sequential, x: Any) -> tuple[Any, ChainStep]:
     """Return the output of the layers in order, and their step."""
     return record_chain(layer.named_children(), x)
 
