@@ -1,4 +1,4 @@
-"""Max pooling, average pooling, and averages over all positions or tokens, forward and backward."""
+"""Max and average pooling, means over all positions, tokens or the lungs, forward and backward."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.backprop.convolution import Pair, conv2d_backward
+from models.lungs.cells import position_weights
 
 
 class MaxPool(NamedTuple):
@@ -129,6 +130,35 @@ def global_average_pool_backward(
     """
     share = grad_out / (grid[0] * grid[1])
     return share[:, :, None, None].expand(-1, -1, *grid)
+
+
+def masked_mean_terms_forward(
+    x: Float[Tensor, "batch channels rows columns"], mask: Float[Tensor, "batch 1 rows columns"]
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return the terms of each channel's mean inside a mask, x * m * Z / sum(m).
+
+    The plain mean over all Z positions of these terms is sum(x * m) / sum(m).
+
+    Args:
+        x: Input.
+        mask: m, at least 0. An empty one gives zeros.
+    """
+    return x * position_weights(mask)
+
+
+def masked_mean_terms_backward(
+    grad_out: Float[Tensor, "batch channels rows columns"],
+    mask: Float[Tensor, "batch 1 rows columns"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return the derivative by `x` (BP2): each position's error times its weight in the mean.
+
+    The mask is constant: it is found before the network, and is no function of its weights.
+
+    Args:
+        grad_out: Derivative by the output.
+        mask: As in the forward pass.
+    """
+    return grad_out * position_weights(mask)
 
 
 def patch_average_forward(

@@ -15,9 +15,12 @@ from models.backprop.pooling import (
     average_pool_forward,
     global_average_pool_backward,
     global_average_pool_forward,
+    masked_mean_terms_backward,
+    masked_mean_terms_forward,
     max_pool_backward,
     max_pool_forward,
 )
+from models.lungs.cells import MaskedMeanTerms
 from tests.models.backprop import proofs
 from tests.models.backprop.errors import Tensors
 from tests.models.backprop.proofs import Layer, draw
@@ -36,6 +39,15 @@ def average_pool_gradient(grad_out: Tensor, *, x: Tensor, **windows: Pair) -> Te
 
 def global_pool_gradient(grad_out: Tensor, *, x: Tensor) -> Tensors:
     return {"x": global_average_pool_backward(grad_out, grid=size_pair(x.shape[2:]))}
+
+
+def masked_terms_gradient(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    return {"x": masked_mean_terms_backward(grad_out, mask_for(x))}
+
+
+def mask_for(x: Tensor) -> Tensor:
+    """Return a mask of each film of `x`, exactly 0 in about half of the positions."""
+    return draw(len(x), 1, *x.shape[2:], seed=5).clamp(min=0)
 
 
 def pixels_of_window(
@@ -80,6 +92,15 @@ def global_pool_twin(grad_out: Tensor, *, x: Tensor) -> Tensors:
     return {"x": grad_x}
 
 
+def masked_terms_twin(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    """One position at a time: its share of the sum of the mask, times the positions there are."""
+    mask, grad_x = mask_for(x), torch.zeros_like(x)
+    for n, c, r, s in np.ndindex(*x.shape):
+        share = float(mask[n, 0, r, s]) / sum(mask[n].flatten().tolist())
+        grad_x[n, c, r, s] = grad_out[n, c, r, s] * share * x.shape[2] * x.shape[3]
+    return {"x": grad_x}
+
+
 DEFAULT: Windows = {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 1)}
 
 
@@ -115,6 +136,16 @@ def global_pool(x: Tensor | None = None, **windows: Pair) -> Layer:
     )
 
 
+def masked_terms(x: Tensor | None = None, **windows: Pair) -> Layer:
+    return Layer(
+        inputs={"x": draw(2, 2, 3, 4, seed=0) if x is None else x},
+        forward=lambda x: masked_mean_terms_forward(x, mask_for(x)),
+        backward=masked_terms_gradient,
+        reference=lambda x: MaskedMeanTerms()(x, mask_for(x)),
+        twin=masked_terms_twin,
+    )
+
+
 @st.composite
 def windows(draw_from: st.DrawFn) -> Windows:
     kernel = draw_from(st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -130,7 +161,7 @@ def films(draw_from: st.DrawFn) -> Tensor:
     return draw(*sizes, seed=draw_from(st.integers(0, 999)))
 
 
-POOLS = pytest.mark.parametrize("pool", [max_pool, average_pool, global_pool])
+POOLS = pytest.mark.parametrize("pool", [max_pool, average_pool, global_pool, masked_terms])
 
 
 @POOLS
@@ -202,10 +233,15 @@ def only_one_position(grad_out: Tensor, *, x: Tensor) -> Tensors:
     return {"x": grad_x}
 
 
+def not_divided_by_the_mask(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    return {"x": grad_out * mask_for(x)}
+
+
 PLANTED = [
     (max_pool, last_window_wins),
     (average_pool, not_divided),
     (global_pool, only_one_position),
+    (masked_terms, not_divided_by_the_mask),
 ]
 
 
@@ -214,3 +250,18 @@ def test_every_proof_catches_a_planted_error(
     pool: Callable[..., Layer], wrong: Callable[..., Tensors]
 ) -> None:
     assert proofs.least_error_seen(pool(), wrong) > proofs.CAUGHT
+
+
+def test_a_mean_inside_a_mask_has_the_gradient_of_its_formula() -> None:
+    """Both steps on the way back, the plain mean and its terms, against sum(x m) / sum(m)."""
+    x = draw(2, 3, 4, 5, seed=1).requires_grad_()
+    mask, grad_out = mask_for(x), draw(2, 3, seed=2)
+    mean = (x * mask).sum(dim=(2, 3)) / mask.sum(dim=(2, 3))
+    [expected] = torch.autograd.grad(mean, x, grad_out)
+    grad_terms = global_average_pool_backward(grad_out, grid=(4, 5))
+    torch.testing.assert_close(masked_mean_terms_backward(grad_terms, mask), expected)
+
+
+def test_an_empty_mask_has_no_gradient_and_it_is_finite() -> None:
+    grad_out = draw(1, 2, 3, 4, seed=0)
+    assert masked_mean_terms_backward(grad_out, torch.zeros(1, 1, 3, 4).double()).abs().max() == 0
