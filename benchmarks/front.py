@@ -15,7 +15,7 @@ from explanation import median_milliseconds, session
 from torch import Tensor, nn
 
 from models.lungs.front import LungFront
-from models.lungs.intensity import Standardisation
+from models.card import Standardisation
 from models.lungs.pieces import certainty
 from models.lungs.region import cropped, lung_region
 from training.data.lung_regions import lung_ellipses

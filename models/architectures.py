@@ -2,10 +2,12 @@
 
 from torch import nn
 
-from models.card import Architecture, NetworkSpec, ReadOut
+from models.card import Architecture, Grid, NetworkSpec, ReadOut
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.layers import LocalContrast
-from models.network import Network
+from models.lung_field import LungField
+from models.lungs.window import LungWindow
+from models.network import Chain, Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 
@@ -23,8 +25,11 @@ def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 
     """
     network = _network(spec, drop_rate, drop_path_rate)
     if spec.local_contrast is not None:
-        contrast = LocalContrast(spec.local_contrast, spec.image_size)
+        contrast = LocalContrast(spec.local_contrast, seen_size(spec))
         network.normalise = nn.Sequential(contrast, network.normalise)
+    if spec.lungs is not None:
+        window = LungWindow(LungField(), spec.lungs, spec.image_size)
+        network.normalise = Chain(window, network.normalise)
     if spec.target_layer != network.target_layer:
         raise ValueError(
             f"target_layer of {spec.architecture} must be {network.target_layer!r}, "
@@ -37,10 +42,8 @@ def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Netw
     classes = len(spec.class_names)
     if spec.architecture == "chest_cnn":
         chest_cnn = LocalChestCNN if spec.receptive_field == "local" else ChestCNN
-        inside_lungs = spec.lungs is not None and spec.lungs.inside
-        return chest_cnn(
-            classes=classes, mean=spec.mean, std=spec.std, inside_lungs=inside_lungs
-        )
+        masked = spec.lungs.size if spec.lungs and spec.lungs.inside else None
+        return chest_cnn(classes=classes, mean=spec.mean, std=spec.std, masked=masked)
     if spec.architecture == "vgg16":
         return VGG16(
             classes=classes,
@@ -69,3 +72,8 @@ def target_layer(
     if architecture == "vgg16":
         return VGG16.last_relu()
     return ViTB16.last_layer(read_out or "token")
+
+
+def seen_size(spec: NetworkSpec) -> Grid:
+    """Return rows and columns of what the layers behind the window on the lungs take."""
+    return spec.lungs.size if spec.lungs else spec.image_size

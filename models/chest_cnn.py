@@ -5,15 +5,20 @@ the film. `local` (0.64 M parameters, 0.5 GMAC): it depends on the 59x59 pixels 
 third of the lungs' width.
 """
 
+import math
 from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.backprop.initialisation import he_normal_
-from models.card import PerChannel
-from models.layers import GlobalAveragePool, InsideLungs, Normalisation
+from models.card import Grid, PerChannel
+from models.layers import GlobalAveragePool, Normalisation
+from models.lungs.cells import InsideLungs, LungCells
 from models.network import Chain, Masked, Network, Seam, through
+
+
+STEM_STRIDE = 4
 
 
 class Stem(nn.Sequential):
@@ -92,8 +97,17 @@ class ChestCNN(Network):
     other_kernels = (3, 3)
 
     def __init__(
-        self, *, classes: int, mean: PerChannel, std: PerChannel, inside_lungs: bool = False
+        self, *, classes: int, mean: PerChannel, std: PerChannel, masked: Grid | None = None
     ) -> None:
+        """Draw the network's weights.
+
+        Args:
+            classes: Number of logits.
+            mean: Of the pixels.
+            std: Of the pixels.
+            masked: Rows and columns of the film that it sees, if only positions inside the lungs
+                are to count; None takes all positions.
+        """
         super().__init__()
         self.normalise = Normalisation(mean, std)
         self.stem = Stem(self.widths[0])
@@ -104,8 +118,8 @@ class ChestCNN(Network):
                 for stage, stride in enumerate(self.strides)
             )
         )
-        if inside_lungs:
-            self.inside = InsideLungs()
+        if masked:
+            self.inside = InsideLungs(LungCells(masked, self.grid(masked)))
         self.pool = GlobalAveragePool()
         self.head = nn.Linear(self.widths[-1], classes)
         self.apply(_he_initialised)
@@ -119,6 +133,12 @@ class ChestCNN(Network):
         return nn.Sequential(first, *others)
 
     @classmethod
+    def grid(cls, image_size: Grid) -> Grid:
+        """Return rows and columns of the target layer's output."""
+        stride = STEM_STRIDE * math.prod(cls.strides)
+        return image_size[0] // stride, image_size[1] // stride
+
+    @classmethod
     def last_layer(cls, *, inside_lungs: bool = False) -> str:
         """Return the target layer's name, which is known before the network is built."""
         return "inside" if inside_lungs else f"stages.{len(cls.strides) - 1}"
@@ -128,9 +148,9 @@ class ChestCNN(Network):
         """Name of the last stage, or of the masking after it."""
         return self.last_layer(inside_lungs=hasattr(self, "inside"))
 
-    def halfway(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Tensor | Masked:
+    def halfway_from(self, normalised: Tensor | Masked) -> Tensor | Masked:
         """Return the output of the last stage but one."""
-        return Chain(self.normalise, self.stem, *self.stages[:-1])(pixels)
+        return Chain(self.stem, *self.stages[:-1])(normalised)
 
     def seam_after(self, halfway: Tensor | Masked) -> Seam:
         """Return the last stage's output, masked by the lungs if only they are looked at."""

@@ -66,7 +66,7 @@ class Network(nn.Module, ABC):
     input. A walk over them in reverse is therefore the network's backward pass.
 
     Attributes:
-        normalise: Normalisation of the pixels.
+        normalise: Normalisation of the pixels; before it, in some networks, what prepares a film.
         head: The linear layer that gives the logits.
     """
 
@@ -78,13 +78,17 @@ class Network(nn.Module, ABC):
     def target_layer(self) -> str:
         """Name of the target layer, whose output the evidence is computed from."""
 
-    @abstractmethod
     def halfway(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Tensor | Masked:
         """Return the output of a layer half-way to the target layer, for pixels in [0, 1].
 
-        Networks that look only inside the lungs also take a film of two channels: its pixels, and
-        the outline that was found before.
+        Networks that see only the lungs also take a film of two channels: its pixels, and the
+        probabilities of lung that were found before.
         """
+        return self.halfway_from(self.normalise(pixels))
+
+    @abstractmethod
+    def halfway_from(self, normalised: Tensor | Masked) -> Tensor | Masked:
+        """Return the same for the output of `normalise`."""
 
     @abstractmethod
     def seam_after(self, halfway: Tensor | Masked) -> Seam:

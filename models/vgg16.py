@@ -103,11 +103,11 @@ class VGG16(Network):
         """Name of the last ReLU, timm's `features.29`."""
         return self.last_relu()
 
-    def halfway(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    def halfway_from(
+        self, normalised: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
         """Return the output of the third stage, timm's `features.15`."""
-        return cast(Tensor, self.trunk[: self._third_pooling](self.normalise(pixels)))
+        return cast(Tensor, self.trunk[: self._third_pooling](normalised))
 
     def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
         """Return the last ReLU's output; no residual stream skips it."""

@@ -169,13 +169,11 @@ class ViTB16(Network):
         """Name of the last block's first layer norm (read-out `token`), or of the last block."""
         return self.last_layer("token" if self.reads_token else "average")
 
-    def halfway(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    def halfway_from(
+        self, normalised: Float[Tensor, "batch 1 rows columns"]
     ) -> Float[Tensor, "batch tokens width"]:
         """Return all tokens after half of the blocks."""
-        return cast(
-            Tensor, self.blocks[: len(self.blocks) // 2](self.embed(self.normalise(pixels)))
-        )
+        return cast(Tensor, self.blocks[: len(self.blocks) // 2](self.embed(normalised)))
 
     def layout(
         self, halfway: Float[Tensor, "batch tokens width"]

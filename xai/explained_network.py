@@ -4,14 +4,15 @@ Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam` and 
 the formulas.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.card import ExplanationMethod, Task
-from models.network import Network
+from models.lungs.window import window_of
+from models.network import Chain, Masked, Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM
@@ -33,6 +34,26 @@ class Explanation(NamedTuple):
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+
+
+class LungExplanation(NamedTuple):
+    """Outputs of the exported graph of a network that sees only the lungs, in their order.
+
+    Attributes:
+        logits: See `Explanation`, and so are the next three.
+        probabilities: Likewise.
+        evidence: On the grid of the region.
+        distance: Likewise.
+        lungs: How surely each cell of the whole film is lung, in [0, 1]; exactly 0 outside.
+        region: Top, left, bottom, right of the part that the network saw, as shares of its input.
+    """
+
+    logits: Float[Tensor, "batch classes"]
+    probabilities: Float[Tensor, "batch classes"]
+    evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
+    distance: Float[Tensor, "batch"]
+    lungs: Float[Tensor, "batch mask_rows mask_columns"]
+    region: Float[Tensor, "batch 4"]
 
 
 class Distance(nn.Module):
@@ -113,9 +134,27 @@ class ExplainedNetwork(nn.Module):
         """The classifier."""
         return self.grad_cam.network
 
-    def forward(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> Explanation:
-        """Return logits, probabilities, evidence and distance for pixels in [0, 1]."""
-        halfway = self.network.halfway(pixels)
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in their order."""
+        return (LungExplanation if window_of(self.network) else Explanation)._fields
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Explanation | LungExplanation:
+        """Return logits, probabilities, evidence and distance for pixels in [0, 1].
+
+        A network that sees only the lungs also says where they are.
+        """
+        window = window_of(self.network)
+        if window is None:
+            return self._explained(self.network.halfway(pixels))
+        view = window.view(pixels)
+        normalised = cast(Chain, self.network.normalise)[1:](window.seen(view))
+        explanation = self._explained(self.network.halfway_from(normalised))
+        return LungExplanation(*explanation, lungs=view.lungs[:, 0], region=view.region)
+
+    def _explained(self, halfway: Tensor | Masked) -> Explanation:
         seam = self.network.seam_after(halfway)
         logits, evidence = self.grad_cam.explain(seam)
         scaled = logits / self.temperature

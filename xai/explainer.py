@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,28 +38,42 @@ class Answers:
         probabilities: [batch, classes] in [0, 1], calibrated.
         evidence: [batch, classes, grid rows, grid columns], signed, in logits per position.
         distance: [batch], distance from the training films, at least 0.
+        lungs: [batch, mask rows, mask columns] in [0, 1], how surely each cell of the whole input
+            is lung; None of a model that sees the whole film.
+        region: [batch, 4], top, left, bottom, right of the part of the input that the evidence lies
+            on, as shares of it; None likewise.
     """
 
     logits: Floats
     probabilities: Floats
     evidence: Floats
     distance: Floats
+    lungs: Floats | None = None
+    region: Floats | None = None
 
     @classmethod
     def joined(cls, batches: Sequence["Answers"]) -> "Answers":
-        """Return the answers for several batches, joined into one."""
+        """Return the answers for several batches of one model, joined into one."""
         if len(batches) == 1:
             return batches[0]
-        return cls(*(np.concatenate([getattr(one, name) for one in batches]) for name in OUTPUTS))
+        names = batches[0].outputs()
+        return cls(**{n: np.concatenate([one.outputs()[n] for one in batches]) for n in names})
 
     def films(self) -> Iterator["Answers"]:
         """Yield the answers of each film, as a batch of one."""
         for place in range(len(self.distance)):
             one = slice(place, place + 1)
-            yield Answers(*(getattr(self, name)[one] for name in OUTPUTS))
+            yield Answers(**{name: output[one] for name, output in self.outputs().items()})
+
+    def outputs(self) -> dict[str, Floats]:
+        """Return the outputs that the model has, by name."""
+        return {name: output for name, output in vars(self).items() if output is not None}
 
 
-OUTPUTS = tuple(field.name for field in fields(Answers))
+OUTPUTS = ("logits", "probabilities", "evidence", "distance")
+"""What every exported graph answers with."""
+LUNG_OUTPUTS = ("lungs", "region")
+"""What those answer with besides that see only the lungs."""
 
 
 class Explainer:
@@ -182,7 +196,7 @@ class Explainer:
 
     def _check_golden(self, session: onnxruntime.InferenceSession) -> None:
         def run(pixels: Floats) -> dict[str, Floats]:
-            return vars(_answers(session, pixels))
+            return _answers(session, pixels).outputs()
 
         batches = (1,) if self.provider == "cpu" else CHECKED_BATCHES
         check_golden(run, self.card, precision=self._precision, batches=batches)
@@ -225,7 +239,10 @@ def _card(model: Path) -> ModelCard:
 
 
 def _answers(session: onnxruntime.InferenceSession, pixels: Floats) -> Answers:
-    return Answers(*session.run(OUTPUTS, {"pixels": pixels.astype(np.float32, copy=False)}))
+    known = (*OUTPUTS, *LUNG_OUTPUTS)
+    names = [output.name for output in session.get_outputs() if output.name in known]
+    found = session.run(names, {"pixels": pixels.astype(np.float32, copy=False)})
+    return Answers(**dict(zip(names, found, strict=True)))
 
 
 def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
@@ -233,7 +250,8 @@ def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> 
     inputs = {node.name: node.shape for node in session.get_inputs()}
     if list(inputs) != ["pixels"]:
         raise ValueError(f"the graph's only input must be `pixels`, not {list(inputs)}")
-    missing = set(OUTPUTS) - {node.name for node in session.get_outputs()}
+    wanted = OUTPUTS + (LUNG_OUTPUTS if card.lungs else ())
+    missing = set(wanted) - {node.name for node in session.get_outputs()}
     if missing:
         raise ValueError(f"the graph lacks the outputs {sorted(missing)}")
     batch, *shape = inputs["pixels"]

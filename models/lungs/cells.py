@@ -1,10 +1,13 @@
 """Put the lungs on the target layer's grid, and weight activations so that only they count."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.card import Grid
+from models.network import Masked, TakesLungs
 
 EMPTY = 1e-6
 """Smallest sum of a mask that is divided by: an empty one gives zeros."""
@@ -102,6 +105,24 @@ class MaskedMeanTerms(nn.Module):
     ) -> Float[Tensor, "batch channels rows columns"]:
         """Return B, which is exactly 0 outside the lungs, and 0 everywhere for an empty mask."""
         return activations * position_weights(cells)
+
+
+class InsideLungs(TakesLungs):
+    """Let only positions inside the lungs count: activations and mask to the terms of their mean.
+
+    Attributes:
+        cells: Mean of the mask in each position's cell.
+        terms: Activations and cells to terms.
+    """
+
+    def __init__(self, cells: LungCells) -> None:
+        super().__init__()
+        self.cells = cells
+        self.terms = MaskedMeanTerms()
+
+    def forward(self, x: Masked) -> Float[Tensor, "batch channels rows columns"]:
+        """Return the terms; see `MaskedMeanTerms`."""
+        return cast(Tensor, self.terms(x.values, self.cells(x.lungs)))
 
 
 def position_weights(

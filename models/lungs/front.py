@@ -5,8 +5,8 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.card import Grid
-from models.lungs.intensity import BEYOND, Standardisation, blanked, standardised
+from models.card import Grid, Standardisation
+from models.lungs.intensity import BEYOND, blanked, standardised
 from models.lungs.pieces import LungFigures, TwoLungs, certainty, lung_figures
 from models.lungs.region import MARGIN, cropped, lung_region
 
@@ -43,6 +43,7 @@ class LungFront(nn.Module):
         crop_size: Grid,
         standardisation: Standardisation = "ranks",
         margin: float = MARGIN,
+        blanks: bool = True,
         beyond: float = BEYOND,
     ) -> None:
         """Set the sizes.
@@ -52,6 +53,7 @@ class LungFront(nn.Module):
             crop_size: Rows and columns of the network's input.
             standardisation: How grey values inside the lungs become alike.
             margin: Margin around the lungs, as a share of their box on each side.
+            blanks: Whether what lies outside the lungs is blanked.
             beyond: How far pixels outside the lungs are kept, as a share of the crop's sides.
         """
         super().__init__()
@@ -59,6 +61,7 @@ class LungFront(nn.Module):
         self.crop_size = crop_size
         self.standardisation = standardisation
         self.margin = margin
+        self.blanks = blanks
         self.beyond = beyond
 
     def forward(
@@ -77,5 +80,7 @@ class LungFront(nn.Module):
         region = lung_region(lungs, self.margin)
         inside = cropped(lungs, region, self.crop_size)
         seen = cropped(pixels, region, self.crop_size)
-        seen = blanked(standardised(seen, inside, self.standardisation), inside, self.beyond)
+        seen = standardised(seen, inside, self.standardisation)
+        if self.blanks:
+            seen = blanked(seen, inside, self.beyond)
         return LungView(seen, inside, lungs, region, lung_figures(mask, lungs))

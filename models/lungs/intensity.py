@@ -5,17 +5,15 @@ collimation lie outside of them: a network that gets neither can tell less well 
 made.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from models.card import Standardisation
 from models.layers import CONTRAST_FLOOR, CONTRAST_MEAN, CONTRAST_STD
 from models.lungs.region import FAINT, quantile
 
-Standardisation = Literal["ranks", "mean_std"]
 Film = Float[Tensor, "batch 1 rows columns"]
 
 BLANK = 0.5
@@ -40,8 +38,10 @@ def standardised(pixels: Film, lungs: Film, by: Standardisation) -> Film:
     Args:
         pixels: In [0, 1].
         lungs: Soft mask of the same size. Where it is empty the whole film counts.
-        by: `ranks` or `mean_std`; see the function of that name.
+        by: `ranks` or `mean_std`, see the function of that name; `none` changes nothing.
     """
+    if by == "none":
+        return pixels
     return (by_ranks if by == "ranks" else by_mean_std)(pixels, lungs)
 
 

@@ -20,6 +20,7 @@ from models.network import Network, layers_in_order
 # Imported for the layer types that they register with `record`.
 from models.tape import (  # noqa: F401
     fixed_layers,
+    lung_layers,
     residual_layers,
     trained_layers,
     transformer_layers,

@@ -184,4 +184,4 @@ def explained(network: ExplainedNetwork, films: FilmSet) -> Explanation:
     network.eval()
     batches = tqdm(films.batches(), "explaining", unit="batch", leave=False)
     explanations = [network(pixels) for pixels, _ in batches]
-    return Explanation(*(torch.cat(tensors) for tensors in zip(*explanations, strict=True)))
+    return type(explanations[0])(*map(torch.cat, zip(*explanations, strict=True)))

@@ -73,7 +73,7 @@ def write_checked(
         ValueError: Probabilities differ by more than 1e-4, or logits, evidence or distance by more
             than 1e-3 of their largest value; or the graph can't be stored as the card says.
     """
-    model = onnx_model(network, pixels[:2], Explanation._fields)
+    model = onnx_model(network, pixels[:2], network.outputs)
     if card.storage:
         rounded_values = sum(weight.numel() for weight in large_weights(network.network))
         store_small(model, rounded_values=rounded_values)

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.card import Standardisation
 from models.lungs.intensity import (
     BEYOND,
     BLANK,
-    Standardisation,
     blanked,
     by_mean_std,
     by_ranks,

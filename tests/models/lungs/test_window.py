@@ -1,0 +1,127 @@
+"""A network behind the window on the lungs: what reaches it, and that its gradients are right."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.lungs.window import LungWindow, window_of
+from models.network import Masked
+from models.tape.network import forward_with_tape, parameter_gradients
+from tests.models.backprop.errors import relative_error
+from tests.support.lung_networks import CROP, films, lung_network, outlined_films
+from tests.support.small_networks import small_network
+from training.step.gradients import by_autograd, by_hand
+from training.step.unfreezing import train_from
+
+MODES = pytest.mark.parametrize("training", [True, False], ids=["training", "running"])
+LOCAL = pytest.mark.parametrize("local", [True, False], ids=["local", "wide"])
+FILMS = pytest.mark.parametrize("drawn", [films, outlined_films])
+TARGETS = torch.tensor([0, 3, 1])
+
+
+@MODES
+@LOCAL
+@FILMS
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_every_gradient_by_hand_equals_autograd(
+    training: bool, local: bool, drawn: Callable[[int], Tensor], checkpointing: bool
+) -> None:
+    network = lung_network(local=local, training=training)
+    train_from(network, None)
+    network.train(training)
+    seen = by_hand(copy.deepcopy(network), drawn(3), TARGETS, checkpointing=checkpointing)
+    expected = by_autograd(copy.deepcopy(network), drawn(3), TARGETS)
+    assert seen.gradients.keys() == expected.gradients.keys()
+    assert not any(name.startswith("normalise") for name in seen.gradients)
+    assert relative_error(seen.gradients, expected.gradients) < 1e-9
+    assert torch.isclose(seen.loss, expected.loss, rtol=1e-12)
+
+
+def test_the_window_never_trains() -> None:
+    network = lung_network(training=True)
+    train_from(network, None)
+    window = window_of(network)
+    assert window is not None
+    assert not window.training
+    assert not window.field.training
+    assert not any(parameter.requires_grad for parameter in window.parameters())
+
+
+def test_no_gradient_passes_the_window() -> None:
+    network = lung_network()
+    logits, tape = forward_with_tape(network, films(1))
+    name, step = tape.chain.steps[0]
+    assert name != "normalise.0"  # it lies below the first layer that trains
+    assert parameter_gradients(tape, torch.ones_like(logits))
+
+
+def test_an_outline_found_before_takes_the_place_of_the_lung_field() -> None:
+    window = window_of(lung_network())
+    assert window is not None
+    given, found = window.view(outlined_films(2)), window.view(films(2))
+    assert given.pixels.shape == found.pixels.shape == (2, 1, *CROP)
+    assert (given.region - found.region).abs().max() < 0.1
+    empty = torch.cat([films(1), torch.zeros_like(films(1))], dim=1)
+    assert window.view(empty).region.tolist() == [[0, 0, 1, 1]]
+
+
+def test_without_a_window_there_is_none() -> None:
+    assert window_of(small_network("chest_cnn")) is None
+
+
+@LOCAL
+def test_without_lungs_the_logits_are_the_biases(local: bool) -> None:
+    network = lung_network(local=local)
+    empty = torch.cat([films(2), torch.zeros_like(films(2))], dim=1)
+    logits = network(empty)
+    assert torch.equal(logits, network.head.bias.expand_as(logits))
+
+
+@LOCAL
+def test_the_logit_is_the_bias_plus_one_term_for_each_position_inside(local: bool) -> None:
+    network = lung_network(local=local)
+    terms = network.features(films(2))
+    weights = network.head.weight / terms[0, 0].numel()
+    by_position = torch.einsum("kc,bcrs->bkrs", weights, terms)
+    logits = network(films(2))
+    torch.testing.assert_close(by_position.sum(dim=(2, 3)) + network.head.bias, logits)
+    lungs = network.normalise(films(2)).lungs
+    outside = (network.inside.cells(lungs) == 0).expand_as(by_position)
+    assert outside.any()
+    assert (by_position[outside] == 0).all()
+
+
+def test_a_position_depends_on_the_patch_around_it_alone() -> None:
+    """Mask and standardisation held, a far change moves a term by exactly nothing."""
+    network = lung_network(local=True)
+    seen = network.normalise(films(1))
+    assert isinstance(seen, Masked)
+    changed = seen.values.clone()
+    changed[..., :20, :] += 1
+    before, after = (
+        network.seam_after(network.halfway_from(Masked(values, seen.lungs))).activations
+        for values in (seen.values, changed)
+    )
+    reach = 29  # half of a receptive field of 59 pixels
+    near = (20 + reach) // 8 + 1
+    assert torch.equal(before[..., near:, :], after[..., near:, :])
+    assert not torch.equal(before[..., :near, :], after[..., :near, :])
+
+
+def test_a_wide_network_is_not_local() -> None:
+    network = lung_network()
+    seen = network.normalise(films(1))
+    changed = seen.values.clone()
+    changed[..., :20, :] += 1
+    before, after = (
+        network.seam_after(network.halfway_from(Masked(values, seen.lungs))).activations
+        for values in (seen.values, changed)
+    )
+    assert not torch.equal(before[..., 4:, :], after[..., 4:, :])
+
+
+def test_lung_window_is_the_first_layer() -> None:
+    assert isinstance(next(lung_network().normalise.children()), LungWindow)
