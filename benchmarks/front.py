@@ -14,8 +14,8 @@ import torch
 from explanation import median_milliseconds, session
 from torch import Tensor, nn
 
-from models.lungs.front import LungFront
 from models.card import Standardisation
+from models.lungs.front import LungFront
 from models.lungs.pieces import certainty
 from models.lungs.region import cropped, lung_region
 from training.data.lung_regions import lung_ellipses

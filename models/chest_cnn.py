@@ -17,7 +17,6 @@ from models.layers import GlobalAveragePool, Normalisation
 from models.lungs.cells import InsideLungs, LungCells
 from models.network import Chain, Masked, Network, Seam, through
 
-
 STEM_STRIDE = 4
 
 

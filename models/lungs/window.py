@@ -1,7 +1,5 @@
 """First layer of a network that sees only the lungs: it finds them, and crops the film to them."""
 
-from typing import Self
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -55,11 +53,11 @@ class LungWindow(nn.Module):
                 self.register_buffer(f"{name}_{axis}", windows, persistent=False)
         self.train(False).requires_grad_(False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "LungWindow":
         """Stay in eval mode."""
         return super().train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> "LungWindow":
         """Stay frozen."""
         return super().requires_grad_(False)
 

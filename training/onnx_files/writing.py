@@ -12,7 +12,7 @@ from models.card import CARD_KEY, ModelCard
 from training.data.whole_file import replacing
 from training.onnx_files.storage import large_weights
 from training.onnx_files.stored_graph import store_small
-from xai.explained_network import ExplainedNetwork, Explanation
+from xai.explained_network import ExplainedNetwork
 from xai.explainer import Answers, Explainer
 
 OPSET = 20

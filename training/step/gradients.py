@@ -32,7 +32,7 @@ GradientsOf = Callable[[Network, Tensor, Tensor], LossAndGradients]
 
 def by_hand(
     network: Network,
-    pixels: Float[Tensor, "batch 1 rows columns"],
+    pixels: Float[Tensor, "batch channels rows columns"],
     targets: Tensor,
     *,
     objective: Objective = CROSS_ENTROPY,
@@ -59,7 +59,7 @@ def by_hand(
 
 def by_autograd(
     network: Network,
-    pixels: Float[Tensor, "batch 1 rows columns"],
+    pixels: Float[Tensor, "batch channels rows columns"],
     targets: Tensor,
     *,
     objective: Objective = CROSS_ENTROPY,

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.lungs.front import LungFront, LungView
 from models.card import Standardisation
+from models.lungs.front import LungFront, LungView
 from models.lungs.intensity import BLANK
 from tests.support.drawn_lungs import CROP, FILM, MASK, DarkPixels, drawn_film, drawn_mask
 from training.onnx_files.writing import onnx_model
