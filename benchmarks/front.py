@@ -8,6 +8,7 @@ process, and the figures are medians.
 """
 
 import argparse
+from functools import partial
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def medians(side: int, *, rounds: int, threads: int) -> list[float]:
         for step in STEPS
     ]
     film: dict[str, np.ndarray] = {"pixels": example(side, 1).numpy()}
-    return median_milliseconds([lambda s=s: s.run(None, film) for s in sessions], rounds)
+    return median_milliseconds([partial(s.run, None, film) for s in sessions], rounds)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from models.card import Grid
 
@@ -74,32 +73,34 @@ def cropped(
     region: Float[Tensor, "batch 4"],
     size: Grid,
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """Return the region of a film or mask at another size, sampled bilinearly.
+    """Return the region of a film or mask at another size: bilinear, and antialiased.
 
-    Pixel (i, j) is the value at the centre of its part of the region. There is no filter against
-    aliasing, so the step from one sample to the next should be about one pixel of `x`: a region of
-    0.7 of 320 pixels at 224 has a step of 1.0, the whole film one of 1.43, which leaves some.
-    Where `x` is coarser than the result, as a mask is, bilinear sampling is exact interpolation.
+    Pixel (i, j) is a mean about the centre of its part of the region, with weights that fall
+    linearly to 0 at a distance of one step between centres, at least one pixel of `x`. So it is
+    bilinear interpolation where `x` is coarser than the result, and a film that is made smaller
+    leaves no false pattern: the filter of Pillow's `BILINEAR`, with which films are resized.
+
+    The weights are separable: one matrix product from the left and one from the right. That takes
+    half the time of ONNX's `GridSample`, which has no filter, and for masks a sixth.
 
     Args:
         x: The whole film, or a mask that covers it with fewer cells.
         region: Top, left, bottom, right as shares of the film.
         size: Rows and columns of the result.
     """
-    rows, columns = size
-    top, left, bottom, right = region[:, :, None].unbind(dim=1)
-    down, across = _centres(top, bottom, rows), _centres(left, right, columns)
-    places = [across[:, None].expand(-1, rows, -1), down[:, :, None].expand(-1, -1, columns)]
-    return functional.grid_sample(
-        x,
-        torch.stack(places, dim=3),
-        mode="bilinear",
-        padding_mode="border",
-        align_corners=False,
-    )
+    top, left, bottom, right = region[:, :, None, None].unbind(dim=1)
+    down = _windows(top, bottom, parts=size[0], length=x.shape[2])
+    across = _windows(left, right, parts=size[1], length=x.shape[3])
+    return down[:, None] @ x @ across[:, None].transpose(2, 3)
 
 
-def _centres(start: Tensor, end: Tensor, parts: int) -> Tensor:
-    """Return the centres of equal parts between two shares; -1 and 1 are the film's edges."""
+def _windows(
+    start: Float[Tensor, "batch 1 1"], end: Float[Tensor, "batch 1 1"], *, parts: int, length: int
+) -> Float[Tensor, "batch {parts} {length}"]:
+    """Return the weight of each pixel along one side in each part between two shares of it."""
     shares = (torch.arange(parts, dtype=start.dtype, device=start.device) + 0.5) / parts
-    return 2 * (start + (end - start) * shares) - 1
+    pixels = torch.arange(length, dtype=start.dtype, device=start.device) + 0.5
+    step = (end - start) * length
+    distance = (start * length + step * shares[:, None] - pixels).abs()
+    weight = (1 - distance / (step / parts).clamp(min=1)).clamp(min=0)
+    return weight / weight.sum(dim=2, keepdim=True)

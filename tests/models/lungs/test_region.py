@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from models.lungs.pieces import TwoLungs, certainty
 from models.lungs.region import MARGIN, cropped, lung_region, quantile
@@ -32,7 +35,7 @@ def shaken(probabilities: Tensor, logits: float, seed: int) -> Tensor:
     random = torch.Generator().manual_seed(seed)
     cells = torch.randn(probabilities.shape, generator=random)
     smooth = torch.randn(1, 1, 4, 4, generator=random)
-    smooth = torch.nn.functional.interpolate(smooth, probabilities.shape[2:], mode="bilinear")
+    smooth = functional.interpolate(smooth, probabilities.shape[2:], mode="bilinear")
     noise = (cells + smooth + torch.randn(1, generator=random)) / 3**0.5
     return torch.sigmoid(torch.logit(probabilities, eps=1e-3) + logits * noise)
 
@@ -140,14 +143,39 @@ def test_the_whole_film_at_its_own_size_is_the_film() -> None:
     torch.testing.assert_close(cropped(film, whole, (24, 32)), film, atol=1e-5, rtol=0)
 
 
-def test_a_crop_samples_the_centres_of_its_pixels() -> None:
-    """A film whose value is its own position shows where each sample was taken."""
-    down = (torch.arange(40) + 0.5) / 40
-    film = torch.stack([down[:, None].expand(40, 40), down.expand(40, 40)])[None]
-    region = torch.tensor([[0.2, 0.1, 0.7, 0.9]])
-    seen = cropped(film, region, (5, 8))[0]
-    torch.testing.assert_close(seen[0, :, 0], 0.2 + 0.5 * (torch.arange(5) + 0.5) / 5)
-    torch.testing.assert_close(seen[1, 0], 0.1 + 0.8 * (torch.arange(8) + 0.5) / 8)
+@given(SEEDS, st.sampled_from([(9, 7), (20, 31), (90, 64)]))
+def test_a_crop_is_that_of_pillow(seed: int, size: tuple[int, int]) -> None:
+    """Smaller than the film, as large, and larger."""
+    random = torch.Generator().manual_seed(seed)
+    film, shares = (torch.rand(shape, generator=random) for shape in ((31, 40), (4,)))
+    top, left = (0.4 * shares[:2]).tolist()
+    bottom, right = (1 - 0.4 * shares[2:]).tolist()
+    expected = Image.fromarray(film.numpy()).resize(
+        size[::-1],
+        Image.Resampling.BILINEAR,
+        box=(40 * left, 31 * top, 40 * right, 31 * bottom),
+    )
+    seen = cropped(film[None, None], torch.tensor([[top, left, bottom, right]]), size)
+    np.testing.assert_allclose(seen[0, 0], np.asarray(expected), atol=1e-4)
+
+
+@given(SEEDS)
+def test_a_mask_is_interpolated_as_by_grid_sample(seed: int) -> None:
+    mask = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+    region = torch.tensor([[0.0, 0.1, 0.8, 1.0], [0.3, 0.2, 0.9, 0.75]])
+    scale, shift = region[:, 2:] - region[:, :2], region[:, 2:] + region[:, :2] - 1
+    theta = torch.zeros(2, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = scale[:, 1], scale[:, 0]
+    theta[:, :, 2] = shift.flip(1)
+    grid = functional.affine_grid(theta, [2, 1, 56, 48], align_corners=False)
+    expected = functional.grid_sample(mask, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(cropped(mask, region, (56, 48)), expected, atol=1e-5, rtol=0)
+
+
+def test_stripes_too_fine_for_the_crop_leave_no_pattern() -> None:
+    stripes = torch.tensor([0.0, 1.0]).repeat(160).expand(1, 1, 320, 320)
+    seen = cropped(stripes, torch.tensor([[0.0, 0, 1, 1]]), (160, 160))
+    assert (seen[..., 1:-1] - 0.5).abs().max() < 1e-4
 
 
 def test_each_film_of_a_batch_has_its_own_region() -> None:
@@ -165,4 +193,4 @@ def test_boxes_hold_the_outlines_drawn_by_people(shared: Path) -> None:
         columns = torch.arange(64) + 0.5
         inside = (rows > top) & (rows < bottom) & (columns > left) & (columns < right)
         lungs = TwoLungs(MASK)(certainty(mask))
-        assert (lungs * inside).sum() > 0.999 * lungs.sum()
+        assert (lungs * inside).sum() > 0.997 * lungs.sum()
