@@ -141,9 +141,7 @@ class WeightStorage(Record):
     evidence_correlation: float
 
 
-def check_variant(
-    architecture: Architecture, *, head: Head | None, read_out: ReadOut | None
-) -> None:
+def check_variant(architecture: str, *, head: Head | None, read_out: ReadOut | None) -> None:
     """Raise ValueError unless vgg16 has a `head`, vit_b16 a `read_out`, and no other has either."""
     for name, value, owner in (("head", head, "vgg16"), ("read_out", read_out, "vit_b16")):
         if (value is None) == (architecture == owner):
@@ -182,6 +180,18 @@ class LungSpec(Record):
     blank: bool = True
     standardise: Standardisation = "ranks"
     inside: bool = True
+
+
+class LungFieldSpec(Record):
+    """Specification of a lung field: all that is needed to build it and to prepare its input.
+
+    Attributes:
+        architecture: Name of the network.
+        image_size: Rows and columns of its input: a whole film, its borders trimmed, stretched.
+    """
+
+    architecture: Literal["lung_field"] = "lung_field"
+    image_size: Grid
 
 
 class NetworkSpec(Record):

@@ -1,4 +1,4 @@
-"""Layers that PyTorch lacks: normalisation of pixels, local contrast, averages over positions."""
+"""Layers that PyTorch lacks: normalisations of pixels, local contrast, averages over positions."""
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,9 @@ CONTRAST_MEAN, CONTRAST_STD = 0.5, 0.2
 """Mean and standard deviation of local contrast, about those of pixels in [0, 1]."""
 CONTRAST_FLOOR = 4 / 255
 """Smallest standard deviation that a neighbourhood is divided by: flatter ones stay flat."""
+
+FILM_NORM_EPS = 1e-4
+"""Added to a film's variance: a film flatter than a hundredth of white stays flat."""
 
 
 class Normalisation(nn.Module):
@@ -51,6 +54,21 @@ def grey(figures: PerChannel) -> float:
 def _broadcastable(figures: PerChannel) -> Tensor:
     values = torch.tensor(figures)
     return values[:, None, None] if values.dim() else values
+
+
+class FilmNormalisation(nn.Module):
+    """Subtract each film's own mean from its pixels, and divide by its own standard deviation.
+
+    Exposure and contrast of the whole film then do not show.
+    """
+
+    def forward(
+        self, pixels: Float[Tensor, "batch 1 rows columns"]
+    ) -> Float[Tensor, "batch 1 rows columns"]:
+        """Return pixels with mean 0 and variance 1 on each film."""
+        deviation = pixels - pixels.mean(dim=(1, 2, 3), keepdim=True)
+        variance = deviation.square().mean(dim=(1, 2, 3), keepdim=True)
+        return deviation / (variance + FILM_NORM_EPS).sqrt()
 
 
 class LocalContrast(nn.Module):

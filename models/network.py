@@ -1,4 +1,4 @@
-"""Base class of the networks, and functions that find and split their layers."""
+"""Base classes of the networks, and functions that find and split their layers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -59,18 +59,29 @@ class Chain(nn.Sequential):
         return x
 
 
-class Network(nn.Module, ABC):
-    """Classifier of films, split at its target layer, where the backward pass of Grad-CAM stops.
+class LayeredNetwork(nn.Module):
+    """Network of layers in a row, which can be trained and walked in reverse.
 
     The children are in the order of the forward pass, and each one's output is the next one's
     input. A walk over them in reverse is therefore the network's backward pass.
 
     Attributes:
         normalise: Normalisation of the pixels; before it, in some networks, what prepares a film.
-        head: The linear layer that gives the logits.
+        head: The layer that gives the logits.
     """
 
     normalise: nn.Module
+    head: nn.Module
+
+
+class Network(LayeredNetwork, ABC):
+    """Classifier of films, split at its target layer, where the backward pass of Grad-CAM stops.
+
+    Attributes:
+        normalise: Normalisation of the pixels.
+        head: The linear layer that gives the logits.
+    """
+
     head: nn.Linear
 
     @property
@@ -139,7 +150,7 @@ def layers_in_order(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + name, child
 
 
-def layer_number(network: Network, name: str) -> int:
+def layer_number(network: LayeredNetwork, name: str) -> int:
     """Return a layer's index in the forward pass, from 0.
 
     Args:
@@ -156,7 +167,7 @@ def layer_number(network: Network, name: str) -> int:
     raise ValueError(f"layer must be one of {names}, or begin such a name, not {name!r}")
 
 
-def split_at(network: Network, first: str) -> tuple[Chain, Chain]:
+def split_at(network: LayeredNetwork, first: str) -> tuple[Chain, Chain]:
     """Split a network in two: the layers before `first`, and those from it on.
 
     Run one after the other, both compute the network's logits. They share its weights.

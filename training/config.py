@@ -3,7 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,6 +22,12 @@ from models.card import (
 from training.flat_keys import with_tables
 from training.training_config import Fraction, NonNegativeFloat, Rate, TrainingConfig
 
+MaskBy = Literal["human", "network"]
+RunTask = Literal["classification", "segmentation"]
+
+FROM_SCRATCH = ("chest_cnn", "lung_field")
+"""Networks that nobody has published weights of."""
+
 STRIDE = 16
 """Pixels of the network's input per cell of its activation grid."""
 
@@ -30,10 +36,11 @@ class DataConfig(Record):
     """Table `[data]`: the films of a run.
 
     Attributes:
-        manifest: CSV with one film per row (see `training.data.manifest`); relative to where `cxr`
-            runs.
+        manifest: CSV with one film per row (see `training.data.manifest`, or for segmentation
+            `training.outlines.outlined_films`); relative to where `cxr` runs.
         description: The origin of the films, in a sentence for the card.
         cache: Folder of decoded films, shared by all runs; may be removed when none is under way.
+        masks_by: For segmentation: whose masks are taught and choose the epoch.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
             name; any other source is an origin of its own.
     """
@@ -41,6 +48,7 @@ class DataConfig(Record):
     manifest: Path
     description: str
     cache: Path = Path("artifacts/films")
+    masks_by: tuple[MaskBy, ...] = ("human",)
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def origin(self, source: str) -> str:
@@ -52,7 +60,7 @@ class NetworkConfig(Record):
     """Table `[network]`: the network, the weights it starts from, and how a film becomes its input.
 
     Attributes:
-        architecture: `chest_cnn`, `vgg16` or `vit_b16`.
+        architecture: `chest_cnn`, `vgg16` or `vit_b16`; for segmentation `lung_field`.
         head: Of `vgg16`: `pooled` (default) or `fully_connected`.
         read_out: Of `vit_b16`: `token` (default) or `average`.
         image_size: Rows and columns; the `fully_connected` head's published weights need 224x224.
@@ -70,7 +78,7 @@ class NetworkConfig(Record):
             blocks have less, in proportion to their depth.
     """
 
-    architecture: Architecture = "chest_cnn"
+    architecture: Architecture | Literal["lung_field"] = "chest_cnn"
     head: Head | None = None
     read_out: ReadOut | None = None
     image_size: Grid = (224, 224)
@@ -105,9 +113,9 @@ class NetworkConfig(Record):
 
     @model_validator(mode="after")
     def _starts_once_with_the_right_colours(self) -> "NetworkConfig":
-        if self.architecture == "chest_cnn" and (self.pretrained or self.weights):
+        if self.architecture in FROM_SCRATCH and (self.pretrained or self.weights):
             raise ValueError(
-                "chest_cnn is trained from scratch: there are no weights to start from"
+                f"{self.architecture} is trained from scratch: there are no weights to start from"
             )
         if self.pretrained and self.weights:
             raise ValueError("pretrained and weights exclude each other: one start is enough")
@@ -133,6 +141,16 @@ class NetworkConfig(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _outlines_whole_films(self) -> "NetworkConfig":
+        sees_all = self.resize_mode == "stretch" and self.crop_pct == 1
+        if self.architecture == "lung_field" and not (sees_all and self.local_contrast is None):
+            raise ValueError(
+                "lung_field takes whole films, stretched: resize_mode, crop_pct and local_contrast "
+                "must be left as they are"
+            )
+        return self
+
     @field_validator("image_size")
     @classmethod
     def _divisible(cls, image_size: Grid) -> Grid:
@@ -144,12 +162,12 @@ class NetworkConfig(Record):
 class AugmentationConfig(Record):
     """Table `[augmentation]`: how far training films may be changed; 0 switches a change off.
 
-    There is no flip: it would move the heart to the other side.
-
     Attributes:
         rotation: Largest angle, degrees.
         shift: Largest shift, as a share of the side.
         zoom: Largest change of size, as a share.
+        stretch: Largest absolute logarithm of the factor by which a film becomes higher.
+        mirror: Share of films mirrored; 0 for a classifier, since the heart has a side.
         gamma: Largest absolute logarithm of the exponent.
         contrast: Largest relative change around the film's mean.
         brightness: Largest shift of the grey level, in [0, 1].
@@ -163,6 +181,8 @@ class AugmentationConfig(Record):
         clahe: Share of films whose contrast is equalised locally.
         histogram_matching: Share of films with the grey levels of another training film.
         style_mixing: Share of films with slow grey level changes mixed with another film's.
+        opacities: Share of films with soft clouds drawn anywhere.
+        shading: Share of films with uneven exposure.
         letters: Share of films with random letters in corners.
         corner_masking: Share of films with some corners and borders covered.
     """
@@ -170,6 +190,8 @@ class AugmentationConfig(Record):
     rotation: NonNegativeFloat = 8.0
     shift: Fraction = 0.06
     zoom: Fraction = 0.1
+    stretch: NonNegativeFloat = 0.0
+    mirror: Fraction = 0.0
     gamma: NonNegativeFloat = 0.3
     contrast: Fraction = 0.25
     brightness: Fraction = 0.1
@@ -183,6 +205,8 @@ class AugmentationConfig(Record):
     clahe: Fraction = 0.0
     histogram_matching: Fraction = 0.0
     style_mixing: Fraction = 0.0
+    opacities: Fraction = 0.0
+    shading: Fraction = 0.0
     letters: Fraction = 0.0
     corner_masking: Fraction = 0.0
 
@@ -199,6 +223,8 @@ class Config(Record):
     Attributes:
         name: Name of the model, and of the run folder.
         version: Version of the weights.
+        task: `classification`, of classes or findings as the manifest has them, or `segmentation`:
+            the lungs' outline.
         intended_use: For the card.
         limits: For the card: what the model cannot do.
         credits: For the card: the sources of pretrained weights and films.
@@ -210,6 +236,7 @@ class Config(Record):
 
     name: ModelName
     version: str
+    task: RunTask = "classification"
     intended_use: str
     limits: tuple[str, ...]
     credits: tuple[str, ...] = ()
@@ -217,6 +244,15 @@ class Config(Record):
     network: NetworkConfig = NetworkConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _network_does_the_task(self) -> "Config":
+        if (self.task == "segmentation") != (self.network.architecture == "lung_field"):
+            raise ValueError(
+                f"architecture must be lung_field where task is segmentation, and only there: "
+                f"{self.task} has {self.network.architecture}"
+            )
+        return self
 
 
 def read_config(path: Path) -> Config:

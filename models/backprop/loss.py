@@ -1,8 +1,9 @@
-"""Loss functions, forward and backward: cross-entropy, binary cross-entropy, mean squared error.
+"""Loss functions, forward and backward: cross-entropies, Dice loss, mean squared error.
 
-Each is paired with the output function that makes its output error (BP1) predicted minus true:
-cross-entropy with softmax, binary cross-entropy with sigmoid, mean squared error with the identity.
-Predictions and targets are returned times each entry's weight in the loss (its share).
+All but the Dice loss are paired with the output function that makes their output error (BP1)
+predicted minus true: cross-entropy with softmax, binary cross-entropy with sigmoid, mean squared
+error with the identity. Predictions and targets are returned times each entry's weight in the loss
+(its share).
 """
 
 from typing import NamedTuple
@@ -11,6 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
+
+DICE_SMOOTHING = 1.0
+"""In cells: added above and below, so that the coefficient of nothing with nothing is 1."""
 
 
 class Loss(NamedTuple):
@@ -144,6 +148,76 @@ def binary_cross_entropy_backward(
         Nielsen 2015, chapter 3, equation 66: the sigmoid's slope cancels.
     """
     return predicted - true
+
+
+class DiceLoss(NamedTuple):
+    """Dice loss of a batch, with what its backward pass needs.
+
+    Attributes:
+        loss: 1 - the mean of the films' Dice coefficients; a scalar.
+        probabilities: Sigmoid of the logits.
+        dice: Each film's soft Dice coefficient, in [0, 1], [batch, 1].
+        area: Its denominator, [batch, 1]: the area of the prediction + that of the target.
+    """
+
+    loss: Tensor
+    probabilities: Tensor
+    dice: Tensor
+    area: Tensor
+
+
+def dice_loss_forward(
+    logits: Float[Tensor, "batch cells"],
+    targets: Float[Tensor, "batch cells"],
+    *,
+    weights: Float[Tensor, "batch cells"],
+) -> DiceLoss:
+    """Return 1 - the soft Dice coefficient of the sigmoid of the logits and an outline.
+
+        dice = (2 sum of w p m + s) / (sum of w (p + m) + s)
+
+    Args:
+        logits: Unbounded.
+        targets: Share m of each cell inside the outline, in [0, 1].
+        weights: Weight w of each cell; 0 leaves it out, as one that is not known.
+
+    Returns:
+        The mean over films. Films have the same share of it, whatever their outlines' size; s =
+        `DICE_SMOOTHING` makes the coefficient of an empty prediction and an empty outline 1.
+
+    Source:
+        Milletari et al. 2016, arXiv:1606.04797, section 3 (there with squares in the denominator,
+        and without s).
+    """
+    probabilities = torch.sigmoid(logits)
+    both = (weights * probabilities * targets).sum(dim=1, keepdim=True)
+    area = (weights * (probabilities + targets)).sum(dim=1, keepdim=True) + DICE_SMOOTHING
+    dice = (2 * both + DICE_SMOOTHING) / area
+    return DiceLoss(1 - dice.mean(), probabilities, dice, area)
+
+
+def dice_loss_backward(
+    loss: DiceLoss,
+    targets: Float[Tensor, "batch cells"],
+    *,
+    weights: Float[Tensor, "batch cells"],
+) -> Float[Tensor, "batch cells"]:
+    """Return the derivative of the loss by the logits (BP1).
+
+    By the quotient rule, a film's coefficient changes with p by w (2 m - dice) / area; p changes
+    with its logit by p (1 - p).
+
+    Args:
+        loss: As `dice_loss_forward` returned it.
+        targets: As in the forward pass.
+        weights: Likewise.
+
+    Source:
+        Milletari et al. 2016, arXiv:1606.04797, section 3, for a denominator without squares.
+    """
+    p = loss.probabilities
+    slope = weights * (2 * targets - loss.dice) / loss.area
+    return -slope * p * (1 - p) / len(targets)
 
 
 def mean_squared_error_forward(

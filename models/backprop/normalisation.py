@@ -3,7 +3,8 @@
 In training, mean and variance are those of the batch, and the backward pass goes through them
 (`batch_norm`). In use, they are running averages, which are constants, and the layer is one factor
 and one offset per channel (`running_norm`). Layer normalisation (`layer_norm`) takes both from each
-vector, in training and in use. Pixels are normalised by two constants (`standardise`).
+vector, in training and in use. Pixels are normalised by two constants (`standardise`), or by mean
+and standard deviation of their own film (`film_norm`).
 """
 
 from typing import NamedTuple
@@ -215,6 +216,51 @@ def layer_norm_weight_gradient(
 def layer_norm_bias_gradient(grad_out: Float[Tensor, "*batch width"]) -> Float[Tensor, " width"]:
     """Return the derivative by the shift (BP4)."""
     return grad_out.flatten(0, -2).sum(dim=0)
+
+
+class FilmNorm(NamedTuple):
+    """Films with mean 0 and variance 1 each, with what the backward pass needs.
+
+    Attributes:
+        out: Output, of the input's shape.
+        inverse_std: 1 / sqrt(variance + eps) of each film, [batch, 1, 1, 1].
+    """
+
+    out: Tensor
+    inverse_std: Tensor
+
+
+def film_norm_forward(x: Float[Tensor, "batch 1 rows columns"], *, eps: float) -> FilmNorm:
+    """Return each film minus its mean, divided by its standard deviation, with what backward needs.
+
+    Source:
+        Ba et al. 2016, arXiv:1607.06450, equation 3, with a film as the layer.
+    """
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = x - mean
+    inverse_std = torch.rsqrt(deviation.square().mean(dim=(1, 2, 3), keepdim=True) + eps)
+    return FilmNorm(deviation * inverse_std, inverse_std)
+
+
+def film_norm_backward(
+    grad_out: Float[Tensor, "batch 1 rows columns"],
+    *,
+    out: Float[Tensor, "batch 1 rows columns"],
+    inverse_std: Float[Tensor, "batch 1 1 1"],
+) -> Float[Tensor, "batch 1 rows columns"]:
+    """Return the derivative by `x` (BP2), also through each film's mean and variance.
+
+    As in layer normalisation, the error's mean and its component along the output are subtracted,
+    because shifting or stretching a film's grey levels changes nothing.
+
+    Args:
+        grad_out: Derivative by the output.
+        out: As `film_norm_forward` returned it.
+        inverse_std: Likewise.
+    """
+    shift = grad_out.mean(dim=(1, 2, 3), keepdim=True)
+    stretch = (grad_out * out).mean(dim=(1, 2, 3), keepdim=True)
+    return (grad_out - shift - out * stretch) * inverse_std
 
 
 def standardise_forward(

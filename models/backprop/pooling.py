@@ -1,4 +1,4 @@
-"""Max and average pooling, means over all positions, tokens or the lungs, forward and backward."""
+"""Max and average pooling, up-sampling, means over positions, tokens or lungs, both ways."""
 
 from typing import NamedTuple
 
@@ -106,6 +106,27 @@ def average_pool_backward(
     return conv2d_backward(
         grad_out, share, grid=grid, stride=stride, padding=padding, groups=channels
     )
+
+
+def nearest_upsample_forward(
+    x: Float[Tensor, "batch channels in_rows in_columns"], *, factor: int
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return each pixel as a square of `factor` x `factor` equal pixels: up-sampling by nearest."""
+    return functional.interpolate(x, scale_factor=float(factor), mode="nearest")
+
+
+def nearest_upsample_backward(
+    grad_out: Float[Tensor, "batch channels rows columns"], *, factor: int
+) -> Float[Tensor, "batch channels in_rows in_columns"]:
+    """Return the derivative by `x` (BP2): each pixel gets the sum of its square's errors.
+
+    Args:
+        grad_out: Derivative by the output.
+        factor: As in the forward pass.
+    """
+    batch, channels, rows, columns = grad_out.shape
+    sides = (rows // factor, factor, columns // factor, factor)
+    return grad_out.reshape(batch, channels, *sides).sum(dim=(3, 5))
 
 
 def global_average_pool_forward(

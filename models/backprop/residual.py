@@ -1,11 +1,16 @@
-"""Residual connection, forward and backward: an input is used twice, and both results are added.
+"""Residual and skip connections, forward and backward: an input is used twice.
+
+Both results are added (a residual connection), or one is laid beside the other as further channels
+(the skip connection of a U-Net).
 
 Source:
-    He et al. 2015, arXiv:1512.03385, equations 1 and 2.
+    He et al. 2015, arXiv:1512.03385, equations 1 and 2; Ronneberger et al. 2015, arXiv:1505.04597,
+    section 2.
 """
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,6 +20,13 @@ class AdditionGradients(NamedTuple):
 
     grad_residual: Tensor
     grad_shortcut: Tensor
+
+
+class ConcatenationGradients(NamedTuple):
+    """Derivatives by the two parts: views of one tensor, so they must not be changed in place."""
+
+    grad_first: Tensor
+    grad_second: Tensor
 
 
 def addition_forward(
@@ -41,3 +53,23 @@ def fork_backward(
 ) -> Float[Tensor, "*shape"]:
     """Return the derivative by `x` (BP2): the sum of the errors of both uses."""
     return grad_first + grad_second
+
+
+def concatenation_forward(
+    first: Float[Tensor, "batch first_channels rows columns"],
+    second: Float[Tensor, "batch second_channels rows columns"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return the channels of both, those of `first` before those of `second`."""
+    return torch.cat([first, second], dim=1)
+
+
+def concatenation_backward(
+    grad_out: Float[Tensor, "batch channels rows columns"], *, first_channels: int
+) -> ConcatenationGradients:
+    """Return the derivatives by both parts (BP2): each gets the errors of its own channels.
+
+    Args:
+        grad_out: Derivative by the output.
+        first_channels: How many of its channels are those of `first`.
+    """
+    return ConcatenationGradients(grad_out[:, :first_channels], grad_out[:, first_channels:])

@@ -15,13 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.network import Network, layers_in_order
+from models.network import LayeredNetwork, layers_in_order
 
 # Imported for the layer types that they register with `record`.
 from models.tape import (  # noqa: F401
     fixed_layers,
     lung_layers,
     residual_layers,
+    skip_layers,
     trained_layers,
     transformer_layers,
 )
@@ -45,11 +46,11 @@ class Tape:
 
 
 def forward_with_tape(
-    network: Network,
+    network: LayeredNetwork,
     pixels: Float[Tensor, "batch channels rows columns"],
     *,
     checkpointing: bool = False,
-) -> tuple[Float[Tensor, "batch classes"], Tape]:
+) -> tuple[Float[Tensor, "batch *outputs"], Tape]:
     """Return the logits, and the tape for `parameter_gradients`.
 
     As in PyTorch's forward pass, a network in training mode uses the batch's statistics in batch
@@ -75,7 +76,7 @@ def forward_with_tape(
 
 
 def parameter_gradients(
-    tape: Tape, grad_logits: Float[Tensor, "batch classes"]
+    tape: Tape, grad_logits: Float[Tensor, "batch *outputs"]
 ) -> dict[str, Tensor]:
     """Return the derivative of the loss by every trainable parameter.
 
@@ -100,7 +101,7 @@ def parameter_gradients(
 
 
 @record.register
-def record_network(layer: Network, x: Tensor) -> tuple[Tensor, ChainStep]:
+def record_network(layer: LayeredNetwork, x: Tensor) -> tuple[Tensor, ChainStep]:
     """Return the logits, and the step of a whole network."""
     return record_chain(layer.named_children(), x)
 

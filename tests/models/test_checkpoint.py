@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from models.architectures import build
-from models.card import NetworkSpec
-from models.checkpoint import load_checkpoint, save_checkpoint
+from models.card import LungFieldSpec, NetworkSpec
+from models.checkpoint import load_checkpoint, lung_field, save_checkpoint
+from models.lung_field import LungField
 
 SPEC = NetworkSpec(
     architecture="chest_cnn",
@@ -52,3 +53,35 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=name):
         load_checkpoint(tmp_path)
+
+
+def test_a_lung_field_stored_in_float16_answers_in_float32_almost_as_before(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = LungField().eval()
+    pixels = torch.rand(1, 1, 64, 64)
+    before = network(pixels).detach()
+    save_checkpoint(tmp_path, network.half(), LungFieldSpec(image_size=(64, 64)))
+    loaded, spec = lung_field(tmp_path)
+    assert spec.image_size == (64, 64)
+    assert not loaded.training
+    assert loaded.head.weight.dtype == torch.float32
+    torch.testing.assert_close(loaded(pixels).detach(), before, rtol=0.02, atol=0.02)
+
+
+def test_a_classifiers_checkpoint_is_no_lung_field(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, build(SPEC), SPEC)
+    with pytest.raises(ValueError, match="lung_field"):
+        lung_field(tmp_path)
+
+
+def test_the_lung_field_of_the_package_outlines_two_lungs_on_a_drawn_film() -> None:
+    network, spec = lung_field()
+    film = draw_film("normal", seed=1, columns=256)
+    view = network_pixels(
+        Radiograph(film.pixels / np.float32(255), "png"),
+        image_size=spec.image_size,
+        resize_mode="stretch",
+    )
+    lungs = network(torch.from_numpy(view.pixels)[None, None]).detach()[0, 0].numpy() > 0
+    drawn = Image.fromarray(film.lungs).resize(lungs.shape[::-1])
+    assert dice_coefficients(lungs[None], np.asarray(drawn)[None], np.ones_like(lungs)[None]) > 0.8

@@ -90,6 +90,31 @@ def test_a_network_that_cannot_be_is_refused(fields: dict[str, object], message:
         NetworkConfig.model_validate(fields)
 
 
+OUTLINES = next(path for path in CONFIGS if path.stem == "lung_field")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ('task = "segmentation"', "", "architecture must be lung_field where task is segmentation"),
+        (
+            'architecture = "lung_field"',
+            "",
+            "architecture must be lung_field where task is segment",
+        ),
+        ("[network]", "[network]\ncrop_pct = 0.8", "lung_field takes whole films, stretched"),
+        ("[network]", "[network]\npretrained = true", "lung_field is trained from scratch"),
+    ],
+)
+def test_an_outline_needs_its_network_and_whole_films(
+    before: str, after: str, message: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(OUTLINES.read_text().replace(before, after, 1))
+    with pytest.raises(ValueError, match=message):
+        read_config(config)
+
+
 HEAD_FIRST = {"unfreeze": {"layers": [[0, "head"], [2, "trunk.24"]]}}
 CACHED = {"unfreeze": {**HEAD_FIRST["unfreeze"], "feature_cache": {"copies": 2}}}
 UNFIT = {

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 
 from models.chest_cnn import ChestCNN
-from models.network import Network
+from models.lung_field import LungField
+from models.network import LayeredNetwork, Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 
@@ -26,8 +27,14 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
 }
 """The three networks with their default heads, then with their other heads."""
 
+PROVEN: dict[str, Callable[[int], LayeredNetwork]] = {
+    **NETWORKS,
+    "lung_field": lambda classes: LungField(),
+}
+"""All networks that are trained: the classifiers, and the lung field."""
 
-def drawn_at_random(network: Network) -> Network:
+
+def drawn_at_random(network: LayeredNetwork) -> LayeredNetwork:
     """Return the network with random scales and shifts.
 
     With the initial scale of 1 and shift of 0, several wrong formulas would give right results.

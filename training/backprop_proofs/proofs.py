@@ -10,23 +10,27 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from models.backprop.optimiser import clip_gradient_norm, sgd_start, sgd_step
 from models.card import Task
-from models.network import Network
+from models.lung_field import LungField
+from models.network import LayeredNetwork
 from models.tape.tape import Gradients, Step
 from training.backprop_proofs.memory import peak_bytes
 from training.step.gradients import GradientsOf, Tensors, by_autograd, by_hand
-from training.step.objective import Multiclass, Multilabel, Objective
+from training.step.objective import Multiclass, Multilabel, Objective, Segmentation
 
 FLOOR = 1e-6
 """Smaller gradients, as a share of the network's largest, are compared relative to this share."""
 
 PLANTED_FACTOR = 1.01
 """Factor of the gradient that the control plants, half-way through the network."""
+
+ProvenTask = Task | Literal["segmentation"]
 
 LEARNING_RATE, MOMENTUM, MAX_NORM = 0.01, 0.9, 1.0
 DIFFERENCE_STEP = 1e-7
@@ -55,11 +59,16 @@ def random_films(
     image_size: tuple[int, int],
     classes: int,
     dtype: torch.dtype,
-    task: Task = "multiclass",
+    task: ProvenTask = "multiclass",
 ) -> NoiseFilms:
-    """Return the same noise every time, drawn in float64; of findings, the first is unknown."""
+    """Return the same noise every time, drawn in float64; the first finding or cell is unknown."""
     generator = torch.Generator().manual_seed(7)
-    pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64)
+    pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64).to(dtype)
+    if task == "segmentation":
+        cells = (side // LungField.cell for side in image_size)
+        shares = torch.rand(batch, 1, *cells, generator=generator, dtype=torch.float64)
+        shares[0, 0, 0, 0] = torch.nan
+        return NoiseFilms(pixels, shares, Segmentation())
     is_multilabel = task == "multilabel"
     shape, values = ((batch, classes), 2) if is_multilabel else ((batch,), classes)
     targets = torch.randint(0, values, shape, generator=generator)
@@ -68,7 +77,7 @@ def random_films(
         targets = targets.double()
         targets[0, 0] = torch.nan
     objective = (Multilabel if is_multilabel else Multiclass)(weights, label_smoothing=0.1)
-    return NoiseFilms(pixels.to(dtype), targets, objective)
+    return NoiseFilms(pixels, targets, objective)
 
 
 def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:
@@ -129,7 +138,7 @@ class Slope:
 
 
 def measured_slopes(
-    network: Network, films: NoiseFilms, gradients: Tensors, *, number: int
+    network: LayeredNetwork, films: NoiseFilms, gradients: Tensors, *, number: int
 ) -> list[Slope]:
     """Return finite differences of the loss by parameters spread evenly over the depth.
 
@@ -155,7 +164,7 @@ def errors_against_slopes(gradients: Tensors, slopes: list[Slope]) -> dict[str, 
     }
 
 
-def _measured_slope(network: Network, films: NoiseFilms, name: str, entry: int) -> Slope:
+def _measured_slope(network: LayeredNetwork, films: NoiseFilms, name: str, entry: int) -> Slope:
     weight = network.get_parameter(name).detach().view(-1)
     before = weight[entry].clone()
     losses = []
@@ -167,13 +176,13 @@ def _measured_slope(network: Network, films: NoiseFilms, name: str, entry: int) 
 
 
 @torch.no_grad()
-def _loss(network: Network, films: NoiseFilms) -> float:
+def _loss(network: LayeredNetwork, films: NoiseFilms) -> float:
     logits = network(films.pixels)
     return films.objective.loss_by_hand(logits, films.targets).loss.item()
 
 
 def losses_by_hand(
-    network: Network, films: NoiseFilms, gradients_of: GradientsOf
+    network: LayeredNetwork, films: NoiseFilms, gradients_of: GradientsOf
 ) -> Iterator[float]:
     """Yield the loss of each training step, with backward, clipping and SGD by hand."""
     trained = copy.deepcopy(network)
@@ -191,7 +200,7 @@ def losses_by_hand(
                 weight.copy_(moved)
 
 
-def losses_by_autograd(network: Network, films: NoiseFilms) -> Iterator[float]:
+def losses_by_autograd(network: LayeredNetwork, films: NoiseFilms) -> Iterator[float]:
     """Yield the loss of each training step, with PyTorch's backward, clipping and SGD."""
     trained = copy.deepcopy(network)
     optimiser = torch.optim.SGD(trained.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
@@ -250,7 +259,7 @@ class Cost:
     bytes: int
 
 
-def costs(network: Network, films: NoiseFilms, *, rounds: int) -> tuple[Cost, Cost]:
+def costs(network: LayeredNetwork, films: NoiseFilms, *, rounds: int) -> tuple[Cost, Cost]:
     """Return the cost of a step by hand and by autograd, measured alternately."""
     steps: list[Callable[[], object]] = [
         lambda: unspoiled(films)(network, films.pixels, films.targets),

@@ -12,11 +12,12 @@ from timm.layers import DropPath
 from torch import nn
 from tqdm import tqdm
 
-from models.card import Grid, PositiveInt, Record, Task
-from models.network import Network, layers_in_order
+from models.card import Grid, PositiveInt, Record
+from models.network import LayeredNetwork, layers_in_order
 from training.backprop_proofs import proofs
 from training.backprop_proofs.proofs import (
     NoiseFilms,
+    ProvenTask,
     Slope,
     errors_against_slopes,
     is_zero_by_mathematics,
@@ -184,10 +185,10 @@ def backprop_report(*networks: NetworkReport) -> BackpropReport:
 
 def verified(
     name: str,
-    network: Network,
+    network: LayeredNetwork,
     *,
     image_size: Grid,
-    task: Task = "multiclass",
+    task: ProvenTask = "multiclass",
     batch: int = 2,
     dtype: Dtype = "float64",
     steps: int = 10,
@@ -208,7 +209,7 @@ def verified(
     films = proofs.random_films(
         batch=batch,
         image_size=image_size,
-        classes=network.head.out_features,
+        classes=network.head.get_parameter("weight").shape[0],
         dtype=getattr(torch, dtype),
         task=task,
     )
@@ -228,11 +229,11 @@ class Trial:
     """
 
     name: str
-    network: Network
+    network: LayeredNetwork
     films: NoiseFilms
     dtype: Dtype
 
-    def in_precision(self, dtype: Dtype) -> tuple[Network, NoiseFilms]:
+    def in_precision(self, dtype: Dtype) -> tuple[LayeredNetwork, NoiseFilms]:
         """Return network (converted in place) and films in a precision."""
         precision = getattr(torch, dtype)
         return self.network.to(precision), self.films.of_type(precision)
@@ -268,7 +269,7 @@ def _evidence(trial: Trial, *, steps: int, rounds: int) -> NetworkReport:
     )
 
 
-def without_dropout(network: Network) -> Network:
+def without_dropout(network: LayeredNetwork) -> LayeredNetwork:
     """Return the network with dropout off: its masks are random, so no two passes would agree."""
     for module in network.modules():
         if isinstance(module, nn.Dropout | DropPath):
@@ -277,7 +278,7 @@ def without_dropout(network: Network) -> Network:
 
 
 def _compared(
-    network: Network, films: NoiseFilms
+    network: LayeredNetwork, films: NoiseFilms
 ) -> tuple[tuple[LayerError, ...], dict[str, float]]:
     """Return relative errors by layer, and gradients that are zero by mathematics."""
     gradients = unspoiled(films)(network, films.pixels, films.targets).gradients
@@ -295,7 +296,7 @@ def _compared(
     )
 
 
-def _sloped(network: Network, films: NoiseFilms) -> tuple[list[Slope], dict[str, float]]:
+def _sloped(network: LayeredNetwork, films: NoiseFilms) -> tuple[list[Slope], dict[str, float]]:
     """Return measured slopes of the loss, and the gradients' relative differences from them."""
     gradients = unspoiled(films)(network, films.pixels, films.targets).gradients
     slopes = measured_slopes(network, films, gradients, number=FINITE_DIFFERENCES)
@@ -303,7 +304,7 @@ def _sloped(network: Network, films: NoiseFilms) -> tuple[list[Slope], dict[str,
 
 
 def _trained(
-    network: Network, films: NoiseFilms, gradients_of: GradientsOf, steps: int
+    network: LayeredNetwork, films: NoiseFilms, gradients_of: GradientsOf, steps: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the losses of some training steps by hand, and of as many by autograd."""
     hand = proofs.losses_by_hand(network, films, gradients_of)
@@ -311,7 +312,7 @@ def _trained(
     return tuple(islice(hand, steps)), tuple(islice(autograd, steps))
 
 
-def _control(network: Network, films: NoiseFilms, slopes: list[Slope]) -> Control:
+def _control(network: LayeredNetwork, films: NoiseFilms, slopes: list[Slope]) -> Control:
     """Return the response of each proof to an error planted half-way through the network."""
     layers = [
         name for name, layer in layers_in_order(network) if any(True for _ in layer.parameters())
@@ -329,7 +330,7 @@ def _control(network: Network, films: NoiseFilms, slopes: list[Slope]) -> Contro
     )
 
 
-def _expected(network: Network, films: NoiseFilms) -> dict[str, torch.Tensor]:
+def _expected(network: LayeredNetwork, films: NoiseFilms) -> dict[str, torch.Tensor]:
     return with_qkv_apart(
         by_autograd(network, films.pixels, films.targets, objective=films.objective).gradients
     )

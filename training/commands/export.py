@@ -1,4 +1,4 @@
-"""Export a training run as one ONNX file: `cxr export`."""
+"""Export a training run as one ONNX file, or a lung field as a folder: `cxr export`."""
 
 import argparse
 import sys
@@ -7,13 +7,20 @@ from typing import get_args
 
 from models.card import ExplanationMethod, Storage
 from training.export.export import export
+from training.export.lung_field import is_lung_field, pack_lung_field
 from training.fitting.run_folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `cxr export`."""
     parser.add_argument("run", type=Path, help="folder that `cxr train` wrote")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="ONNX file to write")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="ONNX file to write; of a lung field, a folder",
+    )
     parser.add_argument("--manifest", type=Path, help="instead of the run's manifest")
     parser.add_argument(
         "--test", action="store_true", help="put the figures on the test split into the card"
@@ -34,8 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export and print how far ONNX Runtime's answers are from PyTorch's; exit code 0."""
+    folder = RunFolder(arguments.run)
+    if is_lung_field(folder):
+        sys.stdout.write(pack_lung_field(folder, arguments.output) + "\n")
+        return 0
     report = export(
-        RunFolder(arguments.run),
+        folder,
         arguments.output,
         manifest=arguments.manifest,
         with_test=arguments.test,

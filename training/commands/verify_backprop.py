@@ -7,10 +7,12 @@ from typing import get_args
 
 import torch
 
-from training.backprop_proofs.networks import CLASSES, IMAGE_SIZE, NETWORKS, drawn_at_random
+from models.lung_field import LungField
+from training.backprop_proofs.networks import CLASSES, IMAGE_SIZE, PROVEN, drawn_at_random
+from training.backprop_proofs.proofs import ProvenTask
 from training.backprop_proofs.report import Dtype, NetworkReport, backprop_report, verified
 
-DEFAULT = ("chest_cnn", "vgg16", "vit_b16")
+DEFAULT = ("chest_cnn", "vgg16", "vit_b16", "lung_field")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         action="append",
-        choices=NETWORKS,
+        choices=PROVEN,
         help=f"which one; may be given several times; default {', '.join(DEFAULT)}",
     )
     parser.add_argument(
@@ -32,8 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     reports = []
     for name in arguments.network or DEFAULT:
         torch.manual_seed(7)
-        network = drawn_at_random(NETWORKS[name](CLASSES))
-        reports.append(verified(name, network, image_size=IMAGE_SIZE, dtype=arguments.dtype))
+        network = drawn_at_random(PROVEN[name](CLASSES))
+        task: ProvenTask = "segmentation" if isinstance(network, LungField) else "multiclass"
+        reports.append(
+            verified(name, network, image_size=IMAGE_SIZE, task=task, dtype=arguments.dtype)
+        )
         sys.stdout.write(table(reports[-1]) + "\n")
         sys.stdout.flush()
     if arguments.json:

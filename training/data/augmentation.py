@@ -1,6 +1,6 @@
 """Augment training films: random position, grey levels, sharpness, noise, letters and corners.
 
-No flip, because the heart has a side.
+A film's outline, as further planes, moves with it.
 """
 
 import io
@@ -22,6 +22,7 @@ from training.config import AugmentationConfig
 from training.data.style_mixing import StyleBank, histogram_matched, style_mixed
 
 Pixels = UInt8[Tensor, "1 rows columns"]
+Planes = UInt8[Tensor, "planes rows columns"]
 Change = Callable[[Pixels, np.random.Generator], Pixels]
 
 CURVE_KNOTS = 5
@@ -44,17 +45,19 @@ class FilmAugmentation:
         if self.style_bank is None and (self.config.style_mixing or self.config.histogram_matching):
             raise ValueError("style_bank must be given if style_mixing or histogram_matching is on")
 
-    def __call__(self, pixels: Pixels, random: np.random.Generator) -> Pixels:
-        """Return a changed copy of a film of 0 to 255."""
+    def __call__(self, film: Planes, random: np.random.Generator) -> Planes:
+        """Return a changed copy of a film of 0 to 255; planes after the first only move with it."""
+        pixels, outline = film[:1], film[1:]
         for share, change in self._before_moving():
             if share and random.random() < share:
                 pixels = change(pixels, random)
-        pixels = moved(pixels, random, self.config)
+        film = moved(torch.cat([pixels, outline]), random, self.config)
+        pixels, outline = film[:1], film[1:]
         pixels = regraded(pixels, random, self.config)
         for share, change in self._after_moving():
             if share and random.random() < share:
                 pixels = change(pixels, random)
-        return pixels
+        return torch.cat([pixels, outline])
 
     def _before_moving(self) -> Iterator[tuple[float, Change]]:
         """Yield changes of the radiograph itself, which then move with it."""
@@ -63,10 +66,12 @@ class FilmAugmentation:
             yield self.config.style_mixing, partial(style_mixed, bank=self.style_bank)
         yield self.config.tone_curve, tone_curved
         yield self.config.clahe, equalised
+        yield self.config.opacities, clouded
         yield self.config.letters, lettered
 
     def _after_moving(self) -> Iterator[tuple[float, Change]]:
         """Yield changes of the frame, then those that detectors and file formats make."""
+        yield self.config.shading, shaded
         yield self.config.corner_masking, corners_masked
         yield self.config.sharpness, sharpened
         yield self.config.blur, blurred
@@ -81,18 +86,32 @@ def augmentation(config: AugmentationConfig, bank: StyleBank) -> FilmAugmentatio
     return None if is_off else FilmAugmentation(config, bank)
 
 
-def moved(pixels: Pixels, random: np.random.Generator, config: AugmentationConfig) -> Pixels:
-    """Return the film rotated, shifted and resized a little; the uncovered border is black."""
-    rows, columns = pixels.shape[1:]
+def moved(film: Planes, random: np.random.Generator, config: AugmentationConfig) -> Planes:
+    """Return the film rotated, shifted and resized a little; the uncovered border is black.
+
+    It may be mirrored, and drawn out in one direction, before that.
+    """
+    rows, columns = film.shape[1:]
+    if config.mirror and random.random() < config.mirror:
+        film = film.flip(2)
+    if config.stretch:
+        film = _drawn_out(film, math.exp(random.uniform(-config.stretch, config.stretch)))
     horizontal, vertical = random.uniform(-config.shift, config.shift, size=2)
     return transforms.affine(
-        pixels,
+        film,
         angle=float(random.uniform(-config.rotation, config.rotation)),
         translate=[round(horizontal * columns), round(vertical * rows)],
         scale=float(random.uniform(1 - config.zoom, 1 + config.zoom)),
         shear=[0.0],
         interpolation=InterpolationMode.BILINEAR,
     )
+
+
+def _drawn_out(film: Planes, factor: float) -> Planes:
+    """Return the middle of the film, `factor` times as high; where it is less, black is added."""
+    rows, columns = film.shape[1:]
+    drawn = transforms.resize(film, [max(1, round(rows * factor)), columns], antialias=True)
+    return transforms.center_crop(drawn, [rows, columns])
 
 
 def regraded(pixels: Pixels, random: np.random.Generator, config: AugmentationConfig) -> Pixels:
@@ -184,6 +203,25 @@ def lettered(pixels: Pixels, random: np.random.Generator) -> Pixels:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
+
+
+def clouded(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Return the film with one to three soft bright clouds anywhere, as disease may look."""
+    rows, columns = pixels.shape[1:]
+    y, x = torch.arange(rows)[:, None], torch.arange(columns)
+    cloud = torch.zeros(rows, columns)
+    for _ in range(random.integers(1, 4)):
+        row, column, radius, height = random.uniform([0, 0, 0.06, 0.1], [1, 1, 0.25, 0.5])
+        across, down = (x / columns - column) / radius, (y / rows - row) / radius
+        cloud += height * torch.exp(-(across**2) - down**2)
+    return _bytes(pixels + 255 * cloud)
+
+
+def shaded(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Return the film times a smooth random field of 0.6 to 1.4, as uneven exposure looks."""
+    field = torch.from_numpy(random.uniform(0.6, 1.4, (1, 4, 4)).astype(np.float32))
+    smooth = transforms.resize(field, list(pixels.shape[1:]), InterpolationMode.BICUBIC)
+    return _bytes(pixels * smooth)
 
 
 def corners_masked(pixels: Pixels, random: np.random.Generator) -> Pixels:

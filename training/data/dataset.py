@@ -15,12 +15,16 @@ from models.film_files.errors import RadiographError
 from models.radiograph import NetworkPixels, Radiograph, network_pixels, read_radiograph
 from training.data.manifest import Film, task_of
 
-Targets = Sequence[int] | Float[np.ndarray, "films findings"]
-"""Ground truth of films: class numbers, or 1, 0 or NaN (unknown) for each finding."""
+Shares = Float[np.ndarray, "films 1 cell_rows cell_columns"]
+"""Share of lung in each cell of films, NaN where it is unknown."""
+
+Targets = Sequence[int] | Float[np.ndarray, "films findings"] | Shares
+"""Ground truth of films: class numbers, or 1, 0 or NaN (unknown) for each finding, or shares."""
 
 LabelledFilm = tuple[Tensor, int | NDArray[np.float32]]
-"""A film's pixels, or features that frozen layers made of them, with its class or findings."""
-Augmentation = Callable[[UInt8[Tensor, "1 rows columns"], np.random.Generator], Tensor]
+"""A film's pixels, or features that frozen layers made of them, with its truth (see `Targets`)."""
+Augmentation = Callable[[UInt8[Tensor, "planes rows columns"], np.random.Generator], Tensor]
+"""Changes a film's pixels, the first plane; further planes, such as its outline, move with them."""
 
 
 def film_radiograph(film: Film) -> Radiograph:

@@ -5,10 +5,11 @@ its contents, this repository's decoders included, so that a file is never out o
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -27,6 +28,9 @@ from training.data.whole_file import whole_file
 MODELS = Path(models.__path__[0])
 DECODERS = (MODELS / "radiograph.py", *sorted((MODELS / "film_files").glob("*.py")))
 """Source files that determine a film's pixels."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,34 +55,13 @@ class FilmMemory:
         Raises:
             ValueError: A film cannot be read; the message names its file.
         """
-        file = self.folder / f"{self._key(films)}.npy"
-        whole_file(file, lambda path: self._write(path, films))
-        return np.load(file, mmap_mode="r")
-
-    def _key(self, films: Sequence[Film]) -> str:
-        settings = (self.image_size, self.resize_mode, self.crop_pct)
-        libraries = (
-            PIL.__version__,
-            pydicom.__version__,
-            *(file.read_bytes() for file in DECODERS),
+        return cached_array(
+            self.folder,
+            shape=(len(films), *self.image_size),
+            rows=lambda: decoded(self._bytes, films),
+            settings=(self.image_size, self.resize_mode, self.crop_pct),
+            files=[film.path for film in films],
         )
-        digest = hashlib.sha256(repr((settings, libraries)).encode())
-        for film in films:
-            file = film.path.stat()
-            digest.update(repr((film.path.resolve(), file.st_size, file.st_mtime_ns)).encode())
-        return digest.hexdigest()[:32]
-
-    def _write(self, file: Path, films: Sequence[Film]) -> None:
-        shape = (len(films), *self.image_size)
-        array = np.lib.format.open_memmap(file, "w+", np.dtype(np.uint8), shape)
-        for number, film in enumerate(self._decoded(films)):
-            array[number] = film
-        array.flush()
-
-    def _decoded(self, films: Sequence[Film]) -> Iterator[NDArray[np.uint8]]:
-        with ThreadPoolExecutor() as pool:
-            decoded = pool.map(self._bytes, films)
-            yield from tqdm(decoded, "decoding", len(films), unit="film", leave=False)
 
     def _bytes(self, film: Film) -> NDArray[np.uint8]:
         seen = network_pixels(
@@ -88,3 +71,52 @@ class FilmMemory:
             crop_pct=self.crop_pct,
         )
         return np.rint(seen.pixels * 255).astype(np.uint8)
+
+
+def decoded(
+    decode: Callable[[T], NDArray[np.uint8]], films: Sequence[T]
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield what `decode` makes of each film, several at a time, in their order."""
+    with ThreadPoolExecutor() as pool:
+        made = pool.map(decode, films)
+        yield from tqdm(made, "decoding", len(films), unit="film", leave=False)
+
+
+def cached_array(
+    folder: Path,
+    *,
+    shape: tuple[int, ...],
+    rows: Callable[[], Iterator[NDArray[np.uint8]]],
+    settings: object,
+    files: Iterable[Path],
+    code: Sequence[Path] = (),
+) -> UInt8[np.ndarray, "..."]:
+    """Return an array that is made of films once, then mapped read-only from its file.
+
+    Args:
+        folder: Of the file.
+        shape: Of the array.
+        rows: Makes its rows, one after the other.
+        settings: What they depend on besides, as something that `repr` writes out.
+        files: What they are made of; a file that changes makes them anew.
+        code: Source files that they depend on besides this repository's decoders.
+    """
+
+    def write(path: Path) -> None:
+        array = np.lib.format.open_memmap(path, "w+", np.dtype(np.uint8), shape)
+        for number, row in enumerate(rows()):
+            array[number] = row
+        array.flush()
+
+    file = whole_file(folder / f"{_key(settings, files, code)}.npy", write)
+    return np.load(file, mmap_mode="r")
+
+
+def _key(settings: object, files: Iterable[Path], code: Sequence[Path]) -> str:
+    sources = (file.read_bytes() for file in (*DECODERS, *code))
+    libraries = (PIL.__version__, pydicom.__version__, *sources)
+    digest = hashlib.sha256(repr((settings, libraries)).encode())
+    for path in files:
+        file = path.stat()
+        digest.update(repr((path.resolve(), file.st_size, file.st_mtime_ns)).encode())
+    return digest.hexdigest()[:32]

@@ -54,6 +54,9 @@ class Film:
     findings: tuple[tuple[str, bool | None], ...] = ()
 
 
+F = TypeVar("F", bound=Film)
+
+
 def read_manifest(manifest: Path) -> tuple[Film, ...]:
     """Return the films of a manifest.
 
@@ -128,7 +131,7 @@ def _check_files_exist(films: Iterable[Film]) -> None:
         raise ValueError(f"{len(absent)} films of the manifest do not exist, first {absent[:3]}")
 
 
-def of_split(films: Iterable[Film], split: Split) -> tuple[Film, ...]:
+def of_split(films: Iterable[F], split: Split) -> tuple[F, ...]:
     """Return the films of one split, in the manifest's order.
 
     Raises:

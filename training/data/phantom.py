@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from training.data.drawn_chest import Anatomy, Finding, Lesion, Plane, density
+from training.data.drawn_chest import Anatomy, Finding, Lesion, Plane, density, lungs
 
 FINDINGS: tuple[Finding, ...] = get_args(Finding)
 SPLITS = ("train", "val", "train", "test", "train")
@@ -32,12 +32,14 @@ class PhantomFilm:
     Attributes:
         pixels: Air dark, bone bright.
         mask: Where the finding is; empty on a normal film.
+        lungs: Where the lungs are, the finding included.
         finding: The film's class.
         view: Posteroanterior or anteroposterior; the latter shows a larger heart.
     """
 
     pixels: UInt8[np.ndarray, "rows columns"]
     mask: Bool[np.ndarray, "rows columns"]
+    lungs: Bool[np.ndarray, "rows columns"]
     finding: Finding
     view: Literal["PA", "AP"]
 
@@ -73,7 +75,8 @@ def draw_film(
     pixels = _exposed(random, tissue)
     if marker:
         _draw_marker(pixels)
-    return PhantomFilm(pixels, share > 0.5, finding, "AP" if view % 2 else "PA")
+    inside = lungs(anatomy, x, y) > 0.5
+    return PhantomFilm(pixels, share > 0.5, inside, finding, "AP" if view % 2 else "PA")
 
 
 def _coordinates(random: np.random.Generator, rows: int, columns: int) -> tuple[Plane, Plane]:

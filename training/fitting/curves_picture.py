@@ -10,7 +10,7 @@ def draw_curves(history: Sequence[Mapping[str, float | int]], file: Path) -> Non
     """Write losses, validation scores and learning rate by epoch as a PNG."""
     panels = (
         ("loss", ("train_loss", "val_loss")),
-        ("validation", ("val_macro_auroc", "val_balanced_accuracy")),
+        ("validation", ("val_macro_auroc", "val_balanced_accuracy", "val_dice")),
         ("learning rate", ("learning_rate",)),
     )
     figure = Figure(figsize=(12, 3.5), layout="constrained")

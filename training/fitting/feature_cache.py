@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import Network, split_at
+from models.network import LayeredNetwork, split_at
 from training.data.dataset import FilmDataset, LabelledFilm, Targets
 from training.data.whole_file import whole_file
 from training.step.unfreezing import first_trained
@@ -105,7 +105,7 @@ class FeatureCache:
         return features.float().cpu().numpy()
 
 
-def feature_cache(network: Network, config: TrainingConfig, folder: Path) -> FeatureCache:
+def feature_cache(network: LayeredNetwork, config: TrainingConfig, folder: Path) -> FeatureCache:
     """Return the cache of what never trains in a run.
 
     Raises:
@@ -121,7 +121,7 @@ def feature_cache(network: Network, config: TrainingConfig, folder: Path) -> Fea
     return FeatureCache(frozen, folder, wanted.dtype, config.gradients.precision)
 
 
-def from_entry(network: Network, config: TrainingConfig) -> nn.Module:
+def from_entry(network: LayeredNetwork, config: TrainingConfig) -> nn.Module:
     """Return the layers that a run's films go through, or their features if these are cached."""
     first = entry_layer(config)
     return network if first is None else split_at(network, first)[1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import Network
+from models.network import LayeredNetwork
 from training.data.dataset import LabelledFilm
 from training.fitting.feature_cache import from_entry
 from training.fitting.state import EpochRecord, TrainingState
@@ -45,7 +45,7 @@ class TrainingRun:
         processes: Those that train together; each has a run like this one.
     """
 
-    network: Network
+    network: LayeredNetwork
     config: TrainingConfig
     train: Films
     val: Films
@@ -65,12 +65,14 @@ class TrainingRun:
             every=self.config.gradients.gradient_flow_every,
             say=tqdm.write if self.processes.is_first else _say_nothing,
         )
+        self.objective = objective_for(self.train.targets, self.config)
         average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        self.state = TrainingState(self.network, average, self.optimiser, self.gradient_flow)
+        self.state = TrainingState(
+            self.network, average, self.optimiser, self.gradient_flow, self.objective.score
+        )
         self.step_films = StepFilms(
             self.train, self.config, self.processes, pin_memory=self.device.type == "cuda"
         )
-        self.objective = objective_for(self.train.targets, self.config)
         self.backward = self._backward()
 
     def _convert_network(self) -> None:
@@ -159,7 +161,7 @@ class TrainingRun:
         logits = self.predicted_logits(self.val)
         return {**self.objective.validation(logits, self.val.targets)}
 
-    def predicted_logits(self, films: Films) -> Float[Tensor, "films classes"]:
+    def predicted_logits(self, films: Films) -> Float[Tensor, "films *outputs"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""
         network = from_entry(self.state.averaged_network, self.config)
         own = torch.utils.data.Subset(films, self.processes.share(len(films)))
@@ -182,7 +184,7 @@ def predicted_logits(
     *,
     batch_size: int = 64,
     autocast: bool = False,
-) -> Float[Tensor, "films classes"]:
+) -> Float[Tensor, "films *outputs"]:
     """Return the logits of all films in float32, on the CPU; the network is left in eval mode."""
     network.eval()
     weight = next(network.parameters())

@@ -47,7 +47,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Checkpoint folder of the epoch with the largest validation macro AUROC."""
+        """Checkpoint folder of the epoch with the best score on val, macro AUROC or Dice."""
         return self.path / "best"
 
     @property

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import UInt8
 
 from models.architectures import build, target_layer
-from models.card import NetworkSpec, Task
+from models.card import Architecture, NetworkSpec, Task
 from models.layers import CONTRAST_MEAN, CONTRAST_STD
 from models.network import Network
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
@@ -19,7 +19,9 @@ from training.data.style_mixing import StyleBank
 
 
 def checked_films(config: Config) -> tuple[Film, ...]:
-    """Return the films of the manifest; ValueError says what is wrong with them."""
+    """Return the films of a classifier's manifest; ValueError says what is wrong with them."""
+    if config.task != "classification":
+        raise ValueError(f"task must be classification here, not {config.task}")
     films = read_manifest(config.data.manifest)
     check_split(films)
     check_classes(films)
@@ -53,10 +55,15 @@ def starting_network(
     """Return the network before training, and its specification.
 
     Without pretrained weights it is normalised by the mean and standard deviation of `films`.
+
+    Raises:
+        ValueError: The config's network is no classifier.
     """
     wanted = config.network
+    if wanted.architecture == "lung_field":
+        raise ValueError("architecture must be a classifier's, not lung_field")
     rows, columns = wanted.image_size
-    pretrained = _pretrained(wanted)
+    pretrained = _pretrained(wanted, wanted.architecture)
     mean, std = pretrained[1:] if pretrained else _own_mean_and_std(wanted, films)
     spec = NetworkSpec(
         architecture=wanted.architecture,
@@ -87,11 +94,11 @@ def _own_mean_and_std(wanted: NetworkConfig, films: FilmDataset) -> tuple[float,
     return round(mean, 4), round(std, 4)
 
 
-def _pretrained(wanted: NetworkConfig) -> Pretrained | None:
+def _pretrained(wanted: NetworkConfig, architecture: Architecture) -> Pretrained | None:
     if wanted.pretrained:
-        return from_hub(wanted.architecture)
+        return from_hub(architecture)
     if wanted.weights and wanted.mean and wanted.std:
-        return from_file(wanted.architecture, wanted.weights, mean=wanted.mean, std=wanted.std)
+        return from_file(architecture, wanted.weights, mean=wanted.mean, std=wanted.std)
     return None
 
 

@@ -8,7 +8,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch.optim import Optimizer
 
-from models.network import Network
+from models.network import LayeredNetwork
 from training.data.whole_file import replacing
 from training.gradient_flow.flow import GradientFlow
 
@@ -24,25 +24,27 @@ class TrainingState:
         average: The exponential moving average of its weights.
         optimiser: Of all its parameters.
         gradient_flow: Samples of its steps.
+        score: The measure of val films that chooses the epoch.
         history: One record per epoch done.
     """
 
-    network: Network
+    network: LayeredNetwork
     average: ModelEmaV3
     optimiser: Optimizer
     gradient_flow: GradientFlow
+    score: str
     history: list[EpochRecord] = field(default_factory=list)
 
     @property
-    def averaged_network(self) -> Network:
+    def averaged_network(self) -> LayeredNetwork:
         """The network with the averaged weights, which is validated and exported."""
-        network: Network = self.average.module
+        network: LayeredNetwork = self.average.module
         return network
 
     @property
     def is_best(self) -> bool:
-        """True if the last epoch has the best validation macro AUROC, then the smallest loss."""
-        scores = [(record["val_macro_auroc"], -record["val_loss"]) for record in self.history]
+        """True if the last epoch has the best score, then the smallest loss."""
+        scores = [(record[self.score], -record["val_loss"]) for record in self.history]
         return scores[-1] == max(scores)
 
     def as_dict(self) -> dict[str, Any]:

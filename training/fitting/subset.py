@@ -6,6 +6,7 @@ from torch.utils.data import Dataset
 
 from training.data.dataset import FilmDataset, LabelledFilm
 from training.fitting.feature_cache import FeatureDataset
+from training.outlines.dataset import OutlineDataset
 
 
 class Subset(Dataset[LabelledFilm]):
@@ -20,7 +21,7 @@ class Subset(Dataset[LabelledFilm]):
 
     def __init__(
         self,
-        whole: "FilmDataset | FeatureDataset | Subset",
+        whole: "FilmDataset | FeatureDataset | OutlineDataset | Subset",
         films: Sequence[int],
         targets: Sequence[int],
     ) -> None:
@@ -55,4 +56,4 @@ class Subset(Dataset[LabelledFilm]):
         return pixels, self.targets[film]
 
 
-Films = FilmDataset | FeatureDataset | Subset
+Films = FilmDataset | FeatureDataset | OutlineDataset | Subset

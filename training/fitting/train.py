@@ -4,17 +4,22 @@ import json
 import sys
 from collections.abc import Sequence
 
-from models.card import NetworkSpec, TrainingData
+from models.card import LungFieldSpec, NetworkSpec
 from models.checkpoint import save_checkpoint
-from models.network import Network
+from models.network import LayeredNetwork
 from training.config import Config, read_run_config
 from training.data.dataset import FilmDataset
-from training.data.manifest import task_of
+from training.data.manifest import Film, task_of
 from training.data.split import training_data
 from training.data.whole_file import replacing
 from training.fitting.curves_picture import draw_curves
 from training.fitting.feature_cache import feature_cache
 from training.fitting.loop import TrainingRun
+from training.fitting.outline_start import (
+    checked_outlined_films,
+    outline_datasets,
+    starting_lung_field,
+)
 from training.fitting.run_folder import RunFolder
 from training.fitting.start import checked_films, datasets, starting_network
 from training.fitting.state import EpochRecord, TrainingState
@@ -31,13 +36,9 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
         ValueError: The folder holds a run of another config or of other films, or the data is
             unfit.
     """
-    films = checked_films(config)
-    processes = Processes.current()
-    if processes.is_first:
-        _claim(folder, config, training_data(films, config))
-    train_films, val_films, names = datasets(config, films)
-    network, spec = starting_network(config, train_films, names, task=task_of(films))
-    run = training_run(config, folder, network.to(device), train_films, val_films)
+    start = _segmentation_start if config.task == "segmentation" else _classification_start
+    run, spec = start(config, folder, device)
+    processes = run.processes
     if folder.state.is_file():
         run.state.restore(folder.state)
         if processes.is_first:  # a kill may have come between the state and these
@@ -51,8 +52,33 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
             say(_sentence(record))
 
 
-def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
+def _classification_start(
+    config: Config, folder: RunFolder, device: str
+) -> tuple[TrainingRun, NetworkSpec]:
+    """Return a classifier's run before its first step, or before its folder's state is restored."""
+    films = checked_films(config)
+    _claim(folder, config, films)
+    train_films, val_films, names = datasets(config, films)
+    network, spec = starting_network(config, train_films, names, task=task_of(films))
+    return training_run(config, folder, network.to(device), train_films, val_films), spec
+
+
+def _segmentation_start(
+    config: Config, folder: RunFolder, device: str
+) -> tuple[TrainingRun, LungFieldSpec]:
+    """Return the same of a lung field."""
+    films = checked_outlined_films(config)
+    _claim(folder, config, films)
+    train_films, val_films = outline_datasets(config, films)
+    network, spec = starting_lung_field(config)
+    return TrainingRun(network.to(device), config.training, train_films, val_films), spec
+
+
+def _claim(folder: RunFolder, config: Config, films: Sequence[Film]) -> None:
     """Write config and data into a new run folder; refuse one that holds another run."""
+    if not Processes.current().is_first:
+        return
+    data = training_data(films, config)
     folder.path.mkdir(parents=True, exist_ok=True)
     text = data.model_dump_json(indent=2)
     holds_other = {
@@ -70,7 +96,7 @@ def _claim(folder: RunFolder, config: Config, data: TrainingData) -> None:
 
 
 def training_run(
-    config: Config, folder: RunFolder, network: Network, train: FilmDataset, val: FilmDataset
+    config: Config, folder: RunFolder, network: LayeredNetwork, train: FilmDataset, val: FilmDataset
 ) -> TrainingRun:
     """Return the training run, on films or on their cached features."""
     training = config.training
@@ -82,7 +108,7 @@ def training_run(
     return TrainingRun(network, training, copies, cache.features(val, copies=1))
 
 
-def _save(folder: RunFolder, state: TrainingState, spec: NetworkSpec) -> None:
+def _save(folder: RunFolder, state: TrainingState, spec: NetworkSpec | LungFieldSpec) -> None:
     """Write the results of an epoch."""
     if state.is_best:
         save_checkpoint(folder.best, state.averaged_network, spec)
@@ -112,13 +138,20 @@ def _write_gradient_flow(folder: RunFolder, records: Sequence[FlowRecord]) -> No
 
 
 def _sentence(record: EpochRecord) -> str:
-    sentence = (
+    scores = {
+        "macro AUROC": ("val_macro_auroc", ".4f"),
+        "balanced accuracy": ("val_balanced_accuracy", ".3f"),
+        "Dice": ("val_dice", ".4f"),
+    }
+    measured = [
+        f"{label} {record[name]:{digits}}"
+        for label, (name, digits) in scores.items()
+        if name in record  # multi-label films have no predicted class, outlines no AUROC
+    ]
+    return (
         f"epoch {record['epoch'] + 1:3.0f}: train loss {record['train_loss']:.3f}, "
-        f"val loss {record['val_loss']:.3f}, macro AUROC {record['val_macro_auroc']:.4f}"
+        f"val loss {record['val_loss']:.3f}, {', '.join(measured)}"
     )
-    if "val_balanced_accuracy" not in record:  # multi-label: no class is the predicted one
-        return sentence
-    return f"{sentence}, balanced accuracy {record['val_balanced_accuracy']:.3f}"
 
 
 def say(sentence: str) -> None:

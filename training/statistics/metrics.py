@@ -1,7 +1,8 @@
 """Compute metrics of probabilities (AUROC, calibration and others) for many resamples at once.
 
 A film that is in a resample twice has the weight 2; one whose label is unknown, the weight 0.
-`macro_auroc`, `macro_finding_auroc` and `balanced_accuracy` take each film once.
+`macro_auroc`, `macro_finding_auroc`, `balanced_accuracy` and `dice_coefficients` take each film
+once.
 """
 
 from typing import NamedTuple
@@ -260,3 +261,28 @@ def _of_films(
 
 def _once(films: int) -> Weights:
     return np.ones((1, films), np.int64)
+
+
+def dice_coefficients(
+    predicted: Bool[np.ndarray, "films *pixels"],
+    true: Bool[np.ndarray, "films *pixels"],
+    known: Bool[np.ndarray, "films *pixels"],
+) -> Scores:
+    """Return each film's Dice coefficient: twice the common area over the sum of both areas.
+
+    Args:
+        predicted: Inside the predicted outline.
+        true: Inside the true one.
+        known: Pixels that count; the others belong to neither outline.
+
+    Returns:
+        In [0, 1]; 1 where both are empty.
+
+    Source:
+        Dice 1945, Ecology 26(3), doi:10.2307/1932409, the coincidence index.
+    """
+    films = len(true)
+    inside, outline = ((part & known).reshape(films, -1) for part in (predicted, true))
+    both = (inside & outline).sum(axis=1)
+    sizes = inside.sum(axis=1) + outline.sum(axis=1)
+    return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.network import Network
+from models.network import LayeredNetwork
 from training.step.distributed import Processes
 from training.step.gradients import by_hand
 from training.step.mixup import Mixture
@@ -23,7 +23,7 @@ class Backward(ABC):
     optimiser reads it.
     """
 
-    def __init__(self, network: Network, objective: Objective, processes: Processes) -> None:
+    def __init__(self, network: LayeredNetwork, objective: Objective, processes: Processes) -> None:
         """Take what both ways need.
 
         Args:
@@ -69,7 +69,7 @@ class AutogradBackward(Backward):
 
     def __init__(
         self,
-        network: Network,
+        network: LayeredNetwork,
         objective: Objective,
         processes: Processes,
         *,
@@ -126,7 +126,7 @@ class ManualBackward(Backward):
 
     def __init__(
         self,
-        network: Network,
+        network: LayeredNetwork,
         objective: Objective,
         processes: Processes,
         *,

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.network import Network
+from models.network import LayeredNetwork
 from models.tape.network import forward_with_tape, parameter_gradients
 from models.tape.tape import Step
 from training.step.objective import CROSS_ENTROPY, Objective
@@ -27,11 +27,11 @@ class LossAndGradients(NamedTuple):
     gradients: Tensors
 
 
-GradientsOf = Callable[[Network, Tensor, Tensor], LossAndGradients]
+GradientsOf = Callable[[LayeredNetwork, Tensor, Tensor], LossAndGradients]
 
 
 def by_hand(
-    network: Network,
+    network: LayeredNetwork,
     pixels: Float[Tensor, "batch channels rows columns"],
     targets: Tensor,
     *,
@@ -58,7 +58,7 @@ def by_hand(
 
 
 def by_autograd(
-    network: Network,
+    network: LayeredNetwork,
     pixels: Float[Tensor, "batch channels rows columns"],
     targets: Tensor,
     *,

@@ -1,13 +1,14 @@
-"""Loss, validation measures and exported head of multi-class and multi-label training.
+"""Loss, validation measures and exported head of every kind of training.
 
 Multi-class films have one class each (softmax, cross-entropy); in multi-label films every finding
-is present, absent or unknown (sigmoid, binary cross-entropy of what is known).
+is present, absent or unknown (sigmoid, binary cross-entropy of what is known); in segmentation each
+cell of a film has a share of lung, or an unknown one (the same, and Dice loss).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -16,13 +17,21 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, softmax
 
 from models.backprop.loss import (
+    DICE_SMOOTHING,
     binary_cross_entropy_backward,
     binary_cross_entropy_forward,
     cross_entropy_backward,
     cross_entropy_forward,
+    dice_loss_backward,
+    dice_loss_forward,
 )
 from training.data.dataset import Targets
-from training.statistics.metrics import balanced_accuracy, macro_auroc, macro_finding_auroc
+from training.statistics.metrics import (
+    balanced_accuracy,
+    dice_coefficients,
+    macro_auroc,
+    macro_finding_auroc,
+)
 from training.training_config import TrainingConfig
 from xai.grad_cam import centred_head
 
@@ -32,7 +41,7 @@ class LossAndError(NamedTuple):
 
     Attributes:
         loss: Scalar, in nats.
-        grad_logits: The output error (BP1), [batch, classes].
+        grad_logits: The output error (BP1), of the logits' shape.
     """
 
     loss: Tensor
@@ -40,17 +49,23 @@ class LossAndError(NamedTuple):
 
 
 class Objective(ABC):
-    """Base of both kinds of training; targets are a batch of `training.data.dataset.Targets`."""
+    """Base of all kinds of training; targets are a batch of `training.data.dataset.Targets`.
+
+    Attributes:
+        score: The measure of val films that chooses the epoch; large is good.
+    """
+
+    score: ClassVar[str] = "val_macro_auroc"
 
     @abstractmethod
-    def total(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> Float[Tensor, ""]:
+    def total(self, logits: Float[Tensor, "batch *outputs"], targets: Tensor) -> Float[Tensor, ""]:
         """Return the sum of PyTorch's loss over films, for autograd."""
 
     @abstractmethod
     def weight(self, targets: Tensor) -> Float[Tensor, ""]:
         """Return the divisor of `total`."""
 
-    def loss(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> Float[Tensor, ""]:
+    def loss(self, logits: Float[Tensor, "batch *outputs"], targets: Tensor) -> Float[Tensor, ""]:
         """Return the loss of a batch.
 
         Total and weight are sums over films, so that several passes (or processes), each divided by
@@ -59,14 +74,16 @@ class Objective(ABC):
         return self.total(logits, targets) / self.weight(targets)
 
     @abstractmethod
-    def loss_by_hand(self, logits: Float[Tensor, "batch classes"], targets: Tensor) -> LossAndError:
+    def loss_by_hand(
+        self, logits: Float[Tensor, "batch *outputs"], targets: Tensor
+    ) -> LossAndError:
         """Return the same loss and its derivative by the logits, without autograd."""
 
     @abstractmethod
     def validation(
-        self, logits: Float[Tensor, "films classes"], targets: Targets
+        self, logits: Float[Tensor, "films *outputs"], targets: Targets
     ) -> dict[str, float]:
-        """Return `val_loss`, `val_macro_auroc` and other unweighted measures of val films."""
+        """Return `val_loss`, the score and other unweighted measures of val films."""
 
     @abstractmethod
     def exported_head(self, head: nn.Linear) -> nn.Linear:
@@ -216,9 +233,82 @@ class Multilabel(Objective):
         return unweighted
 
 
+@dataclass(frozen=True)
+class Segmentation(Objective):
+    """The lungs' outline: binary cross-entropy + Dice loss of the cells that are known.
+
+    Both are means over films, whatever part of each film is known: the first of its cells' entropy,
+    the second of 1 - its soft Dice coefficient. Targets are shares of lung in [0, 1], NaN where
+    unknown.
+
+    Source:
+        Isensee et al. 2021, doi:10.1038/s41592-020-01008-z, nnU-Net, which adds both.
+    """
+
+    score: ClassVar[str] = "val_dice"
+
+    def total(
+        self,
+        logits: Float[Tensor, "batch 1 rows columns"],
+        targets: Float[Tensor, "batch 1 rows columns"],
+    ) -> Float[Tensor, ""]:
+        """Return the sum over films."""
+        cells, shares, known = _known_cells(logits, targets)
+        entropies = binary_cross_entropy_with_logits(cells, shares, weight=known, reduction="none")
+        mean = entropies.sum(dim=1) / known.sum(dim=1).clamp(min=1)
+        inside = cells.sigmoid() * known
+        both, sizes = (inside * shares).sum(dim=1), (inside + shares * known).sum(dim=1)
+        dice = (2 * both + DICE_SMOOTHING) / (sizes + DICE_SMOOTHING)
+        return (mean + 1 - dice).sum()
+
+    def weight(self, targets: Float[Tensor, "batch 1 rows columns"]) -> Float[Tensor, ""]:
+        """Return the number of films."""
+        return torch.tensor(float(len(targets)), device=targets.device)
+
+    def loss_by_hand(
+        self,
+        logits: Float[Tensor, "batch 1 rows columns"],
+        targets: Float[Tensor, "batch 1 rows columns"],
+    ) -> LossAndError:
+        """Return the same from `models.backprop`, which divides by all cells, not the known."""
+        cells, shares, known = _known_cells(logits, targets)
+        evened = known * known.shape[1] / known.sum(dim=1, keepdim=True).clamp(min=1)
+        entropy = binary_cross_entropy_forward(cells, shares, weights=evened)
+        dice = dice_loss_forward(cells, shares, weights=known)
+        grad = binary_cross_entropy_backward(entropy.predicted, entropy.true)
+        grad = grad + dice_loss_backward(dice, shares, weights=known)
+        return LossAndError(entropy.loss + dice.loss, grad.view_as(logits))
+
+    def validation(
+        self, logits: Float[Tensor, "films 1 rows columns"], targets: Targets
+    ) -> dict[str, float]:
+        """Return the loss, and the mean Dice coefficient of lung (more than half a cell)."""
+        shares = np.asarray(targets)
+        dice = dice_coefficients(logits.numpy() > 0, shares > 0.5, ~np.isnan(shares))
+        loss = self.loss(logits, torch.from_numpy(shares))
+        return {"val_loss": loss.item(), "val_dice": float(dice.mean())}
+
+    def exported_head(self, head: nn.Linear) -> nn.Linear:
+        """Refuse: the lung field is no classifier.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("a lung field is not exported by itself: the classifiers' files carry it")
+
+
+def _known_cells(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return logits, shares of lung (0 where unknown) and 1 where known, each [batch, cells]."""
+    known = (~targets.isnan()).to(logits)
+    shares = targets.nan_to_num(0.0).to(logits)
+    return logits.flatten(1), shares.flatten(1), known.flatten(1)
+
+
 def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
     """Return the objective for these training films; findings have a column each."""
     known = np.asarray(targets)
+    if known.ndim == 4:
+        return Segmentation()
     if known.ndim == 2:
         if config.sampling.by != "shuffle":
             raise ValueError(

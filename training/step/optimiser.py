@@ -7,14 +7,14 @@ from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.optim import Optimizer
 
-from models.network import Network, layers_in_order
+from models.network import LayeredNetwork, layers_in_order
 from training.training_config import AdamWConfig, SGDConfig
 
 UNDECAYED = ("embed.cls_token", "embed.pos_embed")
 """Tables of vectors that weight decay would pull to zero; timm spares them too."""
 
 
-def optimiser_of(network: Network, config: AdamWConfig | SGDConfig) -> Optimizer:
+def optimiser_of(network: LayeredNetwork, config: AdamWConfig | SGDConfig) -> Optimizer:
     """Return timm's optimiser of that name for all parameters, frozen ones too.
 
     A group's `lr_scale` is its share of the learning rate, by which the rate must be multiplied.
@@ -27,7 +27,7 @@ def optimiser_of(network: Network, config: AdamWConfig | SGDConfig) -> Optimizer
 
 
 def parameter_groups(
-    network: Network, *, weight_decay: float, layer_decay: float
+    network: LayeredNetwork, *, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
     """Return the parameters, grouped by weight decay and share of the learning rate.
 
@@ -50,7 +50,7 @@ def parameter_groups(
     ]
 
 
-def layer_depths(network: Network) -> dict[str, int]:
+def layer_depths(network: LayeredNetwork) -> dict[str, int]:
     """Return the depth of each parameter's layer, from 0.
 
     A layer without a weight matrix (a normalisation) has the depth of the layer before it.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.network import Network, layer_number, layers_in_order
+from models.network import LayeredNetwork, layer_number, layers_in_order
 from training.training_config import Unfreezing
 
 
@@ -12,7 +12,7 @@ def first_trained(unfreeze: Sequence[Unfreezing], epoch: int) -> str | None:
     return begun[-1] if begun else None
 
 
-def train_from(network: Network, first: str | None) -> None:
+def train_from(network: LayeredNetwork, first: str | None) -> None:
     """Train the layers from `first` on, and freeze those before it.
 
     Frozen layers have no gradient, so that no optimiser changes them, and are in eval mode: batch
@@ -29,7 +29,7 @@ def train_from(network: Network, first: str | None) -> None:
         layer.requires_grad_(is_trained).train(is_trained)
 
 
-def check_unfreeze(network: Network, unfreeze: Sequence[Unfreezing]) -> None:
+def check_unfreeze(network: LayeredNetwork, unfreeze: Sequence[Unfreezing]) -> None:
     """Check that an unfreezing schedule goes from late layers to earlier ones.
 
     Raises:

@@ -10,10 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.backprop.loss import (
+    DICE_SMOOTHING,
     binary_cross_entropy_backward,
     binary_cross_entropy_forward,
     cross_entropy_backward,
     cross_entropy_forward,
+    dice_loss_backward,
+    dice_loss_forward,
     mean_squared_error_backward,
     mean_squared_error_forward,
 )
@@ -136,6 +139,46 @@ def mean_squared_error(*, shape: tuple[int, ...] = (3, 4), seed: int = 0) -> Lay
     )
 
 
+def dice_gradient(grad_out: Tensor, *, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensors:
+    loss = dice_loss_forward(logits, targets, weights=weights)
+    return {"logits": grad_out * dice_loss_backward(loss, targets, weights=weights)}
+
+
+def dice_reference(logits: Tensor, *, targets: Tensor, weights: Tensor) -> Tensor:
+    inside = weights * logits.sigmoid()
+    both, sizes = (inside * targets).sum(1), inside.sum(1) + (weights * targets).sum(1)
+    return 1 - ((2 * both + DICE_SMOOTHING) / (sizes + DICE_SMOOTHING)).mean()
+
+
+def dice_twin(grad_out: Tensor, *, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensors:
+    """The quotient rule, cell by cell, from sums of plain numbers."""
+    grad = torch.zeros_like(logits)
+    for film in range(len(logits)):
+        z, m, w = (part[film].tolist() for part in (logits, targets, weights))
+        p = [1 / (1 + math.exp(-value)) for value in z]
+        above = sum(2 * w[i] * p[i] * m[i] for i in range(len(p))) + DICE_SMOOTHING
+        below = sum(w[i] * (p[i] + m[i]) for i in range(len(p))) + DICE_SMOOTHING
+        for i in range(len(p)):
+            grad_p = (2 * w[i] * m[i] * below - above * w[i]) / below**2
+            grad[film, i] = -grad_p * p[i] * (1 - p[i]) / len(logits)
+    return {"logits": grad_out * grad}
+
+
+def dice_loss(*, batch: int = 3, cells: int = 6, seed: int = 0) -> Layer:
+    """Shares of 0, 1 and between; about a quarter of the cells is unknown."""
+    settings = {
+        "targets": draw(batch, cells, seed=seed + 1).add(0.5).clamp(0, 1),
+        "weights": draw(batch, cells, seed=seed + 2).add(0.7).clamp(min=0),
+    }
+    return Layer(
+        inputs={"logits": 2 * draw(batch, cells, seed=seed)},
+        forward=lambda logits: dice_loss_forward(logits, **settings).loss,
+        backward=partial(dice_gradient, **settings),
+        reference=partial(dice_reference, **settings),
+        twin=partial(dice_twin, **settings),
+    )
+
+
 SIZES, SEEDS = st.integers(1, 5), st.integers(0, 999)
 LAYERS = st.one_of(
     st.builds(
@@ -146,6 +189,7 @@ LAYERS = st.one_of(
         seed=SEEDS,
     ),
     st.builds(binary_cross_entropy, batch=SIZES, classes=SIZES, weighted=st.booleans(), seed=SEEDS),
+    st.builds(dice_loss, batch=SIZES, cells=SIZES, seed=SEEDS),
     st.builds(
         mean_squared_error,
         shape=st.lists(SIZES, min_size=1, max_size=4).map(tuple),
@@ -153,7 +197,7 @@ LAYERS = st.one_of(
     ),
 )
 each_loss = pytest.mark.parametrize(
-    "loss", [cross_entropy, binary_cross_entropy, mean_squared_error]
+    "loss", [cross_entropy, binary_cross_entropy, dice_loss, mean_squared_error]
 )
 
 
@@ -233,6 +277,32 @@ def test_one_class_on_one_film_is_one_logistic_regression() -> None:
     assert binary_cross_entropy_backward(loss.predicted, loss.true).item() == -0.5
 
 
+def test_the_dice_loss_of_right_and_wrong_outlines_is_0_and_almost_1() -> None:
+    outline, known = torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.ones(1, 4)
+    sure = 100 * (2 * outline - 1)
+    right, wrong = (dice_loss_forward(z, outline, weights=known).loss for z in (sure, -sure))
+    assert right.item() == pytest.approx(0)
+    assert wrong.item() == pytest.approx(1 - DICE_SMOOTHING / (4 + DICE_SMOOTHING))
+
+
+def test_no_outline_where_there_is_none_is_perfect_and_finite() -> None:
+    nothing, known = torch.zeros(2, 3), torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+    loss = dice_loss_forward(torch.full((2, 3), -1e4), nothing, weights=known)
+    assert loss.loss == 0
+    assert dice_loss_backward(loss, nothing, weights=known).tolist() == [[0.0] * 3] * 2
+
+
+def test_a_cell_that_is_not_known_has_no_part_in_the_dice_loss() -> None:
+    logits, weights = draw(1, 2, seed=0), torch.tensor([[1.0, 0.0]]).double()
+    seen = [
+        dice_loss_forward(logits, torch.tensor([[1.0, unknown]]).double(), weights=weights)
+        for unknown in (0.0, 1.0)
+    ]
+    assert seen[0].loss == seen[1].loss
+    shares = torch.ones(1, 2).double()
+    assert dice_loss_backward(seen[1], shares, weights=weights)[0, 1] == 0
+
+
 def test_a_perfect_output_has_no_squared_error() -> None:
     outputs = draw(3, 4, seed=0)
     loss = mean_squared_error_forward(outputs, outputs)
@@ -282,7 +352,33 @@ def averaged_over_the_batch_alone(grad_out: Tensor, *, outputs: Tensor, targets:
     return {"outputs": grad_out * 2 * (outputs - targets) / len(outputs)}
 
 
+def overlap_alone(grad_out: Tensor, *, logits: Tensor, **given: Tensor) -> Tensors:
+    """The numerator's slope, as if the area did not change with the prediction."""
+    loss, targets = dice_loss_forward(logits, **given), given["targets"]
+    both = loss._replace(dice=torch.zeros_like(loss.dice))
+    return {"logits": grad_out * dice_loss_backward(both, targets, weights=given["weights"])}
+
+
+def slope_of_the_sigmoid_forgotten(grad_out: Tensor, *, logits: Tensor, **given: Tensor) -> Tensors:
+    p = logits.sigmoid()
+    return {"logits": dice_gradient(grad_out, logits=logits, **given)["logits"] / (p * (1 - p))}
+
+
+def unknown_cells_counted(grad_out: Tensor, *, weights: Tensor, **given: Tensor) -> Tensors:
+    return dice_gradient(grad_out, weights=torch.ones_like(weights), **given)
+
+
+def summed_over_films(grad_out: Tensor, *, logits: Tensor, **given: Tensor) -> Tensors:
+    return dice_gradient(len(logits) * grad_out, logits=logits, **given)
+
+
 PLANTED = {
+    dice_loss: (
+        overlap_alone,
+        slope_of_the_sigmoid_forgotten,
+        unknown_cells_counted,
+        summed_over_films,
+    ),
     cross_entropy: (predicted_only, sign_turned, weights_forgotten, smoothing_forgotten),
     binary_cross_entropy: (
         odds_for_probability,

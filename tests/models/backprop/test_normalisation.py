@@ -11,6 +11,8 @@ from torch.nn import functional
 from models.backprop.normalisation import (
     batch_norm_backward,
     batch_norm_forward,
+    film_norm_backward,
+    film_norm_forward,
     moved_average,
     norm_bias_gradient,
     norm_weight_gradient,
@@ -176,6 +178,78 @@ def test_the_running_average_takes_momentum_of_the_new_value() -> None:
     assert moved_average(torch.tensor([1.0]), torch.tensor([2.0]), 0.25).tolist() == [1.25]
 
 
+def film_gradient(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    norm = film_norm_forward(x, eps=EPS)
+    return {"x": film_norm_backward(grad_out, out=norm.out, inverse_std=norm.inverse_std)}
+
+
+def film_twin(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    """The whole Jacobian of one film: d out_i / d x_j, from mean and variance by the chain rule."""
+    grad_x = torch.zeros_like(x)
+    for film in range(len(x)):
+        y, error = x[film].flatten(), grad_out[film].flatten()
+        m, deviation = len(y), y - y.mean()
+        std = ((deviation**2).sum() / m + EPS).sqrt()
+        for j in range(m):
+            centred = torch.full_like(y, -1 / m)
+            centred[j] += 1
+            slope = centred / std - deviation * deviation[j] / (m * std**3)
+            grad_x[film].view(-1)[j] = (error * slope).sum()
+    return {"x": grad_x}
+
+
+def film_norm(*, batch: int = 2, rows: int = 3, columns: int = 4, seed: int = 0) -> Layer:
+    return Layer(
+        inputs={"x": 1 + 2 * draw(batch, 1, rows, columns, seed=seed)},
+        forward=lambda x: film_norm_forward(x, eps=EPS).out,
+        backward=film_gradient,
+        reference=lambda x: functional.layer_norm(x, x.shape[1:], eps=EPS),
+        twin=film_twin,
+    )
+
+
+@given(
+    batch=st.integers(1, 4),
+    rows=st.integers(2, 5),
+    columns=st.integers(1, 5),
+    seed=st.integers(0, 999),
+)
+def test_normalisation_by_film_equals_pytorch_forward_and_backward(**sizes: int) -> None:
+    drawn = film_norm(**sizes)
+    assert proofs.error_of_forward(drawn) < proofs.TOLERANCE
+    assert proofs.error_against_autograd(drawn) < proofs.TOLERANCE
+
+
+def test_normalisation_by_film_equals_finite_differences_and_its_slow_twin() -> None:
+    error = proofs.error_against_finite_differences(film_norm())
+    assert error < proofs.FINITE_DIFFERENCE_TOLERANCE
+    assert proofs.error_against_twin(film_norm()) < proofs.TOLERANCE
+
+
+def test_a_film_of_one_grey_becomes_zero_with_finite_gradients() -> None:
+    flat = torch.full((1, 1, 2, 3), 0.7, dtype=torch.float64)
+    assert film_norm_forward(flat, eps=EPS).out.abs().max() < 1e-12
+    layer = film_norm(batch=1, rows=2, columns=3)
+    layer.inputs["x"][:] = flat
+    assert proofs.error_against_autograd(layer) < proofs.TOLERANCE
+
+
+def film_mean_held_constant(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    norm = film_norm_forward(x, eps=EPS)
+    shift = grad_out.mean(dim=(1, 2, 3), keepdim=True) * norm.inverse_std
+    return {"x": film_gradient(grad_out, x=x)["x"] + shift}
+
+
+def film_deviation_held_constant(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    norm = film_norm_forward(x, eps=EPS)
+    return {"x": (grad_out - grad_out.mean(dim=(1, 2, 3), keepdim=True)) * norm.inverse_std}
+
+
+def batch_for_film(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    ones = torch.ones(1, dtype=x.dtype)
+    return {"x": batch_gradients(grad_out, x=x, weight=ones, bias=0 * ones)["x"]}
+
+
 def test_standardised_pixels_go_back_divided_by_the_standard_deviation() -> None:
     x, mean, std = draw(2, 1, 3, 3, seed=0), torch.tensor(0.5), torch.tensor(0.25)
     torch.testing.assert_close(standardise_forward(x, mean, std), (x - 0.5) * 4)
@@ -213,6 +287,9 @@ PLANTED = [
     (batch_norm, mean_held_constant),
     (batch_norm, variance_held_constant),
     (running_norm, scale_forgotten),
+    (film_norm, film_mean_held_constant),
+    (film_norm, film_deviation_held_constant),
+    (film_norm, batch_for_film),
 ]
 
 

@@ -19,6 +19,8 @@ from models.backprop.pooling import (
     masked_mean_terms_forward,
     max_pool_backward,
     max_pool_forward,
+    nearest_upsample_backward,
+    nearest_upsample_forward,
 )
 from models.lungs.cells import MaskedMeanTerms
 from tests.models.backprop import proofs
@@ -146,6 +148,28 @@ def masked_terms(x: Tensor | None = None, **windows: Pair) -> Layer:
     )
 
 
+def upsample_gradient(grad_out: Tensor, *, x: Tensor, factor: int = 2) -> Tensors:
+    return {"x": nearest_upsample_backward(grad_out, factor=factor)}
+
+
+def upsample_twin(grad_out: Tensor, *, x: Tensor, factor: int = 2) -> Tensors:
+    """One pixel of the output at a time: it is a copy of the pixel below it."""
+    grad_x = torch.zeros_like(x)
+    for n, c, r, s in np.ndindex(*grad_out.shape):
+        grad_x[n, c, r // factor, s // factor] += grad_out[n, c, r, s]
+    return {"x": grad_x}
+
+
+def upsample(x: Tensor | None = None, *, factor: int = 2) -> Layer:
+    return Layer(
+        inputs={"x": draw(2, 2, 3, 4, seed=0) if x is None else x},
+        forward=partial(nearest_upsample_forward, factor=factor),
+        backward=partial(upsample_gradient, factor=factor),
+        reference=lambda x: x.repeat_interleave(factor, 2).repeat_interleave(factor, 3),
+        twin=partial(upsample_twin, factor=factor),
+    )
+
+
 @st.composite
 def windows(draw_from: st.DrawFn) -> Windows:
     kernel = draw_from(st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -159,6 +183,19 @@ def windows(draw_from: st.DrawFn) -> Windows:
 def films(draw_from: st.DrawFn) -> Tensor:
     sizes = [draw_from(st.integers(low, high)) for low, high in ((1, 3), (1, 3), (4, 8), (4, 8))]
     return draw(*sizes, seed=draw_from(st.integers(0, 999)))
+
+
+@given(x=films(), factor=st.integers(1, 4))
+def test_up_sampling_equals_repetition_forward_and_backward(x: Tensor, factor: int) -> None:
+    layer = upsample(x, factor=factor)
+    assert proofs.error_of_forward(layer) < proofs.TOLERANCE
+    assert proofs.error_against_autograd(layer) < proofs.TOLERANCE
+
+
+def test_up_sampling_equals_finite_differences_and_its_slow_twin() -> None:
+    error = proofs.error_against_finite_differences(upsample())
+    assert error < proofs.FINITE_DIFFERENCE_TOLERANCE
+    assert proofs.error_against_twin(upsample(factor=3)) < proofs.TOLERANCE
 
 
 POOLS = pytest.mark.parametrize("pool", [max_pool, average_pool, global_pool, masked_terms])
@@ -237,7 +274,17 @@ def not_divided_by_the_mask(grad_out: Tensor, *, x: Tensor) -> Tensors:
     return {"x": grad_out * mask_for(x)}
 
 
+def mean_for_sum(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    return {"x": functional.avg_pool2d(grad_out, 2)}
+
+
+def one_of_the_square(grad_out: Tensor, *, x: Tensor) -> Tensors:
+    return {"x": 4 * grad_out[:, :, ::2, ::2]}
+
+
 PLANTED = [
+    (upsample, mean_for_sum),
+    (upsample, one_of_the_square),
     (max_pool, last_window_wins),
     (average_pool, not_divided),
     (global_pool, only_one_position),

@@ -9,6 +9,8 @@ from torch import Tensor
 from models.backprop.residual import (
     addition_backward,
     addition_forward,
+    concatenation_backward,
+    concatenation_forward,
     fork_backward,
     fork_forward,
 )
@@ -45,6 +47,32 @@ def fork_twin(grad_out: Tensor, *, x: Tensor) -> Tensors:
     return {"x": grad_out * torch.tensor(slopes, dtype=x.dtype).view_as(x)}
 
 
+def concatenation_gradients(grad_out: Tensor, *, first: Tensor, second: Tensor) -> Tensors:
+    parts = concatenation_backward(grad_out, first_channels=first.shape[1])
+    return {"first": parts.grad_first, "second": parts.grad_second}
+
+
+def concatenation_twin(grad_out: Tensor, *, first: Tensor, second: Tensor) -> Tensors:
+    """One channel at a time."""
+    grads = {"first": torch.zeros_like(first), "second": torch.zeros_like(second)}
+    places = [("first", c) for c in range(first.shape[1])]
+    places += [("second", c) for c in range(second.shape[1])]
+    for channel, (part, own) in enumerate(places):
+        grads[part][:, own] = grad_out[:, channel]
+    return grads
+
+
+def concatenation(*, channels: tuple[int, int] = (2, 3), seed: int = 0) -> Layer:
+    first, second = (draw(2, c, 3, 2, seed=seed + c) for c in channels)
+    return Layer(
+        inputs={"first": first, "second": second},
+        forward=concatenation_forward,
+        backward=concatenation_gradients,
+        reference=lambda first, second: torch.hstack([first, second]),
+        twin=concatenation_twin,
+    )
+
+
 def addition(*, shape: tuple[int, ...] = (2, 3), seed: int = 0) -> Layer:
     return Layer(
         inputs={"residual": draw(*shape, seed=seed), "shortcut": draw(*shape, seed=seed + 1)},
@@ -63,6 +91,21 @@ def fork(*, shape: tuple[int, ...] = (2, 3), seed: int = 0) -> Layer:
         reference=lambda x: x**2 + x**3,
         twin=fork_twin,
     )
+
+
+@given(channels=st.tuples(st.integers(1, 4), st.integers(1, 4)), seed=st.integers(0, 999))
+def test_concatenation_equals_pytorch_forward_and_backward(
+    channels: tuple[int, int], seed: int
+) -> None:
+    drawn = concatenation(channels=channels, seed=seed)
+    assert proofs.error_of_forward(drawn) < proofs.TOLERANCE
+    assert proofs.error_against_autograd(drawn) < proofs.TOLERANCE
+
+
+def test_concatenation_equals_finite_differences_and_its_slow_twin() -> None:
+    error = proofs.error_against_finite_differences(concatenation())
+    assert error < proofs.FINITE_DIFFERENCE_TOLERANCE
+    assert proofs.error_against_twin(concatenation()) < proofs.TOLERANCE
 
 
 LAYERS = pytest.mark.parametrize("layer", [addition, fork])
@@ -97,9 +140,19 @@ def error_split_in_half(grad_out: Tensor, **summands: Tensor) -> Tensors:
     return addition_gradients(grad_out / 2, **summands)
 
 
-@pytest.mark.parametrize(
-    ("layer", "wrong"), [(fork, shortcut_unheard), (addition, error_split_in_half)]
-)
+def parts_exchanged(grad_out: Tensor, *, first: Tensor, second: Tensor) -> Tensors:
+    parts = concatenation_backward(grad_out, first_channels=second.shape[1])
+    return {"first": parts.grad_second, "second": parts.grad_first}
+
+
+PLANTED = [
+    (fork, shortcut_unheard),
+    (addition, error_split_in_half),
+    (concatenation, parts_exchanged),
+]
+
+
+@pytest.mark.parametrize(("layer", "wrong"), PLANTED)
 def test_every_proof_catches_a_planted_error(
     layer: Callable[..., Layer], wrong: Callable[..., Tensors]
 ) -> None:

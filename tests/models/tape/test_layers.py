@@ -40,6 +40,7 @@ LAYERS = {
     "max-pooling": lambda: nn.MaxPool2d((3, 2), stride=2, padding=1, dilation=(1, 2)),
     "max-pooling with a last partial window": lambda: nn.MaxPool2d(2, ceil_mode=True),
     "average pooling": lambda: nn.AvgPool2d((3, 2), stride=(2, 3), padding=1),
+    "up-sampling": lambda: nn.Upsample(scale_factor=2),
     "identity": nn.Identity,
     "nested chain": lambda: nn.Sequential(
         # No bias here: before a batch norm its gradient is zero by mathematics.
@@ -114,6 +115,12 @@ REFUSED = {
     "softmax over channels": (nn.Softmax(dim=1), "dim of Softmax"),
     "layer norm of several axes": (nn.LayerNorm((9, 8)), "normalized_shape of LayerNorm"),
     "flattening of some axes": (nn.Flatten(2), "start_dim of Flatten"),
+    "up-sampling between pixels": (
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        "mode of Upsample must be 'nearest'",
+    ),
+    "up-sampling to a size": (nn.Upsample(size=(18, 16)), "size of Upsample"),
+    "up-sampling by a fraction": (nn.Upsample(scale_factor=1.5), "scale_factor of Upsample"),
     "divisor": (nn.AvgPool2d(2, divisor_override=3), "divisor_override of AvgPool2d"),
 }
 

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 import cxr
-from models.network import Network
+from models.network import LayeredNetwork
 from tests.models.tape.test_network import one_per_cent_too_large, plant
+from tests.support.small_lung_field import small_lung_field
 from tests.support.small_networks import SMALL, small_network
 from training.backprop_proofs import report as proofs_report
+from training.backprop_proofs.networks import NETWORKS
 from training.backprop_proofs.proofs import is_zero_by_mathematics, relative_errors, with_qkv_apart
 from training.backprop_proofs.report import BackpropReport, NetworkReport, verified
 from training.commands import verify_backprop
@@ -24,13 +26,12 @@ SIZE = (32, 48)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put small networks in the place of the real ones."""
 
-    def built(name: str) -> Callable[[int], Network]:
+    def built(name: str) -> Callable[[int], LayeredNetwork]:
         return lambda classes: small_network(name, size=SIZE).float()
 
-    small = {
-        name: built(label) for name, label in zip(verify_backprop.NETWORKS, SMALL, strict=True)
-    }
-    monkeypatch.setattr(verify_backprop, "NETWORKS", small)
+    small = {name: built(label) for name, label in zip(NETWORKS, SMALL, strict=True)}
+    small["lung_field"] = lambda classes: small_lung_field().float()
+    monkeypatch.setattr(verify_backprop, "PROVEN", small)
     monkeypatch.setattr(verify_backprop, "IMAGE_SIZE", SIZE)
     # Of few blocks, one alone is the peak; at full size the ratio is a figure of the report.
     monkeypatch.setattr(proofs_report, "MEMORY_LIMIT", 2.0)
@@ -54,6 +55,14 @@ def test_all_is_well_with_the_loss_of_findings() -> None:
     report = verified("findings", network, image_size=SIZE, task="multilabel", rounds=1)
     assert report.faults == ()
     assert report.losses_by_hand != report_on("chest_cnn").losses_by_hand
+
+
+def test_all_is_well_with_the_lung_field_and_its_loss() -> None:
+    network = small_lung_field().float()
+    report = verified("lung_field", network, image_size=SIZE, task="segmentation", rounds=1)
+    assert report.faults == ()
+    assert report.largest_error < 1e-9
+    assert report.control.layer == "levels"
 
 
 def test_every_parameter_is_counted_and_every_layer_named() -> None:
@@ -104,7 +113,7 @@ def test_the_command_prints_a_table_and_writes_the_report(
     printed = capsys.readouterr().out
     for name in verify_backprop.DEFAULT:
         assert f"{name}: " in printed
-    assert printed.count("all is well") == 3
+    assert printed.count("all is well") == 4
     report = BackpropReport.model_validate_json(file.read_text())
     assert [network.network for network in report.networks] == list(verify_backprop.DEFAULT)
 
@@ -167,7 +176,7 @@ def test_every_gradient_at_full_size_equals_autograd(
     """`cxr verify-backprop` does it for all three, and more; that takes minutes."""
     monkeypatch.undo()
     torch.manual_seed(7)
-    network = verify_backprop.drawn_at_random(verify_backprop.NETWORKS[name](5)).double()
+    network = verify_backprop.drawn_at_random(NETWORKS[name](5)).double()
     film = torch.rand(1, 1, 224, 224, dtype=torch.float64)
     seen, expected = (
         with_qkv_apart(gradients_of(network, film, torch.tensor([3])).gradients)

@@ -18,6 +18,8 @@ SHARES = (
     "clahe",
     "histogram_matching",
     "style_mixing",
+    "opacities",
+    "shading",
     "letters",
     "corner_masking",
 )
@@ -71,12 +73,41 @@ def test_different_generators_give_different_films(film: torch.Tensor) -> None:
 
 
 def test_nothing_is_ever_mirrored(film: torch.Tensor) -> None:
-    augment = FilmAugmentation(EVERYTHING.model_copy(update={"letters": 0.0}), other_films())
+    brighter = dict.fromkeys(("letters", "opacities", "shading"), 0.0)
+    augment = FilmAugmentation(EVERYTHING.model_copy(update=brighter), other_films())
     for seed in range(50):
         changed = augment(film, np.random.default_rng(seed)).float()
         row, column = divmod(int(changed.argmax()), 64)
         assert row < 32
         assert column < 32
+
+
+def test_mirror_turns_a_film_about_its_middle_column(film: torch.Tensor) -> None:
+    changed = only("mirror")(film, np.random.default_rng(0))
+    assert torch.equal(changed, film.flip(2))
+
+
+def test_stretching_changes_the_height_alone(film: torch.Tensor) -> None:
+    stretched = FilmAugmentation(NOTHING.model_copy(update={"stretch": 0.4}))
+    heights = set()
+    for seed in range(10):
+        square = stretched(film, np.random.default_rng(seed))[0] > 130
+        assert abs(int(square.any(dim=0).sum()) - 12) <= 1
+        heights.add(int(square.any(dim=1).sum()))
+    assert min(heights) < 11
+    assert max(heights) > 13
+
+
+def test_an_outline_moves_with_its_film_and_keeps_its_own_grey(film: torch.Tensor) -> None:
+    inside = (film > 130).to(torch.uint8) * 255
+    moves = {"rotation": 20.0, "shift": 0.1, "zoom": 0.2, "stretch": 0.2, "mirror": 0.5}
+    moved = FilmAugmentation(NOTHING.model_copy(update=moves))
+    for seed in range(10):
+        seen, outline = moved(torch.cat([film, inside]), np.random.default_rng(seed))
+        assert ((seen > 130) != (outline > 127)).float().mean() < 0.01
+    noisy = FilmAugmentation(NOTHING.model_copy(update={"noise": 1.0, "shading": 1.0}))
+    _, outline = noisy(torch.cat([film, inside]), np.random.default_rng(0))
+    assert torch.equal(outline, inside[0])
 
 
 def test_the_original_is_left_alone(film: torch.Tensor) -> None:

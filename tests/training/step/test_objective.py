@@ -10,6 +10,7 @@ from training.step.objective import (
     Multiclass,
     Multilabel,
     Objective,
+    Segmentation,
     objective_for,
     positive_weights,
 )
@@ -41,6 +42,39 @@ def test_loss_and_error_by_hand_are_autograds(objective: Objective, targets: Ten
     loss, grad_logits = objective.loss_by_hand(LOGITS, targets)
     torch.testing.assert_close(loss, objective.loss(LOGITS, targets))
     torch.testing.assert_close(grad_logits, gradient(objective, targets))
+
+
+SHARES = torch.tensor([[[[1.0, 0.5], [NAN, 0.0]]], [[[0.0, 0.0], [0.0, 1.0]]]]).double()
+CELLS = torch.tensor([[[[2.0, -0.5], [1.0, 0.3]]], [[[-1.0, 0.0], [3.0, 0.2]]]]).double()
+
+
+@pytest.mark.parametrize("targets", [SHARES, torch.full_like(SHARES, NAN)])
+def test_the_loss_of_outlines_by_hand_is_autograds(targets: Tensor) -> None:
+    leaf = CELLS.clone().requires_grad_()
+    expected = Segmentation().loss(leaf, targets)
+    loss, grad_logits = Segmentation().loss_by_hand(CELLS, targets)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(grad_logits, torch.autograd.grad(expected, leaf)[0])
+    assert not grad_logits[targets.isnan()].any()
+
+
+def test_a_film_counts_alike_however_much_of_it_is_known() -> None:
+    parts = [Segmentation().loss(CELLS[[k]], SHARES[[k]]) for k in range(2)]
+    torch.testing.assert_close(sum(parts) / 2, Segmentation().loss(CELLS, SHARES))
+    without = torch.stack([SHARES[1], SHARES[1].where(SHARES[1] > 0, NAN)])
+    assert Segmentation().weight(without) == 2
+
+
+def test_validation_of_outlines_counts_known_cells_alone() -> None:
+    found = Segmentation().validation(CELLS.float(), SHARES.float().numpy())
+    # The first film: of cells 1, 2 (half a cell is no lung) and 4 the network calls 1 and 4 lung.
+    assert found["val_dice"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert found["val_loss"] == pytest.approx(Segmentation().loss(CELLS, SHARES).item(), rel=1e-5)
+
+
+def test_the_objective_follows_from_the_targets() -> None:
+    assert objective_for(SHARES.numpy(), BALANCED).score == "val_dice"
+    assert objective_for([0, 1], BALANCED).score == "val_macro_auroc"
 
 
 def test_what_nobody_knows_has_exactly_no_gradient() -> None:
