@@ -36,12 +36,17 @@ class DataConfig(Record):
         cache: Folder of decoded films, shared by all runs; may be removed when none is under way.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
             name; any other source is an origin of its own.
+        confounded_origins: Origins in which each class has a machine of its own, so that even
+            within them the machine tells the class; `cxr leave-out` also takes means without them.
+        normal: Class of the healthy films, which `cxr leave-out` measures against all others.
     """
 
     manifest: Path
     description: str
     cache: Path = Path("artifacts/films")
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    confounded_origins: tuple[str, ...] = ()
+    normal: str | None = None
 
     def origin(self, source: str) -> str:
         """Return the origin of the films of a source."""
