@@ -31,7 +31,8 @@ def pair_scores(probabilities: Probabilities, pair: Pair) -> Scores:
 
 def renormalised(probabilities: Probabilities) -> Probabilities:
     """Return probabilities of some of the classes, divided by their sum over these."""
-    return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
+    shares = probabilities / probabilities.sum(axis=1, keepdims=True)
+    return np.asarray(shares.round(DIGITS))
 
 
 def pair_auroc(

@@ -16,7 +16,8 @@ CLASSES = 4
 def drawn(seed: int, films: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return probabilities with some ties, true classes, and weights of five resamples."""
     random = np.random.default_rng(seed)
-    probabilities = renormalised(random.integers(1, 5, size=(films, CLASSES)).astype(float))
+    shares = random.integers(1, 5, size=(films, CLASSES))
+    probabilities = shares / shares.sum(axis=1, keepdims=True)
     targets = np.append(np.arange(CLASSES), random.integers(CLASSES, size=films - CLASSES))
     weights = np.vstack([np.ones(films, int), random.integers(1, 3, size=(4, films))])
     return probabilities, one_hot(targets, CLASSES), weights
@@ -87,3 +88,8 @@ def test_a_film_of_which_neither_class_is_likely_gets_one_half() -> None:
 
 def test_a_class_that_was_never_learnt_gives_no_score() -> None:
     assert np.isnan(pair_scores(np.array([[np.nan, 0.5]]), (0, 1))).all()
+
+
+def test_equal_shares_of_any_number_of_classes_are_ties_among_fewer() -> None:
+    uniform = [np.full((1, 5), 1 / classes) for classes in range(5, 30)]
+    assert {float(share) for one in uniform for share in renormalised(one)[0]} == {0.2}
