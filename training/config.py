@@ -43,6 +43,9 @@ class DataConfig(Record):
         masks_by: For segmentation: whose masks are taught and choose the epoch.
         origins: Sources that are one origin (one hospital, one collection copied twice), by its
             name; any other source is an origin of its own.
+        confounded_origins: Origins in which each class has a machine of its own, so that even
+            within them the machine tells the class; `cxr leave-out` also takes means without them.
+        normal: Class of the healthy films, which `cxr leave-out` measures against all others.
     """
 
     manifest: Path
@@ -50,6 +53,8 @@ class DataConfig(Record):
     cache: Path = Path("artifacts/films")
     masks_by: tuple[MaskBy, ...] = ("human",)
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    confounded_origins: tuple[str, ...] = ()
+    normal: str | None = None
 
     def origin(self, source: str) -> str:
         """Return the origin of the films of a source."""

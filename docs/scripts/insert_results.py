@@ -1,26 +1,33 @@
-"""Write the results tables of README.md from the JSON of `cxr evaluate` and `cxr refusal`.
+"""Write the results tables of README.md and docs/evaluation.md from the JSON of the commands.
 
-python docs/scripts/insert_results.py        # rewrites README.md in place
+python docs/scripts/insert_results.py        # rewrites both in place
+
+README's are from `cxr evaluate` and `cxr refusal`, the other page's from `cxr leave-out`.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+PAGE = ROOT / "docs/evaluation.md"
 RESULTS = ROOT / "docs/results"
 EVALUATION = RESULTS / "evaluation.json"
+LEFT_OUT = RESULTS / "left_out_fast.json"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
 Record = dict[str, Any]
+FIGURES = {"pair_auroc": "pairs of classes", "normal_auroc": "normal against the rest"}
 
 
 def main() -> int:
-    """Rewrite README.md."""
+    """Rewrite README.md and docs/evaluation.md."""
     evaluation = json.loads(EVALUATION.read_text())
     README.write_text(with_tables(README.read_text(), evaluation, refusals()))
+    left_out = json.loads(LEFT_OUT.read_text())
+    PAGE.write_text(with_results(PAGE.read_text(), unseen_origins(left_out)))
     return 0
 
 
@@ -31,9 +38,14 @@ def refusals() -> list[Record]:
 
 def with_tables(readme: str, evaluation: Record, refused: list[Record]) -> str:
     """Return the README with the tables of this evaluation between its marks."""
-    before, _, rest = readme.partition(START)
+    return with_results(readme, tables(evaluation, refused))
+
+
+def with_results(page: str, lines: Iterable[str]) -> str:
+    """Return a page with these lines between its marks."""
+    before, _, rest = page.partition(START)
     _, _, after = rest.partition(END)
-    return before + START + "\n".join(tables(evaluation, refused)) + "\n" + END + after
+    return before + START + "\n".join(lines) + "\n" + END + after
 
 
 def tables(evaluation: Record, refused: list[Record]) -> Iterator[str]:
@@ -63,17 +75,84 @@ def over_all(evaluation: Record) -> Iterator[str]:
 
 
 def unseen_origins(measured: Record) -> Iterator[str]:
-    """Yield each recipe's macro AUROC on origins that the network never saw."""
-    yield "\nOn films of origins never seen in training:\n"
-    yield from head("recipe", "macro AUROC", "classes", "dropped")
-    for recipe in measured["recipes"]:
-        kept, dropped = recipe["kept_classes"], recipe["dropped_classes"]
+    """Yield the recipes' figures on origins that their networks never saw."""
+    recipes = measured["recipes"]
+    names = [recipe["name"] for recipe in recipes]
+    yield "\nWithin origins never seen in training:\n"
+    yield from head("AUROC", "films", *names)
+    for origin in recipes[0]["within"]:
+        yield from within_origin(origin["origin"], recipes)
+    for place, mean in enumerate(recipes[0]["means"]):
         yield row(
-            recipe["name"],
-            interval(recipe["macro_auroc"]),
-            ", ".join(kept),
-            "; ".join(f"{name}: {reason}" for name, reason in dropped.items()) or "none",
+            f"**mean of {', '.join(mean['origins'])}: {FIGURES[mean['auroc']['name']]}**",
+            "",
+            *(interval(recipe["means"][place]["auroc"]) for recipe in recipes),
         )
+    yield from seeds(recipes)
+    if measured["differences"]:
+        yield from recipe_differences(measured["differences"])
+    yield from pooled(recipes)
+
+
+def within_origin(origin: str, recipes: list[Record]) -> Iterator[str]:
+    """Yield the figures within one origin: its pairs of classes, and normal against the rest."""
+    own = [next(one for one in r["within"] if one["origin"] == origin) for r in recipes]
+    if not own[0]["pairs"]:
+        yield row(f"{origin}: none, {own[0]['reason']}", str(sum(own[0]["films"].values())))
+    for place, pair in enumerate(own[0]["pairs"]):
+        found = (one["pairs"][place]["auroc"] for one in own)
+        yield row(
+            f"{origin}: {pair['positive']} against {pair['negative']}",
+            "{} / {}".format(*pair["films"]),
+            *(interval(metric) if metric else f"none: {pair['reason']}" for metric in found),
+        )
+    if own[0]["normal_auroc"]:
+        films = str(sum(own[0]["films"].values()))
+        figures = (interval(one["normal_auroc"]) for one in own)
+        yield row(f"{origin}: {FIGURES['normal_auroc']}", films, *figures)
+
+
+def seeds(recipes: list[Record]) -> Iterator[str]:
+    """Yield each recipe's means for every seed."""
+    yield ""
+    yield from head("mean by seed", "origins", *(recipe["name"] for recipe in recipes))
+    for place, mean in enumerate(recipes[0]["means"]):
+        values = (recipe["means"][place]["by_seed"] for recipe in recipes)
+        yield row(
+            FIGURES[mean["auroc"]["name"]],
+            ", ".join(mean["origins"]),
+            *(", ".join(f"{value:.3f}" for value in own) for own in values),
+        )
+
+
+def recipe_differences(differences: list[Record]) -> Iterator[str]:
+    """Yield the differences between recipes of their means over origins."""
+    yield ""
+    yield from head("difference of means", "origins", "first less second")
+    for found in differences:
+        if len(found["origins"]) > 1:
+            yield row(
+                f"{found['first']} less {found['second']}, {FIGURES[found['difference']['name']]}",
+                ", ".join(found["origins"]),
+                interval(found["difference"]),
+            )
+
+
+def pooled(recipes: list[Record]) -> Iterator[str]:
+    """Yield the pooled figures, beside what a constant for each origin gets."""
+    yield ""
+    yield from head(
+        "pooled over the origins left out",
+        "a constant for each origin",
+        *(recipe["name"] for recipe in recipes),
+    )
+    mean = (interval(recipe["macro_auroc"]) for recipe in recipes)
+    yield row("macro AUROC", interval(recipes[0]["constant_macro_auroc"]), *mean)
+    for place, constant in enumerate(recipes[0]["constant_aurocs"]):
+        own = (interval(recipe["aurocs"][place]) for recipe in recipes)
+        yield row(f"{constant['class_name']} against the rest", interval(constant), *own)
+    for name, reason in recipes[0]["dropped_classes"].items():
+        yield f"\nNot in the pooled figures: {name}, {reason}."
 
 
 def by_class(evaluation: Record) -> Iterator[str]:

@@ -10,7 +10,7 @@ from training.data.manifest import read_manifest
 from training.data.split import check_split
 from training.evaluation.evaluation import evaluated_models
 from training.evaluation.figures import Figures, ModelFigures, figures
-from training.evaluation.leave_out_result import LeaveOutResult, read_leave_out
+from training.evaluation.leave_out_result import joined, read_leave_out
 from training.report.page import write_report
 
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures of one split; exit code 0."""
     films = read_manifest(arguments.manifest)
     check_split(films)
-    recipes = [recipe for file in arguments.left_out for recipe in read_leave_out(file).recipes]
+    left_out = joined(read_leave_out(file) for file in arguments.left_out)
     asked, vals = evaluated_models(arguments.models, films, arguments.split)
     found = figures(
         asked,
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         manifest=arguments.manifest,
         films=films,
         baselines=not arguments.no_baselines,
-        left_out=LeaveOutResult(recipes=tuple(recipes)) if recipes else None,
+        left_out=left_out,
     )
     _write("\n".join(sentences(found)))
     if arguments.report:

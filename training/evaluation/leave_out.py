@@ -1,14 +1,15 @@
-"""Measure a recipe on films of origins left out of its training: `cxr leave-out`.
+"""Train a recipe without each origin in turn, and score the origin: `cxr leave-out`.
 
-For every origin the recipe is trained without it, on the other films of the train split, and scores
-that origin's films of the train split; the scores are then pooled. Recipes are chosen by this, so
-neither val nor test films are scored. (Films of val, less the origin's, choose the epoch.)
+For every origin the recipe is trained without it, on the other films of the train split, and
+scores that origin's films of the train split. Recipes are chosen by this, so neither val nor test
+films are scored. The origin takes part in nothing: films of val, less the origin's, choose the
+epoch, and no temperature is fitted.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from jaxtyping import Float
 from scipy.special import softmax
 from tqdm import tqdm
 
+import models
 from training.config import AugmentationConfig, Config
 from training.data.dataset import FilmDataset
-from training.data.manifest import Film, class_names, manifest_sha256, of_split
+from training.data.manifest import Film, manifest_sha256, of_split
 from training.data.whole_file import whole_file
-from training.evaluation.evaluation import class_discrimination, discrimination
-from training.evaluation.leave_out_result import LeaveOutRecipe
+from training.evaluation.leave_out_figures import SeedScores
+from training.evaluation.leave_out_films import OriginFilms
 from training.fitting.feature_cache import feature_cache
 from training.fitting.loop import TrainingRun
 from training.fitting.start import checked_films, datasets, starting_network
@@ -30,6 +32,13 @@ from training.fitting.subset import Films, Subset
 
 Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
+FAST_SIDE, FAST_EPOCHS = 128, 8
+"""Most pixels of a side, and most epochs, of the fast form that recipes are chosen by."""
+LEARNING = (
+    Path(models.__path__[0]),
+    *(Path(__file__).parents[1] / name for name in ("data", "fitting", "step")),
+)
+"""Folders of the source files that scores follow from, beside this one."""
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
@@ -73,42 +82,124 @@ def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return changed
 
 
-def leave_out_recipe(name: str, config: Config, folder: Path, *, device: str) -> LeaveOutRecipe:
-    """Train the recipe once per origin, and return its figures on the origins left out.
+def fast(config: Config) -> Config:
+    """Return the recipe at a small size and for few epochs, to choose by in minutes."""
+    fields = config.model_dump()
+    fields["network"]["image_size"] = [min(side, FAST_SIDE) for side in config.network.image_size]
+    fields["training"]["epochs"] = min(config.training.epochs, FAST_EPOCHS)
+    return Config.model_validate(fields)
+
+
+def seeds_of(config: Config, number: int) -> tuple[int, ...]:
+    """Return the seeds of a recipe's trainings: its own, and those that follow."""
+    return tuple(config.training.seed + step for step in range(number))
+
+
+def left_out_scores(
+    config: Config, films: OriginFilms, folder: Path, *, seeds: int, device: str
+) -> SeedScores:
+    """Train a recipe once per seed and origin left out, and return what it says of that origin.
 
     Args:
-        name: Of the recipe.
         config: The recipe.
+        films: All films of train.
         folder: Holds scores and cached features; scores found there are not computed again.
+        seeds: How many.
         device: Where it is trained.
 
     Raises:
-        ValueError: There is only one origin, the data is unfit, or the augmentation shows films of
-            the origin left out.
+        ValueError: The data is unfit, its films or origins are others than `films`, or the recipe
+            would show an origin that is left out.
     """
+    _check_sees_nothing(config)
+    read = checked_films(config)
+    compared = len(films.left_out) < len(set(films.origins))
+    if OriginFilms.of(config.data, read, compared=compared) != films:
+        raise ValueError(f"{config.name} must have the films and origins of the other recipes")
+    scores = np.full((seeds, len(films.films), len(films.class_names)), np.nan)
+    folds = seeds * len(films.left_out)
+    with tqdm(total=folds, desc="left out", unit="fold", leave=False) as progress:
+        for own, seed in zip(scores, seeds_of(config, seeds), strict=True):
+            run = SeedRun(_with_seed(config, seed), read, films, folder, device)
+            for origin in films.left_out:
+                own[films.rows(origin)] = run.scores(origin)
+                progress.update()
+    return scores
+
+
+def _check_sees_nothing(config: Config) -> None:
+    """Refuse a recipe through which a network would learn of the origin that is left out."""
     if config.augmentation.histogram_matching or config.augmentation.style_mixing:
         raise ValueError(
             "histogram_matching and style_mixing must be 0: they would show grey levels of films "
             "of the origin that is left out"
         )
-    films = checked_films(config)
-    origins = [config.data.origin(film.source) for film in of_split(films, "train")]
-    if len(set(origins)) < 2:
-        raise ValueError(f"films must be of two origins or more, not only of {set(origins)}")
-
-    def write(path: Path) -> None:
-        recipe_films = RecipeFilms.read(config, films, folder / "features", device=device)
-        with path.open("wb") as file:
-            np.save(file, pooled_scores(recipe_films, origins))
-
-    scores = np.load(whole_file(folder / f"{_key(config)}.npy", write))
-    return figures(name, scores, class_names(films), of_split(films, "train"), origins)
+    network = config.network
+    has_own_mean = not (network.pretrained or network.weights or network.local_contrast)
+    if config.training.feature_cache and has_own_mean:
+        raise ValueError(
+            "feature_cache needs pretrained weights or local_contrast: mean and std of all films, "
+            "of the origin left out too, would be in the cached features"
+        )
 
 
-def _key(config: Config) -> str:
-    """Return a hash of all that the scores follow from, so that a file is never out of date."""
-    text = config.model_dump_json() + manifest_sha256(config.data.manifest)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _with_seed(config: Config, seed: int) -> Config:
+    fields = config.model_dump()
+    fields["training"]["seed"] = seed
+    return Config.model_validate(fields)
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """The trainings of a recipe with one seed.
+
+    Attributes:
+        config: The recipe with this seed.
+        read: Films of all splits.
+        films: Those of train, with their origins.
+        folder: Of scores and cached features.
+        device: Where it is trained.
+    """
+
+    config: Config
+    read: tuple[Film, ...]
+    films: OriginFilms
+    folder: Path
+    device: str
+
+    @cached_property
+    def recipe_films(self) -> "RecipeFilms":
+        """The films, decoded only if scores are missing."""
+        folder = self.folder / "features"
+        return RecipeFilms.read(self.config, self.read, folder, device=self.device)
+
+    def scores(self, origin: str) -> Scores:
+        """Return the probabilities of an origin's films by a network that never saw it."""
+
+        def write(path: Path) -> None:
+            own = np.full((self.films.origins.count(origin), len(self.films.class_names)), np.nan)
+            classes, logits = fold(self.recipe_films, self.films.origins, origin)
+            own[:, classes] = softmax(logits, axis=1)
+            with path.open("wb") as file:
+                np.save(file, own)
+
+        file = self.folder / f"{self._key(origin)}.npy"
+        return np.asarray(np.load(whole_file(file, write)))
+
+    def _key(self, origin: str) -> str:
+        """Return a hash of all that the scores follow from, so that a file is never out of date."""
+        settings = (self.config.model_dump_json(), manifest_sha256(self.config.data.manifest))
+        digest = hashlib.sha256(repr((settings, origin)).encode())
+        for file in _sources():
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:32]
+
+
+def _sources() -> Iterator[Path]:
+    """Yield the source files that scores follow from."""
+    yield Path(__file__)
+    for folder in LEARNING:
+        yield from sorted(folder.rglob("*.py"))
 
 
 @dataclass(frozen=True)
@@ -160,16 +251,6 @@ class RecipeFilms:
         )
 
 
-def pooled_scores(recipe_films: RecipeFilms, origins: Sequence[str]) -> Scores:
-    """Return the probabilities of each train film, by a model trained without its origin."""
-    scores = np.full((len(origins), len(recipe_films.class_names)), np.nan)
-    for origin in tqdm(sorted(set(origins)), "left out", unit="origin", leave=False):
-        films = [film for film, own in enumerate(origins) if own == origin]
-        classes, logits = fold(recipe_films, origins, origin)
-        scores[np.ix_(films, classes)] = softmax(logits, axis=1)
-    return scores
-
-
 def fold(
     recipe_films: RecipeFilms, origins: Sequence[str], origin: str
 ) -> tuple[list[int], Float[np.ndarray, "films classes"]]:
@@ -183,7 +264,8 @@ def fold(
         if own != origin and recipe_films.val.targets[film] in classes
     ]
     names = tuple(recipe_films.class_names[number] for number in classes)
-    network, _ = starting_network(recipe_films.config, recipe_films.films, names)
+    shown = FilmDataset(recipe_films.films.pixels[learnt], [0] * len(learnt))
+    network, _ = starting_network(recipe_films.config, shown, names)
     training = TrainingRun(
         network.to(recipe_films.device),
         recipe_films.config.training,
@@ -200,31 +282,3 @@ def fold(
 def subset(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Subset:
     """Return some films, with the numbers of their classes among fewer classes."""
     return Subset(whole, films, [classes.index(whole.targets[film]) for film in films])
-
-
-def figures(
-    name: str,
-    scores: Scores,
-    class_names: Sequence[str],
-    films: Sequence[Film],
-    origins: Sequence[str],
-) -> LeaveOutRecipe:
-    """Return a recipe's figures, without the films of classes that drop out."""
-    is_kept = ~np.isnan(scores).any(axis=0)
-    kept = [class_name for class_name, keeps in zip(class_names, is_kept, strict=True) if keeps]
-    rows = [number for number, film in enumerate(films) if film.label in kept]
-    pooled = scores[rows][:, is_kept]
-    own = [films[row] for row in rows]
-    macro_auroc, *_ = discrimination(pooled, own, kept)
-    return LeaveOutRecipe(
-        name=name,
-        kept_classes=tuple(kept),
-        dropped_classes={
-            class_name: "all its films are of one origin"
-            for class_name in class_names
-            if class_name not in kept
-        },
-        aurocs=tuple(m for m in class_discrimination(pooled, own, kept) if m.name == "auroc"),
-        macro_auroc=macro_auroc,
-        films_by_origin=dict(Counter(origins[row] for row in rows)),
-    )

@@ -104,3 +104,12 @@ class Resamples:
 
     def _of_films(self, statistic: Statistic) -> NDArray[np.floating]:
         return statistic(np.ones((1, len(self._group_of_film)), np.int64))
+
+
+def averaged(statistics: Sequence[Statistic]) -> Statistic:
+    """Return the mean of statistics on the same resamples; nan where one of them is."""
+
+    def mean(weights: Weights) -> NDArray[np.floating]:
+        return np.mean([statistic(weights) for statistic in statistics], axis=0)
+
+    return mean

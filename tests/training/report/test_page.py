@@ -1,5 +1,6 @@
 """A report holds every figure with its interval, needs nothing else, and says what it can't say."""
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -13,7 +14,16 @@ from tests.support.drawn_answers import evaluation, films
 from training.evaluation.curves import Curves, curves
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.figures import Figures, figures
-from training.evaluation.leave_out_result import LeaveOutRecipe, LeaveOutResult, read_leave_out
+from training.evaluation.leave_out_result import (
+    LeaveOutRecipe,
+    LeaveOutResult,
+    OriginMean,
+    OriginPair,
+    RecipeDifference,
+    WithinOrigin,
+    joined,
+    read_leave_out,
+)
 from training.evaluation.operating_points import operating_points
 from training.report import page as report
 from training.report.page import report_html
@@ -36,6 +46,22 @@ def figure(estimate: float, class_name: str | None = None) -> Metric:
     )
 
 
+def within(origin: str, reason: str = "") -> WithinOrigin:
+    pair = OriginPair(
+        positive="effusion", negative="normal", films=(9, 30), auroc=None, reason="few"
+    )
+    known = pair.model_copy(update={"positive": "pneumonia", "auroc": figure(0.63), "reason": ""})
+    return WithinOrigin(
+        origin=origin,
+        films={"normal": 40, "pneumonia": 20},
+        pairs=() if reason else (pair, known),
+        pair_auroc=None if reason else figure(0.63),
+        normal_auroc=None if reason else figure(0.64),
+        reason=reason,
+    )
+
+
+PAIR = figure(0.65).model_copy(update={"name": "pair_auroc"})
 LEFT_OUT = LeaveOutResult(
     recipes=(
         LeaveOutRecipe(
@@ -45,8 +71,24 @@ LEFT_OUT = LeaveOutResult(
             aurocs=(figure(0.61, "normal"), figure(0.62, "pneumonia")),
             macro_auroc=figure(0.615),
             films_by_origin={"clinic": 60, "hospital": 30},
+            constant_aurocs=(figure(0.71, "normal"), figure(0.72, "pneumonia")),
+            constant_macro_auroc=figure(0.715),
+            within=(within("clinic"), within("hospital"), within("web", "one class")),
+            means=(OriginMean(origins=("clinic", "hospital"), auroc=PAIR, by_seed=(0.66, 0.64)),),
+            seeds=(0, 1),
+            epochs=8,
+            image_size=(128, 128),
         ),
-    )
+    ),
+    differences=(
+        RecipeDifference(
+            first="plain <fine-tuning>",
+            second="other",
+            origins=("clinic", "hospital"),
+            difference=PAIR.model_copy(update={"estimate": -0.05}),
+            by_seed=(-0.04, -0.06),
+        ),
+    ),
 )
 
 
@@ -205,17 +247,45 @@ def test_readmes_tables_hold_all_models_and_left_out_origins(found: Figures) -> 
     written = "\n".join(tables(found.model_dump(mode="json"), [refused]))
     assert "| **tiny 1.2.3** |" in written
     assert "| tinier 1.2.3 |" in written
-    assert "| plain <fine-tuning> | 0.615 (0.100 to 0.900) |" in written
-    assert "effusion: one origin only" in written
+    assert "| AUROC | films | plain <fine-tuning> |" in written
+    assert "| clinic: pneumonia against normal | 9 / 30 | 0.630 (0.100 to 0.900) |" in written
+    assert "| clinic: effusion against normal | 9 / 30 | none: few |" in written
+    assert "| web: none, one class | 60 |" in written
+    assert "| **mean of clinic, hospital: pairs of classes** |  | 0.650" in written
+    assert "| pairs of classes | clinic, hospital | 0.660, 0.640 |" in written
+    assert (
+        "| plain <fine-tuning> less other, pairs of classes | clinic, hospital | -0.050" in written
+    )
+    assert "| macro AUROC | 0.715 (0.100 to 0.900) | 0.615 (0.100 to 0.900) |" in written
+    assert "Not in the pooled figures: effusion, one origin only." in written
     assert "clinic: pneumonia against normal | 15 / 30 |" in written
     assert "| drawings | 50% (25% to 75%) |" in written
     assert "to be refused | 2 of 3 |" in written
+
+
+def test_left_out_origins_stand_beside_what_a_constant_gets(page: str) -> None:
+    assert "pair auroc</td>" in page
+    assert "0.650 (0.100 to 0.900)</td><td>0.660 0.640 </td>" in page
+    assert "-0.050 (0.100 to 0.900)" in page
+    assert "0.610 (0.100 to 0.900) (0.710)" in page
+    assert '<td class="text">few</td>' in page
+    assert '<td class="text" colspan="4">one class</td>' in page
+
+
+def test_several_left_out_files_are_shown_as_one() -> None:
+    both = joined([LEFT_OUT, LEFT_OUT])
+    assert both is not None
+    assert both.recipes == LEFT_OUT.recipes * 2
+    assert both.differences == LEFT_OUT.differences * 2
+    assert joined([]) is None
 
 
 def test_a_left_out_file_is_read_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "left_out.json"
     file.write_text(LEFT_OUT.model_dump_json())
     assert read_leave_out(file) == LEFT_OUT
-    file.write_text("{}")
-    with pytest.raises(ValueError, match=r"left_out\.json is not valid"):
-        read_leave_out(file)
+    older = LEFT_OUT.recipes[0].model_dump(exclude={"within", "means"})
+    for text in ("{}", json.dumps({"recipes": [older]})):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=r"left_out\.json is not valid, or older"):
+            read_leave_out(file)
