@@ -3,7 +3,9 @@
 Its maps are compared before it scales each to [0, 1]; its known traps are tests here.
 """
 
+import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,8 +41,9 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 }
 
 
+@cache
 def drawn(name: str) -> Network:
-    """Return a network in eval mode, in float32."""
+    """Return a network in eval mode, in float32, drawn once for all tests."""
     torch.manual_seed(0)
     network = NETWORKS[name]().eval()
     nn.init.normal_(network.head.weight)
@@ -154,7 +157,7 @@ def test_trap_the_convolution_before_an_in_place_relu_shows_the_relus_output(
     So a map "at the last convolution" mixes the gradient before the ReLU with activations after it.
     Our target layer is the ReLU itself, for which both belong together.
     """
-    network = drawn("vgg16")
+    network = copy.deepcopy(drawn("vgg16"))
     pixels = three_films(1)
     at_convolution = reference_maps(network, network.trunk[28], pixels, 0)
     network.trunk[29].inplace = False

@@ -23,7 +23,7 @@ from training.export.trained_run import FilmSet, TrainedRun, read_trained_run
 from training.fitting.run_folder import RunFolder
 from training.maps.trust import doubts, films_of
 from training.onnx_files.storage import sentence, storage_loss, with_rounded_weights
-from training.onnx_files.writing import write_checked
+from training.onnx_files.writing import rewrite_card, write_checked
 from training.statistics.calibration import fitted_temperature
 from training.step.objective import objective_for
 from xai.explained_network import ExplainedNetwork, Explanation
@@ -151,13 +151,13 @@ def _write_model(
     *,
     with_test: bool,
 ) -> tuple[ModelCard, str]:
-    """Write the ONNX file, again with figures on test if asked; return its card and a sentence."""
+    """Write the ONNX file, with figures on test if asked; return its card and a sentence."""
     pixels = val.first(CHECKED_FILMS)
     report = write_checked(network, card, output, pixels=pixels)
     if with_test:
         test = evaluated(Explainer(output), of_split(run.films, "test"))
         card = card.model_copy(update={"metrics": test.metrics})
-        report = write_checked(network, card, output, pixels=pixels)
+        rewrite_card(output, card)
     return card, report
 
 

@@ -2,7 +2,9 @@
 
 import json
 import sys
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from models.card import LungFieldSpec, NetworkSpec
 from models.checkpoint import save_checkpoint
@@ -25,8 +27,10 @@ from training.fitting.start import checked_films, datasets, starting_network
 from training.fitting.state import EpochRecord, TrainingState
 from training.fitting.tensorboard import event_log
 from training.gradient_flow.picture import draw_gradient_flow
-from training.gradient_flow.sample import FlowRecord
 from training.step.distributed import Processes
+
+SECONDS_BETWEEN_PICTURES = 60
+"""Drawing takes seconds, which is longer than an epoch of few films."""
 
 
 def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
@@ -39,16 +43,19 @@ def train(config: Config, folder: RunFolder, *, device: str = "cpu") -> None:
     start = _segmentation_start if config.task == "segmentation" else _classification_start
     run, spec = start(config, folder, device)
     processes = run.processes
+    pictures = Pictures(folder, config.training.epochs)
     if folder.state.is_file():
         run.state.restore(folder.state)
         if processes.is_first:  # a kill may have come between the state and these
-            _write_records(folder, run.state)
+            write_records(folder, run.state)
+            pictures.follow(run.state)
         say(f"resuming after epoch {len(run.state.history)} of {config.training.epochs}")
     log = config.training.log if processes.is_first else "none"
     with event_log(log, folder.events, from_step=run.steps_done) as run.log:
         for record in run.epochs():
             if processes.is_first:
                 _save(folder, run.state, spec)
+                pictures.follow(run.state)
             say(_sentence(record))
 
 
@@ -113,28 +120,41 @@ def _save(folder: RunFolder, state: TrainingState, spec: NetworkSpec | LungField
     if state.is_best:
         save_checkpoint(folder.best, state.averaged_network, spec)
     state.save(folder.state)
-    _write_records(folder, state)
+    write_records(folder, state)
 
 
-def _write_records(folder: RunFolder, state: TrainingState) -> None:
-    _write_history(folder, state.history)
-    _write_gradient_flow(folder, state.gradient_flow.records)
-
-
-def _write_history(folder: RunFolder, history: Sequence[EpochRecord]) -> None:
+def write_records(folder: RunFolder, state: TrainingState) -> None:
+    """Write the figures of all epochs, and the gradient flow of the steps that were sampled."""
     with replacing(folder.metrics) as unfinished:
-        unfinished.write_text("".join(json.dumps(record) + "\n" for record in history))
-    draw_curves(history, folder.curves)
+        unfinished.write_text("".join(json.dumps(record) + "\n" for record in state.history))
+    flow = state.gradient_flow.records
+    if flow:
+        folder.gradient_flow.write_text("".join(one.model_dump_json() + "\n" for one in flow))
 
 
-def _write_gradient_flow(folder: RunFolder, records: Sequence[FlowRecord]) -> None:
-    """Write all records and their picture, unless they are already written."""
-    text = "".join(record.model_dump_json() + "\n" for record in records)
-    if records and not (
-        folder.gradient_flow.is_file() and folder.gradient_flow.read_text() == text
-    ):
-        draw_gradient_flow(records, folder.gradient_flow_plot)
-        folder.gradient_flow.write_text(text)
+@dataclass
+class Pictures:
+    """The pictures of a run, drawn when it ends, and at most once a minute before.
+
+    Attributes:
+        folder: Where they are.
+        epochs: How many the run has.
+        drawn: When they were last drawn, or else begun, in seconds of the monotonic clock.
+    """
+
+    folder: RunFolder
+    epochs: int
+    drawn: float = field(default_factory=time.monotonic)
+
+    def follow(self, state: TrainingState) -> None:
+        """Draw the curves and the gradient flow after an epoch, if it is time."""
+        is_running = len(state.history) < self.epochs
+        if is_running and time.monotonic() < self.drawn + SECONDS_BETWEEN_PICTURES:
+            return
+        draw_curves(state.history, self.folder.curves)
+        if state.gradient_flow.records:
+            draw_gradient_flow(state.gradient_flow.records, self.folder.gradient_flow_plot)
+        self.drawn = time.monotonic()
 
 
 def _sentence(record: EpochRecord) -> str:

@@ -91,6 +91,14 @@ def write_checked(
     )
 
 
+def rewrite_card(file: Path, card: ModelCard) -> None:
+    """Put another card into an exported file, whose graph stays as it is."""
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, {CARD_KEY: card.model_dump_json()})
+    with replacing(file) as unfinished:
+        onnx.save(model, unfinished)
+
+
 @torch.inference_mode()
 def _differences(
     network: ExplainedNetwork, answers: Answers, pixels: Float[Tensor, "batch 1 rows columns"]

@@ -3,6 +3,7 @@
 import shutil
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -69,10 +70,28 @@ def test_centring_the_head_leaves_the_order_of_classes(
     assert torch.allclose(before - before.mean(dim=1, keepdim=True), after, atol=1e-4)
 
 
-def test_the_report_says_the_differences(spot_run: RunFolder, tmp_path: Path) -> None:
-    report = export(spot_run, tmp_path / "model.onnx")
-    assert "probabilities" in report
-    assert "evidence" in report
+class Exported(NamedTuple):
+    """A model, and what its export said."""
+
+    model: Path
+    report: str
+
+
+@pytest.fixture(scope="module")
+def exported_elsewhere(
+    spot_run: RunFolder, spot_manifest: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    """Export with the other method, from films that were moved."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    moved = shutil.copytree(spot_manifest.parent, folder / "films")
+    model = folder / "model.onnx"
+    report = export(spot_run, model, manifest=moved / "manifest.csv", method="hirescam")
+    return Exported(model, report)
+
+
+def test_the_report_says_the_differences(exported_elsewhere: Exported) -> None:
+    assert "probabilities" in exported_elsewhere.report
+    assert "evidence" in exported_elsewhere.report
 
 
 def test_nothing_is_written_when_onnx_runtime_differs(
@@ -100,8 +119,8 @@ def test_films_of_other_splits_are_refused(
 
 
 def test_the_run_folder_keeps_the_card(spot_run: RunFolder, spot_model: Path) -> None:
-    # The other tests export it as well: without figures, and with a report of their own.
-    own = {"metrics": (), "backprop_report_sha256": None}
+    # Another export of it has no figures, a report of its own, and the other method.
+    own = {"metrics": (), "backprop_report_sha256": None, "method": "grad_cam"}
     kept = ModelCard.model_validate_json(spot_run.card.read_text())
     assert kept.model_copy(update=own) == Explainer(spot_model).card.model_copy(update=own)
 
@@ -125,15 +144,11 @@ def test_nothing_is_written_when_the_gradients_by_hand_are_off(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_films_elsewhere_can_be_named(
-    spot_run: RunFolder, spot_manifest: Path, tmp_path: Path
-) -> None:
-    moved = shutil.copytree(spot_manifest.parent, tmp_path / "films")
-    export(spot_run, tmp_path / "model.onnx", manifest=moved / "manifest.csv")
-    assert (tmp_path / "model.onnx").is_file()
+def test_films_elsewhere_can_be_named(exported_elsewhere: Exported) -> None:
+    assert exported_elsewhere.model.is_file()
 
 
-def test_the_method_stands_in_the_card(spot_run: RunFolder, tmp_path: Path) -> None:
-    export(spot_run, tmp_path / "model.onnx", method="hirescam")
-    assert Explainer(tmp_path / "model.onnx").card.method == "hirescam"
-    assert "HiResCAM at `stages.3`" in (tmp_path / "model.MODEL_CARD.md").read_text()
+def test_the_method_stands_in_the_card(exported_elsewhere: Exported) -> None:
+    model = exported_elsewhere.model
+    assert Explainer(model).card.method == "hirescam"
+    assert "HiResCAM at `stages.3`" in model.with_name("model.MODEL_CARD.md").read_text()
