@@ -2,14 +2,14 @@
 
 from torch import nn
 
-from models.card import Architecture, Grid, NetworkSpec, ReadOut
+from models.card import Architecture, Grid, NetworkSpec, ReadOut, ReceptiveField
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.layers import LocalContrast
 from models.lung_field import LungField
 from models.lungs.window import LungWindow
 from models.network import Chain, Network
 from models.vgg16 import VGG16
-from models.vit_b16 import ViTB16
+from models.vit_b16 import PATCH, ViTB16
 
 
 def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 0.0) -> Network:
@@ -41,8 +41,8 @@ def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 
 def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Network:
     classes = len(spec.class_names)
     if spec.architecture == "chest_cnn":
-        chest_cnn = LocalChestCNN if spec.receptive_field == "local" else ChestCNN
         masked = spec.lungs.size if spec.lungs and spec.lungs.inside else None
+        chest_cnn = _chest_cnn(spec.receptive_field)
         return chest_cnn(classes=classes, mean=spec.mean, std=spec.std, masked=masked)
     if spec.architecture == "vgg16":
         return VGG16(
@@ -77,3 +77,16 @@ def target_layer(
 def seen_size(spec: NetworkSpec) -> Grid:
     """Return rows and columns of what the layers behind the window on the lungs take."""
     return spec.lungs.size if spec.lungs else spec.image_size
+
+
+def activation_grid(
+    architecture: Architecture, size: Grid, *, receptive_field: ReceptiveField | None = None
+) -> Grid:
+    """Return rows and columns of the target layer's output, for pixels of a size."""
+    if architecture == "chest_cnn":
+        return _chest_cnn(receptive_field).grid(size)
+    return size[0] // PATCH, size[1] // PATCH
+
+
+def _chest_cnn(receptive_field: ReceptiveField | None) -> type[ChestCNN]:
+    return LocalChestCNN if receptive_field == "local" else ChestCNN

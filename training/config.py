@@ -12,11 +12,14 @@ from models.card import (
     Colours,
     Grid,
     Head,
+    LungSpec,
     ModelName,
     PositiveShare,
     ReadOut,
+    ReceptiveField,
     Record,
     ResizeMode,
+    check_receptive_field,
     check_variant,
 )
 from training.flat_keys import with_tables
@@ -81,6 +84,9 @@ class NetworkConfig(Record):
         drop_rate: Of dropout in the `fully_connected` head, while training.
         drop_path_rate: Of stochastic depth in `vit_b16`'s last block, while training; earlier
             blocks have less, in proportion to their depth.
+        receptive_field: Of `chest_cnn`: `wide` (default), or `local`: a position of the map then
+            depends on a patch about a third of the lungs wide.
+        lungs: See only the lungs, in this way (`models.card.LungSpec`); absent sees the whole film.
     """
 
     architecture: Architecture | Literal["lung_field"] = "chest_cnn"
@@ -96,6 +102,8 @@ class NetworkConfig(Record):
     std: Colours | None = None
     drop_rate: Rate = 0.0
     drop_path_rate: Rate = 0.0
+    receptive_field: ReceptiveField | None = None
+    lungs: LungSpec | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -109,6 +117,12 @@ class NetworkConfig(Record):
     @model_validator(mode="after")
     def _exists(self) -> "NetworkConfig":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
+        check_receptive_field(self.architecture, self.receptive_field)
+        if self.lungs and self.lungs.inside and self.architecture != "chest_cnn":
+            raise ValueError(
+                f"inside of lungs must be false for {self.architecture}: only chest_cnn masks "
+                "positions"
+            )
         if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in self.image_size):
             raise ValueError(
                 f"image_size must be multiples of {2 * STRIDE} under a fully_connected head, "
@@ -186,6 +200,8 @@ class AugmentationConfig(Record):
         clahe: Share of films whose contrast is equalised locally.
         histogram_matching: Share of films with the grey levels of another training film.
         style_mixing: Share of films with slow grey level changes mixed with another film's.
+        outline: How far the lungs' outline is widened or narrowed at most, as a share of the side:
+            its exact shape must not say where a film is from.
         opacities: Share of films with soft clouds drawn anywhere.
         shading: Share of films with uneven exposure.
         letters: Share of films with random letters in corners.
@@ -210,6 +226,7 @@ class AugmentationConfig(Record):
     clahe: Fraction = 0.0
     histogram_matching: Fraction = 0.0
     style_mixing: Fraction = 0.0
+    outline: Fraction = 0.0
     opacities: Fraction = 0.0
     shading: Fraction = 0.0
     letters: Fraction = 0.0

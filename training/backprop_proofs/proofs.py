@@ -60,10 +60,22 @@ def random_films(
     classes: int,
     dtype: torch.dtype,
     task: ProvenTask = "multiclass",
+    has_lungs: bool = False,
 ) -> NoiseFilms:
-    """Return the same noise every time, drawn in float64; the first finding or cell is unknown."""
+    """Return the same noise every time, drawn in float64; the first finding or cell is unknown.
+
+    Args:
+        batch: Films.
+        image_size: Rows and columns.
+        classes: Classes or findings.
+        dtype: Of the pixels.
+        task: Decides targets and loss.
+        has_lungs: Outline two lungs in a second plane: on noise, none would be found.
+    """
     generator = torch.Generator().manual_seed(7)
     pixels = torch.rand(batch, 1, *image_size, generator=generator, dtype=torch.float64).to(dtype)
+    if has_lungs:
+        pixels = torch.cat([pixels, two_bands(pixels)], dim=1)
     if task == "segmentation":
         cells = (side // LungField.cell for side in image_size)
         shares = torch.rand(batch, 1, *cells, generator=generator, dtype=torch.float64)
@@ -78,6 +90,19 @@ def random_films(
         targets[0, 0] = torch.nan
     objective = (Multilabel if is_multilabel else Multiclass)(weights, label_smoothing=0.1)
     return NoiseFilms(pixels, targets, objective)
+
+
+def two_bands(pixels: Tensor) -> Tensor:
+    """Return a plane that is 1 in two upright bands, about where lungs are, and 0 elsewhere."""
+    rows, columns = pixels.shape[2:]
+    bands = torch.zeros_like(pixels)
+    for start, end in ((0.15, 0.42), (0.58, 0.85)):
+        height, width = (
+            slice(rows // 6, -(rows // 6)),
+            slice(int(start * columns), int(end * columns)),
+        )
+        bands[:, :, height, width] = 1
+    return bands
 
 
 def relative_errors(seen: Tensors, expected: Tensors) -> dict[str, float]:

@@ -13,7 +13,8 @@ from torch import nn
 from tqdm import tqdm
 
 from models.card import Grid, PositiveInt, Record
-from models.network import LayeredNetwork, layers_in_order
+from models.lungs.window import window_of
+from models.network import LayeredNetwork, Network, layers_in_order
 from training.backprop_proofs import proofs
 from training.backprop_proofs.proofs import (
     NoiseFilms,
@@ -212,6 +213,7 @@ def verified(
         classes=network.head.get_parameter("weight").shape[0],
         dtype=getattr(torch, dtype),
         task=task,
+        has_lungs=isinstance(network, Network) and window_of(network) is not None,
     )
     trial = Trial(name, without_dropout(copy.deepcopy(network).train()), films, dtype)
     return _evidence(trial, steps=steps, rounds=rounds)

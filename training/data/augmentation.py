@@ -52,12 +52,23 @@ class FilmAugmentation:
             if share and random.random() < share:
                 pixels = change(pixels, random)
         film = moved(torch.cat([pixels, outline]), random, self.config)
-        pixels, outline = film[:1], film[1:]
+        pixels, outline = film[:1], self._redrawn(film[1:], random)
         pixels = regraded(pixels, random, self.config)
         for share, change in self._after_moving():
             if share and random.random() < share:
                 pixels = change(pixels, random)
         return torch.cat([pixels, outline])
+
+    def _redrawn(self, outline: Planes, random: np.random.Generator) -> Planes:
+        """Return the outline widened or narrowed by as much as the config allows at most."""
+        if not (len(outline) and self.config.outline):
+            return outline
+        distance = round(random.uniform(-1, 1) * self.config.outline * outline.shape[2])
+        kernel = cv2.getStructuringElement(
+            cv2.MORPH_ELLIPSE, (2 * abs(distance) + 1, 2 * abs(distance) + 1)
+        )
+        change = cv2.dilate if distance > 0 else cv2.erode
+        return torch.from_numpy(np.stack([change(plane.numpy(), kernel) for plane in outline]))
 
     def _before_moving(self) -> Iterator[tuple[float, Change]]:
         """Yield changes of the radiograph itself, which then move with it."""

@@ -1,8 +1,9 @@
 """Decode films to network pixels, with the server's own code, and serve them as a dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -66,6 +67,8 @@ class FilmDataset(Dataset[LabelledFilm]):
     it is another copy of the film, augmented differently.
 
     Attributes:
+        lungs: Probability of lung on each film, 255 for 1, on a grid of its own; a second plane of
+            the film. None leaves it to the network to find the lungs.
         sources: Source of each film.
         epoch: Set before each pass over the films.
     """
@@ -75,12 +78,14 @@ class FilmDataset(Dataset[LabelledFilm]):
         pixels: UInt8[np.ndarray, "films rows columns"],
         targets: Targets,
         *,
+        lungs: UInt8[np.ndarray, "films mask_rows mask_columns"] | None = None,
         sources: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
         self.pixels = pixels
         self.targets = targets
+        self.lungs = lungs
         self.sources = ["unknown"] * len(targets) if sources is None else sources
         self.augmentation = augmentation
         self.seed = seed
@@ -91,14 +96,20 @@ class FilmDataset(Dataset[LabelledFilm]):
 
     def __getitem__(
         self, index: int
-    ) -> tuple[Float[Tensor, "1 rows columns"], int | NDArray[np.float32]]:
-        """Return pixels in [0, 1] and the class number, or the findings."""
+    ) -> tuple[Float[Tensor, "planes rows columns"], int | NDArray[np.float32]]:
+        """Return planes in [0, 1], pixels first, and the class number, or the findings."""
         film = index % len(self)
-        pixels = torch.from_numpy(np.array(self.pixels[film]))[None]  # a copy may be written to
+        planes = torch.from_numpy(np.stack([self.pixels[film], *self._outline(film)]))
         if self.augmentation is not None:
             random = np.random.default_rng((self.seed, self.epoch, index))
-            pixels = self.augmentation(pixels, random)
-        return pixels.float() / 255, self.targets[film]
+            planes = self.augmentation(planes, random)
+        return planes.float() / 255, self.targets[film]
+
+    def _outline(self, film: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the probability of lung at the film's own size, if it is known."""
+        if self.lungs is not None:
+            rows, columns = self.pixels.shape[1:]
+            yield cv2.resize(self.lungs[film], (columns, rows), interpolation=cv2.INTER_LINEAR)
 
 
 def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:

@@ -4,18 +4,21 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from models.architectures import build, target_layer
+from models.architectures import activation_grid, build, target_layer
 from models.card import Architecture, NetworkSpec, Task
+from models.checkpoint import lung_field
 from models.layers import CONTRAST_MEAN, CONTRAST_STD
+from models.lungs.window import LungWindow, window_of
 from models.network import Network
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
-from training.config import STRIDE, Config, NetworkConfig
+from training.config import Config, NetworkConfig
 from training.data.augmentation import augmentation
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, class_names, of_split, read_manifest
 from training.data.split import check_classes, check_split
 from training.data.style_mixing import StyleBank
+from training.outlines.found import found_lungs
 
 
 def checked_films(config: Config) -> tuple[Film, ...]:
@@ -37,10 +40,15 @@ def datasets(
     wanted = config.network
     memory = FilmMemory(config.data.cache, wanted.image_size, wanted.resize_mode, wanted.crop_pct)
     train_pixels = memory.pixels(train_films)
+    lungs = None
+    if wanted.lungs:
+        window = LungWindow(lung_field()[0], wanted.lungs, wanted.image_size)
+        lungs = found_lungs(train_films, train_pixels, window, config.data.cache)
     sources = [film.source for film in train_films]
     train_set = FilmDataset(
         train_pixels,
         film_targets(train_films, names),
+        lungs=lungs,
         sources=sources,
         augmentation=augmentation(config.augmentation, StyleBank(train_pixels, sources)),
         seed=config.training.seed,
@@ -62,7 +70,6 @@ def starting_network(
     wanted = config.network
     if wanted.architecture == "lung_field":
         raise ValueError("architecture must be a classifier's, not lung_field")
-    rows, columns = wanted.image_size
     pretrained = _pretrained(wanted, wanted.architecture)
     mean, std = pretrained[1:] if pretrained else _own_mean_and_std(wanted, films)
     spec = NetworkSpec(
@@ -75,8 +82,18 @@ def starting_network(
         resize_mode=wanted.resize_mode,
         crop_pct=wanted.crop_pct,
         local_contrast=wanted.local_contrast,
-        target_layer=target_layer(wanted.architecture, read_out=wanted.read_out),
-        activation_grid=(rows // STRIDE, columns // STRIDE),
+        receptive_field=wanted.receptive_field,
+        lungs=wanted.lungs,
+        target_layer=target_layer(
+            wanted.architecture,
+            read_out=wanted.read_out,
+            inside_lungs=wanted.lungs is not None and wanted.lungs.inside,
+        ),
+        activation_grid=activation_grid(
+            wanted.architecture,
+            wanted.lungs.size if wanted.lungs else wanted.image_size,
+            receptive_field=wanted.receptive_field,
+        ),
         mean=mean,
         std=std,
     )
@@ -84,11 +101,13 @@ def starting_network(
     network = build(spec, drop_rate=wanted.drop_rate, drop_path_rate=wanted.drop_path_rate)
     if pretrained:
         load_pretrained(network, pretrained)
+    if window := window_of(network):
+        window.field.load_state_dict(lung_field()[0].state_dict())
     return network, spec
 
 
 def _own_mean_and_std(wanted: NetworkConfig, films: FilmDataset) -> tuple[float, float]:
-    if wanted.local_contrast is not None:
+    if wanted.local_contrast is not None or (wanted.lungs and wanted.lungs.standardise != "none"):
         return CONTRAST_MEAN, CONTRAST_STD
     mean, std = mean_and_std(films.pixels)
     return round(mean, 4), round(std, 4)
