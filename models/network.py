@@ -38,6 +38,11 @@ class Masked(NamedTuple):
     lungs: Tensor
 
 
+def values_of(x: Tensor | Masked) -> Tensor:
+    """Return values without the lungs' mask."""
+    return x.values if isinstance(x, Masked) else x
+
+
 class TakesLungs(nn.Module):
     """Base class of the layers that take the lungs' mask beside their input."""
 
@@ -122,8 +127,7 @@ class Network(LayeredNetwork, ABC):
 
         An average over all positions is much the same for a film and for that film upside down.
         """
-        values = halfway.values if isinstance(halfway, Masked) else halfway
-        upper, lower = self.on_grid(values).tensor_split(2, dim=2)
+        upper, lower = self.on_grid(values_of(halfway)).tensor_split(2, dim=2)
         return torch.cat([upper.mean(dim=(2, 3)), lower.mean(dim=(2, 3))], dim=1)
 
     def seam(self, pixels: Float[Tensor, "batch channels rows columns"]) -> Seam:

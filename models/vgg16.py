@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from models.backprop.initialisation import he_normal_
 from models.card import Grid, Head, PerChannel
 from models.layers import GlobalAveragePool, Normalisation, per_colour
-from models.network import Network, Seam
+from models.network import Masked, Network, Seam, through, values_of
 
 
 class Hidden(nn.Sequential):
@@ -103,15 +103,13 @@ class VGG16(Network):
         """Name of the last ReLU, timm's `features.29`."""
         return self.last_relu()
 
-    def halfway_from(
-        self, normalised: Float[Tensor, "batch channels rows columns"]
-    ) -> Float[Tensor, "batch channels grid_rows grid_columns"]:
+    def halfway_from(self, normalised: Tensor | Masked) -> Tensor | Masked:
         """Return the output of the third stage, timm's `features.15`."""
-        return cast(Tensor, self.trunk[: self._third_pooling](normalised))
+        return through(self.trunk[: self._third_pooling], normalised)
 
-    def seam_after(self, halfway: Float[Tensor, "batch channels grid_rows grid_columns"]) -> Seam:
+    def seam_after(self, halfway: Tensor | Masked) -> Seam:
         """Return the last ReLU's output; no residual stream skips it."""
-        return Seam(self.trunk[self._third_pooling :](halfway))
+        return Seam(values_of(through(self.trunk[self._third_pooling :], halfway)))
 
     def classify(
         self,

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from models.card import Grid, PerChannel, ReadOut
 from models.layers import Normalisation, PatchAverage, grey
-from models.network import Network, Seam
+from models.network import Masked, Network, Seam, values_of
 
 PATCH = 16
 
@@ -169,24 +169,21 @@ class ViTB16(Network):
         """Name of the last block's first layer norm (read-out `token`), or of the last block."""
         return self.last_layer("token" if self.reads_token else "average")
 
-    def halfway_from(
-        self, normalised: Float[Tensor, "batch 1 rows columns"]
-    ) -> Float[Tensor, "batch tokens width"]:
+    def halfway_from(self, normalised: Tensor | Masked) -> Float[Tensor, "batch tokens width"]:
         """Return all tokens after half of the blocks."""
-        return cast(Tensor, self.blocks[: len(self.blocks) // 2](self.embed(normalised)))
+        tokens = self.embed(values_of(normalised))
+        return cast(Tensor, self.blocks[: len(self.blocks) // 2](tokens))
 
-    def layout(
-        self, halfway: Float[Tensor, "batch tokens width"]
-    ) -> Float[Tensor, "batch features"]:
+    def layout(self, halfway: Tensor | Masked) -> Float[Tensor, "batch features"]:
         """Return the mean of the patch tokens; their positions are already in them."""
-        return halfway[:, 1:].mean(dim=1)
+        return values_of(halfway)[:, 1:].mean(dim=1)
 
-    def seam_after(self, halfway: Float[Tensor, "batch tokens width"]) -> Seam:
+    def seam_after(self, halfway: Tensor | Masked) -> Seam:
         """Return all tokens at the target layer; with `token`, also the stream that skips it."""
-        later = self.blocks[len(self.blocks) // 2 :]
+        later, tokens = self.blocks[len(self.blocks) // 2 :], values_of(halfway)
         if not self.reads_token:
-            return Seam(later(halfway))
-        stream = later[:-1](halfway)
+            return Seam(later(tokens))
+        stream = later[:-1](tokens)
         return Seam(self.blocks[-1].norm1(stream), stream)
 
     def classify(

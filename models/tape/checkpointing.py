@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.network import Masked
+from models.network import Masked, values_of
 from models.tape.tape import Gradients, record_chain, record_through
 
 
@@ -43,7 +43,7 @@ class SegmentStep:
         """
         statistics = [b for _, layer in self.layers for b in layer.buffers()]
         before = [buffer.clone() for buffer in statistics]
-        values = self.x.values if isinstance(self.x, Masked) else self.x
+        values = values_of(self.x)
         devices = [values.device] if values.is_cuda else []
         with torch.random.fork_rng(devices):
             _restore(self.random_state, values)
@@ -57,8 +57,7 @@ def record_segment(
     layers: Sequence[tuple[str, nn.Module]], x: Tensor | Masked
 ) -> tuple[Any, SegmentStep]:
     """Return the output of a segment of layers, and a step that keeps its input only."""
-    values = x.values if isinstance(x, Masked) else x
-    step = SegmentStep(layers, x, _random_state(values))
+    step = SegmentStep(layers, x, _random_state(values_of(x)))
     for _, layer in layers:
         x, _ = record_through(layer, x)
     return x, step

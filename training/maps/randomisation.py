@@ -57,7 +57,7 @@ def weight_blocks(names: Iterable[str]) -> tuple[WeightBlock, ...]:
     """
     grouped: dict[str, list[str]] = {}
     for name in names:
-        if not name.startswith("normalise."):
+        if not name.startswith(("normalise.", "inside.")):  # what has no weights
             grouped.setdefault(_block_of(name), []).append(name)
     return tuple(WeightBlock(name, tuple(weights)) for name, weights in grouped.items())[::-1]
 
