@@ -151,9 +151,7 @@ def check_variant(architecture: str, *, head: Head | None, read_out: ReadOut | N
             )
 
 
-def check_receptive_field(
-    architecture: Architecture, receptive_field: ReceptiveField | None
-) -> None:
+def check_receptive_field(architecture: str, receptive_field: ReceptiveField | None) -> None:
     """Raise ValueError if a network other than chest_cnn has a `receptive_field`."""
     if receptive_field is not None and architecture != "chest_cnn":
         raise ValueError(

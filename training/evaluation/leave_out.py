@@ -34,6 +34,8 @@ Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
 FAST_SIDE, FAST_EPOCHS = 128, 8
 """Most pixels of a side, and most epochs, of the fast form that recipes are chosen by."""
+FAST_FILM_SIDE = 192
+"""Most pixels of a side of films that are then cropped to the lungs."""
 LEARNING = (
     Path(models.__path__[0]),
     *(Path(__file__).parents[1] / name for name in ("data", "fitting", "step")),
@@ -85,7 +87,11 @@ def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 def fast(config: Config) -> Config:
     """Return the recipe at a small size and for few epochs, to choose by in minutes."""
     fields = config.model_dump()
-    fields["network"]["image_size"] = [min(side, FAST_SIDE) for side in config.network.image_size]
+    network, lungs = fields["network"], fields["network"]["lungs"]
+    if lungs:
+        lungs["size"] = [min(side, FAST_SIDE) for side in lungs["size"]]
+    side_limit = FAST_FILM_SIDE if lungs else FAST_SIDE
+    network["image_size"] = [min(side, side_limit) for side in network["image_size"]]
     fields["training"]["epochs"] = min(config.training.epochs, FAST_EPOCHS)
     return Config.model_validate(fields)
 
