@@ -77,6 +77,14 @@ def test_an_empty_mask_and_a_full_one_give_the_whole_film(value: float) -> None:
     assert box(torch.full((2, 1, *MASK), value)).tolist() == [[0, 0, 1, 1]] * 2
 
 
+def test_the_box_of_lungs_that_fade_away_widens_to_the_whole_film() -> None:
+    lungs = certainty(ellipses(RIGHT, LEFT))
+    boxes = torch.cat([lung_region(lungs * 0.8**power) for power in range(80)])
+    assert boxes[-1].tolist() == [0, 0, 1, 1]
+    assert boxes.diff(dim=0).abs().max() < 0.05
+    torch.testing.assert_close(boxes[0], boxes[5], atol=1e-3, rtol=0)
+
+
 @given(SEEDS)
 def test_edges_are_in_order_and_on_the_film_for_any_mask(seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
