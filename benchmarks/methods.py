@@ -26,8 +26,9 @@ import torch
 from tqdm import tqdm
 
 from models.architectures import build
-from models.card import Record, Sha256
+from models.card import CellCentres, Record, Sha256
 from models.network import Network
+from models.registration import cell_centres
 from training.data.manifest import of_split, read_manifest, spread
 from training.data.split import check_split
 from training.maps.annotations import LUNGS, read_annotations
@@ -40,7 +41,7 @@ from training.onnx_files.graph_weights import GraphWeights
 from training.onnx_files.network_from_onnx import network_from_onnx, restored
 from training.statistics.bootstrap import Resamples
 from xai.explainer import Explainer
-from xai.measures.faithfulness import deletion_insertion
+from xai.measures.faithfulness import deletion_insertion, on_pixels
 from xai.measures.localisation import THRESHOLDS, Scores, best_threshold, scores
 from xai.measures.sanity import perturbed, rank_correlation
 from xai.measures.trust import Figure
@@ -140,16 +141,16 @@ def randomised_networks(model: Path, name: str, seeds: int) -> Iterator[Network]
         yield random.requires_grad_(False)
 
 
-def measured(name: str, method: Method, asked: Setting) -> MethodFigures:
-    """Return one method's row."""
+def measured(name: str, method: Method, cells: CellCentres, asked: Setting) -> MethodFigures:
+    """Return the row of a method whose maps have their cells there."""
     map_of = partial(method, asked.network)
     seconds: list[float] = []
     maps = [timed(map_of, one, seconds) for one in tqdm(asked.right, name, leave=False)]
-    threshold, localised = localisation(map_of, asked.marked)
+    threshold, localised = localisation(map_of, cells, asked.marked)
     few, few_maps = asked.right[: asked.few], maps[: asked.few]
     figures = {
         **localised,
-        **faithfulness(asked.explainer, asked.right, maps),
+        **faithfulness(asked.explainer, asked.right, maps, cells),
         **{
             f"random_{part.replace(' ', '_')}": randomisation(method, networks, few, few_maps)
             for part, networks in asked.randomised_networks.items()
@@ -176,12 +177,12 @@ def tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def localisation(
-    map_of: partial[Map], marked: Sequence[ShownFilm]
+    map_of: partial[Map], cells: CellCentres, marked: Sequence[ShownFilm]
 ) -> tuple[float, dict[str, Figure]]:
     """Return the tuned threshold, and how well maps agree with boxes."""
     found: list[Scores] = []
     for shown in tqdm(marked, "boxes", leave=False):
-        heat = shown.heat(map_of(tensor(shown.seen.pixels), shown.number))
+        heat = shown.heat(map_of(tensor(shown.seen.pixels), shown.number), cells)
         found.append(scores(heat, shown.region))
     threshold = best_threshold(found)
     place = THRESHOLDS.index(threshold)
@@ -196,19 +197,17 @@ def localisation(
 
 
 def faithfulness(
-    explainer: Explainer, right: Sequence[RightFilm], maps: Sequence[Map]
+    explainer: Explainer, right: Sequence[RightFilm], maps: Sequence[Map], cells: CellCentres
 ) -> dict[str, Figure]:
     """Return deletion, insertion and ROAD: the class when hot pixels are removed or added."""
     answer = probabilities_of(explainer)
     columns: dict[str, list[float]] = {"deletion": [], "insertion": [], "road": []}
     for one, evidence in zip(tqdm(right, "faithfulness", leave=False), maps, strict=True):
-        curves = deletion_insertion(answer, one.pixels, evidence, one.number, steps=STEPS)
+        drawn = on_pixels(evidence, one.pixels.shape, cells)
+        curves = deletion_insertion(answer, one.pixels, drawn, one.number, steps=STEPS)
         columns["deletion"].append(curves[0].area)
         columns["insertion"].append(curves[1].area)
-        values = evidence.astype(np.float64)
-        columns["road"].append(
-            road(answer, one.pixels, values, one.number, percentiles=PERCENTILES)
-        )
+        columns["road"].append(road(answer, one.pixels, drawn, one.number, percentiles=PERCENTILES))
     return {name: figure(values, groups_of(right)) for name, values in columns.items()}
 
 
@@ -279,9 +278,11 @@ def main() -> int:
     parser.add_argument("--layers", nargs="*", default=(), help="beside the target layer")
     options = parser.parse_args()
     asked = setting(options.model, options.manifest, options.marked, options)
-    chosen = {n: m for n, m in methods_for(asked.network).items() if n in options.methods}
+    known, own = methods_for(asked.network), cell_centres(asked.network)
+    chosen = {name: (known[name], own) for name in known if name in options.methods}
     for layer_name in options.layers:
-        chosen |= methods_at(layer_name)
+        cells = cell_centres(asked.network, layer_name)
+        chosen |= {name: (method, cells) for name, method in methods_at(layer_name).items()}
     table = MethodTable(
         model=asked.explainer.card.name,
         version=asked.explainer.card.version,
@@ -290,7 +291,7 @@ def main() -> int:
         right_films=len(asked.right),
         few_films=min(asked.few, len(asked.right)),
         seeds=options.seeds,
-        methods=tuple(measured(name, method, asked) for name, method in chosen.items()),
+        methods=tuple(measured(name, *found, asked) for name, found in chosen.items()),
     )
     options.output.write_text(table.model_dump_json(indent=2) + "\n", encoding="utf-8")
     print("\n".join(lines(table)))

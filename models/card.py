@@ -124,6 +124,20 @@ class TrainingData(Record):
     description: str
 
 
+class CellCentres(Record):
+    """Cell centres of an activation grid, in pixels of the network's input.
+
+    The centre of cell (i, j) is `origin + (i, j) * step`; pixel (0, 0) covers [0, 1) x [0, 1).
+
+    Attributes:
+        origin: Row and column of the centre of cell (0, 0).
+        step: Rows and columns from one centre to the next.
+    """
+
+    origin: tuple[float, float]
+    step: tuple[PositiveFloat, PositiveFloat]
+
+
 class WeightStorage(Record):
     """Number format of the large weights in the file, and the effect of rounding them.
 
@@ -265,6 +279,9 @@ class ModelCard(NetworkSpec):
         confidence_threshold: Films whose largest probability is below it get no decision; None is
             no such limit, as for findings.
         method: Method by which evidence is computed.
+        cell_centres: Centres of the cells of `activation_grid`, computed from the layers below
+            `target_layer`. None in files that were exported before it was: their cells are taken to
+            fill the input evenly, with centres at (i + 0.5) * side / cells.
         golden: An input with its outputs.
         score_histograms: Calibrated probabilities of val films, one histogram per class.
         distance_histogram: Distances of val films.
@@ -288,6 +305,7 @@ class ModelCard(NetworkSpec):
     distance_threshold: PositiveFloat
     confidence_threshold: Probability | None = None
     method: ExplanationMethod = "grad_cam"
+    cell_centres: CellCentres | None = None
     golden: Golden
     score_histograms: tuple[Histogram, ...]
     distance_histogram: Histogram

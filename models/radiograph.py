@@ -4,13 +4,13 @@ A film is one chest radiograph as a file.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.card import ResizeMode
+from models.card import CellCentres, Grid, ResizeMode
 from models.film_files.errors import (
     FilmTooLargeError,
     NotAnImageError,
@@ -26,13 +26,16 @@ __all__ = [
     "FilmFormat",
     "FilmTooLargeError",
     "FilmValues",
+    "GridPlace",
     "NetworkPixels",
     "NotAnImageError",
     "Radiograph",
     "RadiographError",
     "UnreadableFilmError",
     "UnsupportedFilmError",
+    "evenly_spread",
     "film_format_of",
+    "grid_place",
     "is_dicom",
     "network_pixels",
     "read_film_values",
@@ -48,6 +51,7 @@ Affine = tuple[float, float, float, float, float, float]
 
 Pixel (0, 0) covers [0, 1) x [0, 1).
 """
+UNMOVED: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 MAX_FILM_BYTES = 64 * 2**20
 MAX_FILM_PIXELS = 40_000_000
@@ -88,6 +92,19 @@ class Radiograph:
         return self.pixels.shape[1]
 
 
+class GridPlace(NamedTuple):
+    """Place of a grid of evidence on a film.
+
+    Attributes:
+        affine: From grid coordinates to film pixels. Cell (i, j) is centred at (j + 0.5, i + 0.5).
+        extent: Left, top, right and bottom of what the network saw, in film pixels. The outermost
+            cells go on to its edges, and outside it there is no map.
+    """
+
+    affine: Affine
+    extent: Box
+
+
 @dataclass(frozen=True)
 class NetworkPixels:
     """A network's input, and the affine map from it back to the film.
@@ -100,19 +117,43 @@ class NetworkPixels:
     pixels: NDArray[np.float32]
     affine: Affine
 
-    def grid_affine(self, grid: tuple[int, int]) -> Affine:
-        """Return the affine from cells of a (rows, columns) activation grid to film pixels."""
-        rows_per_cell = self.pixels.shape[0] / grid[0]
-        columns_per_cell = self.pixels.shape[1] / grid[1]
-        a, b, c, d, e, f = self.affine
-        return (
-            a * columns_per_cell,
-            b * rows_per_cell,
-            c,
-            d * columns_per_cell,
-            e * rows_per_cell,
-            f,
-        )
+    def grid_place(self, grid: Grid, cells: CellCentres | None) -> GridPlace:
+        """Return the place of a (rows, columns) activation grid on the film; see `grid_place`."""
+        rows, columns = self.pixels.shape
+        return grid_place(grid, (rows, columns), cells, self.affine)
+
+
+def grid_place(
+    grid: Grid, image_size: Grid, cells: CellCentres | None, affine: Affine = UNMOVED
+) -> GridPlace:
+    """Return the place of a grid of evidence on a film, or on the network's input.
+
+    Args:
+        grid: Rows and columns of the grid.
+        image_size: Rows and columns of the network's input.
+        cells: Centres of the cells in that input, as the model card has them; None for a grid whose
+            cells fill it evenly.
+        affine: From network pixels to film pixels; left out, the place is on the network's input.
+    """
+    a, b, c, d, e, f = affine
+    rows, columns = image_size
+    cells = cells or evenly_spread(grid, image_size)
+    (row, column), (down, across) = cells.origin, cells.step
+    # The upper left corner of cell (0, 0), half a cell from its centre.
+    top, left = row - down / 2, column - across / 2
+    return GridPlace(
+        (
+            *(a * across, b * down, a * left + b * top + c),
+            *(d * across, e * down, d * left + e * top + f),
+        ),
+        (c, f, a * columns + b * rows + c, d * columns + e * rows + f),
+    )
+
+
+def evenly_spread(grid: Grid, image_size: Grid) -> CellCentres:
+    """Return the centres of cells that fill the network's input: (i + 0.5) * side / cells."""
+    down, across = image_size[0] / grid[0], image_size[1] / grid[1]
+    return CellCentres(origin=(down / 2, across / 2), step=(down, across))
 
 
 def read_radiograph(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.radiograph import Affine
+from models.radiograph import GridPlace
 
 Floats = NDArray[np.floating[Any]]
 
@@ -84,56 +84,79 @@ def heat(evidence: Floats, evidence_scale: float) -> NDArray[np.float32]:
 
 
 def film_heat(
-    heat: NDArray[np.float32], affine: Affine, rows: int, columns: int
+    heat: NDArray[np.float32], place: GridPlace, rows: int, columns: int
 ) -> NDArray[np.float32]:
-    """Return heat at every pixel of the film, bilinear as `film_evidence`.
+    """Return heat at every pixel of the film, bilinear as `evidence_at`.
 
     Args:
         heat: Heat in [0, 1], grid rows x grid columns.
-        affine: Grid coordinates to film pixels.
+        place: Place of the grid on the film.
         rows: Rows of the film.
         columns: Columns of the film.
 
     Raises:
-        ValueError: As `film_evidence` does.
+        ValueError: As `evidence_at` does.
     """
     # By rounding errors, the weights may not sum to exactly 1.
-    return np.clip(film_evidence(heat, affine, rows, columns), 0, 1)
+    return np.clip(film_evidence(heat, place, rows, columns), 0, 1)
 
 
 def film_evidence(
-    evidence: NDArray[np.float32], affine: Affine, rows: int, columns: int
+    evidence: NDArray[np.float32], place: GridPlace, rows: int, columns: int
 ) -> NDArray[np.float32]:
-    """Return evidence at every pixel of the film, bilinear between the centres of the grid's cells.
-
-    Between the outermost centres and the grid's edge, the value is that of the outermost cell. A
-    pixel whose centre lies outside the grid (in a border that was trimmed) gets 0.
+    """Return evidence at the centre of every pixel of the film, bilinear as `evidence_at`.
 
     Args:
         evidence: Any numbers, grid rows x grid columns.
-        affine: Grid coordinates to film pixels; cell (0, 0) and pixel (0, 0) cover [0, 1) x [0, 1).
+        place: Place of the grid on the film.
         rows: Rows of the film.
         columns: Columns of the film.
 
     Raises:
-        ValueError: `affine` rotates or shears, or has a scale of 0.
+        ValueError: As `evidence_at` does.
     """
-    a, b, c, d, e, f = affine
-    if b != 0 or d != 0 or a == 0 or e == 0:
-        raise ValueError(f"affine must only scale and shift (b = d = 0, a and e not 0): {affine}")
-    grid_rows, grid_columns = evidence.shape
-    row_weights = _cell_weights(rows, scale=e, shift=f, cells=grid_rows)
-    column_weights = _cell_weights(columns, scale=a, shift=c, cells=grid_columns)
-    return np.asarray(row_weights @ evidence @ column_weights.T, np.float32)
+    x, y = np.arange(columns) + 0.5, np.arange(rows) + 0.5
+    return evidence_at(evidence.astype(np.float32), place, x, y)
 
 
-def _cell_weights(length: int, *, scale: float, shift: float, cells: int) -> NDArray[np.float32]:
-    """Return the weight of each cell for each pixel along one side, pixels x cells."""
-    position = (np.arange(length) + 0.5 - shift) / scale
-    between_centres = np.clip(position - 0.5, 0, cells - 1)
-    weights = np.maximum(0, 1 - np.abs(between_centres[:, None] - np.arange(cells)))
-    inside = (position >= 0) & (position < cells)
-    return (weights * inside[:, None]).astype(np.float32)
+def evidence_at(evidence: Floats, place: GridPlace, x: Floats, y: Floats) -> Floats:
+    """Return evidence at points of the film, bilinear between the centres of the grid's cells.
+
+    Beyond the outermost centres the value is that of the outermost cell, up to the edges of what
+    the network saw. A point outside them (in a border that was trimmed) gets 0.
+
+    Args:
+        evidence: Any numbers, grid rows x grid columns.
+        place: Place of the grid on the film.
+        x: Columns of the points, [points along a row]; pixel 0 covers [0, 1).
+        y: Rows of the points, [points along a column].
+
+    Returns:
+        len(y) x len(x) values of the evidence's own type.
+
+    Raises:
+        ValueError: The place's affine rotates, mirrors or shears, or has a scale of 0.
+    """
+    (a, b, c, d, e, f), (left, top, right, bottom) = place
+    if b != 0 or d != 0 or a <= 0 or e <= 0:
+        raise ValueError(
+            f"affine must only scale and shift (b = d = 0, a and e above 0): {place.affine}"
+        )
+    rows, columns = evidence.shape
+    along_rows = _cell_weights((y - f) / e, rows) * _within(y, top, bottom)
+    along_columns = _cell_weights((x - c) / a, columns) * _within(x, left, right)
+    kind = evidence.dtype
+    return np.asarray(along_rows.astype(kind) @ evidence @ along_columns.astype(kind).T)
+
+
+def _cell_weights(places: Floats, cells: int) -> Floats:
+    """Return the weight of each cell for each place in grid coordinates, places x cells."""
+    between_centres = np.clip(places - 0.5, 0, cells - 1)
+    return np.maximum(0, 1 - np.abs(between_centres[:, None] - np.arange(cells)))
+
+
+def _within(places: Floats, first: float, end: float) -> NDArray[np.bool_]:
+    return ((places >= first) & (places < end))[:, None]
 
 
 def colour_map(name: ColourMapName) -> dict[str, Any]:

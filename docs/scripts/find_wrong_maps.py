@@ -56,8 +56,7 @@ def worst(name: str, data: Path) -> dict[str, Any]:
     explainer = Explainer(OWN_MODELS / f"{name}.onnx")
     found = [(share(shown), shown) for shown in right_films(explainer, data, asks_lungs)]
     least, shown = min(found, key=lambda pair: pair[0])
-    affine = shown.seen.grid_affine(explainer.card.activation_grid)
-    rows, columns = shown.evidence.shape
+    card = explainer.card
     probability = shown.answers.probabilities[0, shown.number]
     return {
         "film": shown.marked.film.name,
@@ -66,12 +65,7 @@ def worst(name: str, data: Path) -> dict[str, Any]:
         "rows": shown.radiograph.rows,
         "columns": shown.radiograph.columns,
         "evidence": np.round(shown.evidence, 5).tolist(),
-        "extent": [
-            affine[2],
-            affine[5],
-            affine[2] + affine[0] * columns,
-            affine[5] + affine[4] * rows,
-        ],
+        "place": shown.seen.grid_place(card.activation_grid, card.cell_centres)._asdict(),
         "marked": list(outlines(shown.region)),
     }
 
@@ -91,9 +85,9 @@ def right_films(explainer: Explainer, data: Path, asks_lungs: bool) -> Iterator[
 
 def share(shown: ShownFilm) -> float:
     """Return the share of the heat inside the lungs, or of the marks in the hottest tenth."""
+    heat = shown.heat(shown.evidence, shown.cells)
     if shown.marked.is_lungs:
-        return share_inside(shown.heat(shown.evidence), shown.region)
-    heat = shown.heat(shown.evidence)
+        return share_inside(heat, shown.region)
     is_hot = (heat > 0) & (heat >= np.quantile(heat, 1 - SHARE))
     return float(is_hot[shown.region].mean())
 

@@ -21,6 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from models.radiograph import GridPlace
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/backpropagation.md"
 FIGURES = ROOT / "docs/backpropagation"
@@ -233,15 +235,9 @@ def draw_grad_cam(names: Names) -> Figure:
     rows, columns = pixels.shape
     show(film, pixels, "the film (drawn)", cmap="gray")
     limit = float(np.abs(cells).max())
-    drawn = show(
-        evidence,
-        cells,
-        f"evidence for {names['class_name']}, cell by cell",
-        cmap="PuOr_r",
-        vmin=-limit,
-        vmax=limit,
-        extent=(0, columns, rows, 0),
-    )
+    prepare(evidence, f"evidence for {names['class_name']}, cell by cell")
+    drawn = draw_cells(evidence, cells, names["place"], cmap="PuOr_r", vmin=-limit, vmax=limit)
+    evidence.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
     figure.colorbar(drawn, ax=evidence, label="logits per position", shrink=0.85)
     show(overlaid, names["picture"], "its positive part: Grad-CAM")
     return figure
@@ -249,9 +245,23 @@ def draw_grad_cam(names: Names) -> Figure:
 
 def show(axes: Axes, picture: np.ndarray, title: str, **settings: Any) -> Any:
     """Show a picture without ticks."""
+    prepare(axes, title)
+    return axes.imshow(picture, **settings)
+
+
+def prepare(axes: Axes, title: str) -> None:
+    """Give axes a title, and neither ticks nor lines."""
     axes.set(title=title, xticks=[], yticks=[])
     axes.grid(visible=False)
-    return axes.imshow(picture, **settings)
+
+
+def draw_cells(axes: Axes, cells: np.ndarray, place: GridPlace, **settings: Any) -> Any:
+    """Draw evidence cell by cell, where it lies on the film; the outermost reach what was seen."""
+    (a, _, c, _, e, f), (left, top, right, bottom) = place
+    rows, columns = cells.shape
+    x = [left, *(a * np.arange(1, columns) + c), right]
+    y = [top, *(e * np.arange(1, rows) + f), bottom]
+    return axes.pcolormesh(x, y, cells, **settings)
 
 
 DRAWINGS: dict[str, Callable[[Names], Figure]] = {

@@ -20,7 +20,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from docs.scripts.insert_results import Record, head, interval, row
-from docs.scripts.write_backpropagation import BLACK, BLUE, GREEN, ORANGE, PURPLE, STYLE, save
+from docs.scripts.write_backpropagation import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    STYLE,
+    draw_cells,
+    save,
+)
+from models.radiograph import GridPlace
 from xai.measures.trust import Trust, read_trust
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -347,10 +357,8 @@ def draw_wrong_maps() -> Drawing:
     ):
         cells = np.array(found["evidence"])
         limit = float(np.abs(cells).max())
-        left, top, right, bottom = found["extent"]
-        axes.imshow(
-            cells, cmap="PuOr_r", vmin=-limit, vmax=limit, extent=(left, right, bottom, top)
-        )
+        place = GridPlace(**found["place"])
+        draw_cells(axes, cells, place, cmap="PuOr_r", vmin=-limit, vmax=limit)
         for outline in found["marked"]:
             axes.plot(*np.array([*outline, outline[0]]).T, color=PURPLE, lw=1.5)
         axes.set(title=f"{number}", xlim=(0, found["columns"]), ylim=(found["rows"], 0))

@@ -57,6 +57,6 @@ def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[Map
 
 
 def _map(film_answer: FilmAnswer, class_name: str) -> EvidenceMap:
-    card = film_answer.explainer.card
-    evidence = film_answer.answers.evidence[0, card.class_names.index(class_name)]
-    return EvidenceMap(evidence, film_answer.film.input.grid_affine(card.activation_grid))
+    number = film_answer.explainer.card.class_names.index(class_name)
+    evidence = film_answer.answers.evidence[0, number]
+    return EvidenceMap(evidence, film_answer.place)

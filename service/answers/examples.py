@@ -20,7 +20,8 @@ EXPLAINED_FINDING: JsonDict = FINDING | {
         "method": "grad_cam",
         "target_layer": "stages.3",
         "evidence": [[0.0, -0.02], [0.08, 0.04]],
-        "affine": [773.2, 0.0, 147.3, 0.0, 821.1, 156.4],
+        "affine": [773.2, 0.0, -235.8, 0.0, 821.1, -250.5],
+        "extent": [147.3, 156.4, 1693.7, 1798.6],
     }
 }
 PREDICTION: JsonDict = {
@@ -168,6 +169,7 @@ MODEL_DESCRIPTION: JsonDict = {
         "evidence_scale": 0.0747,
         "distance_threshold": 19.6,
         "confidence_threshold": 0.366,
+        "cell_centres": {"origin": [0.5, 0.5], "step": [112.0, 112.0]},
         "golden": {
             "pixels_png": "iVBORw0KGgo...",
             "logits": [-0.7, 0.7],

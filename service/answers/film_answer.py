@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.radiograph import is_dicom
+from models.radiograph import GridPlace, is_dicom
 from service.answers.schemas import (
     ExplainedFinding,
     ExplainedPrediction,
@@ -96,6 +96,12 @@ class FilmAnswer:
         decisions, probabilities = self.decisions, self.probabilities
         most = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
         return self.predicted_class or most
+
+    @property
+    def place(self) -> GridPlace:
+        """Place of the evidence's grid on the film."""
+        card = self.explainer.card
+        return self.film.input.grid_place(card.activation_grid, card.cell_centres)
 
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""
@@ -200,13 +206,12 @@ class FilmAnswer:
             method=card.method,
             target_layer=card.target_layer,
             evidence=None if withheld else self.answers.evidence[0, index].tolist(),
-            affine=self.film.input.grid_affine(card.activation_grid),
+            **self.place._asdict(),
         )
 
     def _paint(self, index: int, *, coloured: bool) -> Paint:
-        card = self.explainer.card
-        warm = heat(self.answers.evidence[0, index], card.evidence_scale)
-        return Paint(warm * np.float32(coloured), self.film.input.grid_affine(card.activation_grid))
+        warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
+        return Paint(warm * np.float32(coloured), self.place)
 
 
 def answer_film(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> FilmAnswer:

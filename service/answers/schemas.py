@@ -17,7 +17,16 @@ Affine = Annotated[
     Field(
         description="(a, b, c, d, e, f) takes grid coordinates to the film's own pixels: "
         "x = a*column + b*row + c, y = d*column + e*row + f. "
-        "Cell (0, 0) covers [0, 1) x [0, 1), and so does pixel (0, 0)."
+        "Cell (0, 0) covers [0, 1) x [0, 1), and so does pixel (0, 0). "
+        "Its centre is (0.5, 0.5)."
+    ),
+]
+Extent = Annotated[
+    tuple[float, float, float, float],
+    Field(
+        description="Left, top, right and bottom of what the model saw, in the film's own pixels; "
+        "it may reach beyond the film. The outermost cells go on to its edges, and outside it "
+        "there is no map."
     ),
 ]
 
@@ -86,6 +95,7 @@ class Explanation(Answer):
         description="Rows of signed evidence in logits per position; the map is its positive part."
     )
     affine: Affine
+    extent: Extent
 
 
 class Finding(Answer):

@@ -101,7 +101,7 @@ def _by_method(arguments: argparse.Namespace, film_answer: FilmAnswer, overlay: 
     found = arguments.map_by(arguments.method, explainer.file, seen.pixels, number)
     sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")
     shown = heat(found, max(float(found.max()), 1e-30)) * (overlay.status is Status.OK)
-    return replace(overlay, paint=Paint(shown, seen.grid_affine(found.shape)))
+    return replace(overlay, paint=Paint(shown, overlay.paint.place))
 
 
 def _answer(arguments: argparse.Namespace, film: bytes) -> FilmAnswer:

@@ -10,7 +10,7 @@ import numpy as np
 from highdicom import UID
 from numpy.typing import NDArray
 
-from models.radiograph import Affine
+from models.radiograph import GridPlace
 from service.answers.schemas import ExplainedFinding, ExplainedPrediction
 from service.dicom.source import SourceInstance
 
@@ -50,9 +50,10 @@ class ResultContext:
         return np.array(self.finding.explanation.evidence, np.float32)
 
     @property
-    def affine(self) -> Affine:
-        """From cells of the evidence's grid to film pixels."""
-        return self.finding.explanation.affine
+    def place(self) -> GridPlace:
+        """Place of the evidence's grid on the film."""
+        explanation = self.finding.explanation
+        return GridPlace(explanation.affine, explanation.extent)
 
     def of_class(self, role: str) -> str:
         """Return the role of an object that is about the class alone."""

@@ -18,8 +18,8 @@ from models.film_files.values import ValueScale
 from models.radiograph import (
     MAX_FILM_BYTES,
     MAX_FILM_PIXELS,
-    Affine,
     FilmFormat,
+    GridPlace,
     NetworkPixels,
     PixelBox,
     film_format_of,
@@ -102,11 +102,11 @@ class Paint(NamedTuple):
 
     Attributes:
         heat: [grid rows, grid columns] in [0, 1]; all zero leaves the film grey.
-        affine: From grid cells to the film's own pixels.
+        place: Place of the grid on the film.
     """
 
     heat: NDArray[np.float32]
-    affine: Affine
+    place: GridPlace
 
 
 def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
@@ -169,7 +169,7 @@ def painted_pixels(film: bytes, paint: Paint, limits: Limits) -> NDArray[np.uint
     """Return the film with heat painted over it, rows x columns x RGB of the film's own size."""
     radiograph = read_radiograph(film, **limits._asdict())
     rows, columns = radiograph.rows, radiograph.columns
-    warm = film_heat(paint.heat, paint.affine, rows, columns)
+    warm = film_heat(paint.heat, paint.place, rows, columns)
     picture = np.empty((rows, columns, 3), np.uint8)
     # In bands: a film of 40 megapixels in float colours would need two gigabytes.
     band = max(1, BAND_PIXELS // columns)

@@ -167,8 +167,9 @@ class Engine:
             number: Of the class.
         """
         pixels, answers = film_answer.film.input.pixels, film_answer.answers
+        cells = film_answer.explainer.card.cell_centres
         films = await asyncio.get_running_loop().run_in_executor(
-            self._readers, tenth_films, pixels, answers.evidence[0, number]
+            self._readers, tenth_films, pixels, answers.evidence[0, number], cells
         )
         found = await self.infer(film_answer.explainer, films)
         probability = float(answers.probabilities[0, number])

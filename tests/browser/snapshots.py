@@ -57,6 +57,7 @@ def finding(name: str, *, decision: bool | None = False, **changes: Any) -> Json
         "target_layer": "stages.3",
         "evidence": [[0.0, 0.1, 0.2, 0.9], [0.0, -0.1, -0.2, -0.3]],
         "affine": [150.0, 0.0, 0.0, 0.0, 400.0, 0.0],
+        "extent": [0.0, 0.0, 600.0, 800.0],
     }
     return fields | {"decision": decision, "explanation": explanation} | changes
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
 
-from models.card import DecisionThreshold, ResizeMode
+from models.card import CellCentres, DecisionThreshold, ResizeMode
 from models.radiograph import network_pixels, read_radiograph
 from service.app import create_app
 from service.settings import Settings
@@ -50,34 +50,42 @@ def is_coloured(reader: Reader) -> bool:
     return bool(np.ptp(reader.sees("mapped"), axis=-1).max() > 40)
 
 
+@pytest.mark.parametrize("cells", [None, CellCentres(origin=(10, 4), step=(16, 12))])
 @pytest.mark.parametrize("resize_mode", ["stretch", "letterbox"])
 @pytest.mark.parametrize(("rows", "columns"), [(320, 600), (480, 320)])
 def test_the_map_lies_where_the_model_saw_it(
-    reader_of: Callable[..., Reader], resize_mode: ResizeMode, rows: int, columns: int
+    reader_of: Callable[..., Reader],
+    resize_mode: ResizeMode,
+    cells: CellCentres | None,
+    rows: int,
+    columns: int,
 ) -> None:
     film = bright_square(rows, columns)
-    reader = reader_of(resize_mode=resize_mode, decision_thresholds=ALWAYS_CALLED)
+    reader = reader_of(
+        resize_mode=resize_mode, cell_centres=cells, decision_thresholds=ALWAYS_CALLED
+    )
     reader.opens(film)
     reader.takes("Film and map")
     reader.chooses(PNEUMONIA)
     reader.sets_opacity(100)
     seen = [film_samples(reader.sees(panel), rows, columns) for panel in ("plain", "mapped")]
     painted = heat_painted(*seen, reader.colours())
-    expected = expected_heat(film, resize_mode)[5::10, 5::10]
+    expected = expected_heat(film, resize_mode, cells)[5::10, 5::10]
     row, column = np.unravel_index(np.argmax(painted), painted.shape)
     assert row >= painted.shape[0] // 2  # in the square
     assert column >= painted.shape[1] // 2
     assert np.abs(painted - expected).mean() < 0.02
 
 
-def expected_heat(film: bytes, resize_mode: ResizeMode) -> NDArray[np.float32]:
+def expected_heat(
+    film: bytes, resize_mode: ResizeMode, cells: CellCentres | None
+) -> NDArray[np.float32]:
     """Return the heat for pneumonia on the film, worked out without browser and server."""
     radiograph = read_radiograph(film)
     seen = network_pixels(radiograph, image_size=tiny_model.IMAGE_SIZE, resize_mode=resize_mode)
-    cells = cell_means(seen.pixels)
-    warm = heat(4 * (cells - 0.5), evidence_scale=1.2)
-    affine = seen.grid_affine(tiny_model.GRID)
-    return film_heat(warm, affine, radiograph.rows, radiograph.columns)
+    warm = heat(4 * (cell_means(seen.pixels) - 0.5), evidence_scale=1.2)
+    place = seen.grid_place(tiny_model.GRID, cells)
+    return film_heat(warm, place, radiograph.rows, radiograph.columns)
 
 
 def cell_means(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models.radiograph import GridPlace
 from tests.browser.reader import Reader
 from xai.heatmap import ColourMapName, colour_map, colours, film_heat, heat, overlay
 
@@ -55,7 +56,8 @@ def layer(reader: Reader, evidence: Any, **options: Any) -> NDArray[np.int64]:
 def smooth(warm: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return heat as `xai.heatmap` spreads it on 4 pixels a cell."""
     rows, columns = warm.shape
-    return film_heat(warm, (4.0, 0.0, 0.0, 0.0, 4.0, 0.0), 4 * rows, 4 * columns)
+    place = GridPlace((4.0, 0.0, 0.0, 0.0, 4.0, 0.0), (0.0, 0.0, 4.0 * columns, 4.0 * rows))
+    return film_heat(warm, place, 4 * rows, 4 * columns)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -106,6 +108,16 @@ def test_nothing_below_the_threshold_is_painted_and_all_above_as_without_it(
     above = whole[..., 3] >= 255 * threshold
     assert 0 < above.sum() < above.size
     assert np.array_equal(cut, whole * above[..., None])
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_in_a_larger_box_the_outermost_cells_go_on_to_its_edges(reader: Reader, raw: bool) -> None:
+    """One cell more on the right and below, half a cell less on the left."""
+    evidence = np.random.default_rng(3).uniform(size=(3, 5))
+    painted = layer(reader, evidence, raw=raw, box=[0.5, 0, 6, 4])
+    whole = layer(reader, evidence, raw=raw)
+    expected = np.pad(whole, ((0, 4), (0, 4), (0, 0)), mode="edge")[:, 2:]
+    assert np.abs(painted - expected).max() <= 1
 
 
 def test_the_raw_grid_is_one_flat_colour_for_each_cell(reader: Reader) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, expect
 
-from models.radiograph import network_pixels, read_radiograph
+from models.radiograph import GridPlace, network_pixels, read_radiograph
 from tests.browser.films import PNEUMONIA, bright_square
 from tests.browser.painted import film_samples, heat_painted
 from tests.browser.reader import Reader, reading
@@ -17,7 +17,7 @@ from xai.heatmap import ColourMapName, colour_map, film_heat
 pytestmark = pytest.mark.browser
 
 ROWS, COLUMNS = 320, 480
-AFFINE = (COLUMNS / 4, 0.0, 0.0, 0.0, ROWS / 2, 0.0)
+PLACE = GridPlace((COLUMNS / 4, 0.0, 0.0, 0.0, ROWS / 2, 0.0), (0.0, 0.0, COLUMNS, ROWS))
 SCALE = 1.2  # the tiny model's full colour
 PLAIN_LOOK = """
 () => {
@@ -60,7 +60,7 @@ def cells() -> NDArray[np.float32]:
 
 def spread(cells: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return heat in [-1, 1] at every tenth film pixel, spread as the server does it."""
-    return (2 * film_heat((cells + 1) / 2, AFFINE, ROWS, COLUMNS) - 1)[5::10, 5::10]
+    return (2 * film_heat((cells + 1) / 2, PLACE, ROWS, COLUMNS) - 1)[5::10, 5::10]
 
 
 def film_and_map(viewed: Reader) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -136,7 +136,7 @@ def test_the_outline_runs_where_the_heat_has_its_level(viewed: Reader) -> None:
     scale = min(height / ROWS, width / COLUMNS)
     y = (rows + 0.5 - (height - scale * ROWS) / 2) / scale
     x = (columns + 0.5 - (width - scale * COLUMNS) / 2) / scale
-    heat = film_heat(np.maximum(cells(), 0), AFFINE, ROWS, COLUMNS)
+    heat = film_heat(np.maximum(cells(), 0), PLACE, ROWS, COLUMNS)
     crossed = heat[np.clip(y.astype(int), 0, ROWS - 1), np.clip(x.astype(int), 0, COLUMNS - 1)]
     assert len(rows) > 500
     assert np.abs(crossed - 0.3).max() < 0.05  # the line is a few pixels broad

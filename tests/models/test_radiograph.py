@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from models.card import CellCentres
 from models.radiograph import (
     FilmTooLargeError,
     NotAnImageError,
@@ -101,11 +102,27 @@ def test_letterbox_centres_the_film_and_fills_the_rest_with_zero():
 
 
 @given(st.integers(1, 20), st.integers(1, 20))
-def test_the_grid_affine_ends_where_the_pixels_affine_ends(grid_rows, grid_columns):
+def test_a_grid_that_fills_the_input_ends_where_that_ends(grid_rows, grid_columns):
     seen = network_pixels(film(noise(90, 70)), image_size=(64, 32), resize_mode="letterbox")
-    affine = seen.grid_affine((grid_rows, grid_columns))
-    assert on_film(affine, 0, 0) == on_film(seen.affine, 0, 0)
+    affine, extent = seen.grid_place((grid_rows, grid_columns), None)
+    assert on_film(affine, 0, 0) == pytest.approx(on_film(seen.affine, 0, 0))
     assert on_film(affine, grid_columns, grid_rows) == pytest.approx(on_film(seen.affine, 32, 64))
+    assert extent == pytest.approx((*on_film(seen.affine, 0, 0), *on_film(seen.affine, 32, 64)))
+
+
+@pytest.mark.parametrize("resize_mode", ["stretch", "letterbox"])
+@pytest.mark.parametrize("crop_pct", [1.0, 0.84])
+def test_the_centre_of_a_cell_lies_on_the_film_where_the_card_has_it(resize_mode, crop_pct):
+    cells = CellCentres(origin=(0.5, 3.0), step=(16, 8))
+    bordered = np.pad(noise(90, 70), ((7, 0), (0, 20)))
+    seen = network_pixels(
+        film(bordered), image_size=(64, 32), resize_mode=resize_mode, crop_pct=crop_pct
+    )
+    affine, extent = seen.grid_place((4, 4), cells)
+    for row, column in [(0, 0), (3, 0), (0, 3), (2, 1)]:
+        centre_of_cell = on_film(seen.affine, 3.0 + 8 * column, 0.5 + 16 * row)
+        assert on_film(affine, column + 0.5, row + 0.5) == pytest.approx(centre_of_cell)
+    assert extent == seen.grid_place((4, 4), None).extent
 
 
 def test_network_pixels_are_averaged_when_the_film_is_larger():

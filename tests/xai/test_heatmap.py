@@ -7,6 +7,7 @@ import pytest
 from matplotlib import colormaps
 
 from docs.scripts.write_colour_maps import document
+from models.radiograph import GridPlace
 from xai.heatmap import (
     COLOUR_MAPS,
     ColourMapName,
@@ -22,18 +23,24 @@ from xai.heatmap import (
 POSITIVE = np.array([[0.0, 2.0], [-1.0, 0.5]])
 
 
+def whole(affine, grid):
+    """Return the place of a grid that ends where its cells do."""
+    a, _, c, _, e, f = affine
+    return GridPlace(affine, (c, f, c + a * grid[1], f + e * grid[0]))
+
+
 def one_hot_cell(grid, cell):
     hot = np.zeros(grid, dtype=np.float32)
     hot[cell] = 1
     return hot
 
 
-def interpolated_slowly(grid, affine, row, column):
+def interpolated_slowly(grid, place, row, column):
     """One pixel of `film_heat` from the definition."""
-    a, _, c, _, e, f = affine
-    u, v = (column + 0.5 - c) / a, (row + 0.5 - f) / e
-    if not (0 <= u < grid.shape[1] and 0 <= v < grid.shape[0]):
+    (a, _, c, _, e, f), (left, top, right, bottom) = place
+    if not (left <= column + 0.5 < right and top <= row + 0.5 < bottom):
         return 0.0
+    u, v = (column + 0.5 - c) / a, (row + 0.5 - f) / e
     u, v = np.clip(u - 0.5, 0, grid.shape[1] - 1), np.clip(v - 0.5, 0, grid.shape[0] - 1)
     left, top = int(u), int(v)
     right, bottom = min(left + 1, grid.shape[1] - 1), min(top + 1, grid.shape[0] - 1)
@@ -101,7 +108,8 @@ def test_evidence_that_is_not_finite_is_refused():
 
 def test_a_hot_cell_lands_where_the_affine_says_to_the_pixel():
     hot = one_hot_cell((5, 7), (1, 3))
-    found = film_heat(hot, (11.0, 0.0, 20.0, 0.0, 9.0, 30.0), rows=120, columns=140)
+    place = whole((11.0, 0.0, 20.0, 0.0, 9.0, 30.0), (5, 7))
+    found = film_heat(hot, place, rows=120, columns=140)
     # The cell's centre (3.5, 1.5) is x = 11 * 3.5 + 20 = 58.5 and y = 9 * 1.5 + 30 = 43.5.
     assert found[43, 58] == 1
     assert np.unravel_index(found.argmax(), found.shape) == (43, 58)
@@ -112,22 +120,41 @@ def test_a_hot_cell_lands_where_the_affine_says_to_the_pixel():
 
 def test_outside_the_trimmed_region_there_is_no_heat():
     full = np.ones((2, 3), dtype=np.float32)
-    found = film_heat(full, (10.0, 0.0, 4.0, 0.0, 20.0, 6.0), rows=50, columns=40)
+    place = whole((10.0, 0.0, 4.0, 0.0, 20.0, 6.0), (2, 3))
+    found = film_heat(full, place, rows=50, columns=40)
     inside = np.zeros((50, 40), dtype=bool)
     inside[6:46, 4:34] = True
     assert np.array_equal(found == 1, inside)
     assert np.array_equal(found == 0, ~inside)
 
 
-def test_film_heat_equals_the_definition_at_every_pixel():
+@pytest.mark.parametrize(
+    "place",
+    [
+        whole((6.3, 0.0, 2.7, 0.0, 8.1, -3.4), (3, 4)),
+        GridPlace((6.3, 0.0, 2.7, 0.0, 8.1, -3.4), (4.2, -2.0, 32.8, 22.0)),
+    ],
+)
+def test_film_heat_equals_the_definition_at_every_pixel(place):
     grid = np.random.default_rng(0).random((3, 4)).astype(np.float32)
-    affine = (6.3, 0.0, 2.7, 0.0, 8.1, -3.4)
-    expected = [[interpolated_slowly(grid, affine, r, c) for c in range(33)] for r in range(25)]
-    assert np.allclose(film_heat(grid, affine, rows=25, columns=33), expected, atol=1e-6)
+    expected = [[interpolated_slowly(grid, place, r, c) for c in range(33)] for r in range(25)]
+    assert np.allclose(film_heat(grid, place, rows=25, columns=33), expected, atol=1e-6)
+
+
+def test_the_outermost_cells_go_on_to_the_edges_of_what_was_seen_and_no_further():
+    """Centres at 8, 16 and 24; seen is from 2 to 38, where the grid ends at 4 and 28."""
+    place = GridPlace((8.0, 0.0, 4.0, 0.0, 8.0, 4.0), (2.0, 2.0, 38.0, 38.0))
+    found = film_heat(np.diag([1.0, 0.5, 1.0]).astype(np.float32), place, rows=40, columns=40)
+    assert (found[2:8, 2:8] == 1).all()
+    assert (found[24:38, 24:38] == 1).all()
+    assert not found[:2].any()
+    assert not found[:, 38:].any()
 
 
 def test_a_grid_finer_than_the_film_keeps_its_place():
-    found = film_heat(one_hot_cell((8, 8), (6, 2)), (0.5, 0.0, 0.0, 0.0, 0.5, 0.0), 4, 4)
+    found = film_heat(
+        one_hot_cell((8, 8), (6, 2)), whole((0.5, 0.0, 0.0, 0.0, 0.5, 0.0), (8, 8)), 4, 4
+    )
     assert np.unravel_index(found.argmax(), found.shape) == (3, 1)
 
 
@@ -137,11 +164,12 @@ def test_a_grid_finer_than_the_film_keeps_its_place():
         (1.0, 0.1, 0.0, 0.0, 1.0, 0.0),
         (1.0, 0.0, 0.0, -0.1, 1.0, 0.0),
         (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+        (1.0, 0.0, 0.0, 0.0, -1.0, 2.0),
     ],
 )
-def test_an_affine_that_turns_shears_or_flattens_is_refused(affine):
+def test_an_affine_that_turns_mirrors_shears_or_flattens_is_refused(affine):
     with pytest.raises(ValueError, match="affine must only scale and shift"):
-        film_heat(one_hot_cell((2, 2), (0, 0)), affine, rows=4, columns=4)
+        film_heat(one_hot_cell((2, 2), (0, 0)), whole(affine, (2, 2)), rows=4, columns=4)
 
 
 def test_colours_are_those_of_inferno():

@@ -114,7 +114,7 @@ def audited(model: Path, films: Sequence[Film], masks: dict[Path, Path]) -> Audi
         *lung_rows(explainer, seen, answers.probabilities, targets),
         *edge_rows(changes, seen, card.class_names),
         corner_row(seen),
-        *evidence_rows(answers.evidence, seen, targets, card.class_names),
+        *evidence_rows(answers.evidence, seen, targets, card.class_names, card.cell_centres),
     )
     return Audit(explainer, seen, answers, changes, rows)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from PIL import Image
 
-from models.card import Grid
+from models.card import CellCentres
 from training.audit.rows import AuditRow, over_films, row_at_most, row_without_answer
 from training.data.lung_regions import SeenFilms
+from xai.measures.faithfulness import on_pixels
 
 Evidence = Float[np.ndarray, "films grid_rows grid_columns"]
 Targets = Int[np.ndarray, " films"]
@@ -25,10 +25,18 @@ def evidence_rows(
     seen: SeenFilms,
     targets: Targets,
     class_names: tuple[str, ...],
+    cells: CellCentres | None,
 ) -> Iterator[AuditRow]:
     """Yield for each class a row on evidence outside the lungs, and one on peaks in one cell.
 
     Only positive evidence for the true class counts, over the films of that class.
+
+    Args:
+        evidence: Of the model, for all classes.
+        seen: The films.
+        targets: Their true classes.
+        class_names: The model's.
+        cells: Centres of the evidence's cells, from its card.
     """
     of_true_class = np.maximum(evidence[np.arange(len(targets)), targets], 0)
     for number, name in enumerate(class_names):
@@ -39,7 +47,8 @@ def evidence_rows(
             continue
         groups = [seen.groups[film] for film in films]
         lungs, origin = _lungs(seen, films)
-        yield outside_row(name, of_true_class[films], lungs, origin=origin, groups=groups)
+        maps = np.stack([on_pixels(one, lungs.shape[1:], cells) for one in of_true_class[films]])
+        yield outside_row(name, maps, lungs, origin=origin, groups=groups)
         yield peak_row(name, of_true_class[films], groups=groups)
 
 
@@ -56,7 +65,7 @@ def _lungs(
 
 def outside_row(
     name: str,
-    positive: Evidence,
+    maps: Float[np.ndarray, "films rows columns"],
     lungs: Bool[np.ndarray, "films rows columns"],
     *,
     origin: str,
@@ -71,7 +80,6 @@ def outside_row(
         DeGrave, Janizek and Lee 2021, Nature Machine Intelligence 3: attributions outside the lung
         fields.
     """
-    maps = np.stack([on_pixels(cells, lungs.shape[1:]) for cells in positive])
     outside = (maps * ~lungs).sum(axis=(1, 2))
     columns = np.stack([outside, maps.sum(axis=(1, 2)), (~lungs).mean(axis=(1, 2))], axis=1)
     return row_at_most(
@@ -88,14 +96,6 @@ def _density(columns: Float[np.ndarray, "films 3"]) -> float:
     """Return the share of evidence outside over the share of the area outside."""
     outside, everywhere, area = columns.mean(axis=0)
     return float(outside / everywhere / area)
-
-
-def on_pixels(
-    cells: Float[np.ndarray, "grid_rows grid_columns"], image_size: Grid
-) -> Float[np.ndarray, "rows columns"]:
-    """Return a map at every network pixel, bilinear between the centres of the cells."""
-    picture = Image.fromarray(cells.astype(np.float32))
-    return np.asarray(picture.resize(image_size[::-1], Image.Resampling.BILINEAR))
 
 
 def peak_row(name: str, positive: Evidence, *, groups: list[str]) -> AuditRow:

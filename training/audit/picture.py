@@ -7,16 +7,17 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.card import ModelCard
 from training.audit.covering import EdgeChanges, edges
-from training.audit.evidence_place import on_pixels
 from training.data.lung_regions import SeenFilms
+from xai.measures.faithfulness import on_pixels
 
 
 def draw_audit(
     seen: SeenFilms,
     evidence: Float[np.ndarray, "films classes grid_rows grid_columns"],
     changes: EdgeChanges,
-    class_names: tuple[str, ...],
+    card: ModelCard,
     file: Path,
 ) -> None:
     """Write two panels per class as a PNG: mean evidence over the mean film, and edge changes."""
@@ -25,9 +26,11 @@ def draw_audit(
     panels = figure.subplots(2, len(numbers), squeeze=False)
     for column, number in enumerate(numbers):
         films = changes.targets == number
-        mean_map = np.maximum(evidence[films, number], 0).mean(axis=0)
-        _draw_evidence(panels[0, column], seen, seen.pixels[films, 0].mean(axis=0), mean_map)
-        panels[0, column].set_title(f"{class_names[number]}: mean evidence", fontsize=9)
+        mean_film, cells = seen.pixels[films, 0].mean(axis=0), evidence[films, number]
+        mean_map = np.maximum(cells, 0).mean(axis=0)
+        mean_map = on_pixels(mean_map, mean_film.shape, card.cell_centres)
+        _draw_evidence(panels[0, column], seen, mean_film, mean_map)
+        panels[0, column].set_title(f"{card.class_names[number]}: mean evidence", fontsize=9)
         _draw_edges(panels[1, column], changes, number, seen.pixels.shape[2:])
         panels[1, column].set_title("mean change, edge covered", fontsize=9)
     figure.savefig(file, dpi=100)
@@ -37,10 +40,10 @@ def _draw_evidence(
     axes: Axes,
     seen: SeenFilms,
     mean_film: Float[np.ndarray, "rows columns"],
-    mean_map: Float[np.ndarray, "grid_rows grid_columns"],
+    mean_map: Float[np.ndarray, "rows columns"],
 ) -> None:
     axes.imshow(mean_film, cmap="gray")
-    axes.imshow(on_pixels(mean_map, mean_film.shape), cmap="inferno", alpha=0.5)
+    axes.imshow(mean_map, cmap="inferno", alpha=0.5)
     axes.contour(seen.lungs.typical, levels=[0.5], colors="white", linewidths=1)
     axes.set_axis_off()
 

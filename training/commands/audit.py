@@ -73,7 +73,7 @@ def write_report(folder: Path, found: Audit) -> None:
         found.seen,
         found.answers.evidence,
         found.changes,
-        found.card.class_names,
+        found.card,
         folder / "audit.png",
     )
 

@@ -19,6 +19,7 @@ from models.card import (
     ModelCard,
     WeightStorage,
 )
+from models.registration import cell_centres
 from training.code_revision import code_revision
 from training.data.phantom import draw_film
 from training.export.trained_run import TrainedRun
@@ -79,6 +80,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         if spec.task == "multilabel"
         else float(np.quantile(probabilities.max(axis=1), CONFIDENCE_QUANTILE)),
         method=measured.method,
+        cell_centres=cell_centres(run.network),
         golden=measured.golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
         distance_histogram=histogram(distance, (0.0, float(distance.max()))),

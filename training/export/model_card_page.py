@@ -53,12 +53,22 @@ def _details(card: ModelCard) -> Iterator[str]:
     grid_rows, grid_columns = card.activation_grid
     yield (
         f"- Explanation: {METHODS[card.method]} at `{card.target_layer}`, "
-        f"{grid_rows} x {grid_columns} cells"
+        f"{grid_rows} x {grid_columns} cells{_cell_centres(card)}"
     )
     yield f"- Weights: {_storage(card)}"
     yield f"- Exported by revision `{card.code_revision}`"
     if card.backprop_report_sha256:
         yield f"- Report on its gradients by hand, SHA-256: `{card.backprop_report_sha256}`"
+
+
+def _cell_centres(card: ModelCard) -> str:
+    if card.cell_centres is None:
+        return ""
+    (row, column), (down, across) = card.cell_centres.origin, card.cell_centres.step
+    return (
+        f", the first centred {row:g} rows and {column:g} columns from the upper left, "
+        f"the others {down:g} rows and {across:g} columns apart"
+    )
 
 
 def _storage(card: ModelCard) -> str:

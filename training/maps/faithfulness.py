@@ -23,6 +23,7 @@ from xai.measures.faithfulness import (
     confidence_drop,
     deletion_insertion,
     explanation_film,
+    on_pixels,
     smooth_alike,
     tenth_films,
     tenth_test,
@@ -163,7 +164,7 @@ def probabilities_of(explainer: Explainer) -> Callable[[np.ndarray], np.ndarray]
 
 
 def _tested(explainer: Explainer, one: RightFilm) -> TenthTest:
-    films = tenth_films(one.pixels, one.evidence)
+    films = tenth_films(one.pixels, one.evidence, explainer.card.cell_centres)
     return tenth_test(one.probability, probabilities_of(explainer)(films)[:, one.number])
 
 
@@ -177,12 +178,13 @@ def _followed(explainer: Explainer, one: RightFilm) -> dict[str, float]:
 
 def _figures(explainer: Explainer, one: RightFilm, evidence: Evidence) -> dict[str, float]:
     answer = probabilities_of(explainer)
-    deletion, insertion = deletion_insertion(answer, one.pixels, evidence, one.number)
-    explained = float(answer(explanation_film(one.pixels, evidence))[0, one.number])
+    drawn = on_pixels(evidence, one.pixels.shape, explainer.card.cell_centres)
+    deletion, insertion = deletion_insertion(answer, one.pixels, drawn, one.number)
+    explained = float(answer(explanation_film(one.pixels, drawn))[0, one.number])
     return {
         "deletion, area": deletion.area,
         "insertion, area": insertion.area,
-        "ROAD": road(answer, one.pixels, evidence, one.number),
+        "ROAD": road(answer, one.pixels, drawn, one.number),
         "average drop": confidence_drop(one.probability, explained),
         "increase in confidence": float(explained > one.probability),
     }

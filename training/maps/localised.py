@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 from tqdm import tqdm
 
+from models.card import CellCentres
 from models.radiograph import NetworkPixels, Radiograph
 from training.data.dataset import radiograph_at, seen_by
 from training.data.lung_regions import LUNG_ELLIPSES
@@ -112,6 +113,7 @@ class ShownFilm:
         radiograph: The film.
         seen: Its network pixels.
         answers: The network's, even if it would refuse the film.
+        cells: Centres of the cells of the network's grid, from its card.
     """
 
     marked: Marked
@@ -119,6 +121,7 @@ class ShownFilm:
     radiograph: Radiograph
     seen: NetworkPixels
     answers: Answers
+    cells: CellCentres | None
 
     @classmethod
     def of(cls, explainer: Explainer, marked: Marked) -> "ShownFilm":
@@ -127,7 +130,8 @@ class ShownFilm:
         radiograph = radiograph_at(marked.film)
         seen = seen_by(card, radiograph)
         number = card.class_names.index(marked.class_name)
-        return cls(marked, number, radiograph, seen, explainer(seen.pixels[None, None]))
+        answers = explainer(seen.pixels[None, None])
+        return cls(marked, number, radiograph, seen, answers, card.cell_centres)
 
     @property
     def evidence(self) -> Map:
@@ -139,20 +143,26 @@ class ShownFilm:
         """The marked pixels."""
         return self.marked.region(self.radiograph.rows, self.radiograph.columns)
 
-    def heat(self, evidence: Map) -> Heat:
-        """Return a map resampled to the film's pixels."""
+    def heat(self, evidence: Map, cells: CellCentres | None) -> Heat:
+        """Return a map resampled to the film's pixels.
+
+        Args:
+            evidence: On any grid.
+            cells: The grid's cell centres; None for cells that fill the network's input evenly.
+        """
         rows, columns = self.radiograph.rows, self.radiograph.columns
-        affine = self.seen.grid_affine((evidence.shape[0], evidence.shape[1]))
-        return map_on_film(evidence, affine, rows=rows, columns=columns)
+        place = self.seen.grid_place((evidence.shape[0], evidence.shape[1]), cells)
+        return map_on_film(evidence, place, rows=rows, columns=columns)
 
     def heats(self, mean: MeanMaps | None) -> dict[str, list[Heat]]:
         """Return the network's map and the baseline maps, by kind."""
         random = np.random.default_rng(int(1e6 * self.seen.pixels.mean()))
         drawn = [smooth_alike(self.evidence, random) for _ in range(RANDOM_MAPS)]
-        maps = {MODEL: [self.evidence], CENTRE: [lung_centres()], RANDOM: drawn}
+        maps = {MODEL: [self.evidence], RANDOM: drawn}
         if mean and self.marked.class_name in mean.maps:
             maps[MEAN] = [mean.of(self.marked.class_name)]
-        return {kind: [self.heat(one) for one in some] for kind, some in maps.items()}
+        heats = {kind: [self.heat(one, self.cells) for one in some] for kind, some in maps.items()}
+        return heats | {CENTRE: [self.heat(lung_centres(), None)]}
 
 
 def lung_centres() -> Map:

@@ -19,9 +19,10 @@ from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from timm.models.vision_transformer import Block
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import one_hot
 
 from models.network import Network
+from models.registration import cell_centres
 from models.vit_b16 import ViTB16
 from training.onnx_files.network_from_onnx import logits_and_evidence, network_from_onnx
 
@@ -104,7 +105,7 @@ def _spots(cells: int) -> Float[Tensor, "places cells"]:
 
 
 def integrated_gradients(network: Network, pixels: Tensor, number: int) -> Map:
-    """Return integrated gradients, summed over each cell of the grid.
+    """Return integrated gradients, summed over the pixels that are nearest to each cell's centre.
 
     They are captum's; the sum over the map is the rise of the logit above a black film's.
 
@@ -116,8 +117,19 @@ def integrated_gradients(network: Network, pixels: Tensor, number: int) -> Map:
     found = IntegratedGradients(network).attribute(
         pixels, baselines=0.0, target=number, n_steps=STEPS, internal_batch_size=8
     )
-    sums = adaptive_avg_pool2d(found, (rows, columns)) * (found[0, 0].numel() / (rows * columns))
-    return sums[0, 0].detach().float().numpy()
+    cells = cell_centres(network)
+    (row, column), (down, across) = cells.origin, cells.step
+    of_rows = _nearest_cells(pixels.shape[2], rows, row, down)
+    of_columns = _nearest_cells(pixels.shape[3], columns, column, across)
+    return (of_rows.T @ found[0, 0].detach().float() @ of_columns).numpy()
+
+
+def _nearest_cells(
+    side: int, cells: int, origin: float, step: float
+) -> Float[Tensor, "side cells"]:
+    """Return 1 for the cell whose centre is nearest to each pixel along a side, else 0."""
+    between = (torch.arange(side) + 0.5 - origin) / step
+    return one_hot((between + 0.5).floor().long().clamp(0, cells - 1), cells).float()
 
 
 def attention_rollout(network: Network, pixels: Tensor, number: int) -> Map:

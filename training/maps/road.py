@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32
 from scipy.sparse import csc_matrix, eye_array
 from scipy.sparse.linalg import spsolve
 
-from xai.measures.faithfulness import Probabilities, on_pixels
+from xai.measures.faithfulness import Probabilities
 
 Pixels = Float32[np.ndarray, "rows columns"]
 Kept = Bool[np.ndarray, "rows columns"]
@@ -40,7 +40,7 @@ NEIGHBOURS = (
 def road(
     answer: Probabilities,
     pixels: Pixels,
-    evidence: Float[np.ndarray, "grid_rows grid_columns"],
+    evidence: Float[np.ndarray, "rows columns"],
     class_index: int,
     *,
     seed: int = 0,
@@ -54,16 +54,15 @@ def road(
     Args:
         answer: The model.
         pixels: Network pixels of one film.
-        evidence: The map to test.
+        evidence: The map to test, at each of those pixels.
         class_index: The class whose probability is measured.
         seed: Of the noise.
         percentiles: Of the map's values, from which on pixels are removed.
     """
-    heat = on_pixels(evidence, pixels.shape)
     random = np.random.default_rng(seed)
     kept = [
         relevance < np.percentile(relevance, percentile)
-        for relevance in (heat, 1 - heat)
+        for relevance in (evidence, 1 - evidence)
         for percentile in percentiles
     ]
     films = [imputed(pixels, one, random.standard_normal(pixels.shape)) for one in kept]

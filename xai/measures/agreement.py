@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.radiograph import Affine
+from models.radiograph import GridPlace
+from xai.heatmap import evidence_at
 from xai.measures.sanity import ranks
 
 POINTS = 28
@@ -16,29 +17,15 @@ TOP_SHARE = 0.1
 
 @dataclass(frozen=True)
 class EvidenceMap:
-    """Evidence for one class, and the affine map from its grid to the film.
+    """Evidence for one class, and its place on the film.
 
     Attributes:
         evidence: [grid rows, grid columns], signed.
-        affine: From grid cells to the film's own pixels, without rotation.
+        place: Place of the grid on the film.
     """
 
     evidence: NDArray[np.float32]
-    affine: Affine
-
-    def at(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the evidence [len(y), len(x)] at film coordinates, bilinear between centres."""
-        x_scale, _, x_start, _, y_scale, y_start = self.affine
-        rows, columns = self.evidence.shape
-        along_rows = _weights((y - y_start) / y_scale, rows)
-        along_columns = _weights((x - x_start) / x_scale, columns)
-        return along_rows @ self.evidence.astype(np.float64) @ along_columns.T
-
-    def extent(self) -> tuple[float, float, float, float]:
-        """Return left, top, right, bottom of the map on the film."""
-        x_scale, _, x_start, _, y_scale, y_start = self.affine
-        rows, columns = self.evidence.shape
-        return x_start, y_start, x_start + columns * x_scale, y_start + rows * y_scale
+    place: GridPlace
 
 
 @dataclass(frozen=True)
@@ -73,14 +60,11 @@ def agreement(first: EvidenceMap, second: EvidenceMap) -> Agreement:
 def _sampled(
     first: EvidenceMap, second: EvidenceMap
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    left, top = np.maximum(first.extent()[:2], second.extent()[:2])
-    right, bottom = np.minimum(first.extent()[2:], second.extent()[2:])
+    left, top = np.maximum(first.place.extent[:2], second.place.extent[:2])
+    right, bottom = np.minimum(first.place.extent[2:], second.place.extent[2:])
     steps = (np.arange(POINTS) + 0.5) / POINTS
     x, y = left + steps * (right - left), top + steps * (bottom - top)
-    return first.at(x, y), second.at(x, y)
-
-
-def _weights(places: NDArray[np.float64], cells: int) -> NDArray[np.float64]:
-    """Return [places, cells] weights that interpolate between the centres of cells."""
-    centred = np.clip(places - 0.5, 0, cells - 1)
-    return np.maximum(0, 1 - np.abs(centred[:, None] - np.arange(cells)))
+    one, other = (
+        evidence_at(seen.evidence.astype(np.float64), seen.place, x, y) for seen in (first, second)
+    )
+    return one, other

@@ -1,8 +1,8 @@
 """Measure the faithfulness of a heat map: mask what it shows, and see if the probability falls.
 
 Masking any region may lower the probability, so each map is compared with random maps that are as
-smooth. Pixels here are a network's input, [image rows, image columns] in [0, 1]. Maps are grids of
-signed evidence of any size.
+smooth. Pixels here are a network's input, [image rows, image columns] in [0, 1]. Maps are signed
+evidence at each of those pixels, which `on_pixels` makes of a grid.
 """
 
 import hashlib
@@ -13,7 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from xai.measures.agreement import EvidenceMap
+from models.card import CellCentres
+from models.radiograph import grid_place
+from xai.heatmap import evidence_at
 
 Floats = NDArray[np.floating]
 Pixels = NDArray[np.float32]
@@ -77,14 +79,19 @@ class TenthTest:
         return "faithful" if self.masked < min(self.elsewhere) else "unclear"
 
 
-def tenth_films(pixels: Pixels, evidence: Floats) -> Pixels:
+def tenth_films(pixels: Pixels, evidence: Floats, cells: CellCentres | None) -> Pixels:
     """Return the 25 films of a masking test, [25, 1, rows, columns], the hottest tenth first.
 
     The film is the seed of the random maps, so that they are the same in the server and offline.
+
+    Args:
+        pixels: Network input of one film.
+        evidence: The map to test, on its grid.
+        cells: The grid's cell centres, as `on_pixels` takes them.
     """
     random = np.random.default_rng(_seed(pixels))
     maps = [evidence, *(smooth_alike(evidence, random) for _ in range(RANDOM_MAPS))]
-    return masked(pixels, [hottest(one, SHARE, pixels.shape) for one in maps])
+    return masked(pixels, [hottest(on_pixels(one, pixels.shape, cells), SHARE) for one in maps])
 
 
 def tenth_test(probability: float, of_films: Floats) -> TenthTest:
@@ -123,25 +130,33 @@ def smooth_alike(evidence: Floats, random: np.random.Generator) -> NDArray[np.fl
     return values.reshape(rows, columns)
 
 
-def on_pixels(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return a map at each network pixel, bilinear between the centres of its cells."""
-    (rows, columns), grid = image_size, evidence.shape
-    affine = (columns / grid[1], 0.0, 0.0, 0.0, rows / grid[0], 0.0)
-    drawn = EvidenceMap(np.asarray(evidence, np.float32), affine)
-    return drawn.at(np.arange(columns, dtype=float) + 0.5, np.arange(rows, dtype=float) + 0.5)
+def on_pixels(
+    evidence: Floats, image_size: tuple[int, ...], cells: CellCentres | None
+) -> NDArray[np.float64]:
+    """Return a map at each network pixel, bilinear between the centres of its cells.
+
+    Args:
+        evidence: [grid rows, grid columns], signed.
+        image_size: Rows and columns of the network's input.
+        cells: The grid's cell centres in it; None for cells that fill it evenly.
+    """
+    (rows, columns), (grid_rows, grid_columns) = image_size, evidence.shape
+    place = grid_place((grid_rows, grid_columns), (rows, columns), cells)
+    x, y = np.arange(columns) + 0.5, np.arange(rows) + 0.5
+    return evidence_at(evidence.astype(np.float64), place, x, y)
 
 
-def hottest(evidence: Floats, share: float, image_size: tuple[int, ...]) -> NDArray[np.bool_]:
+def hottest(evidence: Floats, share: float) -> NDArray[np.bool_]:
     """Return the hottest share of the pixels as a mask, exact to the pixel; of equals the first."""
-    return _order(evidence, image_size) < round(share * np.prod(image_size))
+    return _order(evidence) < round(share * evidence.size)
 
 
-def _order(evidence: Floats, image_size: tuple[int, ...]) -> NDArray[np.intp]:
+def _order(evidence: Floats) -> NDArray[np.intp]:
     """Return each pixel's rank by falling evidence, from 0."""
-    order = np.argsort(-on_pixels(evidence, image_size).ravel(), kind="stable")
+    order = np.argsort(-evidence.ravel(), kind="stable")
     places = np.empty_like(order)
     places[order] = np.arange(order.size)
-    return places.reshape(image_size)
+    return places.reshape(evidence.shape)
 
 
 def masked(pixels: Pixels, regions: Sequence[NDArray[np.bool_]]) -> Pixels:
@@ -175,7 +190,7 @@ def deletion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pixe
         Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 1. They set pixels to 0, which in
         their normalised photographs is the mean grey.
     """
-    return masked(pixels, _hottest_first(evidence, pixels.shape, steps))
+    return masked(pixels, _hottest_first(evidence, steps))
 
 
 def insertion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pixels:
@@ -184,14 +199,12 @@ def insertion_films(pixels: Pixels, evidence: Floats, steps: int = STEPS) -> Pix
     Source:
         Petsiuk, Das and Saenko 2018, arXiv:1806.07421, algorithm 2.
     """
-    shown = np.stack(_hottest_first(evidence, pixels.shape, steps))
+    shown = np.stack(_hottest_first(evidence, steps))
     return np.where(shown, pixels, blurred(pixels))[:, None].astype(np.float32)
 
 
-def _hottest_first(
-    evidence: Floats, image_size: tuple[int, ...], steps: int
-) -> list[NDArray[np.bool_]]:
-    order = _order(evidence, image_size)
+def _hottest_first(evidence: Floats, steps: int) -> list[NDArray[np.bool_]]:
+    order = _order(evidence)
     return [order < round(share * order.size) for share in np.linspace(0, 1, steps + 1)]
 
 
@@ -214,7 +227,7 @@ def deletion_insertion(
     Args:
         answer: The model; it is called once, with all films.
         pixels: Network input of one film.
-        evidence: The map to test, by any method.
+        evidence: The map to test, by any method, at each of those pixels.
         class_index: Index of the class.
         steps: Number of steps of each curve.
     """
@@ -245,7 +258,7 @@ def explanation_film(pixels: Pixels, evidence: Floats) -> Pixels:
     Source:
         Chattopadhay et al. 2018, arXiv:1710.11063, section 3.2 (the explanation map E = L * I).
     """
-    heat = np.maximum(on_pixels(evidence, pixels.shape), 0)
+    heat = np.maximum(evidence, 0)
     return (pixels * heat / (heat.max() or 1))[None, None].astype(np.float32)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.radiograph import Affine
+from models.radiograph import GridPlace
 from xai.heatmap import film_heat
 
 Heat = NDArray[np.float32]
@@ -45,17 +45,19 @@ class Scores(NamedTuple):
     energy_ratio: float
 
 
-def map_on_film(evidence: NDArray[np.floating], affine: Affine, *, rows: int, columns: int) -> Heat:
+def map_on_film(
+    evidence: NDArray[np.floating], place: GridPlace, *, rows: int, columns: int
+) -> Heat:
     """Return the positive part of a map at each film pixel, bilinear, its maximum at 1.
 
     Args:
         evidence: [grid rows, grid columns], signed.
-        affine: From grid cells to film pixels.
+        place: Place of the grid on the film.
         rows: Of the film.
         columns: Of the film.
     """
     positive = np.maximum(evidence, 0).astype(np.float32)
-    on_film = film_heat(positive / (positive.max() or 1), affine, rows, columns)
+    on_film = film_heat(positive / (positive.max() or 1), place, rows, columns)
     return on_film / (on_film.max() or np.float32(1))
 
 

@@ -24,9 +24,9 @@ export class FilmView {
    * Changes what is seen; what is left out stays.
    *
    * `film` is a FilmPixels, `view` as in geometry.js, `window` as in film_pixels.js, `inverted` a
-   * boolean, `map` {layer, rows, columns, affine} from grid cells to film pixels, `outline` lines
-   * in grid cells with an affine: {lines, affine}, `opacity` in [0, 1], `rectangle` [x0, y0, x1, y1]
-   * in film pixels.
+   * boolean, `map` {layer, box, affine}: a picture of the box [x0, y0, x1, y1] in grid cells, and the
+   * affine from them to film pixels, `outline` lines with an affine: {lines, affine}, `opacity` in
+   * [0, 1], `rectangle` [x0, y0, x1, y1] in film pixels.
    */
   show(change) {
     Object.assign(this.#scene, change);
@@ -113,12 +113,12 @@ function drawFilm(context, canvas, { film, view, window, inverted }, affine) {
   film.draw(context, visibleBox(affine, film, canvas), { zoom, window, inverted });
 }
 
-function drawMap(context, { map: { layer, rows, columns, affine, smooth }, opacity }) {
+function drawMap(context, { map: { layer, box: [x0, y0, x1, y1], affine, smooth }, opacity }) {
   context.save();
   transform(context, affine, true);
   context.globalAlpha = opacity;
   context.imageSmoothingEnabled = smooth !== false;
-  context.drawImage(layer, 0, 0, columns, rows);
+  context.drawImage(layer, x0, y0, x1 - x0, y1 - y0);
   context.restore();
 }
 

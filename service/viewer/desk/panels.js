@@ -3,7 +3,8 @@
 import { findingOf } from "../answer/findings.js";
 import { contours } from "../maps/contours.js";
 import { isPainted } from "../maps/explanation_view.js";
-import { heat, heatAt, heatLayer, hottestCell } from "../maps/heat.js";
+import { evenPlaces, heat, heatAt, heatLayer, hottestCell } from "../maps/heat.js";
+import { moved, undone } from "./geometry.js";
 import { canvas as canvasWords, panel as words } from "./strings.js";
 
 const painted = new WeakMap(); // finding -> {key, map}: a map is made once for each look
@@ -65,28 +66,30 @@ function mapOf(finding, evidenceScale, look) {
   const known = painted.get(finding);
   if (known?.key === key) return known.scene;
   const { evidence, affine } = finding.explanation;
-  const picture = heatLayer(evidence, { evidenceScale, colours, signed, threshold, raw });
+  const box = seenBox(finding.explanation);
+  const picture = heatLayer(evidence, { evidenceScale, colours, signed, threshold, raw, box });
   const layer = new OffscreenCanvas(picture.width, picture.height);
   layer.getContext("2d").putImageData(picture, 0, 0);
-  const grid = { rows: evidence.length, columns: evidence[0].length };
   const field = heat(evidence, evidenceScale, { signed });
   const levels = outline === null ? [] : signed ? [outline, -outline] : [outline];
-  const scene = { map: { layer, ...grid, affine, smooth: !raw }, outline: outlineOf(field, levels, affine) };
+  const scene = { map: { layer, box, affine, smooth: !raw }, outline: outlineOf(field, levels, affine, box) };
   painted.set(finding, { key, scene });
   return scene;
 }
 
-function outlineOf(field, levels, [a, b, c, d, e, f]) {
-  if (!levels.length) return null;
-  const finer = sampled(field, OUTLINE_POINTS);
-  const lines = levels.flatMap((level) => contours(finer, level));
-  const [p, q, s, t] = [a, b, d, e].map((length) => length / OUTLINE_POINTS);
-  return { lines, affine: [p, q, c, s, t, f] };
+/** Returns [x0, y0, x1, y1], in grid coordinates, of what the model saw: as far as the map goes. */
+function seenBox({ affine, extent: [left, top, right, bottom] }) {
+  const toGrid = undone(affine);
+  return [...moved(toGrid, [left, top]), ...moved(toGrid, [right, bottom])];
 }
 
-/** Returns a grid with so many cells along each of a field's. */
-function sampled(field, times) {
-  const places = (cells) => Array.from({ length: times * cells }, (_, at) => (at + 0.5) / times);
-  const columns = places(field[0].length);
-  return places(field.length).map((row) => columns.map((column) => heatAt(field, column, row)));
+function outlineOf(field, levels, [a, b, c, d, e, f], [x0, y0, x1, y1]) {
+  if (!levels.length) return null;
+  const columns = evenPlaces(x0, x1, OUTLINE_POINTS);
+  const rows = evenPlaces(y0, y1, OUTLINE_POINTS);
+  const finer = rows.map((row) => columns.map((column) => heatAt(field, column, row)));
+  const lines = levels.flatMap((level) => contours(finer, level));
+  const [across, down] = [(x1 - x0) / columns.length, (y1 - y0) / rows.length];
+  const [x, y] = moved([a, b, c, d, e, f], [x0, y0]);
+  return { lines, affine: [a * across, b * down, x, d * across, e * down, y] };
 }

@@ -16,10 +16,9 @@ export function heat(evidence, evidenceScale, { signed = false } = {}) {
   return evidence.map((row) => row.map((value) => clamp(value / evidenceScale, least, 1)));
 }
 
-/** Returns heat at a point, bilinear between cell centres; outside the grid there is none. */
+/** Returns heat at a point, bilinear between cell centres; beyond them the outermost cell's. */
 export function heatAt(grid, column, row) {
   const [rows, columns] = [grid.length, grid[0].length];
-  if (column < 0 || row < 0 || column >= columns || row >= rows) return 0;
   const [left, right, toRight] = neighbours(column, columns);
   const [above, below, toBelow] = neighbours(row, rows);
   const upper = mix(grid[above][left], grid[above][right], toRight);
@@ -38,6 +37,8 @@ export function heatAt(grid, column, row) {
  * - `signed`: paint what argues against the class as well.
  * - `threshold`: |heat| in [0, 1] below which nothing is painted (to 1/255).
  * - `raw`: one flat colour for each cell; else bilinear between cell centres.
+ * - `box`: [x0, y0, x1, y1] that the picture covers, in grid coordinates; left out, the whole grid.
+ *   Where it reaches beyond the grid, the outermost cells go on to its edges.
  */
 export function heatLayer(
   evidence,
@@ -47,14 +48,16 @@ export function heatLayer(
     signed = false,
     threshold = 0,
     raw = false,
+    box = [0, 0, evidence[0].length, evidence.length],
     pixelsPerCell = PIXELS_PER_CELL,
   },
 ) {
   const grid = heat(evidence, evidenceScale, { signed });
   const paints = paintOfLevels(colours, { signed, threshold });
-  const [across, down] = [grid[0].length, grid.length].map((cells) =>
-    raw ? cellOfPixels(cells, pixelsPerCell) : neighboursOfPixels(cells, pixelsPerCell),
-  );
+  const [x0, y0, x1, y1] = box;
+  const mixed = raw ? ownCells : neighbouringCells;
+  const across = mixed(evenPlaces(x0, x1, pixelsPerCell), grid[0].length);
+  const down = mixed(evenPlaces(y0, y1, pixelsPerCell), grid.length);
   const layer = new ImageData(across.share.length, down.share.length);
   const pixels = new Uint32Array(layer.data.buffer);
   const line = new Float64Array(grid[0].length);
@@ -94,11 +97,15 @@ function paintRow(pixels, start, line, { first, second, share }, paints) {
   }
 }
 
-/** Returns, for each pixel along one side, the two cells to mix and the share of the second. */
-function neighboursOfPixels(cells, pixelsPerCell) {
-  const found = Array.from({ length: cells * pixelsPerCell }, (_, at) =>
-    neighbours((at + 0.5) / pixelsPerCell, cells),
-  );
+/** Returns places along a side, in grid coordinates: the middles of about so many parts a cell. */
+export function evenPlaces(from, to, perCell) {
+  const length = Math.max(1, Math.round((to - from) * perCell));
+  return Array.from({ length }, (_, at) => from + ((at + 0.5) * (to - from)) / length);
+}
+
+/** Returns, for each place along one side, the two cells to mix and the share of the second. */
+function neighbouringCells(places, cells) {
+  const found = places.map((place) => neighbours(place, cells));
   return {
     first: Uint16Array.from(found, ([first]) => first),
     second: Uint16Array.from(found, ([, second]) => second),
@@ -106,9 +113,9 @@ function neighboursOfPixels(cells, pixelsPerCell) {
   };
 }
 
-/** Returns the same for flat squares: the pixel's own cell, and nothing of another. */
-function cellOfPixels(cells, pixelsPerCell) {
-  const first = Uint16Array.from({ length: cells * pixelsPerCell }, (_, at) => at / pixelsPerCell);
+/** Returns the same for flat squares: the place's own cell, and nothing of another. */
+function ownCells(places, cells) {
+  const first = Uint16Array.from(places, (place) => clamp(Math.floor(place), 0, cells - 1));
   return { first, second: first, share: new Float64Array(first.length) };
 }
 

@@ -58,6 +58,13 @@ def test_the_affine_leads_to_the_films_own_pixels(client: httpx.Client):
     assert (c, f) == pytest.approx((0, 0))
 
 
+def test_the_extent_is_the_part_of_the_film_that_the_model_saw(client: httpx.Client):
+    inner = quadrants([0.8, 0.2, 0.2, 0.4], size=(320, 960))
+    bordered = picture(np.pad(inner, ((30, 10), (20, 40))))
+    extent = explanations(client, bordered)["pneumonia"]["extent"]
+    assert extent == pytest.approx([20, 30, 980, 350])
+
+
 def test_a_refused_film_has_no_evidence(client: httpx.Client):
     for explanation in explanations(client, REFUSED_FILM).values():
         assert explanation["status"] == "out_of_distribution"

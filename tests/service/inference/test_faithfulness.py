@@ -29,7 +29,7 @@ def offline(app: FastAPI) -> TenthTest:
     explainer = app.state.engine.registry.explainer(None)
     pixels = np.asarray(Image.open(io.BytesIO(FILM)), np.float32) / 255
     answers = explainer(pixels[None, None])
-    films = tenth_films(pixels, answers.evidence[0, PNEUMONIA])
+    films = tenth_films(pixels, answers.evidence[0, PNEUMONIA], explainer.card.cell_centres)
     found = explainer(films).probabilities[:, PNEUMONIA]
     return tenth_test(float(answers.probabilities[0, PNEUMONIA]), found)
 

@@ -20,6 +20,7 @@ from training.data.lung_regions import lung_ellipses, read_lung_masks, seen_film
 from training.data.manifest import Film, of_split, read_manifest
 from training.data.phantom import write_phantom_set
 from training.statistics.bootstrap import Estimate
+from xai.measures.faithfulness import on_pixels
 
 NAMES = ("effusion", "normal")
 LUNG_CELLS = cells(255 * lung_ellipses((SIDE, SIDE))[None].astype(int)).reshape(CELLS, CELLS) == 1
@@ -136,10 +137,13 @@ def test_one_failed_row_fails_the_audit() -> None:
 def test_an_even_map_is_as_dense_outside_as_the_limit() -> None:
     lungs = np.broadcast_to(lung_ellipses((32, 32)), (6, 32, 32))
     groups = list("abcdef")
-    even, inside = np.ones((6, 8, 8)), np.broadcast_to(lung_ellipses((8, 8)), (6, 8, 8))
+    even, inside = (
+        np.stack([on_pixels(cells, (32, 32), None)] * 6)
+        for cells in (np.ones((8, 8)), lung_ellipses((8, 8)).astype(float))
+    )
     row = outside_row("x", even, lungs, origin="drawn", groups=groups)
     assert row.figure == pytest.approx(1)
-    row = outside_row("x", inside.astype(float), lungs, origin="drawn", groups=groups)
+    row = outside_row("x", inside, lungs, origin="drawn", groups=groups)
     assert row.figure is not None
     assert row.figure < 0.6
 

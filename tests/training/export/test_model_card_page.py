@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import cxr
-from models.card import Metric, ModelCard, WeightStorage
+from models.card import CellCentres, Metric, ModelCard, WeightStorage
 from service.settings import OWN_MODELS
 from tests.support.tiny_model import card, write_model
 from training.export.model_card_page import model_card_page
@@ -48,6 +48,12 @@ def test_the_page_has_the_sections_of_a_model_card() -> None:
         ({"limits": ("is tiny",)}, "- is tiny"),
         ({"architecture": "vgg16", "head": "pooled"}, "- Architecture: `vgg16`, `pooled`"),
         ({}, "- Weights: float32"),
+        ({}, "- Explanation: Grad-CAM at `stages.3`, 2 x 4 cells"),
+        (
+            {"cell_centres": CellCentres(origin=(0.5, 8), step=(16, 12))},
+            "- Explanation: Grad-CAM at `stages.3`, 2 x 4 cells, the first centred 0.5 rows and "
+            "8 columns from the upper left, the others 16 rows and 12 columns apart",
+        ),
     ],
 )
 def test_the_page_changes_with_the_card(changes: dict[str, object], line: str) -> None:

@@ -83,8 +83,8 @@ def heat_in_mask(explainer: Explainer, film: PhantomFilm) -> float:
     number = explainer.card.class_names.index("opacity")
     view = seen(explainer, film)
     evidence = explainer(view.pixels[None, None]).evidence[0, number]
-    affine = view.grid_affine(explainer.card.activation_grid)
-    warmth = film_heat(heat(evidence, explainer.card.evidence_scale), affine, *film.mask.shape)
+    place = view.grid_place(explainer.card.activation_grid, explainer.card.cell_centres)
+    warmth = film_heat(heat(evidence, explainer.card.evidence_scale), place, *film.mask.shape)
     return float(warmth[film.mask].sum() / max(warmth.sum(), 1e-6) / film.mask.mean())
 
 

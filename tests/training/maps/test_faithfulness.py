@@ -63,7 +63,7 @@ def test_a_map_upside_down_is_found_out(
     made = faithfulness_report(Explainer(model), films, curves=0)
     monkeypatch.setattr(
         "training.maps.faithfulness.tenth_films",
-        lambda pixels, evidence: tenth_films(pixels, -evidence),
+        lambda pixels, evidence, cells: tenth_films(pixels, -evidence, cells),
     )
     turned = faithfulness_report(Explainer(model), films, curves=0)
     assert turned.figures[0].estimate < 0.5 < made.figures[0].estimate

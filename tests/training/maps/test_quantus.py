@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from xai.measures.faithfulness import deletion_insertion, on_pixels
+from xai.measures.faithfulness import deletion_insertion
 
 random = np.random.default_rng(0)
 FILM = random.uniform(0, 1, (16, 24)).astype(np.float32)
@@ -39,7 +39,7 @@ def test_each_step_of_deletion_is_that_of_quantus_pixel_flipping():
         model=Corner().eval(),
         x_batch=FILM[None, None],
         y_batch=np.array([0]),
-        a_batch=on_pixels(EVIDENCE, FILM.shape)[None, None],
+        a_batch=EVIDENCE[None, None],
         softmax=False,
     )
     ours, _ = deletion_insertion(

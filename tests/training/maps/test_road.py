@@ -44,10 +44,10 @@ def test_the_score_is_the_reference_s_without_noise(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
     monkeypatch.setattr("training.maps.road.NOISE", 0)
     evidence = random.standard_normal((6, 8)).astype(np.float32)
-    heat = on_pixels(evidence, FILM.shape)
+    heat = on_pixels(evidence, FILM.shape, None)
     film = torch.from_numpy(FILM)[None, None]
     expected = ROADCombined(PERCENTILES)(film, heat[None], [lambda output: output[0]], Corner())
-    assert road(answer, FILM, evidence, 0) == pytest.approx(float(expected[0]), abs=1e-6)
+    assert road(answer, FILM, heat, 0) == pytest.approx(float(expected[0]), abs=1e-6)
 
 
 def test_an_even_film_loses_nothing():

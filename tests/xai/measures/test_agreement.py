@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from models.radiograph import GridPlace
 from xai.measures.agreement import EvidenceMap, agreement
 from xai.measures.sanity import ranks
 
@@ -14,7 +15,10 @@ noise = np.random.default_rng(0).normal(size=(14, 14)).astype(np.float32)
 
 
 def seen(evidence, affine=FILM) -> EvidenceMap:
-    return EvidenceMap(np.asarray(evidence, np.float32), affine)
+    """Return a map that ends where its cells do."""
+    (a, _, c, _, e, f), (rows, columns) = affine, evidence.shape
+    place = GridPlace(affine, (c, f, c + a * columns, f + e * rows))
+    return EvidenceMap(np.asarray(evidence, np.float32), place)
 
 
 def test_a_map_agrees_with_itself():
@@ -59,6 +63,19 @@ def test_only_the_region_that_both_cover_counts():
     middle = (10.0, 0.0, 40.0, 0.0, 10.0, 40.0)
     found = agreement(seen(noise), seen(noise[4:10, 4:10], middle))
     assert found.rank_correlation > 0.9
+
+
+def test_maps_of_networks_with_other_cell_centres_are_compared_on_the_film():
+    """The second network's cells lie half a cell further up and to the left."""
+    ramp = np.add.outer(np.arange(29.0), np.arange(29.0))
+    even, whole = ramp[1::2, 1::2], (0.0, 0.0, 140.0, 140.0)
+    corners = EvidenceMap(
+        ramp[:28:2, :28:2].astype(np.float32), GridPlace((10.0, 0.0, -5.0, 0.0, 10.0, -5.0), whole)
+    )
+    found = agreement(seen(even), corners)
+    assert found.rank_correlation > 0.999
+    shifted = agreement(seen(even), seen(np.roll(even, 1)))
+    assert shifted.rank_correlation < found.rank_correlation
 
 
 def test_a_constant_map_has_no_order():

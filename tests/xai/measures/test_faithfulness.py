@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.card import CellCentres
 from xai.measures.faithfulness import (
     RANDOM_MAPS,
     blurred,
@@ -25,6 +26,7 @@ FILM = random.uniform(0, 1, (40, 60)).astype(np.float32)
 FILM[:10, :10] = 1
 EVIDENCE = np.zeros((4, 6), np.float32)
 EVIDENCE[0, 0] = 1
+MAP = on_pixels(EVIDENCE, FILM.shape, None)
 
 
 def corner_brightness(films: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,19 +63,19 @@ def test_random_maps_have_their_peaks_everywhere():
 
 
 def test_the_hottest_tenth_is_a_tenth_to_the_pixel():
-    assert hottest(smooth_map(), 0.1, FILM.shape).sum() == 240
-    assert hottest(np.zeros((2, 2)), 0.1, FILM.shape).sum() == 240
+    assert hottest(on_pixels(smooth_map(), FILM.shape, None), 0.1).sum() == 240
+    assert hottest(np.zeros(FILM.shape), 0.1).sum() == 240
 
 
 def test_evidence_against_is_masked_last():
-    order = hottest(np.array([[-1.0, 0.0]]), 0.5, (2, 8))
+    order = hottest(on_pixels(np.array([[-1.0, 0.0]]), (2, 8), None), 0.5)
     assert order[:, 4:].all()
 
 
 def test_masking_what_a_model_looks_at_is_faithful():
-    looked_at = hottest(smooth_map(), 0.1, FILM.shape)
+    looked_at = hottest(on_pixels(smooth_map(), FILM.shape, None), 0.1)
     film = np.where(looked_at, 1, FILM).astype(np.float32)
-    found = tenth_films(film, smooth_map())[:, 0, looked_at].mean(axis=1)
+    found = tenth_films(film, smooth_map(), None)[:, 0, looked_at].mean(axis=1)
     test = tenth_test(1.0, found)
     assert test.masked == pytest.approx(float(np.median(film)), abs=1e-6)
     assert test.gap == pytest.approx(np.mean(found[1:]) - found[0])
@@ -82,7 +84,7 @@ def test_masking_what_a_model_looks_at_is_faithful():
 
 def test_masking_what_a_model_does_not_look_at_is_unfaithful():
     wrong = np.roll(EVIDENCE, (3, 3), axis=(0, 1))
-    test = tenth_test(1.0, corner_brightness(tenth_films(FILM, wrong))[:, 0])
+    test = tenth_test(1.0, corner_brightness(tenth_films(FILM, wrong, None))[:, 0])
     assert (test.masked, test.verdict) == (1, "unfaithful")
 
 
@@ -91,7 +93,7 @@ def test_better_than_most_but_not_than_all_is_unclear():
 
 
 def test_the_same_film_gives_the_same_films_at_most_25():
-    first, second = (tenth_films(FILM, EVIDENCE) for _ in range(2))
+    first, second = (tenth_films(FILM, EVIDENCE, None) for _ in range(2))
     assert np.array_equal(first, second)
     assert first.shape == (1 + RANDOM_MAPS, 1, 40, 60)
     assert len(first) <= 25
@@ -99,12 +101,12 @@ def test_the_same_film_gives_the_same_films_at_most_25():
 
 def test_a_rounding_error_of_the_evidence_changes_no_film_much():
     nearly = smooth_map() * (1 + 1e-6)
-    differs = tenth_films(FILM, smooth_map()) != tenth_films(FILM, nearly)
+    differs = tenth_films(FILM, smooth_map(), None) != tenth_films(FILM, nearly, None)
     assert differs.mean() < 1e-3
 
 
 def test_deletion_ends_in_an_even_film_and_insertion_in_the_film():
-    deleted, inserted = (make(FILM, EVIDENCE) for make in (deletion_films, insertion_films))
+    deleted, inserted = (make(FILM, MAP) for make in (deletion_films, insertion_films))
     np.testing.assert_array_equal(deleted[0, 0], FILM)
     assert np.ptp(deleted[-1]) == 0
     np.testing.assert_allclose(inserted[0, 0], blurred(FILM), rtol=1e-6)
@@ -118,8 +120,8 @@ def test_the_area_is_petsiuks_sum():
 
 
 def test_the_right_map_deletes_fast_and_inserts_fast():
-    right = deletion_insertion(corner_brightness, FILM, EVIDENCE, 0)
-    wrong = deletion_insertion(corner_brightness, FILM, -EVIDENCE, 0)
+    right = deletion_insertion(corner_brightness, FILM, MAP, 0)
+    wrong = deletion_insertion(corner_brightness, FILM, -MAP, 0)
     assert right[0].area < wrong[0].area
     assert right[1].area > wrong[1].area
 
@@ -130,7 +132,7 @@ def test_a_blurred_film_is_even_where_the_film_is():
 
 
 def test_the_explanation_film_is_pixels_times_heat():
-    film = explanation_film(FILM, EVIDENCE - 0.5)[0, 0]
+    film = explanation_film(FILM, MAP - 0.5)[0, 0]
     np.testing.assert_allclose(film[:5, :5], FILM[:5, :5])
     assert not film[20:].any()
 
@@ -141,4 +143,17 @@ def test_average_drop_counts_losses_alone():
 
 
 def test_a_map_on_pixels_keeps_its_sign():
-    assert on_pixels(np.array([[-2.0, 2.0]]), (1, 4)).tolist() == [[-2, -1, 1, 2]]
+    assert on_pixels(np.array([[-2.0, 2.0]]), (1, 4), None).tolist() == [[-2, -1, 1, 2]]
+
+
+def test_a_map_on_pixels_has_its_cells_where_the_card_says():
+    cells = CellCentres(origin=(0.5, 0.5), step=(1, 2))
+    assert on_pixels(np.array([[-2.0, 2.0]]), (1, 4), cells).tolist() == [[-2, 0, 2, 2]]
+
+
+def test_the_tenth_that_is_masked_lies_where_the_card_says():
+    hot = np.roll(EVIDENCE, (1, 2), axis=(0, 1))
+    cells = CellCentres(origin=(0.5, 5.5), step=(10, 10))
+    film = tenth_films(FILM, hot, cells)[0, 0]
+    masked_pixels = np.argwhere(film != FILM) + 0.5
+    assert masked_pixels.mean(axis=0) == pytest.approx((10.5, 25.5), abs=0.5)

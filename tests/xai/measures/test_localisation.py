@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.radiograph import GridPlace
 from xai.measures.localisation import (
     THRESHOLDS,
     best_threshold,
@@ -78,9 +79,8 @@ def test_the_threshold_is_the_one_of_the_largest_mean_iou():
 
 
 def test_the_map_peaks_at_the_centre_of_its_hottest_cell_and_is_cold_outside_the_grid():
-    on_film = map_on_film(
-        np.array([[0, 0], [0, 2.0]]), (4.0, 0.0, 2.0, 0.0, 4.0, 0.0), rows=8, columns=12
-    )
+    place = GridPlace((4.0, 0.0, 2.0, 0.0, 4.0, 0.0), (2.0, 0.0, 10.0, 8.0))
+    on_film = map_on_film(np.array([[0, 0], [0, 2.0]]), place, rows=8, columns=12)
     assert on_film.max() == 1
     assert on_film[6:8, 8:10].min() == on_film.max()
     assert not on_film[:, :2].any()
@@ -88,9 +88,8 @@ def test_the_map_peaks_at_the_centre_of_its_hottest_cell_and_is_cold_outside_the
 
 
 def test_only_evidence_for_the_class_counts():
-    on_film = map_on_film(
-        np.array([[-5.0, 1.0]]), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), rows=1, columns=2
-    )
+    place = GridPlace((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 2.0, 1.0))
+    on_film = map_on_film(np.array([[-5.0, 1.0]]), place, rows=1, columns=2)
     assert on_film.tolist() == [[0, 1]]
 
 
