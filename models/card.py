@@ -280,8 +280,9 @@ class ModelCard(NetworkSpec):
             no such limit, as for findings.
         method: Method by which evidence is computed.
         cell_centres: Centres of the cells of `activation_grid`, computed from the layers below
-            `target_layer`. None in files that were exported before it was: their cells are taken to
-            fill the input evenly, with centres at (i + 0.5) * side / cells.
+            `target_layer`; of a network that sees only the lungs, in what it sees. None in files
+            that were exported before it was: their cells are taken to fill the input evenly, with
+            centres at (i + 0.5) * side / cells.
         golden: An input with its outputs.
         score_histograms: Calibrated probabilities of val films, one histogram per class.
         distance_histogram: Distances of val films.
@@ -325,6 +326,24 @@ class ModelCard(NetworkSpec):
     def is_confident(self, probability: float) -> bool:
         """Return whether a film's largest probability is large enough for a decision."""
         return self.confidence_threshold is None or probability >= self.confidence_threshold
+
+    def cells_on(self, region: Sequence[float] | None) -> CellCentres | None:
+        """Return the centres of the evidence's cells in the whole input, for one film.
+
+        Args:
+            region: Top, left, bottom, right of what the network saw, as shares of its input, of a
+                network that sees only the lungs; None of one that sees the whole film.
+        """
+        if self.lungs is None or self.cell_centres is None or region is None:
+            return self.cell_centres
+        (rows, columns), (seen_rows, seen_columns) = self.image_size, self.lungs.size
+        top, left, bottom, right = (float(share) for share in region)
+        down, across = (bottom - top) * rows / seen_rows, (right - left) * columns / seen_columns
+        (row, column), (row_step, column_step) = self.cell_centres.origin, self.cell_centres.step
+        return CellCentres(
+            origin=(top * rows + down * row, left * columns + across * column),
+            step=(down * row_step, across * column_step),
+        )
 
     def decisions(self, probabilities: Sequence[float], distance: float) -> list[bool | None]:
         """Return the decision for each class: present or not, or None if there is no decision."""

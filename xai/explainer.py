@@ -65,6 +65,10 @@ class Answers:
             one = slice(place, place + 1)
             yield Answers(**{name: output[one] for name, output in self.outputs().items()})
 
+    def region_of(self, film: int) -> tuple[float, ...] | None:
+        """Return the region that a film's evidence lies on; None where it is the whole input."""
+        return None if self.region is None else tuple(self.region[film].tolist())
+
     def outputs(self) -> dict[str, Floats]:
         """Return the outputs that the model has, by name."""
         return {name: output for name, output in vars(self).items() if output is not None}

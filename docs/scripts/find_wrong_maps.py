@@ -65,7 +65,7 @@ def worst(name: str, data: Path) -> dict[str, Any]:
         "rows": shown.radiograph.rows,
         "columns": shown.radiograph.columns,
         "evidence": np.round(shown.evidence, 5).tolist(),
-        "place": shown.seen.grid_place(card.activation_grid, card.cell_centres)._asdict(),
+        "place": shown.seen.grid_place(card.activation_grid, shown.cells)._asdict(),
         "marked": list(outlines(shown.region)),
     }
 

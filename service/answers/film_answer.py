@@ -101,7 +101,8 @@ class FilmAnswer:
     def place(self) -> GridPlace:
         """Place of the evidence's grid on the film."""
         card = self.explainer.card
-        return self.film.input.grid_place(card.activation_grid, card.cell_centres)
+        cells = card.cells_on(self.answers.region_of(0))
+        return self.film.input.grid_place(card.activation_grid, cells)
 
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""

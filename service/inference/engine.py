@@ -167,7 +167,7 @@ class Engine:
             number: Of the class.
         """
         pixels, answers = film_answer.film.input.pixels, film_answer.answers
-        cells = film_answer.explainer.card.cell_centres
+        cells = film_answer.explainer.card.cells_on(answers.region_of(0))
         films = await asyncio.get_running_loop().run_in_executor(
             self._readers, tenth_films, pixels, answers.evidence[0, number], cells
         )

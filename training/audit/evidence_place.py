@@ -1,13 +1,14 @@
 """Measure how much evidence lies outside the lungs, and how often it peaks in the same cell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from models.card import CellCentres
+from models.card import CellCentres, Grid, ModelCard
 from training.audit.rows import AuditRow, over_films, row_at_most, row_without_answer
 from training.data.lung_regions import SeenFilms
+from xai.explainer import Answers
 from xai.measures.faithfulness import on_pixels
 
 Evidence = Float[np.ndarray, "films grid_rows grid_columns"]
@@ -25,7 +26,7 @@ def evidence_rows(
     seen: SeenFilms,
     targets: Targets,
     class_names: tuple[str, ...],
-    cells: CellCentres | None,
+    cells: Sequence[CellCentres | None],
 ) -> Iterator[AuditRow]:
     """Yield for each class a row on evidence outside the lungs, and one on peaks in one cell.
 
@@ -36,7 +37,7 @@ def evidence_rows(
         seen: The films.
         targets: Their true classes.
         class_names: The model's.
-        cells: Centres of the evidence's cells, from its card.
+        cells: Centres of the evidence's cells, film by film.
     """
     of_true_class = np.maximum(evidence[np.arange(len(targets)), targets], 0)
     for number, name in enumerate(class_names):
@@ -47,9 +48,15 @@ def evidence_rows(
             continue
         groups = [seen.groups[film] for film in films]
         lungs, origin = _lungs(seen, films)
-        maps = np.stack([on_pixels(one, lungs.shape[1:], cells) for one in of_true_class[films]])
+        size = lungs.shape[1:]
+        maps = np.stack([on_pixels(of_true_class[n], size, cells[n]) for n in films.tolist()])
         yield outside_row(name, maps, lungs, origin=origin, groups=groups)
         yield peak_row(name, of_true_class[films], groups=groups)
+
+
+def cells_of(card: ModelCard, answers: Answers) -> list[CellCentres | None]:
+    """Return the centres of the evidence's cells in the network's input, film by film."""
+    return [card.cells_on(answers.region_of(film)) for film in range(len(answers.evidence))]
 
 
 def _lungs(

@@ -9,26 +9,29 @@ from matplotlib.figure import Figure
 
 from models.card import ModelCard
 from training.audit.covering import EdgeChanges, edges
+from training.audit.evidence_place import cells_of
 from training.data.lung_regions import SeenFilms
+from xai.explainer import Answers
 from xai.measures.faithfulness import on_pixels
 
 
 def draw_audit(
     seen: SeenFilms,
-    evidence: Float[np.ndarray, "films classes grid_rows grid_columns"],
+    answers: Answers,
     changes: EdgeChanges,
     card: ModelCard,
     file: Path,
 ) -> None:
     """Write two panels per class as a PNG: mean evidence over the mean film, and edge changes."""
-    numbers = np.unique(changes.targets).tolist()
+    numbers, cells = np.unique(changes.targets).tolist(), cells_of(card, answers)
     figure = Figure(figsize=(3.2 * len(numbers), 6.6), layout="constrained")
     panels = figure.subplots(2, len(numbers), squeeze=False)
     for column, number in enumerate(numbers):
-        films = changes.targets == number
-        mean_film, cells = seen.pixels[films, 0].mean(axis=0), evidence[films, number]
-        mean_map = np.maximum(cells, 0).mean(axis=0)
-        mean_map = on_pixels(mean_map, mean_film.shape, card.cell_centres)
+        films = np.flatnonzero(changes.targets == number)
+        mean_film = seen.pixels[films, 0].mean(axis=0)
+        positive = np.maximum(answers.evidence[:, number], 0)
+        maps = (on_pixels(positive[film], mean_film.shape, cells[film]) for film in films)
+        mean_map = sum(maps, start=np.zeros(mean_film.shape)) / len(films)
         _draw_evidence(panels[0, column], seen, mean_film, mean_map)
         panels[0, column].set_title(f"{card.class_names[number]}: mean evidence", fontsize=9)
         _draw_edges(panels[1, column], changes, number, seen.pixels.shape[2:])

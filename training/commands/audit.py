@@ -71,7 +71,7 @@ def write_report(folder: Path, found: Audit) -> None:
     (folder / "audit.json").write_text(found.report.model_dump_json(indent=2) + "\n")
     draw_audit(
         found.seen,
-        found.answers.evidence,
+        found.answers,
         found.changes,
         found.card,
         folder / "audit.png",

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 from tqdm import tqdm
 
-from models.card import Record, Sha256
+from models.card import CellCentres, Record, Sha256
 from training.data.dataset import class_numbers, film_radiograph, seen_by
 from training.data.manifest import Film, Split, spread
 from training.maps.road import road
@@ -95,6 +95,7 @@ class RightFilm:
         number: Its class.
         pixels: Network pixels in [0, 1].
         evidence: For the class.
+        cells: Centres of the evidence's cells in the network's input.
         probability: Of the class.
     """
 
@@ -102,6 +103,7 @@ class RightFilm:
     number: int
     pixels: Pixels
     evidence: Evidence
+    cells: CellCentres | None
     probability: float
 
 
@@ -150,7 +152,8 @@ def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFi
         )
         if is_decided and probabilities.argmax() == number:
             evidence, probability = answers.evidence[0, number], float(probabilities[number])
-            yield RightFilm(film, number, seen.pixels, evidence, probability)
+            cells = card.cells_on(answers.region_of(0))
+            yield RightFilm(film, number, seen.pixels, evidence, cells, probability)
 
 
 def probabilities_of(explainer: Explainer) -> Callable[[np.ndarray], np.ndarray]:
@@ -164,7 +167,7 @@ def probabilities_of(explainer: Explainer) -> Callable[[np.ndarray], np.ndarray]
 
 
 def _tested(explainer: Explainer, one: RightFilm) -> TenthTest:
-    films = tenth_films(one.pixels, one.evidence, explainer.card.cell_centres)
+    films = tenth_films(one.pixels, one.evidence, one.cells)
     return tenth_test(one.probability, probabilities_of(explainer)(films)[:, one.number])
 
 
@@ -178,7 +181,7 @@ def _followed(explainer: Explainer, one: RightFilm) -> dict[str, float]:
 
 def _figures(explainer: Explainer, one: RightFilm, evidence: Evidence) -> dict[str, float]:
     answer = probabilities_of(explainer)
-    drawn = on_pixels(evidence, one.pixels.shape, explainer.card.cell_centres)
+    drawn = on_pixels(evidence, one.pixels.shape, one.cells)
     deletion, insertion = deletion_insertion(answer, one.pixels, drawn, one.number)
     explained = float(answer(explanation_film(one.pixels, drawn))[0, one.number])
     return {

@@ -131,7 +131,8 @@ class ShownFilm:
         seen = seen_by(card, radiograph)
         number = card.class_names.index(marked.class_name)
         answers = explainer(seen.pixels[None, None])
-        return cls(marked, number, radiograph, seen, answers, card.cell_centres)
+        cells = card.cells_on(answers.region_of(0))
+        return cls(marked, number, radiograph, seen, answers, cells)
 
     @property
     def evidence(self) -> Map:

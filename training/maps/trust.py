@@ -219,7 +219,9 @@ def _agreement(film: Film, one: Explainer, other: Explainer) -> tuple[float, flo
     maps = [
         EvidenceMap(
             answers[model].evidence[0, model.card.class_names.index(class_name)],
-            seen[model].grid_place(model.card.activation_grid, model.card.cell_centres),
+            seen[model].grid_place(
+                model.card.activation_grid, model.card.cells_on(answers[model].region_of(0))
+            ),
         )
         for model in (one, other)
     ]
