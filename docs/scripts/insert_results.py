@@ -15,7 +15,6 @@ README = ROOT / "README.md"
 PAGE = ROOT / "docs/evaluation.md"
 RESULTS = ROOT / "docs/results"
 EVALUATION = RESULTS / "evaluation.json"
-LEFT_OUT = RESULTS / "left_out_fast.json"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
 Record = dict[str, Any]
@@ -26,14 +25,18 @@ def main() -> int:
     """Rewrite README.md and docs/evaluation.md."""
     evaluation = json.loads(EVALUATION.read_text())
     README.write_text(with_tables(README.read_text(), evaluation, refusals()))
-    left_out = json.loads(LEFT_OUT.read_text())
-    PAGE.write_text(with_results(PAGE.read_text(), unseen_origins(left_out)))
+    PAGE.write_text(with_results(PAGE.read_text(), left_out_tables(left_out())))
     return 0
 
 
 def refusals() -> list[Record]:
     """Return the results of `cxr refusal`, one for each model."""
     return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("refusal_*.json"))]
+
+
+def left_out() -> list[Record]:
+    """Return the results of `cxr leave-out`."""
+    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("left_out_*.json"))]
 
 
 def with_tables(readme: str, evaluation: Record, refused: list[Record]) -> str:
@@ -72,6 +75,18 @@ def over_all(evaluation: Record) -> Iterator[str]:
     rows |= {f"baseline: {name}": metrics for name, metrics in baselines}
     for name, metrics in rows.items():
         yield row(name, *(of_name(metrics, m) for m in ("macro_auroc", "balanced_accuracy")))
+
+
+def left_out_tables(measured: list[Record]) -> Iterator[str]:
+    """Yield the lines of docs/evaluation.md: all tables of figures on origins never seen."""
+    if not measured:
+        yield "No recipe has been measured in this way yet."
+    for result in measured:
+        recipe = result["recipes"][0]
+        rows, columns = recipe["image_size"]
+        trained = f"{recipe['epochs']} epochs, {len(recipe['seeds'])} seeds"
+        yield f"\n{rows} by {columns} pixels, {trained}."
+        yield from unseen_origins(result)
 
 
 def unseen_origins(measured: Record) -> Iterator[str]:
