@@ -21,6 +21,8 @@ from training.data.manifest import Film, of_split, read_manifest
 from training.data.phantom import write_phantom_set
 from training.statistics.bootstrap import Estimate
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("effusion", "normal")
 LUNG_CELLS = cells(255 * lung_ellipses((SIDE, SIDE))[None].astype(int)).reshape(CELLS, CELLS) == 1
 CORNER_CELLS = np.zeros((CELLS, CELLS), bool)
