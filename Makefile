@@ -14,8 +14,8 @@ PACKAGES := chromium curl dicom3tools postgresql
 # The extras that a server may be installed with. Not gpu: it takes the place of onnxruntime.
 PINNED := audit client dicom-results openvino otel ray watch
 
-# Two workers even on one core: the tests of the browser and of servers partly wait. One thread each.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 2 ] && echo $$n || echo 2)
+# One worker more than cores: the tests of the browser and of servers partly wait. One thread each.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 # Bytecode is kept: both workers and all processes that tests start import the same files.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(TRAINING)/bin/pytest -n $(WORKERS) \
   --dist loadfile --no-loadscope-reorder --durations=15
@@ -29,7 +29,7 @@ help:  ## say what can be made
 serve: $(SERVER)/installed  ## install the server (no PyTorch in it) and start it; PORT=8000
 	$(SERVER)/bin/cxr serve $(if $(PORT),--port $(PORT))
 
-test: lint packages  ## install everything and run all that CI runs; WORKERS=as many as cores
+test: lint packages  ## install everything and run all that CI runs; WORKERS=one more than cores
 	$(PYTEST)
 
 check: lint  ## lint, types, imports, and the tests without browser, server or long training

@@ -64,6 +64,7 @@ def test_every_verb_has_the_arguments_that_scripts_rely_on() -> None:
     assert len(cxr.VERBS) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "argument"), [("service", "--port PORT"), ("training", "--manifest MANIFEST")]
 )
@@ -182,6 +183,7 @@ def test_a_method_that_nobody_knows_is_named(film: str, model: str, tmp_path: Pa
     assert "--method must be one of grad_cam, hirescam" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--method", "--me"])  # argparse takes what is unambiguous
 def test_a_method_without_its_packages_says_what_to_install(option: str):
     script = (
@@ -193,6 +195,7 @@ def test_a_method_without_its_packages_says_what_to_install(option: str):
     assert "the package captum is missing" in done.stderr
 
 
+@pytest.mark.slow
 def test_export_loads_no_other_methods_packages(tmp_path: Path):
     script = (
         "import sys, cxr; status = cxr.main(sys.argv[1:]); "

@@ -11,6 +11,8 @@ import torch
 from docs.scripts.write_backpropagation import CELL, DRAWINGS, FIGURES, PAGE, Written, run
 from models.backprop.activation import relu_backward
 
+pytestmark = pytest.mark.slow
+
 TEXT = PAGE.read_text(encoding="utf-8")
 LINKS = re.findall(r"\]\((?!http)([^)]+)\)", TEXT)
 MAX_FIGURE_BYTES = 120_000

@@ -1,5 +1,7 @@
 """A network that has learnt to see a bright spot, trained once for all tests."""
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,23 @@ from tests.support.bright_spot import config, write_set
 from training.export.export import export
 from training.fitting.run_folder import RunFolder
 from training.fitting.train import train
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _operators_are_read_once() -> Iterator[None]:
+    """Keep the table of operators that `torch.onnx.export` makes anew for each of many exports.
+
+    That takes two seconds each time. Should PyTorch move it, exports work as before, but slower.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+    except ImportError:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        kept = staticmethod(cache(ONNXRegistry.from_torchlib))
+        patch.setattr(ONNXRegistry, "from_torchlib", kept)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from models.card import LungFieldSpec, NetworkSpec

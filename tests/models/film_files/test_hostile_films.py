@@ -12,6 +12,8 @@ import pytest
 from models.radiograph import NotAnImageError, RadiographError, read_radiograph
 from tests.support.hostile_films import GREY, READ, REFUSED, dicom, encoded
 
+pytestmark = pytest.mark.slow
+
 GIBIBYTE = 2**30
 SECONDS = 10
 

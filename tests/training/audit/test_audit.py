@@ -22,6 +22,8 @@ from training.data.phantom import write_phantom_set
 from training.statistics.bootstrap import Estimate
 from xai.measures.faithfulness import on_pixels
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("effusion", "normal")
 LUNG_CELLS = cells(255 * lung_ellipses((SIDE, SIDE))[None].astype(int)).reshape(CELLS, CELLS) == 1
 CORNER_CELLS = np.zeros((CELLS, CELLS), bool)

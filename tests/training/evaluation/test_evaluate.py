@@ -12,6 +12,8 @@ from training.evaluation.evaluation import Evaluation, evaluated
 from training.evaluation.figures import Figures, baseline_figures
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def evaluation(spot_model: Path, spot_manifest: Path) -> Evaluation:

@@ -16,6 +16,8 @@ from training.onnx_files.network_from_onnx import check_same
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import ExplainedNetwork, Explanation
 
+pytestmark = pytest.mark.slow
+
 NETWORKS = pytest.mark.parametrize("name", SMALL)
 FILM_BY_FILM = ("vgg16 fully connected", "vit_b16 token", "vit_b16 average")
 MODELS: dict[str, onnx.ModelProto] = {}

@@ -24,6 +24,8 @@ from training.onnx_files.graph_weights import GraphWeights
 from xai.explainer import Explainer
 from xai.measures.trust import Figure, Likeness, Trust, randomisation_verdict, read_trust, survives
 
+pytestmark = pytest.mark.slow
+
 NOTHING = WeightBlock("nothing", ())
 
 

@@ -13,6 +13,8 @@ from training.onnx_files.network_from_onnx import check_same, restored
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import Explanation
 
+pytestmark = pytest.mark.slow
+
 FOLDED = "vit_b16 token"
 """So small that the exporter slices its weights beforehand; the shipped one's stay whole."""
 

@@ -15,6 +15,8 @@ from tests.training.onnx_files.test_graph_weights import FOLDED, WHOLE, model
 from training.onnx_files.graph_weights import GraphWeights
 from training.onnx_files.network_from_onnx import check_same, network_from_onnx, restored
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).parents[3] / "service" / "default_model"
 
 
@@ -50,14 +52,12 @@ def test_a_file_without_a_card_is_refused(tmp_path: Path) -> None:
         network_from_onnx(write_model(tmp_path, card_json=""))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["chest_cnn", "vgg16", "vit_b16"])
 def test_the_shipped_models_come_back(name: str) -> None:
     network, card = network_from_onnx(SHIPPED / f"{name}.onnx")
     assert (card.architecture, network.training) == (name, False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "layer"), [("vgg16", "trunk.28"), ("vit_b16", "blocks.11")])
 def test_weights_stored_small_can_be_written(name: str, layer: str) -> None:
     graph = GraphWeights(onnx.load(SHIPPED / f"{name}.onnx"))

@@ -34,6 +34,8 @@ from training.onnx_files.writing import onnx_model
 from xai.explained_network import Distance, ExplainedNetwork, Explanation
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 STORED = [("vgg16", "float16"), ("vit_b16 token", "int8")]
 ALL = pytest.mark.parametrize(("name", "kind"), STORED)
 INTEGER_KERNELS = ("Quant", "QLinear", "QGemm", "MatMulInteger", "ConvInteger", "NBits")

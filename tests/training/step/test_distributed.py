@@ -19,6 +19,8 @@ from training.fitting.run_folder import RunFolder
 from training.fitting.train import train
 from training.step.distributed import Processes
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[3]
 UNCHANGED = """
 rotation = 0
@@ -132,7 +134,6 @@ def test_one_process_speaks_for_all(whole_run: tuple[Path, str]) -> None:
     assert whole_run[1].count("next: cxr export") == 1
 
 
-@pytest.mark.slow
 def test_torchrun_killed_and_started_again_ends_with_the_same_metrics(
     config_file: Path, whole_run: tuple[Path, str], tmp_path: Path
 ) -> None:
