@@ -1,5 +1,7 @@
 """Load the films of a manifest and build the network that a training starts from."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -82,20 +84,9 @@ def starting_network(
         resize_mode=wanted.resize_mode,
         crop_pct=wanted.crop_pct,
         local_contrast=wanted.local_contrast,
-        receptive_field=wanted.receptive_field,
-        lungs=wanted.lungs,
-        target_layer=target_layer(
-            wanted.architecture,
-            read_out=wanted.read_out,
-            inside_lungs=wanted.lungs is not None and wanted.lungs.inside,
-        ),
-        activation_grid=activation_grid(
-            wanted.architecture,
-            wanted.lungs.size if wanted.lungs else wanted.image_size,
-            receptive_field=wanted.receptive_field,
-        ),
         mean=mean,
         std=std,
+        **_seen(wanted, wanted.architecture),
     )
     torch.manual_seed(config.training.seed)
     network = build(spec, drop_rate=wanted.drop_rate, drop_path_rate=wanted.drop_path_rate)
@@ -104,6 +95,19 @@ def starting_network(
     if window := window_of(network):
         window.field.load_state_dict(lung_field()[0].state_dict())
     return network, spec
+
+
+def _seen(wanted: NetworkConfig, architecture: Architecture) -> dict[str, Any]:
+    """Return the fields of a spec on what a network sees of a film, and where its maps lie."""
+    lungs, field = wanted.lungs, wanted.receptive_field
+    size = lungs.size if lungs else wanted.image_size
+    inside = lungs is not None and lungs.inside
+    return {
+        "receptive_field": field,
+        "lungs": lungs,
+        "target_layer": target_layer(architecture, read_out=wanted.read_out, inside_lungs=inside),
+        "activation_grid": activation_grid(architecture, size, receptive_field=field),
+    }
 
 
 def _own_mean_and_std(wanted: NetworkConfig, films: FilmDataset) -> tuple[float, float]:
