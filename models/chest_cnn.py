@@ -1,7 +1,7 @@
 """chest_cnn: a small residual network for grey films, which sees the whole film or only patches.
 
 `wide` (1.94 M parameters, 0.6 GMAC at 224x224): a position of the map may depend on almost all of
-the film. `local` (0.64 M parameters, 0.5 GMAC): it depends on the 59x59 pixels around it, about a
+the film. `local` (0.54 M parameters, 0.5 GMAC): it depends on the 59x59 pixels around it, about a
 third of the lungs' width.
 """
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.chest_cnn import LocalChestCNN
 from models.lungs.window import LungWindow, window_of
 from models.network import Masked
 from models.tape.network import forward_with_tape
@@ -124,3 +125,16 @@ def test_a_wide_network_is_not_local() -> None:
 
 def test_lung_window_is_the_first_layer() -> None:
     assert isinstance(next(lung_network().normalise.children()), LungWindow)
+
+
+def test_the_local_network_is_small_and_its_receptive_field_is_as_said() -> None:
+    network = LocalChestCNN(classes=5, mean=0.5, std=0.25).eval()
+    assert sum(parameter.numel() for parameter in network.parameters()) < 0.6e6
+    pixels = torch.rand(1, 1, 224, 224, requires_grad=True)
+    features = network.features(pixels)
+    assert features.shape[2:] == LocalChestCNN.grid((224, 224)) == (28, 28)
+    (gradient,) = torch.autograd.grad(features[0, :, 14, 14].sum(), pixels)
+    rows, columns = gradient[0, 0].nonzero().T
+    assert int(rows.max() - rows.min()) + 1 <= 59
+    assert int(columns.max() - columns.min()) + 1 <= 59
+    assert int(rows.max() - rows.min()) + 1 >= 50
