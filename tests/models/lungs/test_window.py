@@ -138,3 +138,32 @@ def test_the_local_network_is_small_and_its_receptive_field_is_as_said() -> None
     assert int(rows.max() - rows.min()) + 1 <= 59
     assert int(columns.max() - columns.min()) + 1 <= 59
     assert int(rows.max() - rows.min()) + 1 >= 50
+
+
+@LOCAL
+def test_a_marker_beyond_the_lungs_box_changes_no_logit(local: bool) -> None:
+    network, film = lung_network(local=local), films(1)
+    marked = film.clone()
+    marked[..., 2:14, 2:14] = 1
+    top = float(network.normalise[0].view(film).region[0, 0])
+    assert top * film.shape[2] > 18  # it lies above the box, by more than the filter of the crop
+    with torch.no_grad():
+        assert torch.equal(network(marked), network(film))
+
+
+@LOCAL
+def test_a_marker_beside_the_lungs_changes_logits_by_next_to_nothing(local: bool) -> None:
+    network, film = lung_network(local=local), films(1)
+    view = network.normalise[0].view(film)
+    top, left, bottom, right = view.region[0].tolist()
+    row, column = round((top + 0.01) * film.shape[2]), round((left + 0.01) * film.shape[3])
+    beside, inside = film.clone(), film.clone()
+    beside[..., row : row + 4, column : column + 4] = 1
+    middle = (
+        round((top + bottom) / 2 * film.shape[2]),
+        round((0.75 * left + 0.25 * right) * film.shape[3]),
+    )
+    inside[..., middle[0] : middle[0] + 4, middle[1] : middle[1] + 4] = 1
+    with torch.no_grad():
+        before, moved, changed = network(film), network(beside), network(inside)
+    assert (moved - before).abs().max() < 0.02 * (changed - before).abs().max()
