@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from models.chest_cnn import ChestCNN
+from models.card import Grid, LungSpec
+from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.lung_field import LungField
-from models.network import LayeredNetwork, Network
+from models.lungs.window import LungWindow
+from models.network import Chain, LayeredNetwork, Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 
@@ -27,11 +29,21 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
 }
 """The three networks with their default heads, then with their other heads."""
 
+
+def lungs_only(classes: int, image_size: Grid = IMAGE_SIZE) -> Network:
+    """Return a local chest_cnn that sees only the lungs, cropped to 224x224 from larger films."""
+    network = LocalChestCNN(classes=classes, mean=MEAN, std=STD, masked=IMAGE_SIZE)
+    window = LungWindow(LungField(), LungSpec(size=IMAGE_SIZE), image_size)
+    network.normalise = Chain(window, network.normalise)
+    return network
+
+
 PROVEN: dict[str, Callable[[int], LayeredNetwork]] = {
     **NETWORKS,
+    "chest_cnn-lungs": lungs_only,
     "lung_field": lambda classes: LungField(),
 }
-"""All networks that are trained: the classifiers, and the lung field."""
+"""All networks that are trained: the classifiers, one of the lungs alone, and the lung field."""
 
 
 def drawn_at_random(network: LayeredNetwork) -> LayeredNetwork:
