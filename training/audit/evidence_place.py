@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from models.card import CellCentres
+from models.card import CellCentres, Grid
 from training.audit.rows import AuditRow, over_films, row_at_most, row_without_answer
 from training.data.lung_regions import SeenFilms
 from xai.measures.faithfulness import on_pixels
