@@ -5,7 +5,7 @@ import json
 from pydantic.config import JsonDict
 from pydantic.types import JsonValue
 
-CHEST_CNN = "882b054144807ccd8217d414b1cc4f9c4c4b7006c876e92166584046f360c9d4"
+CHEST_CNN = "d1aaf3dbe279f9bfdefc03f8c412efc9312e02d7acf7c6e61d621f5af442f594"
 VGG16 = "78ea469dd037e5f55ba3491f548835993d4aaab177857644338c764e10d306a5"
 FINDING: JsonDict = {
     "class_name": "pneumonia",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.radiograph import GridPlace
-from xai.heatmap import evidence_at
+from xai.heatmap import Floats, evidence_at
 from xai.measures.sanity import ranks
 
 POINTS = 28
@@ -57,9 +57,7 @@ def agreement(first: EvidenceMap, second: EvidenceMap) -> Agreement:
     return Agreement(float(correlation), len(tops[0] & tops[1]) / count)
 
 
-def _sampled(
-    first: EvidenceMap, second: EvidenceMap
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sampled(first: EvidenceMap, second: EvidenceMap) -> tuple[Floats, Floats]:
     left, top = np.maximum(first.place.extent[:2], second.place.extent[:2])
     right, bottom = np.minimum(first.place.extent[2:], second.place.extent[2:])
     steps = (np.arange(POINTS) + 0.5) / POINTS

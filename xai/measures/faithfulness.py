@@ -130,9 +130,7 @@ def smooth_alike(evidence: Floats, random: np.random.Generator) -> NDArray[np.fl
     return values.reshape(rows, columns)
 
 
-def on_pixels(
-    evidence: Floats, image_size: tuple[int, ...], cells: CellCentres | None
-) -> NDArray[np.float64]:
+def on_pixels(evidence: Floats, image_size: tuple[int, ...], cells: CellCentres | None) -> Floats:
     """Return a map at each network pixel, bilinear between the centres of its cells.
 
     Args:
