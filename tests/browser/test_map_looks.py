@@ -17,7 +17,9 @@ from xai.heatmap import ColourMapName, colour_map, film_heat
 pytestmark = pytest.mark.browser
 
 ROWS, COLUMNS = 320, 480
-PLACE = GridPlace((COLUMNS / 4, 0.0, 0.0, 0.0, ROWS / 2, 0.0), (0.0, 0.0, COLUMNS, ROWS))
+PLACE = GridPlace(
+    (COLUMNS / 4, 0.0, 0.0, 0.0, ROWS / 2, 0.0), (0.0, 0.0, float(COLUMNS), float(ROWS))
+)
 SCALE = 1.2  # the tiny model's full colour
 PLAIN_LOOK = """
 () => {
