@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from models.card import ModelCard
+from models.card import CellCentres, ModelCard
 from models.checkpoint import load_checkpoint
 from models.chest_cnn import ChestCNN
 from tests.models.tape.test_network import one_per_cent_too_large, plant
@@ -29,6 +29,7 @@ def test_the_card_says_what_the_run_was(spot_model: Path) -> None:
     assert card.training_data.films == {"train": 48, "val": 24, "test": 24}
     assert {metric.split for metric in card.metrics} == {"test"}
     assert sum(card.distance_histogram.counts) == 24
+    assert card.cell_centres == CellCentres(origin=(0.5, 0.5), step=(16, 16))
 
 
 def test_only_standard_operators_and_a_free_batch(spot_model: Path) -> None:
