@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,13 @@ from service.answers.open_inference_schemas import (
     TensorParameters,
 )
 from service.problems import MalformedTensor
+from xai.explainer import OUTPUTS as NETWORK_OUTPUTS
 from xai.explainer import Answers, Explainer, Floats
 
 Tensor = NDArray[np.float32] | NDArray[np.bool_]
 
 BINARY_EXTENSION = "binary_tensor_data"
 DATATYPES = {"pixels": "FP32", "film": "BYTES"}
-NETWORK_OUTPUTS = tuple(field.name for field in fields(Answers))
 OUTPUTS = (*NETWORK_OUTPUTS, "in_distribution", "is_confident")
 LENGTH_BYTES = 4
 """Each element of a binary BYTES tensor follows its length, little-endian."""
