@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from models.architectures import build
 from models.card import LungFieldSpec, NetworkSpec
 from models.checkpoint import load_checkpoint, lung_field, save_checkpoint
 from models.lung_field import LungField
+from models.radiograph import Radiograph, network_pixels
+from training.data.phantom import draw_film
+from training.statistics.metrics import dice_coefficients
 
 SPEC = NetworkSpec(
     architecture="chest_cnn",
