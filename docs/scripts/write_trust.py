@@ -235,6 +235,8 @@ def methods(name: str) -> Iterator[str]:
         f"{measured['few_films']} of them with {measured['seeds']} draws for randomisation and "
         "stability."
     )
+    if measured["sha256"] != results(f"localisation_{name}")["sha256"]:
+        yield "Measured of the same weights before their maps were drawn where the cells are."
 
 
 def wrong_maps() -> Iterator[str]:

@@ -41,6 +41,6 @@ def test_every_figure_is_shown_and_there() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_was_measured_is_of_the_models_in_the_box(name: str) -> None:
     own = Explainer(OWN_MODELS / f"{name}.onnx", lazy=True).sha256
-    kinds = ("localisation", "faithfulness", "methods")
+    kinds = ("localisation", "faithfulness")
     assert {results(f"{kind}_{name}")["sha256"] for kind in kinds} == {own}
     assert (trust(name).films, trust(name).head.seeds, trust(name).split) == (100, 10, "val")
