@@ -18,6 +18,8 @@ from service.settings import OWN_MODELS
 from tests.support.small_networks import SETTINGS, SMALL, small_network
 from xai.explainer import Explainer
 
+pytestmark = pytest.mark.slow
+
 CONVOLUTIONS = ("chest_cnn", "vgg16", "vgg16 fully connected")
 SIZE = (224, 192)
 QUARTER = 4

@@ -14,6 +14,8 @@ from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
 from tests.support.small_networks import noise, small_network
 
+pytestmark = pytest.mark.slow
+
 READ_OUTS = pytest.mark.parametrize("read_out", ["token", "average"])
 
 

@@ -11,6 +11,8 @@ from models.lungs.intensity import BLANK
 from tests.support.drawn_lungs import CROP, FILM, MASK, DarkPixels, drawn_film, drawn_mask
 from training.onnx_files.writing import onnx_model
 
+pytestmark = pytest.mark.slow
+
 OUTPUTS = ("pixels_seen", "inside", "lungs", "region", "area", "balance", "stray")
 BOTH = pytest.mark.parametrize("standardisation", ["ranks", "mean_std"])
 MODELS: dict[Standardisation, onnx.ModelProto] = {}

@@ -15,6 +15,8 @@ from models.lungs.region import MARGIN, cropped, lung_region, quantile
 from tests.support.drawn_lungs import LEFT, MASK, RIGHT, drawn_mask, ellipses
 from tests.support.human_lungs import human_masks
 
+pytestmark = pytest.mark.slow
+
 SIDE = 320
 """Pixels of the network's input, in which movements of the box are counted."""
 SEEDS = st.integers(0, 200)

@@ -17,6 +17,8 @@ from tests.support.small_networks import small_network
 from training.step.gradients import by_autograd, by_hand
 from training.step.unfreezing import train_from
 
+pytestmark = pytest.mark.slow
+
 MODES = pytest.mark.parametrize("training", [True, False], ids=["training", "running"])
 LOCAL = pytest.mark.parametrize("local", [True, False], ids=["local", "wide"])
 FILMS = pytest.mark.parametrize("drawn", [films, outlined_films])

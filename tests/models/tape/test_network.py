@@ -13,6 +13,8 @@ from models.tape.tape import record
 from tests.models.backprop import trajectory
 from tests.models.backprop.trajectory import films, network_in_float64
 
+pytestmark = pytest.mark.slow
+
 MODES = pytest.mark.parametrize("training", [True, False], ids=["training", "running"])
 
 

@@ -29,6 +29,8 @@ from training.fitting.loop import TrainingRun
 from training.fitting.start import mean_and_std
 from training.fitting.subset import Subset
 
+pytestmark = pytest.mark.slow
+
 SOURCES = ("east", "east_copies", "west")
 
 
@@ -158,7 +160,6 @@ def with_other_films_of(origin: str, split: RecipeFilms, films: OriginFilms) -> 
     return replace(split, films=train, train=train, scored=scored, val=val)
 
 
-@pytest.mark.slow
 def test_the_origin_left_out_takes_no_part_in_training_normalisation_or_choice(
     manifest: Path, films: OriginFilms, runs: list[TrainingRun]
 ) -> None:
@@ -331,7 +332,6 @@ def configs(tmp_path: Path) -> list[str]:
     return [str(file) for file in files]
 
 
-@pytest.mark.slow
 def test_two_recipes_are_compared_by_the_command(
     configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,8 @@ from training.evaluation.leave_out_films import NORMAL, PAIR, OriginFilms
 from training.evaluation.leave_out_picture import draw_left_out
 from training.evaluation.leave_out_result import LeaveOutRecipe, LeaveOutResult
 
+pytestmark = pytest.mark.slow
+
 OWN = origin_films()
 ORIGINS = ("city", "hospital", "scanners")
 

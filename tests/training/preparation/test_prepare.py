@@ -14,6 +14,8 @@ from tests.support import published
 from training.data.manifest import read_manifest, task_of
 from training.data.split import check_classes, check_split
 
+pytestmark = pytest.mark.slow
+
 TREES: dict[str, Callable[[Path], Path]] = {
     "chestxray14": published.chestxray14,
     "chexpert": published.chexpert,
