@@ -19,6 +19,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 import models
+from models.checkpoint import LUNG_FIELD, WEIGHTS
 from training.config import AugmentationConfig, Config
 from training.data.dataset import FilmDataset
 from training.data.manifest import Film, manifest_sha256, of_split
@@ -38,9 +39,9 @@ FAST_FILM_SIDE = 192
 """Most pixels of a side of films that are then cropped to the lungs."""
 LEARNING = (
     Path(models.__path__[0]),
-    *(Path(__file__).parents[1] / name for name in ("data", "fitting", "step")),
+    *(Path(__file__).parents[1] / name for name in ("data", "fitting", "outlines", "step")),
 )
-"""Folders of the source files that scores follow from, beside this one."""
+"""Folders of the files that scores follow from, beside this one."""
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
@@ -202,8 +203,9 @@ class SeedRun:
 
 
 def _sources() -> Iterator[Path]:
-    """Yield the source files that scores follow from."""
+    """Yield the source files that scores follow from, and the weights that find the lungs."""
     yield Path(__file__)
+    yield LUNG_FIELD / WEIGHTS
     for folder in LEARNING:
         yield from sorted(folder.rglob("*.py"))
 

@@ -1,5 +1,6 @@
 """Find the lungs on training films once, and keep their outlines on disk."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.checkpoint import LUNG_FIELD
 from models.lungs.window import MASK_SIZE, LungWindow
 from training.data.film_cache import cached_array
 from training.data.manifest import Film
@@ -37,7 +37,7 @@ def found_lungs(
         rows=lambda: _found(pixels, window),
         settings=("lungs", pixels.shape, pixels[0].tobytes(), _digest(window)),
         files=[film.path for film in films],
-        code=[Path(__file__), *sorted(LUNG_FIELD.glob("*"))],
+        code=[Path(__file__)],
     )
 
 
@@ -51,6 +51,7 @@ def _found(
         yield from (window.probabilities(films)[:, 0] * 255).round().byte().numpy()
 
 
-def _digest(window: LungWindow) -> tuple[float, ...]:
-    """Return figures that change with the weights of the lung field."""
-    return tuple(float(weight.double().sum()) for weight in window.field.state_dict().values())
+def _digest(window: LungWindow) -> str:
+    """Return the hash of the lung field's weights."""
+    weights = window.field.state_dict().values()
+    return hashlib.sha256(b"".join(w.cpu().numpy().tobytes() for w in weights)).hexdigest()

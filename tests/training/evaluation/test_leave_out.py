@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import cxr
+from models.checkpoint import WEIGHTS
 from tests.support.bright_spot import config, write_config, write_set
 from training.config import AugmentationConfig, Config, read_config
 from training.data.dataset import FilmDataset
@@ -259,6 +260,10 @@ def test_scores_found_in_the_folder_are_not_computed_again(
     for other, seeds in ((recipe(manifest), 1), (plain, 3)):
         with pytest.raises(NameError, match="fold"):  # these are
             scores(other, seeds)
+    (tmp_path / WEIGHTS).write_bytes(b"of another lung field")
+    monkeypatch.setattr(leave_out, "LUNG_FIELD", tmp_path)
+    with pytest.raises(NameError, match="fold"):
+        scores(plain, 1)
 
 
 def test_scores_of_other_source_files_are_computed_again(
