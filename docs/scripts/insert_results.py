@@ -2,11 +2,13 @@
 
 python docs/scripts/insert_results.py        # rewrites both in place
 
-README's are from `cxr evaluate` and `cxr refusal`, the other page's from `cxr leave-out`.
+README's are from `cxr evaluate` and `cxr refusal`, the other page's from `cxr leave-out` and
+benchmarks/ablation.py.
 """
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +27,28 @@ def main() -> int:
     """Rewrite README.md and docs/evaluation.md."""
     evaluation = json.loads(EVALUATION.read_text())
     README.write_text(with_tables(README.read_text(), evaluation, refusals()))
-    PAGE.write_text(with_results(PAGE.read_text(), left_out_tables(left_out())))
+    PAGE.write_text(with_results(PAGE.read_text(), page_tables()))
     return 0
+
+
+def page_tables() -> Iterator[str]:
+    """Yield the lines of docs/evaluation.md: recipes on origins never seen, then their parts."""
+    measured, ablations = of_kind("left_out"), of_kind("ablation")
+    if not measured and not ablations:
+        yield "No recipe has been measured in this way yet."
+    yield from left_out_tables(measured)
+    for ablation in ablations:
+        yield from ablation_tables(ablation)
 
 
 def refusals() -> list[Record]:
     """Return the results of `cxr refusal`, one for each model."""
-    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("refusal_*.json"))]
+    return of_kind("refusal")
 
 
-def left_out() -> list[Record]:
-    """Return the results of `cxr leave-out`."""
-    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob("left_out_*.json"))]
+def of_kind(kind: str) -> list[Record]:
+    """Return the results in docs/results whose names begin with this."""
+    return [json.loads(file.read_text()) for file in sorted(RESULTS.glob(f"{kind}_*.json"))]
 
 
 def with_tables(readme: str, evaluation: Record, refused: list[Record]) -> str:
@@ -78,9 +90,7 @@ def over_all(evaluation: Record) -> Iterator[str]:
 
 
 def left_out_tables(measured: list[Record]) -> Iterator[str]:
-    """Yield the lines of docs/evaluation.md: all tables of figures on origins never seen."""
-    if not measured:
-        yield "No recipe has been measured in this way yet."
+    """Yield the tables of figures on origins never seen."""
     for result in measured:
         recipe = result["recipes"][0]
         rows, columns = recipe["image_size"]
@@ -107,6 +117,59 @@ def unseen_origins(measured: Record) -> Iterator[str]:
     if measured["differences"]:
         yield from recipe_differences(measured["differences"])
     yield from pooled(recipes)
+
+
+def ablation_tables(ablation: Record) -> Iterator[str]:
+    """Yield what each part of looking only at the lungs is worth."""
+    recipes = ablation["left_out"]["recipes"]
+    rows, columns = recipes[0]["image_size"]
+    seen = f"first row {rows} by {columns} pixels, {recipes[0]['epochs']} epochs"
+    yield f"\n### What each part is worth: {ablation['network']}\n"
+    yield f"{ablation['films']} films of train; {seen}; seeds {recipes[0]['seeds']}.\n"
+    for name, title in FIGURES.items():
+        means = [mean for mean in recipes[0]["means"] if mean["auroc"]["name"] == name]
+        if not means:
+            continue
+        columns = [f"{title}: mean of {', '.join(mean['origins'])}" for mean in means]
+        yield from head(*chain(["AUROC"], *((column, "less the first row") for column in columns)))
+        for recipe in recipes:
+            yield row(recipe["name"], *ablation_row(recipe, name, ablation["left_out"]))
+        yield ""
+    if ablation["maps"]:
+        yield from map_rows(ablation["maps"])
+
+
+def ablation_row(recipe: Record, name: str, left_out: Record) -> Iterator[str]:
+    """Yield a row's means of one figure, each with its difference from the first row."""
+    for mean in recipe["means"]:
+        if mean["auroc"]["name"] != name:
+            continue
+        yield interval(mean["auroc"])
+        found = [
+            one["difference"]
+            for one in left_out["differences"]
+            if one["first"] == recipe["name"]
+            and one["origins"] == mean["origins"]
+            and one["difference"]["name"] == name
+        ]
+        yield interval(found[0]) if found else "-"
+
+
+def map_rows(maps: list[Record]) -> Iterator[str]:
+    """Yield the figures of the maps of each row of an ablation."""
+    columns = {
+        "inside": "evidence inside lungs",
+        "hit_rate": "hit rate, val boxes",
+        "energy": "energy / area",
+        "deletion": "deletion",
+        "deletion_random": "random maps' deletion",
+        "random_head": "likeness, random head",
+        "unrelated": "likeness, unrelated films",
+    }
+    yield from head("maps on val", *columns.values(), "ms a film")
+    for own in maps:
+        figures = (interval(own[name]) if own[name] else "-" for name in columns)
+        yield row(own["row"], *figures, f"{own['milliseconds']:.1f}")
 
 
 def within_origin(origin: str, recipes: list[Record]) -> Iterator[str]:
