@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.card import Standardisation
 from models.layers import CONTRAST_FLOOR, CONTRAST_MEAN, CONTRAST_STD
-from models.lungs.region import FAINT, quantile
+from models.lungs.region import FAINT, films_last, quantile
 
 Film = Float[Tensor, "batch 1 rows columns"]
 
@@ -132,7 +132,7 @@ def surroundings(lungs: Film, beyond: float = BEYOND) -> Film:
 
     A maximum over a window, then a mean over a window of the same size; both are separable.
     """
-    kept = (lungs / SURE).clamp(max=1)
+    kept = films_last((lungs / SURE).clamp(max=1))
     rows, columns = (round(beyond * side) for side in lungs.shape[2:])
     windows = (((2 * rows + 1, 1), (rows, 0)), ((1, 2 * columns + 1), (0, columns)))
     for window, padding in windows:
@@ -141,4 +141,4 @@ def surroundings(lungs: Film, beyond: float = BEYOND) -> Film:
         kept = functional.avg_pool2d(
             kept, window, stride=1, padding=padding, count_include_pad=False
         )
-    return kept
+    return kept.transpose(0, 1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.card import Grid
-from models.lungs.region import interval
+from models.lungs.region import films_last, interval
 
 GROWING_SIDE = 64
 """Most cells along a side of the grid on which seeds grow."""
@@ -107,10 +107,12 @@ class TwoLungs(nn.Module):
             mask: In [0, 1], exactly 0 outside; see `certainty`.
         """
         level = mask.clamp(max=BRIDGE)
-        room = functional.max_pool2d(level, self.shrink)
-        grown = functional.max_pool2d(level * self._seeds(mask, level), self.shrink)
+        room = films_last(functional.max_pool2d(level, self.shrink))
+        seeds = functional.max_pool2d(level * self._seeds(mask, level), self.shrink)
+        grown = films_last(seeds)
         for _ in range(STEPS):
             grown = torch.minimum(functional.max_pool2d(grown, 3, stride=1, padding=1), room)
+        grown = grown.transpose(0, 1)
         reached = functional.interpolate(grown, size=mask.shape[2:], mode="nearest")
         # mask * reached / level, without a division by a level of 0.
         return torch.minimum(reached, level) * (mask / BRIDGE).clamp(min=1)
