@@ -72,6 +72,14 @@ LOCAL: Mapping[str, Changes] = {
     "vgg16": {"network": {"read_layer": "conv4_3"}},
 }
 """What makes each network's evidence local."""
+HEAD_ONLY: Changes = {
+    "training": {
+        "epochs": 8,
+        "optimiser": {"learning_rate": 5e-3},
+        "unfreeze": {"layers": [[0, "head"]]},
+    }
+}
+"""How a pretrained network is trained here: only its head, on features that are computed once."""
 LUNG_FILMS, CURVES, TRUST_FILMS, TRUST_SEEDS, ROUNDS = 60, 30, 40, 3, 40
 
 
@@ -119,7 +127,10 @@ class Ablation(Record):
 
 def rows(config: Config) -> dict[str, Config]:
     """Return the recipe as it is, then with one part more at a time."""
-    fields, recipes = config.model_dump(), {"as shipped": config}
+    fields = config.model_dump()
+    if config.training.feature_cache:
+        fields = merged(fields, HEAD_ONLY)
+    recipes = {"as shipped": Config.model_validate(fields)}
     for name, changes in PARTS.items():
         own = LOCAL[config.network.architecture] if name == "local" else changes
         fields = merged(fields, own)
