@@ -1,5 +1,7 @@
 """Small networks behind a window on the lungs, whose lung field needs no weights."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -62,6 +64,15 @@ def behind_window(network: N, *, training: bool) -> N:
     window = LungWindow(DarkCells(), SPEC, FILM).double()
     network.normalise = Chain(window, network.normalise)
     return network.train(training)
+
+
+NETWORKS: dict[str, Callable[..., ChestCNN | VGG16]] = {
+    "chest_cnn local": lambda **mode: lung_network(local=True, **mode),
+    "chest_cnn wide": lung_network,
+    "vgg16 conv4_3": lambda **mode: lung_vgg16("conv4_3", **mode),
+    "vgg16 conv5_3": lambda **mode: lung_vgg16("conv5_3", **mode),
+}
+"""Those that mask their positions; each takes `training`."""
 
 
 def films(batch: int) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.lungs.cells import InsideLungs, LungCells
+from models.lungs.cells import LungCells
 from models.network import Chain, LayeredNetwork, Masked, TakesLungs, split_at
 from training.data.dataset import FilmDataset, LabelledFilm, Targets
 from training.data.whole_file import whole_file
@@ -173,9 +173,9 @@ def from_entry(network: LayeredNetwork, config: TrainingConfig) -> nn.Module:
 def _halves(network: LayeredNetwork, first: str) -> tuple[Chain, Chain]:
     """Return the layers before `first`, whose output is one tensor, and those from it on."""
     frozen, trained = split_at(network, first)
-    inside = next((layer for layer in trained if isinstance(layer, InsideLungs)), None)
-    if len(frozen) and inside is not None:
-        return frozen.append(Together(inside.cells)), Chain(Apart(inside.cells), *trained)
+    cells = next((layer for layer in trained.modules() if isinstance(layer, LungCells)), None)
+    if len(frozen) and cells is not None:
+        return frozen.append(Together(cells)), Chain(Apart(cells), *trained)
     return frozen, trained
 
 
