@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from models.card import Architecture, Grid, NetworkSpec, ReadOut, ReceptiveField
+from models.card import Architecture, Grid, NetworkSpec, ReadLayer, ReadOut, ReceptiveField
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.layers import LocalContrast
 from models.lung_field import LungField
@@ -40,8 +40,8 @@ def build(spec: NetworkSpec, *, drop_rate: float = 0.0, drop_path_rate: float = 
 
 def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Network:
     classes = len(spec.class_names)
+    masked = spec.lungs.size if spec.lungs and spec.lungs.inside else None
     if spec.architecture == "chest_cnn":
-        masked = spec.lungs.size if spec.lungs and spec.lungs.inside else None
         chest_cnn = _chest_cnn(spec.receptive_field)
         return chest_cnn(classes=classes, mean=spec.mean, std=spec.std, masked=masked)
     if spec.architecture == "vgg16":
@@ -50,8 +50,10 @@ def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Netw
             mean=spec.mean,
             std=spec.std,
             head=spec.head or "pooled",
-            image_size=spec.image_size,
+            image_size=seen_size(spec),
             drop_rate=drop_rate,
+            read_layer=spec.read_layer,
+            masked=masked,
         )
     return ViTB16(
         classes=classes,
@@ -64,13 +66,17 @@ def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Netw
 
 
 def target_layer(
-    architecture: Architecture, *, read_out: ReadOut | None = None, inside_lungs: bool = False
+    architecture: Architecture,
+    *,
+    read_out: ReadOut | None = None,
+    read_layer: ReadLayer | None = None,
+    inside_lungs: bool = False,
 ) -> str:
     """Return the name of a network's target layer, which its spec needs before it is built."""
     if architecture == "chest_cnn":
         return ChestCNN.last_layer(inside_lungs=inside_lungs)
     if architecture == "vgg16":
-        return VGG16.last_relu()
+        return VGG16.last_layer(read_layer, inside_lungs=inside_lungs)
     return ViTB16.last_layer(read_out or "token")
 
 
@@ -80,11 +86,17 @@ def seen_size(spec: NetworkSpec) -> Grid:
 
 
 def activation_grid(
-    architecture: Architecture, size: Grid, *, receptive_field: ReceptiveField | None = None
+    architecture: Architecture,
+    size: Grid,
+    *,
+    receptive_field: ReceptiveField | None = None,
+    read_layer: ReadLayer | None = None,
 ) -> Grid:
     """Return rows and columns of the target layer's output, for pixels of a size."""
     if architecture == "chest_cnn":
         return _chest_cnn(receptive_field).grid(size)
+    if architecture == "vgg16":
+        return VGG16.grid(size, read_layer)
     return size[0] // PATCH, size[1] // PATCH
 
 

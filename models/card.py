@@ -12,6 +12,7 @@ Architecture = Literal["chest_cnn", "vgg16", "vit_b16"]
 Head = Literal["pooled", "fully_connected"]
 ReadOut = Literal["token", "average"]
 ReceptiveField = Literal["wide", "local"]
+ReadLayer = Literal["conv4_3", "conv5_3"]
 Standardisation = Literal["none", "mean_std", "ranks"]
 Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
@@ -174,6 +175,15 @@ def check_receptive_field(architecture: str, receptive_field: ReceptiveField | N
         )
 
 
+def check_read_layer(architecture: str, *, head: Head | None, read_layer: ReadLayer | None) -> None:
+    """Raise ValueError if a network other than vgg16 with a pooled head has a `read_layer`."""
+    if read_layer is not None and (architecture != "vgg16" or head != "pooled"):
+        raise ValueError(
+            f"read_layer must be absent for {architecture}, head {head}, not {read_layer}: "
+            f"only vgg16 with a pooled head has one"
+        )
+
+
 class LungSpec(Record):
     """What a network sees of a film when it looks only at the lungs.
 
@@ -217,6 +227,9 @@ class NetworkSpec(Record):
             `average` of the patch tokens.
         receptive_field: For `chest_cnn` only: `wide` is almost the whole film for each position of
             the map, `local` a patch around it; None is `wide`.
+        read_layer: For `vgg16` with a `pooled` head only: the last convolution, which the head
+            reads. `conv5_3` is the last of all, `conv4_3` half-way: a finer grid, and each of its
+            positions looks at 92x92 pixels instead of 196x196. None is `conv5_3`.
         lungs: How the network looks at the lungs only; None is a network that sees the whole film.
         class_names: In the order of the logits.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
@@ -235,6 +248,7 @@ class NetworkSpec(Record):
     head: Head | None = None
     read_out: ReadOut | None = None
     receptive_field: ReceptiveField | None = None
+    read_layer: ReadLayer | None = None
     lungs: LungSpec | None = None
     class_names: tuple[str, ...] = Field(min_length=2)
     task: Task = "multiclass"
@@ -255,6 +269,11 @@ class NetworkSpec(Record):
     @model_validator(mode="after")
     def _only_chest_cnn_has_a_receptive_field(self) -> "NetworkSpec":
         check_receptive_field(self.architecture, self.receptive_field)
+        return self
+
+    @model_validator(mode="after")
+    def _only_a_pooled_vgg16_has_a_read_layer(self) -> "NetworkSpec":
+        check_read_layer(self.architecture, head=self.head, read_layer=self.read_layer)
         return self
 
     @model_validator(mode="after")

@@ -114,6 +114,8 @@ def from_file(architecture: Architecture, file: Path, *, mean: Colours, std: Col
 def load_pretrained(network: Network, pretrained: Pretrained) -> None:
     """Load pretrained weights into a network; only the head may be missing or differ.
 
+    A window on the lungs keeps its own weights; layers after the one that is read are left out.
+
     Args:
         network: Built with the mean and std of `pretrained`.
         pretrained: Weights under timm's or torchvision's names.
@@ -127,7 +129,8 @@ def load_pretrained(network: Network, pretrained: Pretrained) -> None:
         weights = _vit_b16_weights(network, pretrained)
     else:
         raise ValueError(f"no published weights fit a {type(network).__name__}")
-    own = {name: p for name, p in network.named_parameters() if not name.startswith("head.")}
+    ours = ("head.", "normalise.")  # the lung field has weights of its own
+    own = {name: p for name, p in network.named_parameters() if not name.startswith(ours)}
     given = {name: value for name, value in weights.items() if not name.startswith("head.")}
     _check(own, given)
     network.load_state_dict(given, strict=False)
@@ -136,7 +139,8 @@ def load_pretrained(network: Network, pretrained: Pretrained) -> None:
 def _vgg16_weights(network: VGG16, pretrained: Pretrained) -> Weights:
     weights = _renamed(pretrained.weights, "vgg16")
     if network.is_pooled:  # both hidden layers belong to the head that is replaced
-        return {name: value for name, value in weights.items() if not name.startswith("hidden.")}
+        unread = ("hidden.", *network.unread)
+        return {name: value for name, value in weights.items() if not name.startswith(unread)}
     # timm has the hidden layers as convolutions over the whole grid.
     return {
         name: value.flatten(1) if name.startswith("hidden.") and value.dim() == 4 else value

@@ -2,8 +2,9 @@
 
 `pooled` (14.7 M parameters): average over positions and one linear layer, without the last
 max-pooling. Grad-CAM, CAM and HiResCAM are then the same map, and its sum over positions plus the
-bias is the logit. `fully_connected` (134 M): the original head with two hidden layers of 4,096, so
-that published weights load.
+bias is the logit. It may read conv4_3 instead of conv5_3 (7.6 M parameters), half-way through the
+network, and average only inside the lungs. `fully_connected` (134 M): the original head with two
+hidden layers of 4,096, so that published weights load.
 
 Source:
     Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column D.
@@ -17,9 +18,13 @@ from timm.models.vgg import VGG, cfgs
 from torch import Tensor, nn
 
 from models.backprop.initialisation import he_normal_
-from models.card import Grid, Head, PerChannel
+from models.card import Grid, Head, PerChannel, ReadLayer
 from models.layers import GlobalAveragePool, Normalisation, per_colour
-from models.network import Masked, Network, Seam, through, values_of
+from models.lungs.cells import InsideLungs, LungCells
+from models.network import Masked, Network, Seam, through
+
+STAGES: dict[ReadLayer, int] = {"conv4_3": 4, "conv5_3": 5}
+"""The stage that ends with each layer."""
 
 
 class Hidden(nn.Sequential):
@@ -45,7 +50,11 @@ class VGG16(Network):
             the colour it stands for. (The convolution after it pads with zeros, which are the mean.
             Its three kernels can therefore be summed into one only if the colours share mean and
             std. The two extra channels are 0.4 % of the cost.)
-        trunk: timm's `features` up to the last ReLU, whose output is the target layer.
+        trunk: timm's `features` up to the ReLU after the convolution that is read, whose output is
+            the target layer.
+        inside: Masking by the lungs, of a network that looks only inside them: then the target
+            layer.
+        channels: Number of channels of the target layer.
         pool: Average over positions, under the `pooled` head.
         hidden: Two hidden layers, under the `fully_connected` head.
         head: Linear layer that gives the logits.
@@ -63,6 +72,8 @@ class VGG16(Network):
         head: Head = "pooled",
         image_size: Grid = (224, 224),
         drop_rate: float = 0.0,
+        read_layer: ReadLayer | None = None,
+        masked: Grid | None = None,
     ) -> None:
         """Draw the network's weights.
 
@@ -74,42 +85,71 @@ class VGG16(Network):
             image_size: Fixes the inputs of the `fully_connected` head; published weights are for
                 224x224.
             drop_rate: Of the hidden layers' dropout.
+            read_layer: The last convolution, `conv4_3` or `conv5_3`; None is `conv5_3`.
+            masked: Rows and columns of the film that it sees, if only positions inside the lungs
+                are to count; None takes all positions.
         """
         super().__init__()
         self.normalise = Normalisation(per_colour(mean), per_colour(std))
         # On `meta`, since timm would draw 120 M weights of a head that is not used.
-        features = VGG(self.configuration, device="meta").features
-        self.trunk = nn.Sequential(*features[:-1]).to_empty(device="cpu")
+        widths = self.widths(read_layer)
+        self.channels = int(widths[-1])
+        features = VGG(widths, device="meta").features
+        self.trunk = nn.Sequential(*features).to_empty(device="cpu")
+        if masked:
+            self.inside = InsideLungs(LungCells(masked, self.grid(masked, read_layer)))
         if head == "pooled":
             self.pool = GlobalAveragePool()
-            self.head = nn.Linear(self.channels, classes)
         else:
-            rows, columns = (side // 32 for side in image_size)
-            self.hidden = Hidden(self.channels * rows * columns, self.hidden_width, drop_rate)
-            self.head = nn.Linear(self.hidden_width, classes)
+            self.hidden = self._hidden(image_size, drop_rate)
+        self.head = nn.Linear(self.channels if head == "pooled" else self.hidden_width, classes)
         self.apply(_initialised)
 
-    @classmethod
-    def last_relu(cls) -> str:
-        """Return the last ReLU's name, which is known before the network is built.
+    def _hidden(self, image_size: Grid, drop_rate: float) -> Hidden:
+        """Return the hidden layers; ValueError if positions are masked, of which they take all."""
+        if hasattr(self, "inside"):
+            raise ValueError("masked needs a pooled head, not fully_connected: it takes no mean")
+        rows, columns = (side // 32 for side in image_size)
+        return Hidden(self.channels * rows * columns, self.hidden_width, drop_rate)
 
-        Each convolution is followed by a ReLU; the last max-pooling, `M`, is left out.
-        """
-        layers = sum(1 if width == "M" else 2 for width in cls.configuration[:-1])
-        return f"trunk.{layers - 1}"
+    @classmethod
+    def widths(cls, read_layer: ReadLayer | None = None) -> list[str | int]:
+        """Return the trunk's part of timm's configuration: channels, and `M` for max-pooling."""
+        ends = (n for n, width in enumerate(cls.configuration) if width == "M")
+        end = next(islice(ends, STAGES[read_layer or "conv5_3"] - 1, None))
+        return list(cls.configuration[:end])
+
+    @classmethod
+    def depth(cls, read_layer: ReadLayer | None = None) -> int:
+        """Return the number of layers of the trunk; a ReLU follows each convolution."""
+        return sum(1 if width == "M" else 2 for width in cls.widths(read_layer))
+
+    @classmethod
+    def grid(cls, image_size: Grid, read_layer: ReadLayer | None = None) -> Grid:
+        """Return rows and columns of the target layer's output."""
+        stride = 2 ** cls.widths(read_layer).count("M")
+        return image_size[0] // stride, image_size[1] // stride
+
+    @classmethod
+    def last_layer(cls, read_layer: ReadLayer | None = None, *, inside_lungs: bool = False) -> str:
+        """Return the target layer's name, which is known before the network is built."""
+        return "inside" if inside_lungs else f"trunk.{cls.depth(read_layer) - 1}"
 
     @property
     def target_layer(self) -> str:
-        """Name of the last ReLU, timm's `features.29`."""
-        return self.last_relu()
+        """Name of the last ReLU (of conv5_3 timm's `features.29`), or of the masking after it."""
+        return "inside" if hasattr(self, "inside") else f"trunk.{len(self.trunk) - 1}"
 
     def halfway_from(self, normalised: Tensor | Masked) -> Tensor | Masked:
         """Return the output of the third stage, timm's `features.15`."""
         return through(self.trunk[: self._third_pooling], normalised)
 
     def seam_after(self, halfway: Tensor | Masked) -> Seam:
-        """Return the last ReLU's output; no residual stream skips it."""
-        return Seam(values_of(through(self.trunk[self._third_pooling :], halfway)))
+        """Return the last ReLU's output, masked by the lungs if only they are looked at."""
+        activations = through(self.trunk[self._third_pooling :], halfway)
+        if isinstance(activations, Masked):
+            activations = self.inside(activations)
+        return Seam(activations)
 
     def classify(
         self,
@@ -126,9 +166,9 @@ class VGG16(Network):
         return next(islice(poolings, 2, None))
 
     @property
-    def channels(self) -> int:
-        """Number of channels of the target layer."""
-        return int(self.configuration[-2])
+    def unread(self) -> tuple[str, ...]:
+        """Beginnings of the names of vgg16's layers after the one that is read, which it lacks."""
+        return tuple(f"trunk.{number}." for number in range(len(self.trunk), self.depth()))
 
     @property
     def is_pooled(self) -> bool:

@@ -15,10 +15,12 @@ from models.card import (
     LungSpec,
     ModelName,
     PositiveShare,
+    ReadLayer,
     ReadOut,
     ReceptiveField,
     Record,
     ResizeMode,
+    check_read_layer,
     check_receptive_field,
     check_variant,
 )
@@ -86,6 +88,8 @@ class NetworkConfig(Record):
             blocks have less, in proportion to their depth.
         receptive_field: Of `chest_cnn`: `wide` (default), or `local`: a position of the map then
             depends on a patch about a third of the lungs wide.
+        read_layer: Of `vgg16` with a `pooled` head: the convolution that it reads, `conv5_3`
+            (default), or `conv4_3`, half-way through the network.
         lungs: See only the lungs, in this way (`models.card.LungSpec`); absent sees the whole film.
     """
 
@@ -103,6 +107,7 @@ class NetworkConfig(Record):
     drop_rate: Rate = 0.0
     drop_path_rate: Rate = 0.0
     receptive_field: ReceptiveField | None = None
+    read_layer: ReadLayer | None = None
     lungs: LungSpec | None = None
 
     @model_validator(mode="before")
@@ -118,15 +123,19 @@ class NetworkConfig(Record):
     def _exists(self) -> "NetworkConfig":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
         check_receptive_field(self.architecture, self.receptive_field)
-        if self.lungs and self.lungs.inside and self.architecture != "chest_cnn":
+        check_read_layer(self.architecture, head=self.head, read_layer=self.read_layer)
+        masks_positions = self.architecture == "chest_cnn" or self.head == "pooled"
+        if self.lungs and self.lungs.inside and not masks_positions:
+            variant = self.head or self.read_out
             raise ValueError(
-                f"inside of lungs must be false for {self.architecture}: only chest_cnn masks "
-                "positions"
+                f"inside of lungs must be false for {self.architecture}, {variant}: only chest_cnn "
+                "and vgg16 with a pooled head mask positions"
             )
-        if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in self.image_size):
+        seen = self.lungs.size if self.lungs else self.image_size
+        if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in seen):
             raise ValueError(
-                f"image_size must be multiples of {2 * STRIDE} under a fully_connected head, "
-                f"not {self.image_size}"
+                f"image_size, or size of lungs, must be multiples of {2 * STRIDE} under a "
+                f"fully_connected head, not {seen}"
             )
         return self
 

@@ -54,10 +54,17 @@ class LungCells(nn.Module):
             windows = cell_windows(length, cells, origin=first, step=pitch)
             self.register_buffer(name, windows, persistent=False)
 
+    @property
+    def grid(self) -> Grid:
+        """Rows and columns of the cells."""
+        return self.row_windows.shape[0], self.column_windows.shape[0]
+
     def forward(
         self, lungs: Float[Tensor, "batch 1 rows columns"]
     ) -> Float[Tensor, "batch 1 grid_rows grid_columns"]:
-        """Return the mean of the mask in each cell."""
+        """Return the mean of the mask in each cell; a mask that has the grid's size stays."""
+        if lungs.shape[2:] == self.grid:
+            return lungs
         return self.row_windows @ lungs @ self.column_windows.T
 
 

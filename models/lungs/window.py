@@ -45,6 +45,7 @@ class LungWindow(nn.Module):
             blanks=spec.blank,
         )
         self.inside = spec.inside
+        self.spec = spec
         for name, size in (("film", FIELD_SIZE), ("mask", MASK_SIZE)):
             for axis, side in zip(("rows", "columns"), range(2), strict=True):
                 length, cells = image_size[side], size[side]
@@ -52,6 +53,10 @@ class LungWindow(nn.Module):
                 windows = cell_windows(length, cells, origin=step / 2, step=step)
                 self.register_buffer(f"{name}_{axis}", windows, persistent=False)
         self.train(False).requires_grad_(False)
+
+    def extra_repr(self) -> str:
+        """Return what is seen, by which cached features of one window are told from another's."""
+        return repr(self.spec)
 
     def train(self, mode: bool = True) -> "LungWindow":
         """Stay in eval mode."""

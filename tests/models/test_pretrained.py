@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models import pretrained
+from models.card import ReadLayer
 from models.pretrained import (
     Pretrained,
     from_file,
@@ -23,6 +24,7 @@ from models.pretrained import (
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
+from tests.support.lung_networks import lung_vgg16
 from tests.support.small_networks import SmallVGG16, SmallViTB16
 
 COLOURS: dict[str, Any] = {"classes": 2, **IMAGENET}
@@ -115,6 +117,22 @@ def test_the_pooled_head_takes_the_convolutions_of_a_classic_vgg() -> None:
     network = SmallVGG16(**COLOURS)
     load_pretrained(network, Pretrained(weights_of(twin), **IMAGENET))
     assert torch.equal(network.trunk[12].weight, twin.features[12].weight)
+
+
+@pytest.mark.parametrize("read_layer", ["conv4_3", "conv5_3"])
+def test_behind_a_window_the_convolutions_that_are_read_are_taken(read_layer: ReadLayer) -> None:
+    twin, network = timm_vgg(), lung_vgg16(read_layer)
+    scale = network.normalise[0].field.scale.clone()
+    load_pretrained(network, Pretrained(weights_of(twin), **IMAGENET))
+    assert torch.equal(network.trunk[9].weight, twin.features[9].weight.double())
+    assert torch.equal(network.normalise[0].field.scale, scale)
+
+
+def test_a_layer_after_the_last_of_vgg16_is_no_layer_that_is_not_read() -> None:
+    network = lung_vgg16("conv4_3")
+    weights = weights_of(timm_vgg()) | {"features.15.weight": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"unexpected: trunk\.15\.weight"):
+        load_pretrained(network, Pretrained(weights, **IMAGENET))
 
 
 def test_the_fully_connected_head_misses_its_hidden_layers() -> None:

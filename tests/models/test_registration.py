@@ -9,18 +9,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.architectures import build
-from models.card import CellCentres, Grid
+from models.card import CellCentres, Grid, ReadLayer
 from models.chest_cnn import ChestCNN, ResidualBlock, Shortcut
 from models.network import Network
 from models.radiograph import NetworkPixels, Radiograph, evenly_spread, network_pixels
 from models.registration import cell_centres
 from service.settings import OWN_MODELS
-from tests.support.small_networks import SETTINGS, SMALL, small_network
+from tests.support.lung_networks import lung_vgg16
+from tests.support.small_networks import COLOURS, SETTINGS, SMALL, SmallVGG16, small_network
 from xai.explainer import Explainer
 
 pytestmark = pytest.mark.slow
 
-CONVOLUTIONS = ("chest_cnn", "vgg16", "vgg16 fully connected")
+CONVOLUTIONS = ("chest_cnn", "vgg16", "vgg16 fully connected", "vgg16 conv4_3")
+ALL = SMALL | {"vgg16 conv4_3": lambda **size: SmallVGG16(**COLOURS, read_layer="conv4_3")}
 SIZE = (224, 192)
 QUARTER = 4
 """Quarter of a cell, in network pixels."""
@@ -29,6 +31,7 @@ TRUE_CENTRES = {
     "chest_cnn": CellCentres(origin=(0.5, 0.5), step=(16, 16)),
     "vgg16": CellCentres(origin=(8, 8), step=(16, 16)),
     "vgg16 fully connected": CellCentres(origin=(8, 8), step=(16, 16)),
+    "vgg16 conv4_3": CellCentres(origin=(4, 4), step=(8, 8)),
     "vit_b16 token": CellCentres(origin=(8, 8), step=(16, 16)),
     "vit_b16 average": CellCentres(origin=(8, 8), step=(16, 16)),
 }
@@ -40,7 +43,7 @@ def lit_network(name: str, size: Grid) -> Network:
     Its convolutions' weights are positive and bright films keep every ReLU open.
     """
     torch.manual_seed(3)
-    network = SMALL[name](image_size=size).double().eval().requires_grad_(False)
+    network = ALL[name](image_size=size).double().eval().requires_grad_(False)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and name in CONVOLUTIONS:
             layer.weight.abs_()
@@ -86,10 +89,10 @@ def centre_of_cell(cells: CellCentres, row: int, column: int) -> tuple[float, fl
 def test_the_centres_follow_from_kernels_strides_and_paddings(
     name: str, cells: CellCentres
 ) -> None:
-    assert cell_centres(small_network(name)) == cells
+    assert cell_centres(ALL[name](image_size=SIZE)) == cells
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(("row", "column"), [(6, 5), (7, 6)])
 def test_what_a_cell_looks_at_has_its_middle_where_the_centre_is(
     name: str, row: int, column: int
@@ -111,9 +114,9 @@ def test_the_middles_would_notice_cells_that_are_taken_to_be_even() -> None:
 def test_what_the_outermost_cells_look_at_ends_as_far_from_their_centres(name: str) -> None:
     """A receptive field is cut by the edge of the film, but its other end is seen."""
     network = lit_network(name, SIZE)
-    rows, columns = (side // 16 - 1 for side in SIZE)
-    first, last = gradient(network, 0, 0) > 0, gradient(network, rows, columns) > 0
     cells = cell_centres(network)
+    rows, columns = (side // int(step) - 1 for side, step in zip(SIZE, cells.step, strict=True))
+    first, last = gradient(network, 0, 0) > 0, gradient(network, rows, columns) > 0
     start, end = centre_of_cell(cells, 0, 0), centre_of_cell(cells, rows, columns)
     for axis in (0, 1):
         reach = np.flatnonzero(first.any(axis=1 - axis))[-1] + 1 - start[axis]
@@ -204,6 +207,19 @@ def test_the_models_in_the_box_are_drawn_where_their_layers_say(model) -> None:
     drawn_at = card.cell_centres or evenly_spread(card.activation_grid, card.image_size)
     with torch.device("meta"):
         assert drawn_at == cell_centres(build(card))
+
+
+@pytest.mark.parametrize(("read_layer", "step"), [("conv4_3", 8), ("conv5_3", 16)])
+def test_inside_the_lungs_vgg16s_cells_lie_where_the_mask_is_averaged(
+    read_layer: ReadLayer, step: int
+) -> None:
+    network = lung_vgg16(read_layer)
+    cells = cell_centres(network)
+    assert cells == CellCentres(origin=(step / 2, step / 2), step=(step, step))
+    windows = network.inside.cells.row_windows
+    middles = windows @ (torch.arange(windows.shape[1]) + 0.5).double()
+    found = cells.origin[0] + cells.step[0] * torch.arange(len(windows)).double()
+    torch.testing.assert_close(middles, found)
 
 
 def test_an_inner_layer_has_its_own_centres() -> None:

@@ -1,14 +1,24 @@
-"""A small chest_cnn behind a window on the lungs, whose lung field needs no weights."""
+"""Small networks behind a window on the lungs, whose lung field needs no weights."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from models.card import LungSpec
+from models.card import LungSpec, ReadLayer
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.lungs.window import LungWindow
 from models.network import Chain
+from models.vgg16 import VGG16
 from tests.support.drawn_lungs import drawn_film, drawn_mask
-from tests.support.small_networks import SETTINGS, SmallChestCNN, with_random_shifts
+from tests.support.small_networks import (
+    COLOURS,
+    SETTINGS,
+    N,
+    SmallChestCNN,
+    SmallVGG16,
+    with_random_shifts,
+)
 
 FILM, CROP = (160, 128), (96, 64)
 SPEC = LungSpec(size=CROP)
@@ -34,14 +44,35 @@ class DarkCells(nn.Module):
 
 
 def lung_network(*, local: bool = False, training: bool = False) -> ChestCNN:
-    """Return a small network in float64 that sees only the lungs and hides no error."""
+    """Return a small chest_cnn in float64 that sees only the lungs and hides no error."""
     torch.manual_seed(3)
     small = SmallLocalChestCNN if local else SmallChestCNN
-    network = with_random_shifts(small(**SETTINGS, masked=CROP).double())
+    return behind_window(small(**SETTINGS, masked=CROP), training=training)
+
+
+def lung_vgg16(read_layer: ReadLayer = "conv5_3", *, training: bool = False) -> VGG16:
+    """Return the same of a small vgg16 with its pooled head."""
+    torch.manual_seed(3)
+    network = SmallVGG16(**COLOURS, masked=CROP, read_layer=read_layer)
+    return behind_window(network, training=training)
+
+
+def behind_window(network: N, *, training: bool) -> N:
+    """Return the network in float64, its weights random, behind a window on the lungs."""
+    network = with_random_shifts(network.double())
     nn.init.normal_(network.head.weight)
     window = LungWindow(DarkCells(), SPEC, FILM).double()
     network.normalise = Chain(window, network.normalise)
     return network.train(training)
+
+
+NETWORKS: dict[str, Callable[..., ChestCNN | VGG16]] = {
+    "chest_cnn local": lambda **mode: lung_network(local=True, **mode),
+    "chest_cnn wide": lung_network,
+    "vgg16 conv4_3": lambda **mode: lung_vgg16("conv4_3", **mode),
+    "vgg16 conv5_3": lambda **mode: lung_vgg16("conv5_3", **mode),
+}
+"""Those that mask their positions; each takes `training`."""
 
 
 def films(batch: int) -> Tensor:

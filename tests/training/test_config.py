@@ -77,6 +77,26 @@ REFUSED = {
         {"architecture": "vgg16", "drop_rate": 0.5},
         "drop_rate must be 0 without a fully_connected head",
     ),
+    "half a cell of the lungs under max-pooling": (
+        {
+            "architecture": "vgg16",
+            "head": "fully_connected",
+            "lungs": {"size": (48, 64), "inside": False},
+        },
+        r"multiples of 32 under a fully_connected head, not \(48, 64\)",
+    ),
+    "a mask under hidden layers": (
+        {"architecture": "vgg16", "head": "fully_connected", "lungs": {}},
+        "inside of lungs must be false for vgg16, fully_connected",
+    ),
+    "half of a network with hidden layers": (
+        {"architecture": "vgg16", "head": "fully_connected", "read_layer": "conv4_3"},
+        "only vgg16 with a pooled head has one",
+    ),
+    "a convolution of another network": (
+        {"read_layer": "conv4_3"},
+        "read_layer must be absent for chest_cnn",
+    ),
     "stochastic depth without residual blocks of timm's": (
         {"drop_path_rate": 0.1},
         "drop_path_rate must be 0 for chest_cnn",

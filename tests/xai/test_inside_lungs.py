@@ -1,21 +1,31 @@
 """Evidence of a network that sees only the lungs: one map for three methods, and none outside."""
 
+import pytest
 import torch
 
 from models.network import Masked
-from tests.support.lung_networks import films, lung_network
+from tests.support.lung_networks import FILM, NETWORKS, films
 from tests.support.small_networks import plain_distance
 from xai.explained_network import ExplainedNetwork, LungExplanation
 
+BEFORE = {
+    "chest_cnn local": "stages.3",
+    "vgg16 conv4_3": "trunk.10",
+    "vgg16 conv5_3": "trunk.13",
+}
+"""The layer before the masking."""
+NAMES = pytest.mark.parametrize("name", BEFORE)
 
-def explained() -> LungExplanation:
-    network = lung_network(local=True)
+
+def explained(name: str) -> LungExplanation:
+    network = NETWORKS[name]()
     distance = plain_distance(network, films(1)).double()
     return ExplainedNetwork(network, distance, temperature=1.0).double()(films(2))
 
 
-def test_the_answer_says_where_the_lungs_are_and_what_was_seen() -> None:
-    explanation = explained()
+@NAMES
+def test_the_answer_says_where_the_lungs_are_and_what_was_seen(name: str) -> None:
+    explanation = explained(name)
     assert isinstance(explanation, LungExplanation)
     assert explanation.lungs.shape == (2, 64, 64)
     assert explanation.region.shape == (2, 4)
@@ -24,13 +34,15 @@ def test_the_answer_says_where_the_lungs_are_and_what_was_seen() -> None:
     assert (left < right).all()
 
 
-def test_it_answers_as_the_network_does() -> None:
-    network = lung_network(local=True)
-    torch.testing.assert_close(explained().logits, network(films(2)))
+@NAMES
+def test_it_answers_as_the_network_does(name: str) -> None:
+    network = NETWORKS[name]()
+    torch.testing.assert_close(explained(name).logits, network(films(2)))
 
 
-def test_evidence_sums_to_the_logit_and_is_zero_outside() -> None:
-    network, explanation = lung_network(local=True), explained()
+@NAMES
+def test_evidence_sums_to_the_logit_and_is_zero_outside(name: str) -> None:
+    network, explanation = NETWORKS[name](), explained(name)
     total = explanation.evidence.sum(dim=(2, 3)) + network.head.bias
     torch.testing.assert_close(total, explanation.logits)
     cells = network.inside.cells(network.normalise(films(2)).lungs)
@@ -38,9 +50,21 @@ def test_evidence_sums_to_the_logit_and_is_zero_outside() -> None:
     assert (explanation.evidence[outside] == 0).all()
 
 
-def methods_at(layer: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+@NAMES
+def test_without_lungs_all_answers_are_finite_and_no_evidence_is_left(name: str) -> None:
+    network = NETWORKS[name]()
+    distance = plain_distance(network, films(1)).double()
+    white = torch.ones(1, 1, *FILM, dtype=torch.float64)
+    explanation = ExplainedNetwork(network, distance, temperature=1.0).double()(white)
+    assert (explanation.lungs == 0).all()
+    assert all(answer.isfinite().all() for answer in explanation)
+    assert (explanation.evidence == 0).all()
+    torch.testing.assert_close(explanation.logits[0], network.head.bias)
+
+
+def methods_at(name: str, layer: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return Grad-CAM, HiResCAM and CAM of the first class at a layer, by autograd."""
-    network = lung_network(local=True)
+    network = NETWORKS[name]()
     kept: list[torch.Tensor] = []
     module = network.get_submodule(layer)
 
@@ -60,14 +84,16 @@ def methods_at(layer: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return grad_cam, hires_cam, cam / activations[0, 0].numel()
 
 
-def test_at_the_masking_three_methods_give_one_map() -> None:
-    grad_cam, hires_cam, cam = methods_at("inside")
+@NAMES
+def test_at_the_masking_three_methods_give_one_map(name: str) -> None:
+    grad_cam, hires_cam, cam = methods_at(name, "inside")
     torch.testing.assert_close(grad_cam, hires_cam)
     torch.testing.assert_close(grad_cam, cam)
-    torch.testing.assert_close(grad_cam, explained().evidence[:1, 0])
+    torch.testing.assert_close(grad_cam, explained(name).evidence[:1, 0])
 
 
-def test_before_the_masking_they_do_not() -> None:
-    grad_cam, hires_cam, cam = methods_at("stages.3")
+@NAMES
+def test_before_the_masking_they_do_not(name: str) -> None:
+    grad_cam, hires_cam, cam = methods_at(name, BEFORE[name])
     assert (grad_cam - hires_cam).abs().max() > 0.1 * hires_cam.abs().max()
     assert (cam - hires_cam).abs().max() > 0.1 * hires_cam.abs().max()

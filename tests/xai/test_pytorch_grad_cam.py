@@ -20,12 +20,14 @@ from pytorch_grad_cam.utils.model_targets import (
 )
 from torch import Tensor, nn
 
+from models.card import ReadLayer
 from models.chest_cnn import ChestCNN
 from models.network import Network
 from models.pretrained import Pretrained, load_pretrained
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
+from tests.support.lung_networks import CROP, behind_window, films
 from tests.support.small_networks import plain_distance
 from xai.explained_network import ExplainedNetwork
 
@@ -106,6 +108,22 @@ def test_the_positive_evidence_is_its_map_before_scaling(
     for number in range(CLASSES):
         layer = network.get_submodule(network.target_layer)
         expected = reference_maps(network, layer, pixels, number, on_grid=network.on_grid)
+        difference = np.abs(ours[:, number].clip(min=0) - expected).max()
+        assert difference <= 1e-4 * expected.max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read_layer", ["conv4_3", "conv5_3"])
+def test_inside_the_lungs_it_is_as_well(
+    read_layer: ReadLayer, reference_maps: Callable[..., NDArray[np.float32]]
+) -> None:
+    torch.manual_seed(0)
+    masked = VGG16(**SETTINGS, read_layer=read_layer, masked=CROP)
+    network, pixels = behind_window(masked, training=False).float(), films(2).float()
+    ours = evidence(network, pixels)
+    assert ours.max() > 0
+    for number in range(CLASSES):
+        expected = reference_maps(network, network.inside, pixels, number)
         difference = np.abs(ours[:, number].clip(min=0) - expected).max()
         assert difference <= 1e-4 * expected.max()
 

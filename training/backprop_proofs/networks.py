@@ -32,7 +32,20 @@ NETWORKS: dict[str, Callable[[int], Network]] = {
 
 def lungs_only(classes: int, image_size: Grid = IMAGE_SIZE) -> Network:
     """Return a local chest_cnn that sees only the lungs, cropped to 224x224 from larger films."""
-    network = LocalChestCNN(classes=classes, mean=MEAN, std=STD, masked=IMAGE_SIZE)
+    return behind_window(
+        LocalChestCNN(classes=classes, mean=MEAN, std=STD, masked=IMAGE_SIZE), image_size
+    )
+
+
+def vgg16_of_lungs(classes: int) -> Network:
+    """Return a vgg16 that is read half-way, and looks only inside the lungs."""
+    return behind_window(
+        VGG16(classes=classes, mean=MEAN, std=STD, read_layer="conv4_3", masked=IMAGE_SIZE)
+    )
+
+
+def behind_window(network: Network, image_size: Grid = IMAGE_SIZE) -> Network:
+    """Return the network with a window on the lungs before it, cropped to 224x224."""
     window = LungWindow(LungField(), LungSpec(size=IMAGE_SIZE), image_size)
     network.normalise = Chain(window, network.normalise)
     return network
@@ -41,9 +54,10 @@ def lungs_only(classes: int, image_size: Grid = IMAGE_SIZE) -> Network:
 PROVEN: dict[str, Callable[[int], LayeredNetwork]] = {
     **NETWORKS,
     "chest_cnn-lungs": lungs_only,
+    "vgg16-lungs": vgg16_of_lungs,
     "lung_field": lambda classes: LungField(),
 }
-"""All networks that are trained: the classifiers, one of the lungs alone, and the lung field."""
+"""All networks that are trained: the classifiers, those of the lungs alone, and the lung field."""
 
 
 def drawn_at_random(network: LayeredNetwork) -> LayeredNetwork:

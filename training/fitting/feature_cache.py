@@ -1,6 +1,7 @@
 """Compute the frozen layers' features of the films once, and keep them on disk.
 
-Training then begins at the first layer that ever trains. A file holds one copy of all films of a
+Training then begins at the first layer that ever trains. Where a later layer counts only positions
+inside the lungs, their cells are kept beside the features. A file holds one copy of all films of a
 split; its name is the hash of everything that it follows from, so that a file is never out of date.
 """
 
@@ -12,14 +13,54 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import LayeredNetwork, split_at
+from models.lungs.cells import LungCells
+from models.network import Chain, LayeredNetwork, Masked, TakesLungs, split_at
 from training.data.dataset import FilmDataset, LabelledFilm, Targets
 from training.data.whole_file import whole_file
 from training.step.unfreezing import first_trained
 from training.training_config import TrainingConfig
+
+
+class Together(TakesLungs):
+    """Make values and the lungs' cells one tensor: the cells are one more channel, or token."""
+
+    def __init__(self, cells: LungCells) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def extra_repr(self) -> str:
+        """Return the grid, which features follow from."""
+        return repr(self.cells.grid)
+
+    def forward(self, x: Masked) -> Tensor:
+        """Return the values with the cells after them, row by row, then zeros.
+
+        Raises:
+            ValueError: There are more cells than a channel, or a token, has room for.
+        """
+        cells, room = self.cells(x.lungs).flatten(1), x.values[0, 0].numel()
+        if cells.shape[1] > room:
+            raise ValueError(f"features must have room for {cells.shape[1]} cells, not {room}")
+        last = pad(cells, (0, room - cells.shape[1])).view_as(x.values[:, :1])
+        return torch.cat([x.values, last], dim=1)
+
+
+class Apart(nn.Module):
+    """Undo `Together`: values, and a lungs' mask that has the grid's size."""
+
+    def __init__(self, cells: LungCells) -> None:
+        super().__init__()
+        self.grid = cells.grid
+
+    def forward(self, together: Tensor) -> Masked:
+        """Return values and mask."""
+        rows, columns = self.grid
+        cells = together[:, -1].flatten(1)[:, : rows * columns]
+        return Masked(together[:, :-1], torch.unflatten(cells, 1, (1, rows, columns)))
 
 
 class FeatureDataset(Dataset[LabelledFilm]):
@@ -80,7 +121,9 @@ class FeatureCache:
         digest = hashlib.sha256(repr((self.frozen, self.dtype, self.precision, change)).encode())
         for name, value in self.frozen.state_dict().items():
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
-        digest.update(repr(films.pixels.shape).encode() + np.ascontiguousarray(films.pixels).data)
+        for planes in (films.pixels, films.lungs):
+            if planes is not None:
+                digest.update(repr(planes.shape).encode() + np.ascontiguousarray(planes).data)
         return digest.hexdigest()[:32]
 
     def _write(self, file: Path, films: FilmDataset) -> None:
@@ -114,7 +157,7 @@ def feature_cache(network: LayeredNetwork, config: TrainingConfig, folder: Path)
     wanted, first = config.feature_cache, entry_layer(config)
     if wanted is None or first is None:
         raise ValueError("nothing is cached without a table [training.unfreeze.feature_cache]")
-    frozen, _ = split_at(network, first)
+    frozen, _ = _halves(network, first)
     if not len(frozen):
         raise ValueError(f"feature_cache needs a frozen layer, and none comes before {first!r}")
     frozen.to(memory_format=torch.channels_last)
@@ -124,7 +167,16 @@ def feature_cache(network: LayeredNetwork, config: TrainingConfig, folder: Path)
 def from_entry(network: LayeredNetwork, config: TrainingConfig) -> nn.Module:
     """Return the layers that a run's films go through, or their features if these are cached."""
     first = entry_layer(config)
-    return network if first is None else split_at(network, first)[1]
+    return network if first is None else _halves(network, first)[1]
+
+
+def _halves(network: LayeredNetwork, first: str) -> tuple[Chain, Chain]:
+    """Return the layers before `first`, whose output is one tensor, and those from it on."""
+    frozen, trained = split_at(network, first)
+    cells = next((layer for layer in trained.modules() if isinstance(layer, LungCells)), None)
+    if len(frozen) and cells is not None:
+        return frozen.append(Together(cells)), Chain(Apart(cells), *trained)
+    return frozen, trained
 
 
 def entry_layer(config: TrainingConfig) -> str | None:

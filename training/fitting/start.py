@@ -99,14 +99,19 @@ def starting_network(
 
 def _seen(wanted: NetworkConfig, architecture: Architecture) -> dict[str, Any]:
     """Return the fields of a spec on what a network sees of a film, and where its maps lie."""
-    lungs, field = wanted.lungs, wanted.receptive_field
+    lungs, field, read = wanted.lungs, wanted.receptive_field, wanted.read_layer
     size = lungs.size if lungs else wanted.image_size
     inside = lungs is not None and lungs.inside
     return {
         "receptive_field": field,
+        "read_layer": read,
         "lungs": lungs,
-        "target_layer": target_layer(architecture, read_out=wanted.read_out, inside_lungs=inside),
-        "activation_grid": activation_grid(architecture, size, receptive_field=field),
+        "target_layer": target_layer(
+            architecture, read_out=wanted.read_out, read_layer=read, inside_lungs=inside
+        ),
+        "activation_grid": activation_grid(
+            architecture, size, receptive_field=field, read_layer=read
+        ),
     }
 
 

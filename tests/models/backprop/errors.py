@@ -1,9 +1,11 @@
-"""The relative error between gradients, as the design defines it."""
+"""Errors of gradients by hand, as the design defines them."""
 
 import math
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from models.tape.tape import record
 from training.backprop_proofs.proofs import relative_errors
 
 Tensors = dict[str, Tensor]
@@ -22,3 +24,13 @@ def relative_error(seen: Tensors, expected: Tensors) -> float:
 
 def shapes(gradients: Tensors) -> dict[str, tuple[int, ...]]:
     return {name: tuple(gradient.shape) for name, gradient in gradients.items()}
+
+
+def check_error_reaches_pixels(network: nn.Module, pixels: Tensor) -> None:
+    """Check that the derivative by the pixels, of the sum of all outputs, equals autograd's."""
+    pixels.requires_grad_()
+    with torch.no_grad():
+        logits, step = record(network, pixels)
+        grad_x = step.backward(torch.ones_like(logits), needs_grad_x=True).grad_x
+    (expected,) = torch.autograd.grad(network(pixels).sum(), pixels)
+    torch.testing.assert_close(grad_x, expected, rtol=1e-9, atol=1e-12)

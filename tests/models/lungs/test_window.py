@@ -12,7 +12,14 @@ from models.lungs.window import LungWindow, window_of
 from models.network import Masked
 from models.tape.network import forward_with_tape
 from tests.models.backprop.errors import relative_error
-from tests.support.lung_networks import CROP, films, lung_network, outlined_films
+from tests.models.tape.test_network import one_per_cent_too_large, plant
+from tests.support.lung_networks import (
+    CROP,
+    NETWORKS,
+    films,
+    lung_network,
+    outlined_films,
+)
 from tests.support.small_networks import small_network
 from training.step.gradients import by_autograd, by_hand
 from training.step.unfreezing import train_from
@@ -20,19 +27,19 @@ from training.step.unfreezing import train_from
 pytestmark = pytest.mark.slow
 
 MODES = pytest.mark.parametrize("training", [True, False], ids=["training", "running"])
-LOCAL = pytest.mark.parametrize("local", [True, False], ids=["local", "wide"])
+NAMES = pytest.mark.parametrize("name", NETWORKS)
 FILMS = pytest.mark.parametrize("drawn", [films, outlined_films])
 TARGETS = torch.tensor([0, 3, 1])
 
 
 @MODES
-@LOCAL
+@NAMES
 @FILMS
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_every_gradient_by_hand_equals_autograd(
-    training: bool, local: bool, drawn: Callable[[int], Tensor], checkpointing: bool
+    training: bool, name: str, drawn: Callable[[int], Tensor], checkpointing: bool
 ) -> None:
-    network = lung_network(local=local, training=training)
+    network = NETWORKS[name](training=training)
     train_from(network, None)
     network.train(training)
     seen = by_hand(copy.deepcopy(network), drawn(3), TARGETS, checkpointing=checkpointing)
@@ -41,6 +48,17 @@ def test_every_gradient_by_hand_equals_autograd(
     assert not any(name.startswith("normalise") for name in seen.gradients)
     assert relative_error(seen.gradients, expected.gradients) < 1e-9
     assert torch.isclose(seen.loss, expected.loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["chest_cnn local", "vgg16 conv4_3"])
+def test_an_error_planted_in_the_masking_is_seen(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, "lung_layers", "masked_mean_terms_backward", one_per_cent_too_large)
+    network = NETWORKS[name](training=True)
+    seen = by_hand(copy.deepcopy(network), outlined_films(3), TARGETS)
+    expected = by_autograd(network, outlined_films(3), TARGETS)
+    assert relative_error(seen.gradients, expected.gradients) > 1e-3
 
 
 def test_the_window_never_trains() -> None:
@@ -74,17 +92,17 @@ def test_without_a_window_there_is_none() -> None:
     assert window_of(small_network("chest_cnn")) is None
 
 
-@LOCAL
-def test_without_lungs_the_logits_are_the_biases(local: bool) -> None:
-    network = lung_network(local=local)
+@NAMES
+def test_without_lungs_the_logits_are_the_biases(name: str) -> None:
+    network = NETWORKS[name]()
     empty = torch.cat([films(2), torch.zeros_like(films(2))], dim=1)
     logits = network(empty)
     assert torch.equal(logits, network.head.bias.expand_as(logits))
 
 
-@LOCAL
-def test_the_logit_is_the_bias_plus_one_term_for_each_position_inside(local: bool) -> None:
-    network = lung_network(local=local)
+@NAMES
+def test_the_logit_is_the_bias_plus_one_term_for_each_position_inside(name: str) -> None:
+    network = NETWORKS[name]()
     terms = network.features(films(2))
     weights = network.head.weight / terms[0, 0].numel()
     by_position = torch.einsum("kc,bcrs->bkrs", weights, terms)
@@ -142,9 +160,9 @@ def test_the_local_network_is_small_and_its_receptive_field_is_as_said() -> None
     assert int(rows.max() - rows.min()) + 1 >= 50
 
 
-@LOCAL
-def test_a_marker_beyond_the_lungs_box_changes_no_logit(local: bool) -> None:
-    network, film = lung_network(local=local), films(1)
+@NAMES
+def test_a_marker_beyond_the_lungs_box_changes_no_logit(name: str) -> None:
+    network, film = NETWORKS[name](), films(1)
     marked = film.clone()
     marked[..., 2:14, 2:14] = 1
     top = float(network.normalise[0].view(film).region[0, 0])
@@ -153,9 +171,9 @@ def test_a_marker_beyond_the_lungs_box_changes_no_logit(local: bool) -> None:
         assert torch.equal(network(marked), network(film))
 
 
-@LOCAL
-def test_a_marker_beside_the_lungs_changes_logits_by_next_to_nothing(local: bool) -> None:
-    network, film = lung_network(local=local), films(1)
+@NAMES
+def test_a_marker_beside_the_lungs_changes_logits_by_next_to_nothing(name: str) -> None:
+    network, film = NETWORKS[name](), films(1)
     view = network.normalise[0].view(film)
     top, left, bottom, right = view.region[0].tolist()
     row, column = round((top + 0.01) * film.shape[2]), round((left + 0.01) * film.shape[3])

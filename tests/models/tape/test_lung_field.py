@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from models.lung_field import LungField
-from models.tape.tape import record
-from tests.models.backprop.errors import relative_error
+from tests.models.backprop.errors import check_error_reaches_pixels, relative_error
 from tests.models.tape.test_network import one_per_cent_too_large, plant
 from tests.models.tape.test_three_networks import spoiled
 from tests.support.small_lung_field import outlined_noise, small_lung_field
@@ -100,12 +99,7 @@ def test_a_frozen_network_has_no_gradients() -> None:
 @MODES
 def test_the_error_reaches_the_pixels(training: bool) -> None:
     network = small_lung_field(training=training)
-    pixels = outlined_noise(2)[0].requires_grad_()
-    with torch.no_grad():
-        logits, step = record(network, pixels)
-        grad_x = step.backward(torch.ones_like(logits), needs_grad_x=True).grad_x
-    (expected,) = torch.autograd.grad(network(pixels).sum(), pixels)
-    torch.testing.assert_close(grad_x, expected, rtol=1e-9, atol=1e-12)
+    check_error_reaches_pixels(network, outlined_noise(2)[0])
 
 
 @pytest.mark.parametrize(

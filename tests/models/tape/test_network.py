@@ -9,8 +9,8 @@ from torch import Tensor
 
 from models.chest_cnn import ChestCNN
 from models.tape.network import forward_with_tape, parameter_gradients
-from models.tape.tape import record
 from tests.models.backprop import trajectory
+from tests.models.backprop.errors import check_error_reaches_pixels
 from tests.models.backprop.trajectory import films, network_in_float64
 
 pytestmark = pytest.mark.slow
@@ -91,12 +91,7 @@ def test_a_wholly_frozen_network_has_no_gradients() -> None:
 @MODES
 def test_the_error_reaches_the_pixels_as_in_autograd(training: bool) -> None:
     network = network_in_float64(training=training)
-    pixels = films(2, 32)[0].requires_grad_()
-    with torch.no_grad():
-        logits, step = record(network, pixels)
-        grad_x = step.backward(torch.ones_like(logits), needs_grad_x=True).grad_x
-    (expected,) = torch.autograd.grad(network(pixels).sum(), pixels)
-    torch.testing.assert_close(grad_x, expected, rtol=1e-9, atol=1e-12)
+    check_error_reaches_pixels(network, films(2, 32)[0])
 
 
 def test_a_tape_is_walked_once() -> None:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from models.network import Network, layers_in_order
 from models.tape.network import forward_with_tape
-from models.tape.tape import record
-from tests.models.backprop.errors import relative_error
+from tests.models.backprop.errors import check_error_reaches_pixels, relative_error
 from tests.models.tape.test_network import one_per_cent_too_large, plant
 from tests.support.small_networks import SMALL, SmallViTB16, noise, small_network
 from training.backprop_proofs.memory import peak_bytes
@@ -150,12 +149,7 @@ def test_parts_of_the_embedding_can_be_trained_alone(names: tuple[str, ...]) -> 
 @pytest.mark.parametrize("name", ["vit_b16 token", "vit_b16 average", "vgg16"])
 def test_the_error_reaches_the_pixels(name: str) -> None:
     network = small_network(name)
-    pixels = noise(2)[0].requires_grad_()
-    with torch.no_grad():
-        logits, step = record(network, pixels)
-        grad_x = step.backward(torch.ones_like(logits), needs_grad_x=True).grad_x
-    (expected,) = torch.autograd.grad(network(pixels).sum(), pixels)
-    torch.testing.assert_close(grad_x, expected, rtol=1e-9, atol=1e-12)
+    check_error_reaches_pixels(network, noise(2)[0])
 
 
 PARTS = [

@@ -10,6 +10,7 @@ import torch
 import cxr
 from models.network import LayeredNetwork
 from tests.models.tape.test_network import one_per_cent_too_large, plant
+from tests.support import lung_networks
 from tests.support.small_lung_field import small_lung_field
 from tests.support.small_networks import SMALL, small_network
 from training.backprop_proofs import report as proofs_report
@@ -63,6 +64,15 @@ def test_all_is_well_with_the_lung_field_and_its_loss() -> None:
     assert report.faults == ()
     assert report.largest_error < 1e-9
     assert report.control.layer == "levels"
+
+
+@pytest.mark.parametrize("name", ["chest_cnn local", "vgg16 conv4_3"])
+def test_all_is_well_with_networks_that_look_inside_the_lungs(name: str) -> None:
+    network = lung_networks.NETWORKS[name]().float()
+    report = verified(name, network, image_size=lung_networks.FILM, rounds=1)
+    assert report.faults == ()
+    assert report.largest_error < 1e-9
+    assert not any(layer.layer.startswith("normalise") for layer in report.layers)
 
 
 def test_every_parameter_is_counted_and_every_layer_named() -> None:

@@ -7,12 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.network import Network, split_at
+from models.card import ReadLayer
+from models.lungs.cells import LungCells
+from models.lungs.window import LungWindow
+from models.network import Masked, Network, split_at
+from tests.support import lung_networks
 from tests.support.small_networks import small_network
 from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
 from training.data.dataset import FilmDataset
-from training.fitting.feature_cache import FeatureCache, feature_cache
+from training.fitting.feature_cache import FeatureCache, Together, feature_cache, from_entry
 from training.fitting.loop import TrainingRun
 from training.training_config import TrainingConfig
 
@@ -56,6 +60,68 @@ def test_training_with_the_cache_equals_training_without(name: str, tmp_path: Pa
     cached = weights_after(name, config(name), tmp_path)
     plain = weights_after(name, config(name, feature_cache=None), tmp_path)
     torch.testing.assert_close(cached, plain, rtol=1e-4, atol=1e-5)
+
+
+def outlined_films(*, given: bool = True, smaller: float = 1.0) -> FilmDataset:
+    """Return films of lungs, with their outlines unless the network is to find them."""
+    pixels, lungs = (255 * lung_networks.outlined_films(4)).round().byte().numpy().swapaxes(0, 1)
+    lungs = (lungs * smaller).astype(np.uint8)
+    return FilmDataset(pixels, [0, 1, 2, 3], lungs=lungs if given else None)
+
+
+@pytest.mark.parametrize("read_layer", ["conv4_3", "conv5_3"])
+@pytest.mark.parametrize("first", ["trunk.3", "trunk.9", "inside", "pool", "head"])
+@pytest.mark.parametrize("given", [True, False], ids=["given", "found"])
+def test_the_lungs_cells_are_cached_where_a_later_layer_takes_them(
+    read_layer: ReadLayer, first: str, given: bool, tmp_path: Path
+) -> None:
+    lungs = lung_networks.lung_vgg16(read_layer).float()
+    settings = config(layers=[[0, first]])
+    shown = outlined_films(given=given)
+    features = feature_cache(lungs, settings, tmp_path).features(shown, copies=1)
+    entry = from_entry(lungs, settings)
+    pixels, cached = (torch.stack([films[n][0] for n in range(4)]) for films in (shown, features))
+    with torch.no_grad():
+        torch.testing.assert_close(entry(cached), lungs(pixels), rtol=1e-5, atol=1e-5)
+
+
+def lung_weights_after(settings: TrainingConfig, folder: Path) -> dict[str, Tensor]:
+    lungs, shown = lung_networks.lung_vgg16("conv4_3").float(), outlined_films()
+    if settings.feature_cache:
+        shown = feature_cache(lungs, settings, folder).features(shown, copies=1)
+    training = TrainingRun(lungs, settings, shown, shown)
+    list(training.epochs())
+    return {**lungs.state_dict(), **training.state.history[-1]}
+
+
+def test_training_inside_the_lungs_with_the_cache_equals_training_without(tmp_path: Path) -> None:
+    cached = lung_weights_after(config(), tmp_path)
+    plain = lung_weights_after(config(feature_cache=None), tmp_path)
+    torch.testing.assert_close(cached, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_other_windows_outlines_or_grids_have_another_file(tmp_path: Path) -> None:
+    first = lung_networks.lung_vgg16("conv5_3").float()
+    grid = lung_networks.lung_vgg16("conv4_3").float()
+    grid.trunk.load_state_dict(first.trunk.state_dict(), strict=False)
+    window = lung_networks.lung_vgg16("conv5_3").float()
+    spec = lung_networks.SPEC.model_copy(update={"margin": 0.2})
+    window.normalise[0] = LungWindow(lung_networks.DarkCells(), spec, lung_networks.FILM)
+    for lungs, shown in (
+        (first, outlined_films()),
+        (first, outlined_films(given=False)),
+        (first, outlined_films(smaller=0.8)),
+        (grid, outlined_films()),
+        (window, outlined_films()),
+    ):
+        feature_cache(lungs, config(), tmp_path).features(shown, copies=1)
+    assert len(list(tmp_path.glob("*.npy"))) == 5
+
+
+def test_more_cells_than_a_channel_has_room_for_are_refused() -> None:
+    cells = LungCells((8, 8), (4, 4))
+    with pytest.raises(ValueError, match="room for 16 cells, not 4"):
+        Together(cells)(Masked(torch.ones(1, 3, 2, 2), torch.ones(1, 1, 8, 8)))
 
 
 def test_each_copy_is_the_film_changed_by_another_draw(tmp_path: Path) -> None:
