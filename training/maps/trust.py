@@ -145,7 +145,7 @@ def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> Exp
     maps = answers.over_lungs(explainer.card)[np.arange(len(classes)), classes]
     found = np.flatnonzero((~np.isnan(maps)).sum(axis=(1, 2)) > 1)
     return ExplainedFilms(
-        pixels[found], classes[found], tuple(groups[film] for film in found), maps[found]
+        pixels[found], classes[found], tuple(groups[film] for film in found.tolist()), maps[found]
     )
 
 
