@@ -96,7 +96,9 @@ def outline_alone(config: Config) -> OutlineAlone:
 
 @torch.inference_mode()
 def shape_figures(found: UInt8[np.ndarray, "films mask_rows mask_columns"]) -> Features:
-    """Return the shape of outlines as numbers, as a network behind the lung window is shown them.
+    """Return the shape of outlines on whole films, and their place on them, as numbers.
+
+    Stray pieces are removed, as before a network. Behind the crop it sees the shape, not the place.
 
     Args:
         found: Probability of lung, 255 for 1.

@@ -1,9 +1,14 @@
 """What the shape of the lungs tells is found, and nothing where it tells nothing."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import cxr
+from tests.support.bright_spot import write_config, write_set
 from tests.support.drawn_lungs import MASK, drawn_mask, ellipses
 from training.audit.outline_alone import OutlineRow, outline_rows, shape_figures
 
@@ -78,3 +83,13 @@ def test_shapes_are_area_side_box_and_the_small_mask() -> None:
 
 def test_a_film_without_lungs_has_finite_figures() -> None:
     assert np.isfinite(shape_figures(np.zeros((1, *MASK), np.uint8))).all()
+
+
+def test_the_command_tells_it_of_the_train_films_of_a_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, file = write_config(write_set(tmp_path)), tmp_path / "told.json"
+    assert cxr.main(["lung-field", "--alone", str(config), "--json", str(file)]) == 0
+    assert "within drawn: spot against normal" in capsys.readouterr().out
+    (row,) = json.loads(file.read_text())["rows"]
+    assert (row["films"], row["majority"]) == (48, 0.5)
