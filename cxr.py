@@ -36,7 +36,7 @@ VERBS = {
     "model-card": Verb("training", "write the card inside a model as a Markdown page"),
     "verify-backprop": Verb("training", "compare the hand-written gradients with autograd's"),
     "prepare": Verb("training", "make a manifest from a collection of films, or check one"),
-    "lung-field": Verb("training", "measure how near the lungs' outlines come to masks"),
+    "lung-field": Verb("training", "measure lung outlines: how near to masks, and what they tell"),
     "leave-out": Verb("training", "measure a recipe on origins left out of its training"),
     "phantom": Verb("training", "draw synthetic films to train and test on"),
 }

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models.card import CARD_KEY, ModelCard
+from xai.measures.over_lungs import over_lungs
 from xai.runtime.execution import Precision, Provider, check_execution, open_session, read_metadata
 from xai.runtime.golden import check_golden
 from xai.runtime.processors import available_cpus
@@ -68,6 +69,13 @@ class Answers:
     def region_of(self, film: int) -> tuple[float, ...] | None:
         """Return the region that a film's evidence lies on; None where it is the whole input."""
         return None if self.region is None else tuple(self.region[film].tolist())
+
+    def over_lungs(self, card: ModelCard) -> Floats:
+        """Return the evidence, with NaN outside the lungs of a model that looks only there."""
+        if self.lungs is None or self.region is None:
+            return self.evidence
+        films = zip(self.evidence, self.lungs, self.region.tolist(), strict=True)
+        return np.stack([over_lungs(maps, lungs, region, card) for maps, lungs, region in films])
 
     def outputs(self) -> dict[str, Floats]:
         """Return the outputs that the model has, by name."""

@@ -31,6 +31,7 @@ from docs.scripts.write_backpropagation import (
     save,
 )
 from models.radiograph import GridPlace
+from training.maps.localisation import OUTLINE_NOTE
 from xai.measures.trust import Trust, read_trust
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,6 +175,9 @@ def lungs() -> Iterator[str]:
                 interval(found["inside"]),
                 "" if is_own else interval(found["more_than_map"]),
             )
+    for name in NAMES:
+        if OUTLINE_NOTE in results(f"localisation_{name}")["notes"]:
+            yield f"\n{of_model(name, 'localisation')}: {OUTLINE_NOTE}."
 
 
 def faithfulness() -> Iterator[str]:

@@ -57,6 +57,6 @@ def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[Map
 
 
 def _map(film_answer: FilmAnswer, class_name: str) -> EvidenceMap:
-    number = film_answer.explainer.card.class_names.index(class_name)
-    evidence = film_answer.answers.evidence[0, number]
+    card = film_answer.explainer.card
+    evidence = film_answer.answers.over_lungs(card)[0, card.class_names.index(class_name)]
     return EvidenceMap(evidence, film_answer.place)

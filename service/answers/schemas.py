@@ -179,7 +179,11 @@ class ExplainedPrediction(Prediction):
 
 
 class MapAgreement(Answer):
-    """Similarity of two models' maps of one class, where both models see the film."""
+    """Similarity of two models' maps of one class, where both models see the film.
+
+    Where one looks only inside the lungs, only positions inside its outline count; of two, inside
+    both.
+    """
 
     models: tuple[str, str]
     class_name: str

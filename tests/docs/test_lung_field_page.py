@@ -3,14 +3,19 @@
 import hashlib
 import json
 
-from docs.scripts.write_lung_field import MEASURED, PAGE, with_table
+from docs.scripts.write_lung_field import ALONE, MEASURED, PAGE, with_alone, with_table
 from models.checkpoint import LUNG_FIELD, WEIGHTS
 
 FIGURES = json.loads(MEASURED.read_text())
+TOLD = json.loads(ALONE.read_text())
 
 
 def test_the_table_is_what_was_measured() -> None:
     assert with_table(PAGE.read_text(), FIGURES) == PAGE.read_text()
+
+
+def test_the_table_of_what_outlines_tell_is_what_was_measured() -> None:
+    assert with_alone(PAGE.read_text(), TOLD) == PAGE.read_text()
 
 
 def test_a_wrong_figure_on_the_page_is_put_right() -> None:
@@ -23,7 +28,8 @@ def test_a_wrong_figure_on_the_page_is_put_right() -> None:
 
 def test_the_figures_are_of_the_weights_in_the_package_on_test() -> None:
     weights = (LUNG_FIELD / WEIGHTS).read_bytes()
-    assert FIGURES["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    own = hashlib.sha256(weights).hexdigest()
+    assert {FIGURES["weights_sha256"], TOLD["weights_sha256"]} == {own}
     assert FIGURES["split"] == "test"
 
 

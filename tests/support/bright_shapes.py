@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.support import bright_spot
 from tests.support.bright_spot import CONFIG, SIDE
 
 FINDINGS = ("spot", "hole", "stripes")
@@ -57,8 +58,5 @@ def write_set(folder: Path, *, films: int = 128) -> Path:
 
 def write_config(manifest: Path, *, epochs: int = 14) -> Path:
     """Write a run that learns the findings in seconds beside their manifest; return its path."""
-    path = manifest.with_name("config.toml")
-    cache = manifest.with_name("decoded")
-    text = CONFIG.format(manifest=manifest, cache=cache, epochs=epochs)
-    path.write_text(text.replace("spot_cnn", "shapes_cnn").replace("2e-3", "4e-3"))
-    return path
+    text = CONFIG.replace("spot_cnn", "shapes_cnn").replace("2e-3", "4e-3")
+    return bright_spot.write_config(manifest, epochs=epochs, text=text)

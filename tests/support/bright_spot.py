@@ -74,11 +74,14 @@ warmup_epochs = 1
 """
 
 
-def write_config(manifest: Path, *, epochs: int = 10) -> Path:
-    """Write a run that learns the spot in seconds beside its manifest, and return its path."""
+def write_config(manifest: Path, *, epochs: int = 10, text: str = CONFIG) -> Path:
+    """Write a run that learns the spot in seconds beside its manifest, and return its path.
+
+    `text` is that of another run, with places for manifest, cache and epochs.
+    """
     path = manifest.with_name("config.toml")
     path.write_text(
-        CONFIG.format(manifest=manifest, cache=manifest.with_name("decoded"), epochs=epochs)
+        text.format(manifest=manifest, cache=manifest.with_name("decoded"), epochs=epochs)
     )
     return path
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.support.bright_spot import write_config
 from training.config import Config, read_config
 from training.data.phantom import FINDINGS, draw_film
 
@@ -68,11 +69,7 @@ warmup_epochs = 1
 
 def write_outline_config(manifest: Path, *, epochs: int = 12) -> Path:
     """Write a run that learns drawn lungs beside its manifest, and return its path."""
-    path = manifest.with_name("config.toml")
-    path.write_text(
-        CONFIG.format(manifest=manifest, cache=manifest.with_name("decoded"), epochs=epochs)
-    )
-    return path
+    return write_config(manifest, epochs=epochs, text=CONFIG)
 
 
 def outline_config(manifest: Path, *, epochs: int = 12) -> Config:

@@ -1,6 +1,7 @@
 """Films of four origins that were never taken, and what networks might say of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,16 +37,15 @@ def films() -> tuple[Film, ...]:
         for _ in range(number)
     ]
     return tuple(
-        Film(
-            path=Path(f"{number}.png"),
-            label=name,
-            patient_id=f"p{number // 2}",
-            group_id=f"p{number // 2}",
-            source=source,
-            split="train",
-        )
+        film(number, label=name, source=source, split="train")
         for number, (source, name) in enumerate(classes)
     )
+
+
+def film(number: int, **fields: Any) -> Film:
+    """Return a film; the next one is of the same patient if the number is even."""
+    patient = f"p{number // 2}"
+    return Film(path=Path(f"{number}.png"), patient_id=patient, group_id=patient, **fields)
 
 
 def origin_films(*, compared: bool = False) -> OriginFilms:

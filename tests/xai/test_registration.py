@@ -43,20 +43,12 @@ def mean_offsets(card: ModelCard, films: Sequence[Radiograph], network_of: Calla
     return np.mean(found, axis=(0, 2))
 
 
-def test_on_drawn_films_a_network_that_learnt_nothing_is_drawn_where_a_patch_was(
-    chest_cnn: Explainer, drawn_films: list[Radiograph]
+@pytest.mark.parametrize("kind", ["drawn_films", "real_films"])
+def test_a_network_that_learnt_nothing_is_drawn_where_a_patch_was(
+    chest_cnn: Explainer, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    card = chest_cnn.card
-    even, own = mean_offsets(card, drawn_films, lambda seed: of_random_weights(card, seed))
-    assert np.hypot(*own) < 2
-    assert even.min() > 5
-
-
-def test_on_real_films_a_network_that_learnt_nothing_is_drawn_where_a_patch_was(
-    chest_cnn: Explainer, real_films: list[Radiograph]
-) -> None:
-    card = chest_cnn.card
-    even, own = mean_offsets(card, real_films, lambda seed: of_random_weights(card, seed))
+    card, films = chest_cnn.card, request.getfixturevalue(kind)
+    even, own = mean_offsets(card, films, lambda seed: of_random_weights(card, seed))
     assert np.hypot(*own) < 2
     assert even.min() > 5
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from models.card import ModelCard, Record
 from training.audit.corner_leak import corner_row
 from training.audit.covering import EdgeChanges, answered, edge_changes, edge_rows, lung_rows
-from training.audit.evidence_place import cells_of, evidence_rows
+from training.audit.evidence_place import evidence_rows
 from training.audit.rows import AuditRow, Verdict, row_without_answer, worst
 from training.audit.source_leak import last_features, source_rows
 from training.data.dataset import class_numbers
@@ -114,7 +114,7 @@ def audited(model: Path, films: Sequence[Film], masks: dict[Path, Path]) -> Audi
         *lung_rows(explainer, seen, answers.probabilities, targets),
         *edge_rows(changes, seen, card.class_names),
         corner_row(seen),
-        *evidence_rows(answers.evidence, seen, targets, card.class_names, cells_of(card, answers)),
+        *evidence_rows(card, answers, seen, targets),
     )
     return Audit(explainer, seen, answers, changes, rows)
 

@@ -1,6 +1,6 @@
 """Measure how much evidence lies outside the lungs, and how often it peaks in the same cell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from models.card import CellCentres, Grid, ModelCard
 from training.audit.rows import AuditRow, over_films, row_at_most, row_without_answer
 from training.data.lung_regions import SeenFilms
+from training.maps.localisation import OUTLINE_NOTE
 from xai.explainer import Answers
 from xai.measures.faithfulness import on_pixels
 
@@ -22,25 +23,21 @@ FEWEST_FILMS = 12
 
 
 def evidence_rows(
-    evidence: Float[np.ndarray, "films classes grid_rows grid_columns"],
-    seen: SeenFilms,
-    targets: Targets,
-    class_names: tuple[str, ...],
-    cells: Sequence[CellCentres | None],
+    card: ModelCard, answers: Answers, seen: SeenFilms, targets: Targets
 ) -> Iterator[AuditRow]:
     """Yield for each class a row on evidence outside the lungs, and one on peaks in one cell.
 
     Only positive evidence for the true class counts, over the films of that class.
 
     Args:
-        evidence: Of the model, for all classes.
+        card: The model's.
+        answers: Its answers about the films.
         seen: The films.
         targets: Their true classes.
-        class_names: The model's.
-        cells: Centres of the evidence's cells, film by film.
     """
-    of_true_class = np.maximum(evidence[np.arange(len(targets)), targets], 0)
-    for number, name in enumerate(class_names):
+    of_true_class = np.maximum(answers.evidence[np.arange(len(targets)), targets], 0)
+    cells = cells_of(card, answers)
+    for number, name in enumerate(card.class_names):
         films = np.flatnonzero((targets == number) & (of_true_class.max(axis=(1, 2)) > 0))
         if len(films) < FEWEST_FILMS:
             because = f"fewer than {FEWEST_FILMS} of its films have evidence"
@@ -48,6 +45,7 @@ def evidence_rows(
             continue
         groups = [seen.groups[film] for film in films]
         lungs, origin = _lungs(seen, films)
+        origin += f"; {OUTLINE_NOTE}" if card.lungs else ""
         size = lungs.shape[1:]
         maps = np.stack([on_pixels(of_true_class[n], size, cells[n]) for n in films.tolist()])
         yield outside_row(name, maps, lungs, origin=origin, groups=groups)

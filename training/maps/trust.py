@@ -104,7 +104,7 @@ def measured(
         code_revision=code_revision(),
         packages={name: version(name) for name in ("numpy", "onnx", "onnxruntime")},
         manifest_sha256=manifest_sha256(manifest),
-        films=len(chosen),
+        films=len(films.maps),
         groups=len(set(films.groups)),
         floor=floor(films, range(settings.seeds)),
         head=random.head,
@@ -136,11 +136,17 @@ def explained_films(explainer: Explainer, films: Sequence[Film]) -> ExplainedFil
 
 
 def films_of(explainer: Explainer, pixels: Pixels, groups: Sequence[str]) -> ExplainedFilms:
-    """Return films, given as network pixels, with their maps for the most probable class."""
+    """Return films, given as network pixels, with their maps for the most probable class.
+
+    A film on which a model that looks only inside the lungs finds none has no map, and is left out.
+    """
     answers = Answers.joined([explainer(pixels[[n]]) for n in range(len(pixels))])
     classes = answers.probabilities.argmax(axis=1)
-    maps = answers.evidence[np.arange(len(classes)), classes]
-    return ExplainedFilms(pixels, classes, tuple(groups), maps)
+    maps = answers.over_lungs(explainer.card)[np.arange(len(classes)), classes]
+    found = np.flatnonzero((~np.isnan(maps)).sum(axis=(1, 2)) > 1)
+    return ExplainedFilms(
+        pixels[found], classes[found], tuple(groups[film] for film in found.tolist()), maps[found]
+    )
 
 
 def _randomisation(
@@ -187,7 +193,7 @@ def _stability(explainer: Explainer, films: ExplainedFilms) -> Iterator[Likeness
 def _own_map(
     explainer: Explainer, own: int, pixels: Float32[np.ndarray, "rows columns"]
 ) -> Float32[np.ndarray, "grid_rows grid_columns"]:
-    return explainer(pixels[None, None]).evidence[0, own]
+    return explainer(pixels[None, None]).over_lungs(explainer.card)[0, own]
 
 
 def _companion(other: Explainer, explainer: Explainer, films: Sequence[Film]) -> Companion:
@@ -218,7 +224,7 @@ def _agreement(film: Film, one: Explainer, other: Explainer) -> tuple[float, flo
         return None
     maps = [
         EvidenceMap(
-            answers[model].evidence[0, model.card.class_names.index(class_name)],
+            answers[model].over_lungs(model.card)[0, model.card.class_names.index(class_name)],
             seen[model].grid_place(
                 model.card.activation_grid, model.card.cells_on(answers[model].region_of(0))
             ),

@@ -20,7 +20,7 @@ class EvidenceMap:
     """Evidence for one class, and its place on the film.
 
     Attributes:
-        evidence: [grid rows, grid columns], signed.
+        evidence: [grid rows, grid columns], signed; NaN where a position does not count.
         place: Place of the grid on the film.
     """
 
@@ -45,11 +45,14 @@ class Agreement:
 def agreement(first: EvidenceMap, second: EvidenceMap) -> Agreement:
     """Return the agreement of two maps of one film, over the region that both cover.
 
+    A point counts where every cell that its value is drawn from counts, in both maps: of a network
+    that looks only inside the lungs, those inside.
+
     Source:
         Spearman 1904, The proof and measurement of association between two things.
     """
-    one, other = (values.ravel() for values in _sampled(first, second))
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    one, other = _sampled(first, second)
+    if one.size * TOP_SHARE < 1 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return Agreement(None, None)
     correlation = np.corrcoef(ranks(one), ranks(other))[0, 1]
     count = round(TOP_SHARE * one.size)
@@ -63,6 +66,12 @@ def _sampled(first: EvidenceMap, second: EvidenceMap) -> tuple[Floats, Floats]:
     steps = (np.arange(POINTS) + 0.5) / POINTS
     x, y = left + steps * (right - left), top + steps * (bottom - top)
     one, other = (
-        evidence_at(seen.evidence.astype(np.float64), seen.place, x, y) for seen in (first, second)
+        evidence_at(np.nan_to_num(seen.evidence).astype(np.float64), seen.place, x, y)
+        for seen in (first, second)
     )
-    return one, other
+    left_out = [
+        evidence_at(np.isnan(seen.evidence).astype(np.float64), seen.place, x, y)
+        for seen in (first, second)
+    ]
+    counts = np.maximum(*left_out) == 0
+    return one[counts], other[counts]

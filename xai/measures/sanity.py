@@ -7,12 +7,14 @@ Source:
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Map = NDArray[np.floating]
-"""[rows, columns], signed or positive."""
+"""[rows, columns], signed or positive. NaN where a position does not count: outside the lungs, for
+a network that looks only there."""
 
 WINDOW = 7
 """Side of SSIM's square windows, in cells."""
@@ -36,6 +38,8 @@ def ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def rank_correlation(first: Map, second: Map) -> float:
     """Return Spearman's correlation of two maps, from -1 to 1; 0 if one of them is constant.
 
+    It is over the positions that count in both.
+
     Raises:
         ValueError: The maps have different shapes.
 
@@ -43,16 +47,19 @@ def rank_correlation(first: Map, second: Map) -> float:
         Spearman 1904, The proof and measurement of association between two things.
     """
     _check_alike(first, second)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
+    counts = ~np.isnan(first + second)
+    one, other = first[counts], second[counts]
+    if not one.size or np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    return float(np.corrcoef(ranks(first.ravel()), ranks(second.ravel()))[0, 1])
+    return float(np.corrcoef(ranks(one), ranks(other))[0, 1])
 
 
 def structural_similarity(first: Map, second: Map) -> float:
     """Return the mean SSIM of two maps, each first scaled to [0, 1]; from -1 to 1.
 
     The mean is over squares of `WINDOW` x `WINDOW` cells, or fewer if the map is smaller.
-    Covariances are sample covariances.
+    Covariances are sample covariances. Of a square those cells are taken that count in both maps,
+    and squares with fewer than two of them are left out; it is 0 if all are.
 
     Raises:
         ValueError: The maps have different shapes.
@@ -61,12 +68,18 @@ def structural_similarity(first: Map, second: Map) -> float:
         Wang et al. 2004, Image Quality Assessment, equation 13; scaled as in Adebayo et al.
     """
     _check_alike(first, second)
-    one, other = (_windows(_stretched(values)) for values in (first, second))
-    mean_one, mean_other = one.mean(axis=-1), other.mean(axis=-1)
-    cells = one.shape[-1]
+    counts = ~np.isnan(first + second)
+    among = _windows(counts)
+    is_asked = among.sum(axis=-1) > 1
+    if not is_asked.any():
+        return 0.0
+    among = among[is_asked]
+    one, other = (_windows(_stretched(values, counts))[is_asked] for values in (first, second))
+    mean_one, mean_other = (values.mean(axis=-1, where=among) for values in (one, other))
+    cells = among.sum(axis=-1)
     sample = cells / (cells - 1)
-    variance_one, variance_other = sample * one.var(axis=-1), sample * other.var(axis=-1)
-    covariance = sample * ((one * other).mean(axis=-1) - mean_one * mean_other)
+    variance_one, variance_other = (sample * v.var(axis=-1, where=among) for v in (one, other))
+    covariance = sample * ((one * other).mean(axis=-1, where=among) - mean_one * mean_other)
     likeness = (2 * mean_one * mean_other + K1**2) * (2 * covariance + K2**2)
     scale = (mean_one**2 + mean_other**2 + K1**2) * (variance_one + variance_other + K2**2)
     return float((likeness / scale).mean())
@@ -79,12 +92,16 @@ def _check_alike(first: Map, second: Map) -> None:
         )
 
 
-def _stretched(values: Map) -> NDArray[np.float64]:
-    span = float(np.ptp(values))
-    return (values.astype(np.float64) - values.min()) / span if span else np.zeros(values.shape)
+def _stretched(values: Map, counts: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return a map scaled to [0, 1] by the positions that count; the others are 0."""
+    known = values[counts]
+    span = float(np.ptp(known))
+    if not span:
+        return np.zeros(values.shape)
+    return np.where(counts, (values.astype(np.float64) - known.min()) / span, 0)
 
 
-def _windows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _windows(values: NDArray[Any]) -> NDArray[Any]:
     """Return the cells of every window that fits, [windows down, windows across, cells]."""
     largest = min(values.shape)
     side = min(WINDOW, largest - 1 + largest % 2)  # odd

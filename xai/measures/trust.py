@@ -29,6 +29,8 @@ class Figure(Record):
 class Likeness(Record):
     """Mean similarity of two maps of a film.
 
+    Of a model that looks only inside the lungs, over positions inside them.
+
     Attributes:
         what: Difference between the two: the layers randomised, or the change of the film.
         rank_correlation: Spearman's of signed evidence; absolute for randomised networks.
@@ -51,7 +53,8 @@ class Companion(Record):
         name: Name of the other model.
         version: Its version.
         sha256: Hash of its file.
-        rank_correlation: Spearman's, over the region that both maps cover.
+        rank_correlation: Spearman's, over the region that both maps cover, and inside the lungs of
+            a model that looks only there.
         top_tenth_overlap: Share of the hottest tenth that is also the other's; 0.1 is chance.
     """
 

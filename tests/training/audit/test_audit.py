@@ -10,15 +10,18 @@ import pytest
 from PIL import Image
 
 import cxr
+from models.card import LungSpec
 from tests.support.cell_network import CELLS, SIDE, cells, write_cell_network
 from tests.support.tiny_model import write_model
 from training.audit.audit import Audit, audited
-from training.audit.evidence_place import outside_row, peak_row
+from training.audit.evidence_place import evidence_rows, outside_row, peak_row
 from training.audit.rows import AuditRow, row_at_most, worst
 from training.audit.source_leak import auroc_of_the_class_alone, last_features, source_rows
+from training.data.dataset import class_numbers
 from training.data.lung_regions import lung_ellipses, read_lung_masks, seen_films
 from training.data.manifest import Film, of_split, read_manifest
 from training.data.phantom import write_phantom_set
+from training.maps.localisation import OUTLINE_NOTE
 from training.statistics.bootstrap import Estimate
 from xai.measures.faithfulness import on_pixels
 
@@ -223,3 +226,15 @@ def test_the_command_prints_a_verdict_per_row_and_writes_a_report(
     assert "fails: " in printed
     assert written["verdict"] == "fails"
     assert (report / "audit.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("lungs", [None, LungSpec()])
+def test_of_a_model_with_an_outline_evidence_outside_the_lungs_is_called_the_outlines(
+    honest: Audit, lungs: LungSpec | None
+) -> None:
+    card = honest.card.model_copy(update={"lungs": lungs})
+    targets = np.array(class_numbers(honest.seen.films, card.class_names))
+    rows = list(evidence_rows(card, honest.answers, honest.seen, targets))
+    of_outside = [row for row in rows if "outside the lungs" in row.question and row.figure]
+    assert of_outside
+    assert all((OUTLINE_NOTE in row.note) == bool(lungs) for row in of_outside)

@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import cxr
-from tests.support.tiny_model import quadrants, write_model
+from models.card import LungSpec
+from tests.support.tiny_model import card, quadrants, write_model
+from training.commands.localise import sentences
 from training.maps.annotations import Annotation
-from training.maps.localisation import mark_figures
+from training.maps.localisation import OUTLINE_NOTE, localisation_report, mark_figures
 from training.maps.localised import CENTRE, MODEL, RANDOM, Localised, Marked
+from xai.explainer import Explainer
 from xai.measures.localisation import THRESHOLDS, Scores
 
 FILM = quadrants([0.8, 0.2, 0.2, 0.4])
@@ -135,3 +139,16 @@ def test_the_shared_set_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[st
     model = "service/default_model/chest_cnn.onnx"
     assert cxr.main(["localise", model, "--data", str(SHARED), "--films", "4"]) == 0
     assert "pneumonia      model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lungs", [None, LungSpec()])
+def test_of_a_model_with_an_outline_the_share_inside_the_lungs_is_called_the_outlines(
+    lungs: LungSpec | None,
+):
+    annotation = Annotation(Path("film"), "x", "p", "test")
+    marked = Marked((annotation,), "pneumonia", is_lungs=True)
+    explainer = Mock(spec=Explainer, card=card(lungs=lungs), sha256="0" * 64)
+    found = [Localised(marked, "normal", 0.1, False, {}, {MODEL: 0.9})]
+    made = localisation_report(explainer, found, layout="localisation", split="test")
+    assert made.notes == ((OUTLINE_NOTE,) if lungs else ())
+    assert list(sentences(made))[-1] == (OUTLINE_NOTE if lungs else "")

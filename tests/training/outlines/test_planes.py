@@ -14,30 +14,18 @@ from training.outlines.outlined_films import OutlinedFilm, read_outlined_films
 from training.outlines.planes import cached_planes, cell_shares, mask_planes, unknown_part
 
 SIZE = (64, 64)
-FIELDS = np.array(
+DRAWN = np.array(
     [
-        [0, 0, 0, 0, 0, 0],
-        [0, 1, 0, 0, 1, 0],
-        [0, 1, 1, 0, 1, 0],
-        [0, 1, 0, 0, 0, 0],
-        [0, 1, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0],
-        [0, 0, 0, 0, 0, 0],
-    ],
-    bool,
+        list("......"),
+        list(".L??L."),
+        list(".LL?L."),
+        list(".L???."),
+        list(".L???."),
+        list(".????."),
+        list("......"),
+    ]
 )
-UNKNOWN = np.array(
-    [
-        [0, 0, 0, 0, 0, 0],
-        [0, 0, 1, 1, 0, 0],
-        [0, 0, 0, 1, 0, 0],
-        [0, 0, 1, 1, 1, 0],
-        [0, 0, 1, 1, 1, 0],
-        [0, 1, 1, 1, 1, 0],
-        [0, 0, 0, 0, 0, 0],
-    ],
-    bool,
-)
+FIELDS, UNKNOWN = DRAWN == "L", DRAWN == "?"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from models.card import TrainingData
+from tests.support.origin_films import film
 from tests.support.tiny_model import CLASS_NAMES, card
 from training.commands.evaluate import sentences
 from training.data.manifest import Film
@@ -25,11 +26,9 @@ def drawn_films() -> tuple[Film, ...]:
     random = np.random.default_rng(0)
     drawn = [[KNOWN[number] for number in random.integers(3, size=3)] for _ in range(FILMS)]
     return tuple(
-        Film(
-            path=Path(f"{number}.png"),
+        film(
+            number,
             label=None,
-            patient_id=f"{number // 2}",
-            group_id=f"{number // 2}",
             source="clinic",
             split="test",
             findings=tuple(zip(CLASS_NAMES, (one, other, False), strict=True)),

@@ -10,6 +10,7 @@ from xai.measures.sanity import (
     NOISE,
     perturbed,
     rank_correlation,
+    ranks,
     shifted,
     stability,
     structural_similarity,
@@ -89,3 +90,38 @@ def test_a_planted_map_that_ignores_the_film_is_perfectly_stable() -> None:
         "noise": (pytest.approx(1), pytest.approx(1)),
         "shift": (pytest.approx(1), pytest.approx(1)),
     }
+
+
+def whole_similarity(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Return SSIM as it was written before positions could be left out."""
+    windows = [
+        np.lib.stride_tricks.sliding_window_view((m - m.min()) / np.ptp(m), (7, 7)).reshape(-1, 49)
+        for m in (first, second)
+    ]
+    (mean, other), (own, their) = (
+        [w.mean(axis=1) for w in windows],
+        [w.var(axis=1) for w in windows],
+    )
+    own, their = 49 / 48 * own, 49 / 48 * their
+    covariance = 49 / 48 * ((windows[0] * windows[1]).mean(axis=1) - mean * other)
+    above = (2 * mean * other + 0.01**2) * (2 * covariance + 0.03**2)
+    below = (mean**2 + other**2 + 0.01**2) * (own + their + 0.03**2)
+    return float((above / below).mean())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_maps_of_whole_films_nothing_changes_to_the_last_bit(seed: int) -> None:
+    first, second = maps(seed)
+    assert structural_similarity(first, second) == whole_similarity(first, second)
+    whole = np.corrcoef(ranks(first.ravel()), ranks(second.ravel()))[0, 1]
+    assert rank_correlation(first, second) == whole
+
+
+def test_positions_left_out_of_one_map_are_left_out_of_both() -> None:
+    first, second = maps(0)
+    first[:, :7] = np.nan
+    half = first[:, 7:], second[:, 7:]
+    assert rank_correlation(first, second) == pytest.approx(rank_correlation(*half))
+    before = structural_similarity(first, second)
+    second[:, :7] = 1e9
+    assert structural_similarity(first, second) == before

@@ -1,0 +1,95 @@
+"""What the shape of the lungs tells is found, and nothing where it tells nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import cxr
+from tests.support.bright_spot import write_config, write_set
+from tests.support.drawn_lungs import MASK, drawn_mask, ellipses
+from training.audit.outline_alone import OutlineRow, outline_rows, shape_figures
+
+FILMS = 80
+CLASSES = ["normal", "pneumonia"] * (FILMS // 2)
+SOURCES = ["clinic"] * (FILMS // 2) + ["web"] * (FILMS // 2)
+GROUPS = [f"p{film // 2}" for film in range(FILMS)]
+DRAWN = torch.cat([drawn_mask(seed) for seed in range(FILMS)])[:, 0]
+
+
+def rows(masks: torch.Tensor) -> dict[str, OutlineRow]:
+    found = (255 * masks).round().byte().numpy()
+    told = outline_rows(
+        shape_figures(found), classes=CLASSES, origins=SOURCES, sources=SOURCES, groups=GROUPS
+    )
+    return {row.question: row for row in told}
+
+
+@pytest.fixture(scope="module")
+def unplanted() -> dict[str, OutlineRow]:
+    return rows(DRAWN)
+
+
+def test_lungs_that_are_drawn_alike_tell_nothing(unplanted: dict[str, OutlineRow]) -> None:
+    assert list(unplanted) == [
+        "within clinic: pneumonia against normal",
+        "within web: pneumonia against normal",
+        "source of all films",
+        "source, among films of normal",
+        "source, among films of pneumonia",
+    ]
+    for row in unplanted.values():
+        assert row.auroc.low < 0.5 < row.auroc.high
+        assert row.accuracy.low < row.majority
+        assert row.majority == 0.5
+
+
+def test_a_source_that_cuts_lungs_short_is_told_by_them(unplanted: dict[str, OutlineRow]) -> None:
+    short = DRAWN.clone()
+    short[FILMS // 2 :, 40:] = 0
+    found = rows(short)
+    for question in ("source of all films", "source, among films of normal"):
+        assert found[question].auroc.low > 0.9
+        assert found[question].accuracy.low > found[question].majority
+    within = "within web: pneumonia against normal"
+    assert found[within].auroc.low < 0.6
+
+
+def test_a_class_with_small_lungs_is_told_within_its_origin() -> None:
+    small = DRAWN.clone()
+    small[1::2] = torch.nn.functional.pad(DRAWN[1::2, ::2, ::2], (16, 16, 16, 16))
+    assert rows(small)["within clinic: pneumonia against normal"].auroc.low > 0.9
+
+
+def test_what_has_too_few_films_is_not_asked() -> None:
+    classes = ["normal"] * (FILMS - 9) + ["pneumonia"] * 9
+    features = np.random.default_rng(0).normal(size=(FILMS, 3)).astype(np.float32)
+    alone = ["clinic"] * (FILMS - 2) + ["web"] * 2
+    told = outline_rows(features, classes=classes, origins=SOURCES, sources=alone, groups=GROUPS)
+    assert list(told) == []
+
+
+def test_shapes_are_area_side_box_and_the_small_mask() -> None:
+    right_lung = ellipses((0.5, 0.25, 0.25, 0.125), side=MASK[0])[0]
+    figures = shape_figures((255 * right_lung).round().byte().numpy())[0]
+    area, left, *box = figures[:6]
+    assert area == pytest.approx(np.pi * 0.25 * 0.125, rel=0.1)
+    assert left > 0.99
+    np.testing.assert_allclose(box, (0.25, 0.125, 0.75, 0.375), atol=0.03)
+    assert figures[6:].reshape(8, 8)[:, 4:].max() < 0.01
+
+
+def test_a_film_without_lungs_has_finite_figures() -> None:
+    assert np.isfinite(shape_figures(np.zeros((1, *MASK), np.uint8))).all()
+
+
+def test_the_command_tells_it_of_the_train_films_of_a_recipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, file = write_config(write_set(tmp_path)), tmp_path / "told.json"
+    assert cxr.main(["lung-field", "--alone", str(config), "--json", str(file)]) == 0
+    assert "within drawn: spot against normal" in capsys.readouterr().out
+    (row,) = json.loads(file.read_text())["rows"]
+    assert (row["films"], row["majority"]) == (48, 0.5)
