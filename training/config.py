@@ -118,10 +118,10 @@ class NetworkConfig(Record):
     def _exists(self) -> "NetworkConfig":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
         check_receptive_field(self.architecture, self.receptive_field)
-        if self.lungs and self.lungs.inside and self.architecture != "chest_cnn":
+        if self.lungs and self.lungs.inside and self.architecture not in ("chest_cnn", "vit_b16"):
             raise ValueError(
-                f"inside of lungs must be false for {self.architecture}: only chest_cnn masks "
-                "positions"
+                f"inside of lungs must be false for {self.architecture}: only chest_cnn and "
+                "vit_b16 mask positions"
             )
         if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in self.image_size):
             raise ValueError(
