@@ -1,14 +1,19 @@
-"""A small chest_cnn behind a window on the lungs, whose lung field needs no weights."""
+"""Small networks behind a window on the lungs, whose lung field needs no weights."""
 
 import torch
 from torch import Tensor, nn
 
-from models.card import LungSpec
+from models.card import LungSpec, ReadOut
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.lungs.window import LungWindow
 from models.network import Chain
 from tests.support.drawn_lungs import drawn_film, drawn_mask
-from tests.support.small_networks import SETTINGS, SmallChestCNN, with_random_shifts
+from tests.support.small_networks import (
+    SETTINGS,
+    SmallChestCNN,
+    SmallViTB16,
+    with_random_shifts,
+)
 
 FILM, CROP = (160, 128), (96, 64)
 SPEC = LungSpec(size=CROP)
@@ -38,6 +43,19 @@ def lung_network(*, local: bool = False, training: bool = False) -> ChestCNN:
     torch.manual_seed(3)
     small = SmallLocalChestCNN if local else SmallChestCNN
     network = with_random_shifts(small(**SETTINGS, masked=CROP).double())
+    nn.init.normal_(network.head.weight)
+    window = LungWindow(DarkCells(), SPEC, FILM).double()
+    network.normalise = Chain(window, network.normalise)
+    return network.train(training)
+
+
+def lung_vit(read_out: ReadOut, *, training: bool = False) -> SmallViTB16:
+    """Return a small vit_b16 in float64 that looks only inside the lungs and hides no error."""
+    torch.manual_seed(3)
+    small = SmallViTB16(
+        **SETTINGS, read_out=read_out, image_size=CROP, inside_lungs=True, drop_path_rate=0.3
+    )
+    network = with_random_shifts(small.double())
     nn.init.normal_(network.head.weight)
     window = LungWindow(DarkCells(), SPEC, FILM).double()
     network.normalise = Chain(window, network.normalise)
