@@ -185,17 +185,15 @@ class ViTB16(Network):
             drop_path_rate: Of stochastic depth in the last block; it grows with depth.
         """
         super().__init__()
-        rows, columns = (side // PATCH for side in image_size)
-        self.grid = (rows, columns)
-        cells = LungCells(image_size, self.grid) if inside_lungs else None
-        block = partial(self._block, read_out, cells)
+        self.grid = patch_grid(image_size)
+        block = partial(self._block, read_out, image_size if inside_lungs else None)
         timm_network = self._timm_network(classes, image_size, drop_path_rate, block)
         self.normalise = Normalisation(grey(mean), grey(std))
         self.embed = Embedding(timm_network)
         self.blocks = Chain(*timm_network.blocks)
         if read_out == "average":
-            if cells:
-                self.inside = TokensInsideLungs(cells)
+            if inside_lungs:
+                self.inside = TokensInsideLungs(patch_cells(image_size))
             self.pool = PatchAverage()
         self.norm = timm_network.norm
         self.head = timm_network.get_classifier()
@@ -218,14 +216,21 @@ class ViTB16(Network):
 
     @classmethod
     def _block(
-        cls, read_out: ReadOut, cells: LungCells | None, *, depth: int, **settings: Any
+        cls, read_out: ReadOut, masked: Grid | None, *, depth: int, **settings: Any
     ) -> Block:
-        """Return the block at a depth; `settings` are those of timm's block."""
-        if read_out == "token" and depth == cls.depth - 1:
-            return ClassTokenBlock(cells=cells, depth=depth, **settings)
-        if read_out == "token" and depth == cls.depth - 2 and cells:
-            return MaskableBlock(cells=cells, depth=depth, **settings)
-        return Block(depth=depth, **settings)
+        """Return the block at a depth.
+
+        Args:
+            read_out: `token` or `average`.
+            masked: Rows and columns of the lungs' mask; None looks at all patches.
+            depth: From 0.
+            settings: Of timm's block.
+        """
+        if read_out == "average" or depth < cls.depth - 2:
+            return Block(depth=depth, **settings)
+        # Each has its own cells: `torch.export` loses the class of containers if any is shared.
+        kind = ClassTokenBlock if depth == cls.depth - 1 else MaskableBlock
+        return kind(cells=masked and patch_cells(masked), depth=depth, **settings)
 
     @property
     def reads_token(self) -> bool:
@@ -279,6 +284,16 @@ class ViTB16(Network):
     ) -> Float[Tensor, "batch width grid_rows grid_columns"]:
         """Return the patch tokens on the grid of their patches."""
         return torch.unflatten(activations[:, 1:].transpose(1, 2), 2, self.grid)
+
+
+def patch_grid(image_size: Grid) -> Grid:
+    """Return rows and columns of the patches."""
+    return image_size[0] // PATCH, image_size[1] // PATCH
+
+
+def patch_cells(image_size: Grid) -> LungCells:
+    """Return the layer that takes the mean of a mask in each patch."""
+    return LungCells(image_size, patch_grid(image_size))
 
 
 def seam_in(block: Block, stream: Tensor | Masked) -> Seam:
