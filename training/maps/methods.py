@@ -47,6 +47,19 @@ def grad_cam(network: Network, pixels: Tensor, number: int) -> Map:
     return logits_and_evidence(network, pixels)[1][0, number].numpy()
 
 
+@torch.inference_mode()
+def legrad(network: Network, pixels: Tensor, number: int) -> Map:
+    """Return LeGrad of the last two blocks, as a graph exported with it computes it.
+
+    Raises:
+        ValueError: The network is not read from a class token.
+
+    Source:
+        Bousselham et al. 2024, arXiv:2404.03214.
+    """
+    return logits_and_evidence(network, pixels, "legrad")[1][0, number].numpy()
+
+
 def class_activation(
     cam_class: type[BaseCAM],
     network: Network,
@@ -217,6 +230,7 @@ def _read_out(network: Network, relevance: Float[Tensor, "tokens tokens"]) -> Ma
 METHODS: dict[str, Method] = {
     "grad_cam": grad_cam,
     "hirescam": partial(class_activation, HiResCAM),
+    "legrad": legrad,
     "grad_cam_plus_plus": partial(class_activation, GradCAMPlusPlus),
     "layer_cam": partial(class_activation, LayerCAM),
     "score_cam": partial(class_activation, ScoreCAM),
@@ -231,7 +245,10 @@ OF_TRANSFORMERS = ("attention_rollout", "attention_gradient")
 
 def methods_for(network: Network) -> dict[str, Method]:
     """Return the methods that can explain a network, by name."""
-    unfit = () if isinstance(network, ViTB16) else OF_TRANSFORMERS
+    is_transformer = isinstance(network, ViTB16)
+    unfit = () if is_transformer else OF_TRANSFORMERS
+    if not (is_transformer and network.reads_token):
+        unfit = (*unfit, "legrad")
     return {name: method for name, method in METHODS.items() if name not in unfit}
 
 
