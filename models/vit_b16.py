@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Float
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer import Attention, Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -67,6 +67,13 @@ class MaskableBlock(Block, TakesLungs):  # type: ignore[misc]
     Attributes:
         cells: Mean of the mask in each patch; None masks nothing.
     """
+
+    attn: Attention
+    norm1: nn.Module
+    norm2: nn.Module
+    mlp: nn.Module
+    drop_path1: nn.Module
+    drop_path2: nn.Module
 
     def __init__(self, *, cells: LungCells | None, **settings: Any) -> None:
         """Draw the block's weights; `settings` are those of timm's block."""
@@ -273,10 +280,10 @@ class ViTB16(Network):
         bypass: Float[Tensor, "batch tokens width"] | Masked | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for a seam."""
-        if self.reads_token:
-            vectors = self.blocks[-1].after_norm1(activations, bypass)
-        else:
+        if bypass is None:
             vectors = self.pool(activations)
+        else:
+            vectors = cast(ClassTokenBlock, self.blocks[-1]).after_norm1(activations, bypass)
         return cast(Tensor, self.head(self.norm(vectors)))
 
     def on_grid(
