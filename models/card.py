@@ -183,8 +183,8 @@ class LungSpec(Record):
         blank: Fill what lies outside a widened outline with one grey level.
         standardise: What grey levels are measured against: `mean_std` or `ranks` of the pixels
             inside the lungs, or `none`.
-        inside: Only positions inside the lungs count for the logits; the masking is then the target
-            layer.
+        inside: Only positions inside the lungs count for the logits. The masking is then the target
+            layer, but of a class token it is in the last two blocks' attentions.
     """
 
     size: Grid = (224, 224)
