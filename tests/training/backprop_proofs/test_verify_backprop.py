@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 import cxr
+from models.card import ReadOut
 from models.network import LayeredNetwork
 from tests.models.tape.test_network import one_per_cent_too_large, plant
+from tests.support.lung_networks import FILM, lung_vit
 from tests.support.small_lung_field import small_lung_field
 from tests.support.small_networks import SMALL, small_network
 from training.backprop_proofs import report as proofs_report
@@ -63,6 +66,13 @@ def test_all_is_well_with_the_lung_field_and_its_loss() -> None:
     assert report.faults == ()
     assert report.largest_error < 1e-9
     assert report.control.layer == "levels"
+
+
+@pytest.mark.parametrize("read_out", get_args(ReadOut))
+def test_all_is_well_with_a_vit_that_looks_only_inside_the_lungs(read_out: ReadOut) -> None:
+    report = verified("lungs", lung_vit(read_out).float(), image_size=FILM, rounds=1)
+    assert report.faults == ()
+    assert report.largest_error < 1e-9
 
 
 def test_every_parameter_is_counted_and_every_layer_named() -> None:
