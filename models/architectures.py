@@ -60,7 +60,8 @@ def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Netw
         mean=spec.mean,
         std=spec.std,
         read_out=spec.read_out or "token",
-        image_size=spec.image_size,
+        image_size=seen_size(spec),
+        inside_lungs=spec.lungs is not None and spec.lungs.inside,
         drop_path_rate=drop_path_rate,
     )
 
@@ -77,7 +78,7 @@ def target_layer(
         return ChestCNN.last_layer(inside_lungs=inside_lungs)
     if architecture == "vgg16":
         return VGG16.last_layer(read_layer, inside_lungs=inside_lungs)
-    return ViTB16.last_layer(read_out or "token")
+    return ViTB16.last_layer(read_out or "token", inside_lungs=inside_lungs)
 
 
 def seen_size(spec: NetworkSpec) -> Grid:

@@ -17,7 +17,7 @@ Standardisation = Literal["none", "mean_std", "ranks"]
 Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Storage = Literal["float32", "float16", "int8"]
-ExplanationMethod = Literal["grad_cam", "hirescam"]
+ExplanationMethod = Literal["grad_cam", "hirescam", "legrad"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -99,7 +99,7 @@ class Golden(Record):
         logits: One per class.
         probabilities: One per class.
         distance: Distance from the training films.
-        evidence: Classes x grid rows x grid columns, logits per position.
+        evidence: Classes x grid rows x grid columns, in the units of the card's `method`.
     """
 
     pixels_png: str
@@ -193,8 +193,8 @@ class LungSpec(Record):
         blank: Fill what lies outside a widened outline with one grey level.
         standardise: What grey levels are measured against: `mean_std` or `ranks` of the pixels
             inside the lungs, or `none`.
-        inside: Only positions inside the lungs count for the logits; the masking is then the target
-            layer.
+        inside: Only positions inside the lungs count for the logits. The masking is then the target
+            layer, but of a class token it is in the last two blocks' attentions.
     """
 
     size: Grid = (224, 224)
@@ -292,12 +292,13 @@ class ModelCard(NetworkSpec):
         version: Version of the weights.
         temperature: Divides the logits before softmax or sigmoid.
         decision_thresholds: One per class, in class order.
-        evidence_scale: Evidence in logits per position that gets full colour: the 99th percentile,
-            over val films, of positive evidence of the true class.
+        evidence_scale: Evidence that gets full colour, in the units of `method`: the 99th
+            percentile, over val films, of positive evidence of the true class.
         distance_threshold: Films whose `distance` is above it are refused.
         confidence_threshold: Films whose largest probability is below it get no decision; None is
             no such limit, as for findings.
-        method: Method by which evidence is computed.
+        method: Method by which evidence is computed. Evidence is in logits per position; that of
+            `legrad` in logits per attention, and it is at least 0.
         cell_centres: Centres of the cells of `activation_grid`, computed from the layers below
             `target_layer`; of a network that sees only the lungs, in what it sees. None in files
             that were exported before it was: their cells are taken to fill the input evenly, with

@@ -161,7 +161,7 @@ class ChestCNN(Network):
     def classify(
         self,
         activations: Float[Tensor, "batch channels grid_rows grid_columns"],
-        bypass: Tensor | None = None,
+        bypass: Tensor | Masked | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for activations of the target layer."""
         return cast(Tensor, self.head(self.pool(activations)))

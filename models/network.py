@@ -17,12 +17,12 @@ class Seam(NamedTuple):
     Attributes:
         activations: Output of the target layer, [batch, channels, grid rows, grid columns], or
             [batch, tokens, channels] of a transformer.
-        bypass: Residual stream that skips the target layer, [batch, tokens, channels]; None where
-            there is none.
+        bypass: Residual stream that skips the target layer, [batch, tokens, channels], with the
+            lungs' mask if later layers take it; None where there is none.
     """
 
     activations: Tensor
-    bypass: Tensor | None = None
+    bypass: "Tensor | Masked | None" = None
 
 
 class Masked(NamedTuple):
@@ -54,7 +54,7 @@ def through(layer: nn.Module, x: Tensor | Masked) -> Tensor | Masked:
     return cast("Tensor | Masked", layer(x))
 
 
-class Chain(nn.Sequential):
+class Chain(nn.Sequential, TakesLungs):
     """Layers one after the other; the lungs' mask goes past those that do not take it."""
 
     def forward(self, x: Tensor | Masked) -> Tensor | Masked:
@@ -112,7 +112,7 @@ class Network(LayeredNetwork, ABC):
 
     @abstractmethod
     def classify(
-        self, activations: Tensor, bypass: Tensor | None = None
+        self, activations: Tensor, bypass: Tensor | Masked | None = None
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for a seam."""
 

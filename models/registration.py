@@ -12,14 +12,14 @@ from models.layers import LocalContrast, Normalisation
 from models.lungs.cells import InsideLungs
 from models.lungs.window import LungWindow
 from models.network import Network, layers_in_order
-from models.vit_b16 import Embedding
+from models.vit_b16 import Embedding, TokensInsideLungs
 
 PIXELS = CellCentres(origin=(0.5, 0.5), step=(1.0, 1.0))
 """Centres of the network's own pixels."""
 
 IN_PLACE = (
     *(Block, LocalContrast, Normalisation, nn.BatchNorm2d, nn.Identity, nn.ReLU),
-    *(InsideLungs, LungWindow),
+    *(InsideLungs, TokensInsideLungs, LungWindow),
 )
 """Layers whose output lies where their input does: pointwise ones, those whose window is centred on
 each position, and transformer blocks, whose residual stream keeps each token. Cells behind a window

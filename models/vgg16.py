@@ -154,7 +154,7 @@ class VGG16(Network):
     def classify(
         self,
         activations: Float[Tensor, "batch channels grid_rows grid_columns"],
-        bypass: Tensor | None = None,
+        bypass: Tensor | Masked | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for activations of the target layer."""
         vectors = self.pool(activations) if self.is_pooled else self.hidden(activations)

@@ -6,21 +6,31 @@ gradient. The last block is computed for the class token alone. `average`: the l
 the mean of the patch tokens, as with timm's `global_pool="avg"`. The target layer is the last
 block.
 
+A network that looks only inside the lungs has a mask m of the patches: the mean of the lungs' mask
+over each patch's pixels, exactly 0 outside. `average` reads the mean inside it, and the masking is
+the target layer. `token` masks the attentions of the last two blocks: patches outside are attended
+to by no token, and the logits do not depend on their tokens from there on.
+
 Source:
     Dosovitskiy et al. 2021, arXiv:2010.11929, equations 1 to 4, table 1.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import torch
 from jaxtyping import Float
-from timm.models.vision_transformer import Block, VisionTransformer
+from timm.models.vision_transformer import Attention, Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.backprop.attention import masking_scores
+from models.backprop.pooling import beside_class_token, masked_token_terms_forward
 from models.card import Grid, PerChannel, ReadOut
 from models.layers import Normalisation, PatchAverage, grey
-from models.network import Masked, Network, Seam, values_of
+from models.lungs.cells import LungCells
+from models.network import Chain, Masked, Network, Seam, TakesLungs, through, values_of
 
 PATCH = 16
 
@@ -49,20 +59,57 @@ class Embedding(nn.Module):
         return torch.cat([class_tokens, patches], dim=1) + self.pos_embed
 
 
-class ClassTokenBlock(Block):  # type: ignore[misc]
-    """Last transformer block, computed for the class token alone; nothing reads the other tokens.
+class MaskableBlock(Block, TakesLungs):  # type: ignore[misc]
+    """Transformer block in which patches outside the lungs are attended to by no token.
 
-    All tokens are still keys and values of its attention. The parameters are those of timm's block.
+    The parameters are those of timm's block.
+
+    Attributes:
+        cells: Mean of the mask in each patch; None masks nothing.
     """
 
-    def forward(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:
+    attn: Attention
+    norm1: nn.Module
+    norm2: nn.Module
+    mlp: nn.Module
+    drop_path1: nn.Module
+    drop_path2: nn.Module
+
+    def __init__(self, *, cells: LungCells | None, **settings: Any) -> None:
+        """Draw the block's weights; `settings` are those of timm's block."""
+        super().__init__(**settings)
+        self.cells = cells
+
+    def forward(self, x: Tensor | Masked) -> Tensor | Masked:
+        """Return all tokens after the block, with the lungs' mask if it came with them."""
+        mask = self.key_mask(x)
+        scores = None if mask is None else masking_scores(mask)
+        tokens: Tensor = super().forward(values_of(x), attn_mask=scores)
+        return Masked(tokens, x.lungs) if isinstance(x, Masked) else tokens
+
+    def key_mask(self, x: Tensor | Masked) -> Float[Tensor, "batch tokens"] | None:
+        """Return how much each token counts as a key, in [0, 1]: the class token fully."""
+        if self.cells is None or not isinstance(x, Masked):
+            return None
+        return beside_class_token(self.cells(x.lungs))
+
+
+class ClassTokenBlock(MaskableBlock):
+    """Last transformer block, computed for the class token alone; nothing reads the other tokens.
+
+    All tokens, or those inside the lungs, are still keys and values of its attention.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "batch tokens width"] | Masked
+    ) -> Float[Tensor, "batch width"]:
         """Return the class token after the block."""
-        return self.after_norm1(self.norm1(x), x)
+        return self.after_norm1(self.norm1(values_of(x)), x)
 
     def after_norm1(
         self,
         normalised: Float[Tensor, "batch tokens width"],
-        x: Float[Tensor, "batch tokens width"],
+        x: Float[Tensor, "batch tokens width"] | Masked,
     ) -> Float[Tensor, "batch width"]:
         """Return the class token after the block.
 
@@ -70,18 +117,37 @@ class ClassTokenBlock(Block):  # type: ignore[misc]
             normalised: Output of `norm1`.
             x: The residual stream that entered the block.
         """
-        token = x[:, 0] + self.drop_path1(self._attended(normalised))
+        token = values_of(x)[:, 0] + self.drop_path1(self._attended(normalised, self.key_mask(x)))
         return cast(Tensor, token + self.drop_path2(self.mlp(self.norm2(token))))
 
-    def _attended(self, normalised: Tensor) -> Tensor:
+    def _attended(self, normalised: Tensor, mask: Tensor | None) -> Tensor:
         width, heads = normalised.shape[2], self.attn.num_heads
         weight, bias = self.attn.qkv.weight, self.attn.qkv.bias
         query = functional.linear(normalised[:, 0], weight[:width], bias[:width])
         key_value = functional.linear(normalised, weight[width:], bias[width:])
         key, value = torch.unflatten(key_value, 2, (2, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         query = torch.unflatten(query, 1, (heads, 1, -1))
-        out = functional.scaled_dot_product_attention(query, key, value)
+        scores = None if mask is None else masking_scores(mask)
+        out = functional.scaled_dot_product_attention(query, key, value, attn_mask=scores)
         return cast(Tensor, self.attn.proj_drop(self.attn.proj(out.flatten(1))))
+
+
+class TokensInsideLungs(TakesLungs):
+    """Let only patch tokens inside the lungs count: tokens and mask to the terms of their mean.
+
+    See `models.lungs.cells.MaskedMeanTerms`; the class token is handed on as it is.
+
+    Attributes:
+        cells: Mean of the mask in each patch.
+    """
+
+    def __init__(self, cells: LungCells) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, x: Masked) -> Float[Tensor, "batch tokens width"]:
+        """Return the terms: patch tokens outside the lungs are exactly 0."""
+        return masked_token_terms_forward(x.values, self.cells(x.lungs))
 
 
 class ViTB16(Network):
@@ -93,6 +159,7 @@ class ViTB16(Network):
             summed into one: see `models.pretrained`.)
         embed: Pixels to tokens.
         blocks: The transformer.
+        inside: Masking by the lungs, with the `average` read-out that looks only inside them.
         pool: Average over the patch tokens, for the `average` read-out.
         norm: Last layer norm, on the vector that is read out.
         head: Linear layer that gives the logits.
@@ -110,6 +177,7 @@ class ViTB16(Network):
         std: PerChannel,
         read_out: ReadOut = "token",
         image_size: Grid = (224, 224),
+        inside_lungs: bool = False,
         drop_path_rate: float = 0.0,
     ) -> None:
         """Draw the network's weights.
@@ -120,26 +188,26 @@ class ViTB16(Network):
             std: Likewise.
             read_out: `token` or `average`.
             image_size: Rows and columns, multiples of 16.
+            inside_lungs: Only patches inside the lungs are read.
             drop_path_rate: Of stochastic depth in the last block; it grows with depth.
         """
         super().__init__()
-        timm_network = self._timm_network(classes, read_out, image_size, drop_path_rate)
+        self.grid = patch_grid(image_size)
+        block = partial(self._block, read_out, image_size if inside_lungs else None)
+        timm_network = self._timm_network(classes, image_size, drop_path_rate, block)
         self.normalise = Normalisation(grey(mean), grey(std))
         self.embed = Embedding(timm_network)
-        self.blocks = timm_network.blocks
+        self.blocks = Chain(*timm_network.blocks)
         if read_out == "average":
+            if inside_lungs:
+                self.inside = TokensInsideLungs(patch_cells(image_size))
             self.pool = PatchAverage()
         self.norm = timm_network.norm
         self.head = timm_network.get_classifier()
-        rows, columns = (side // PATCH for side in image_size)
-        self.grid = (rows, columns)
 
     def _timm_network(
-        self, classes: int, read_out: ReadOut, image_size: Grid, drop_path_rate: float
+        self, classes: int, image_size: Grid, drop_path_rate: float, block: Callable[..., Block]
     ) -> VisionTransformer:
-        def block(*, depth: int, **settings: Any) -> Block:
-            ends = read_out == "token" and depth == self.depth - 1
-            return (ClassTokenBlock if ends else Block)(depth=depth, **settings)
 
         return VisionTransformer(
             img_size=image_size,
@@ -153,26 +221,46 @@ class ViTB16(Network):
             block_fn=block,
         )
 
+    @classmethod
+    def _block(
+        cls, read_out: ReadOut, masked: Grid | None, *, depth: int, **settings: Any
+    ) -> Block:
+        """Return the block at a depth.
+
+        Args:
+            read_out: `token` or `average`.
+            masked: Rows and columns of the lungs' mask; None looks at all patches.
+            depth: From 0.
+            settings: Of timm's block.
+        """
+        if read_out == "average" or depth < cls.depth - 2:
+            return Block(depth=depth, **settings)
+        # Each has its own cells: `torch.export` loses the class of containers if any is shared.
+        kind = ClassTokenBlock if depth == cls.depth - 1 else MaskableBlock
+        return kind(cells=masked and patch_cells(masked), depth=depth, **settings)
+
     @property
     def reads_token(self) -> bool:
         """True if the logits are read from the class token."""
         return not hasattr(self, "pool")
 
     @classmethod
-    def last_layer(cls, read_out: ReadOut) -> str:
+    def last_layer(cls, read_out: ReadOut, *, inside_lungs: bool = False) -> str:
         """Return the target layer's name, which is known before the network is built."""
         last = f"blocks.{cls.depth - 1}"
-        return f"{last}.norm1" if read_out == "token" else last
+        if read_out == "token":
+            return f"{last}.norm1"
+        return "inside" if inside_lungs else last
 
     @property
     def target_layer(self) -> str:
-        """Name of the last block's first layer norm (read-out `token`), or of the last block."""
-        return self.last_layer("token" if self.reads_token else "average")
+        """Name of the last block's first layer norm (`token`), of the last block or its masking."""
+        read_out: ReadOut = "token" if self.reads_token else "average"
+        return self.last_layer(read_out, inside_lungs=hasattr(self, "inside"))
 
-    def halfway_from(self, normalised: Tensor | Masked) -> Float[Tensor, "batch tokens width"]:
+    def halfway_from(self, normalised: Tensor | Masked) -> Tensor | Masked:
         """Return all tokens after half of the blocks."""
-        tokens = self.embed(values_of(normalised))
-        return cast(Tensor, self.blocks[: len(self.blocks) // 2](tokens))
+        return self.blocks[: len(self.blocks) // 2](through(self.embed, normalised))
 
     def layout(self, halfway: Tensor | Masked) -> Float[Tensor, "batch features"]:
         """Return the mean of the patch tokens; their positions are already in them."""
@@ -180,22 +268,22 @@ class ViTB16(Network):
 
     def seam_after(self, halfway: Tensor | Masked) -> Seam:
         """Return all tokens at the target layer; with `token`, also the stream that skips it."""
-        later, tokens = self.blocks[len(self.blocks) // 2 :], values_of(halfway)
-        if not self.reads_token:
-            return Seam(later(tokens))
-        stream = later[:-1](tokens)
-        return Seam(self.blocks[-1].norm1(stream), stream)
+        later = self.blocks[len(self.blocks) // 2 :]
+        if self.reads_token:
+            return seam_in(self.blocks[-1], later[:-1](halfway))
+        tokens = later(halfway)
+        return Seam(self.inside(tokens) if isinstance(tokens, Masked) else tokens)
 
     def classify(
         self,
         activations: Float[Tensor, "batch tokens width"],
-        bypass: Float[Tensor, "batch tokens width"] | None = None,
+        bypass: Float[Tensor, "batch tokens width"] | Masked | None = None,
     ) -> Float[Tensor, "batch classes"]:
         """Return the logits for a seam."""
-        if self.reads_token:
-            vectors = self.blocks[-1].after_norm1(activations, bypass)
-        else:
+        if bypass is None:
             vectors = self.pool(activations)
+        else:
+            vectors = cast(ClassTokenBlock, self.blocks[-1]).after_norm1(activations, bypass)
         return cast(Tensor, self.head(self.norm(vectors)))
 
     def on_grid(
@@ -203,3 +291,18 @@ class ViTB16(Network):
     ) -> Float[Tensor, "batch width grid_rows grid_columns"]:
         """Return the patch tokens on the grid of their patches."""
         return torch.unflatten(activations[:, 1:].transpose(1, 2), 2, self.grid)
+
+
+def patch_grid(image_size: Grid) -> Grid:
+    """Return rows and columns of the patches."""
+    return image_size[0] // PATCH, image_size[1] // PATCH
+
+
+def patch_cells(image_size: Grid) -> LungCells:
+    """Return the layer that takes the mean of a mask in each patch."""
+    return LungCells(image_size, patch_grid(image_size))
+
+
+def seam_in(block: Block, stream: Tensor | Masked) -> Seam:
+    """Return the seam after a block's first layer norm, for the residual stream that enters it."""
+    return Seam(block.norm1(values_of(stream)), stream)

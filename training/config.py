@@ -124,12 +124,10 @@ class NetworkConfig(Record):
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
         check_receptive_field(self.architecture, self.receptive_field)
         check_read_layer(self.architecture, head=self.head, read_layer=self.read_layer)
-        masks_positions = self.architecture == "chest_cnn" or self.head == "pooled"
-        if self.lungs and self.lungs.inside and not masks_positions:
-            variant = self.head or self.read_out
+        if self.lungs and self.lungs.inside and self.head == "fully_connected":
             raise ValueError(
-                f"inside of lungs must be false for {self.architecture}, {variant}: only chest_cnn "
-                "and vgg16 with a pooled head mask positions"
+                "inside of lungs must be false under a fully_connected head: it takes no mean of "
+                "positions"
             )
         seen = self.lungs.size if self.lungs else self.image_size
         if self.head == "fully_connected" and any(side % (2 * STRIDE) for side in seen):
@@ -275,6 +273,15 @@ class Config(Record):
     network: NetworkConfig = NetworkConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _caches_no_masks(self) -> "Config":
+        lungs = self.network.lungs
+        if lungs and lungs.inside and self.training.feature_cache:
+            raise ValueError(
+                "feature_cache must be absent where lungs has inside = true: it can't hold the mask"
+            )
+        return self
 
     @model_validator(mode="after")
     def _network_does_the_task(self) -> "Config":

@@ -1,7 +1,7 @@
-"""The network that is exported, with Grad-CAM or HiResCAM maps of all classes in its outputs.
+"""The network that is exported, with Grad-CAM, HiResCAM or LeGrad maps of all classes.
 
-Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam` and `xai.hires_cam` have
-the formulas.
+Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam`, `xai.hires_cam` and
+`xai.legrad` have the formulas.
 """
 
 from typing import NamedTuple, cast
@@ -17,6 +17,7 @@ from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM
 from xai.hires_cam import ClassTokenHiResCAM, FullyConnectedHiResCAM
+from xai.legrad import ClassTokenLeGrad
 from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
 
 
@@ -26,7 +27,8 @@ class Explanation(NamedTuple):
     Attributes:
         logits: One per class.
         probabilities: Softmax (multi-class) or sigmoid (multi-label) of logits / temperature.
-        evidence: Logits per position that argue for (or, negative, against) each class.
+        evidence: Logits per position that argue for (or, negative, against) each class; by LeGrad
+            logits per attention, at least 0.
         distance: Distance from the training films, at least 0.
     """
 
@@ -93,10 +95,11 @@ class Distance(nn.Module):
 
 
 class ExplainedNetwork(nn.Module):
-    """Classifier with Grad-CAM or HiResCAM of every class, as one forward pass for export.
+    """Classifier with Grad-CAM, HiResCAM or LeGrad of every class, as one forward pass for export.
 
         Grad-CAM  evidence_c(r, s) = sum over k of mean(d logit_c / d A_k) * A_k(r, s)
         HiResCAM  evidence_c(r, s) = sum over k of d logit_c / d A_k(r, s) * A_k(r, s)
+        LeGrad    evidence_c(r, s) = mean over blocks and heads of relu(d logit_c / d attention)
 
     A is the target layer's output. The derivatives are computed by hand, from ordinary tensor
     operations, so that they can be exported; see `xai.grad_cam`.
@@ -155,8 +158,7 @@ class ExplainedNetwork(nn.Module):
         return LungExplanation(*explanation, lungs=view.lungs[:, 0], region=view.region)
 
     def _explained(self, halfway: Tensor | Masked) -> Explanation:
-        seam = self.network.seam_after(halfway)
-        logits, evidence = self.grad_cam.explain(seam)
+        logits, evidence = self.grad_cam.explain_halfway(halfway)
         scaled = logits / self.temperature
         return Explanation(
             logits=logits,
@@ -167,14 +169,27 @@ class ExplainedNetwork(nn.Module):
 
 
 def grad_cam(network: Network, method: ExplanationMethod = "grad_cam") -> GradCAM:
-    """Return Grad-CAM or HiResCAM in the closed form for the network's head.
+    """Return Grad-CAM, HiResCAM or LeGrad in the closed form for the network's head.
 
-    Under a pooled head and under the average of the patch tokens, both methods give the same map,
-    and the class for Grad-CAM serves both.
+    Under a pooled head and under the average of the patch tokens, Grad-CAM and HiResCAM give the
+    same map, and the class for Grad-CAM serves both.
+
+    Raises:
+        ValueError: LeGrad is asked of a network that is not read from a class token.
     """
     is_hires = method == "hirescam"
     if isinstance(network, ViTB16) and network.reads_token:
-        return (ClassTokenHiResCAM if is_hires else ClassTokenGradCAM)(network)
+        of_token: dict[ExplanationMethod, type[ClassTokenGradCAM]] = {
+            "grad_cam": ClassTokenGradCAM,
+            "hirescam": ClassTokenHiResCAM,
+            "legrad": ClassTokenLeGrad,
+        }
+        return of_token[method](network)
+    if method == "legrad":
+        raise ValueError(
+            "method must be grad_cam or hirescam for this network: legrad has a closed form for "
+            "vit_b16 that is read from its class token only"
+        )
     if isinstance(network, ViTB16):
         return PatchAverageGradCAM(network)
     if isinstance(network, VGG16) and not network.is_pooled:

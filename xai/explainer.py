@@ -37,7 +37,8 @@ class Answers:
     Attributes:
         logits: [batch, classes], unbounded.
         probabilities: [batch, classes] in [0, 1], calibrated.
-        evidence: [batch, classes, grid rows, grid columns], signed, in logits per position.
+        evidence: [batch, classes, grid rows, grid columns], signed, in logits per position; by the
+            card's method `legrad` in logits per attention, at least 0.
         distance: [batch], distance from the training films, at least 0.
         lungs: [batch, mask rows, mask columns] in [0, 1], how surely each cell of the whole input
             is lung; None of a model that sees the whole film.

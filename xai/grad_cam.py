@@ -18,7 +18,8 @@ Only the mean over positions is needed. Because it is linear, it can be taken ea
     class token      see `xai.vit_grad_cam`
     patch average    see `xai.vit_grad_cam`
 
-HiResCAM uses each position's own derivative instead: see `xai.hires_cam`.
+HiResCAM uses each position's own derivative instead: see `xai.hires_cam`. LeGrad takes derivatives
+by a transformer's attention: see `xai.legrad`.
 
 Source:
     Selvaraju et al. 2017, arXiv:1610.02391.
@@ -39,7 +40,7 @@ from models.backprop.pooling import (
     global_average_pool_forward,
     max_pool_forward,
 )
-from models.network import Network, Seam
+from models.network import Masked, Network, Seam
 from models.vgg16 import VGG16
 
 
@@ -94,6 +95,10 @@ class GradCAM(nn.Module, ABC):
         Source:
             Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
         """
+
+    def explain_halfway(self, halfway: Tensor | Masked) -> LogitsAndEvidence:
+        """Return logits and evidence for what `Network.halfway` returned."""
+        return self.explain(self.network.seam_after(halfway))
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
         """Return logits and evidence for a seam."""

@@ -55,7 +55,7 @@ class ClassTokenHiResCAM(ClassTokenGradCAM):
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
         """Return logits and evidence."""
-        attended = self.attended(seam)
+        attended = self.attended(seam, self.network.blocks[-1])
         by_patch = attended.attention.by_patch(attended.grad_attention)
         on_grid = self.network.on_grid(torch.nn.functional.pad(by_patch, (1, 0)).transpose(1, 2))
         return LogitsAndEvidence(attended.logits, on_grid)

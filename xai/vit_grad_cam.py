@@ -9,6 +9,16 @@ vector per class, the class token's. The attention then spreads its error over t
 of all tokens. Key and value are linear in the token, so the mean over patches can be taken first,
 and no patch token's derivative is computed by itself.
 
+Where patches outside the lungs are masked out of that attention, a patch counts by its share m_j of
+lung, and its derivative is m_j times something finite: its probability is. The mean w_c over all
+patches does not know where a patch lies, so that equation 2 alone would give patches outside
+evidence that their derivative of 0 denies. The map is that of the activations that count, m_j A(j):
+
+    evidence_c(j) = m_j * sum over k of w_ck * A_k(j)
+
+It is exactly 0 outside, and a continuous function of the mask, like HiResCAM's, which needs no
+factor: derivative times activation has it.
+
 Source:
     Selvaraju et al. 2017, arXiv:1610.02391.
 """
@@ -17,7 +27,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from timm.models.vision_transformer import Attention
+from timm.models.vision_transformer import Attention, Block
 from torch import Tensor
 from torch.nn import LayerNorm
 
@@ -26,9 +36,9 @@ from models.backprop.attention import attention_probabilities, merge_heads, spli
 from models.backprop.linear import linear_backward, linear_forward
 from models.backprop.normalisation import layer_norm_backward, layer_norm_forward
 from models.backprop.pooling import patch_average_forward
-from models.network import Seam
-from models.vit_b16 import ViTB16
-from xai.grad_cam import GradCAM, LogitsAndWeights, for_each_class
+from models.network import Seam, values_of
+from models.vit_b16 import MaskableBlock, ViTB16
+from xai.grad_cam import GradCAM, LogitsAndEvidence, LogitsAndWeights, for_each_class
 
 
 class PatchAverageGradCAM(GradCAM):
@@ -90,7 +100,20 @@ class ClassTokenAttention:
 
     out: Tensor
 
-    def __init__(self, tokens: Float[Tensor, "batch tokens width"], layer: Attention) -> None:
+    def __init__(
+        self,
+        tokens: Float[Tensor, "batch tokens width"],
+        layer: Attention,
+        mask: Float[Tensor, "batch tokens"] | None = None,
+    ) -> None:
+        """Run the attention forward.
+
+        Args:
+            tokens: Of which the first is the class token.
+            layer: Its weights.
+            mask: How much each token counts as a key, in [0, 1]; None counts all alike.
+        """
+        self._mask = mask
         width, self.heads = tokens.shape[2], layer.num_heads
         weight, bias = layer.qkv.weight, layer.qkv.bias
         self._key_value_weight = weight[width:]
@@ -103,7 +126,7 @@ class ClassTokenAttention:
         self._query = split_heads(query, heads=self.heads)
         self._value = split_heads(value, heads=self.heads)
         self._probabilities = attention_probabilities(
-            self._query, split_heads(key, heads=self.heads)
+            self._query, split_heads(key, heads=self.heads), mask
         )
         self.out = merge_heads(self._probabilities @ self._value)[:, 0]
 
@@ -124,6 +147,17 @@ class ClassTokenAttention:
         by_key = grad_scores * (scaled_query @ self._unbiased_key.transpose(-2, -1))
         by_value = self._probabilities * (grad_out @ self._unbiased_value.transpose(-2, -1))
         return (by_key + by_value).sum(dim=1)[:, :, 1:]
+
+    def by_attention(
+        self, grad_out: Float[Tensor, "batch classes width"]
+    ) -> Float[Tensor, "batch heads classes tokens"]:
+        """Return the derivatives by the attention to each token, before the mask weighs it.
+
+        out = sum over j of p_j v_j, so that by p_j it is grad_out v_j. With p_j = m_j a_j, where
+        a_j = exp(s_j) / sum over i of m_i exp(s_i), it is m_j grad_out v_j by a_j.
+        """
+        by_probability = split_heads(grad_out, heads=self.heads) @ self._value.transpose(-2, -1)
+        return by_probability if self._mask is None else by_probability * self._mask[:, None, None]
 
     def mean_backward(
         self, grad_out: Float[Tensor, "batch classes width"]
@@ -148,7 +182,7 @@ class ClassTokenAttention:
 
 
 class Attended(NamedTuple):
-    """Logits, and their derivatives by the output of the last block's attention.
+    """Logits, and their derivatives by the output of a block's attention.
 
     Attributes:
         logits: [batch, classes].
@@ -165,7 +199,8 @@ class ClassTokenGradCAM(GradCAM):
     """Grad-CAM under the class token: w_ck = mean over patches j of d logit_c / d A_k(j).
 
     The backward pass goes through head, layer norm, perceptron and attention to the patches. The
-    residual stream that skips the target layer is a constant in it.
+    residual stream that skips the target layer is a constant in it. Of a network that looks only
+    inside the lungs, evidence is multiplied by the mask.
 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
@@ -175,23 +210,35 @@ class ClassTokenGradCAM(GradCAM):
 
     def forward(self, seam: Seam) -> LogitsAndWeights:
         """Return the logits, and the weights."""
-        attended = self.attended(seam)
+        attended = self.attended(seam, self.network.blocks[-1])
         channel_weights = attended.attention.mean_backward(attended.grad_attention)
         return LogitsAndWeights(attended.logits, channel_weights)
 
-    def attended(self, seam: Seam) -> Attended:
-        """Run the last block forward, and back from the logits to its attention.
+    def explain(self, seam: Seam) -> LogitsAndEvidence:
+        """Return logits and evidence, which is exactly 0 outside the lungs if they are masked."""
+        logits, evidence = super().explain(seam)
+        mask = key_mask(self.network.blocks[-1], seam)
+        if mask is not None:
+            evidence = evidence * self.network.on_grid(mask[:, :, None])
+        return LogitsAndEvidence(logits, evidence)
+
+    def attended(self, seam: Seam, block: Block) -> Attended:
+        """Run a block forward, and back from the logits of its class token to its attention.
 
         The name of each gradient is that of its tensor in the forward pass, with `grad_`.
+
+        Args:
+            seam: Output of the block's first layer norm, and the residual stream.
+            block: The last one, for the network's own logits.
 
         Raises:
             ValueError: The seam has no residual stream.
         """
         if seam.bypass is None:
             raise ValueError("bypass must be the residual stream, not None")
-        block, head = self.network.blocks[-1], self.network.head
-        attention = ClassTokenAttention(seam.activations, block.attn)
-        token = seam.bypass[:, 0] + linear_forward(
+        head = self.network.head
+        attention = ClassTokenAttention(seam.activations, block.attn, key_mask(block, seam))
+        token = values_of(seam.bypass)[:, 0] + linear_forward(
             attention.out, block.attn.proj.weight, block.attn.proj.bias
         )
         norm2 = NormalisedVector(token, block.norm2)
@@ -208,3 +255,10 @@ class ClassTokenGradCAM(GradCAM):
         grad_token = grad_last_token + norm2.backward(grad_norm2)
         grad_attention = linear_backward(grad_token, block.attn.proj.weight)
         return Attended(logits, attention, grad_attention)
+
+
+def key_mask(block: Block, seam: Seam) -> Float[Tensor, "batch tokens"] | None:
+    """Return how much each token counts as a key of a block, in [0, 1]; None counts all alike."""
+    if not isinstance(block, MaskableBlock) or seam.bypass is None:
+        return None
+    return block.key_mask(seam.bypass)

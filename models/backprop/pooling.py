@@ -182,6 +182,37 @@ def masked_mean_terms_backward(
     return grad_out * position_weights(mask)
 
 
+def masked_token_terms_forward(
+    tokens: Float[Tensor, "batch tokens width"], mask: Float[Tensor, "batch 1 rows columns"]
+) -> Float[Tensor, "batch tokens width"]:
+    """Return the terms of the patch tokens' mean inside a mask: `masked_mean_terms_forward`.
+
+    Args:
+        tokens: The class token, which is handed on as it is, then the patches row by row.
+        mask: m on the grid of the patches, at least 0. An empty one gives zeros.
+    """
+    return tokens * beside_class_token(position_weights(mask))[:, :, None]
+
+
+def masked_token_terms_backward(
+    grad_out: Float[Tensor, "batch tokens width"], mask: Float[Tensor, "batch 1 rows columns"]
+) -> Float[Tensor, "batch tokens width"]:
+    """Return the derivative by the tokens (BP2): each one's error times its weight in the mean.
+
+    Args:
+        grad_out: Derivative by the output.
+        mask: As in the forward pass.
+    """
+    return grad_out * beside_class_token(position_weights(mask))[:, :, None]
+
+
+def beside_class_token(
+    cells: Float[Tensor, "batch 1 rows columns"],
+) -> Float[Tensor, "batch tokens"]:
+    """Return the cells of the patches as one figure per token; the class token's, first, is 1."""
+    return functional.pad(cells.flatten(1), (1, 0), value=1.0)
+
+
 def patch_average_forward(
     tokens: Float[Tensor, "batch tokens width"],
 ) -> Float[Tensor, "batch width"]:

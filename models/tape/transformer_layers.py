@@ -29,7 +29,9 @@ from models.backprop.linear import (
     linear_forward,
     linear_weight_gradient,
 )
+from models.backprop.pooling import masked_token_terms_backward, masked_token_terms_forward
 from models.backprop.residual import addition_backward, addition_forward, fork_backward
+from models.network import Masked, values_of
 from models.tape.tape import (
     ChainStep,
     Gradients,
@@ -41,7 +43,7 @@ from models.tape.tape import (
     within,
 )
 from models.tape.trained_layers import LinearStep, TrainedStep, record_linear
-from models.vit_b16 import ClassTokenBlock, Embedding
+from models.vit_b16 import ClassTokenBlock, Embedding, MaskableBlock, TokensInsideLungs
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,16 @@ def record_embedding(layer: Embedding, x: Tensor) -> tuple[Tensor, EmbeddingStep
 
 @dataclass(frozen=True)
 class AttentionStep:
-    """Step of self-attention with its two linear layers; keeps query, key and value."""
+    """Step of self-attention with its two linear layers; keeps query, key, value, the keys' mask.
+
+    Attributes:
+        mask: How much each key counts, [batch, tokens]; None counts all alike.
+    """
 
     qkv: LinearStep
     heads: int
     query_key_value: Tensor
+    mask: Tensor | None
     proj: LinearStep
 
     @property
@@ -116,6 +123,7 @@ class AttentionStep:
             split_heads(query, heads=self.heads),
             split_heads(key, heads=self.heads),
             split_heads(value, heads=self.heads),
+            self.mask,
         )
         grad_qkv = torch.cat([merge_heads(grad) for grad in grads], dim=2)
         grad_x, qkv = self.qkv.backward(grad_qkv, needs_grad_x=needs_grad_x)
@@ -123,8 +131,10 @@ class AttentionStep:
 
 
 @record.register
-def record_attention(layer: Attention, x: Tensor) -> tuple[Tensor, AttentionStep]:
-    """Return the self-attention's output, and its step."""
+def record_attention(
+    layer: Attention, x: Tensor, mask: Tensor | None = None
+) -> tuple[Tensor, AttentionStep]:
+    """Return the self-attention's output, and its step; `mask` is that of the keys."""
     _require_plain(layer)
     query_key_value, qkv = record_linear(layer.qkv, x)
     query, key, value = query_key_value.chunk(3, dim=2)
@@ -132,9 +142,10 @@ def record_attention(layer: Attention, x: Tensor) -> tuple[Tensor, AttentionStep
         split_heads(query, heads=layer.num_heads),
         split_heads(key, heads=layer.num_heads),
         split_heads(value, heads=layer.num_heads),
+        mask,
     )
     out, proj = record_linear(layer.proj, merge_heads(attended))
-    return out, AttentionStep(qkv, layer.num_heads, query_key_value, proj)
+    return out, AttentionStep(qkv, layer.num_heads, query_key_value, mask, proj)
 
 
 @record.register
@@ -174,23 +185,40 @@ class BlockStep:
 
 
 @record.register
-def record_block(layer: Block, x: Tensor) -> tuple[Tensor, BlockStep]:
-    """Return the block's output, and its step."""
-    attended, attention = record_chain(_branch(layer, "norm1", "attn", "ls1", "drop_path1"), x)
-    middle = addition_forward(attended, x)
+def record_block(layer: Block, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, BlockStep]:
+    """Return the block's output, and its step; `mask` is that of the attention's keys."""
+    normalised, norm1 = record_chain(_branch(layer, "norm1"), x)
+    attended, attention = record_attention(layer.attn, normalised, mask)
+    dropped, drop_path = record_chain(_branch(layer, "ls1", "drop_path1"), attended)
+    branch = ChainStep([*norm1.steps, ("attn", attention), *drop_path.steps])
+    middle = addition_forward(dropped, x)
     transformed, mlp = record_chain(_branch(layer, "norm2", "mlp", "ls2", "drop_path2"), middle)
-    return addition_forward(transformed, middle), BlockStep(attention, mlp)
+    return addition_forward(transformed, middle), BlockStep(branch, mlp)
+
+
+@record.register
+def record_maskable_block(
+    layer: MaskableBlock, x: Tensor | Masked
+) -> tuple[Tensor | Masked, BlockStep]:
+    """Return the block's output, with the lungs' mask if it came with the input, and its step."""
+    tokens, step = record_block(layer, values_of(x), layer.key_mask(x))
+    return (Masked(tokens, x.lungs) if isinstance(x, Masked) else tokens), step
 
 
 @dataclass(frozen=True)
 class ClassTokenAttentionStep(TrainedStep):
-    """Step of attention with one query, the class token's, to all tokens."""
+    """Step of attention with one query, the class token's, to all tokens.
+
+    Attributes:
+        mask: How much each key counts, [batch, tokens]; None counts all alike.
+    """
 
     layer: nn.Linear
     heads: int
     x: Tensor
     query: Tensor
     key_value: Tensor
+    mask: Tensor | None
     proj: LinearStep
 
     @property
@@ -210,6 +238,7 @@ class ClassTokenAttentionStep(TrainedStep):
             split_heads(self.query[:, None], heads=self.heads),
             split_heads(key, heads=self.heads),
             split_heads(value, heads=self.heads),
+            self.mask,
         )
         grad_query = merge_heads(grads.grad_query)[:, 0]
         grad_key_value = torch.cat(
@@ -271,20 +300,21 @@ class ClassTokenBlockStep:
 
 @record.register
 def record_class_token_block(
-    layer: ClassTokenBlock, x: Tensor
+    layer: ClassTokenBlock, x: Tensor | Masked
 ) -> tuple[Tensor, ClassTokenBlockStep]:
     """Return the class token after the block, and the step."""
-    normalised, norm1 = record_chain(_branch(layer, "norm1"), x)
-    attended, attention = _record_class_token_attention(layer.attn, normalised)
+    stream = values_of(x)
+    normalised, norm1 = record_chain(_branch(layer, "norm1"), stream)
+    attended, attention = _record_class_token_attention(layer.attn, normalised, layer.key_mask(x))
     dropped, drop_path = record_chain(_branch(layer, "ls1", "drop_path1"), attended)
     branch = ChainStep([("attn", attention), *drop_path.steps])
-    token = addition_forward(dropped, x[:, 0])
+    token = addition_forward(dropped, stream[:, 0])
     transformed, mlp = record_chain(_branch(layer, "norm2", "mlp", "ls2", "drop_path2"), token)
     return addition_forward(transformed, token), ClassTokenBlockStep(norm1, branch, mlp)
 
 
 def _record_class_token_attention(
-    layer: Attention, x: Tensor
+    layer: Attention, x: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, ClassTokenAttentionStep]:
     _require_plain(layer)
     query_weight, key_value_weight = _query_and_rest(layer.qkv.weight)
@@ -296,9 +326,33 @@ def _record_class_token_attention(
         split_heads(query[:, None], heads=layer.num_heads),
         split_heads(key, heads=layer.num_heads),
         split_heads(value, heads=layer.num_heads),
+        mask,
     )
     out, proj = record_linear(layer.proj, merge_heads(attended)[:, 0])
-    return out, ClassTokenAttentionStep(layer.qkv, layer.num_heads, x, query, key_value, proj)
+    return out, ClassTokenAttentionStep(layer.qkv, layer.num_heads, x, query, key_value, mask, proj)
+
+
+@dataclass(frozen=True)
+class TokensInsideLungsStep:
+    """Step of the masking of patch tokens by the lungs; keeps the mask of each patch."""
+
+    mask: Tensor
+    is_trainable = False
+
+    def backward(self, grad_out: Tensor, *, needs_grad_x: bool) -> Gradients:
+        """Return BP2 of the masking."""
+        if not needs_grad_x:
+            return Gradients(None, {})
+        return Gradients(masked_token_terms_backward(grad_out, self.mask), {})
+
+
+@record.register
+def record_tokens_inside_lungs(
+    layer: TokensInsideLungs, x: Masked
+) -> tuple[Tensor, TokensInsideLungsStep]:
+    """Return the terms of the mean inside the lungs, and their step."""
+    mask = layer.cells(x.lungs)
+    return masked_token_terms_forward(x.values, mask), TokensInsideLungsStep(mask)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ class Explanation(Answer):
     method: ExplanationMethod
     target_layer: str
     evidence: list[list[float]] | None = Field(
-        description="Rows of signed evidence in logits per position; the map is its positive part."
+        description="Rows of signed evidence in logits per position; the map is its positive part. "
+        "By `legrad`: in logits per attention, at least 0."
     )
     affine: Affine
     extent: Extent

@@ -59,7 +59,7 @@ def result_objects(
 
 
 def evidence_map(context: ResultContext) -> ParametricMap:
-    """Return the signed evidence, in logits per position, at the film's own pixels."""
+    """Return the signed evidence, in its method's unit, at the film's own pixels."""
     header, film = context.source.header, context.prediction.film
     evidence = film_evidence(context.evidence, context.place, film.rows, film.columns)
     role = context.of_class("map")
@@ -67,7 +67,7 @@ def evidence_map(context: ResultContext) -> ParametricMap:
         [with_plane(header, context.uid(f"{role}: frame of reference"))],
         evidence,
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[_meaning(context.class_name, evidence)],
+        real_world_value_mappings=[_meaning(context, evidence)],
         voi_lut_transformations=[_window(context.prediction.model.evidence_scale)],
         content_label="EVIDENCE",
         content_description="Evidence, research use only",
@@ -88,10 +88,12 @@ def _window(evidence_scale: float) -> VOILUTTransformation:
     )
 
 
-def _meaning(class_name: str, evidence: NDArray[np.float32]) -> RealWorldValueMapping:
+def _meaning(context: ResultContext, evidence: NDArray[np.float32]) -> RealWorldValueMapping:
+    method = context.finding.explanation.method
+    unit = "attention" if method == "legrad" else "position"
     return RealWorldValueMapping(
         lut_label="EVIDENCE",
-        lut_explanation=f"Logits per position for {class_name}"[:64],
+        lut_explanation=f"Logits per {unit} for {context.class_name}"[:64],
         unit=codes.UCUM.NoUnits,
         value_range=(float(evidence.min()), float(evidence.max())),
         slope=1.0,

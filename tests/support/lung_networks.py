@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.card import LungSpec, ReadLayer
+from models.card import LungSpec, ReadLayer, ReadOut
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.lungs.window import LungWindow
 from models.network import Chain
@@ -17,6 +17,7 @@ from tests.support.small_networks import (
     N,
     SmallChestCNN,
     SmallVGG16,
+    SmallViTB16,
     with_random_shifts,
 )
 
@@ -73,6 +74,19 @@ NETWORKS: dict[str, Callable[..., ChestCNN | VGG16]] = {
     "vgg16 conv5_3": lambda **mode: lung_vgg16("conv5_3", **mode),
 }
 """Those that mask their positions; each takes `training`."""
+
+
+def lung_vit(read_out: ReadOut, *, training: bool = False) -> SmallViTB16:
+    """Return a small vit_b16 in float64 that looks only inside the lungs and hides no error."""
+    torch.manual_seed(3)
+    small = SmallViTB16(
+        **SETTINGS, read_out=read_out, image_size=CROP, inside_lungs=True, drop_path_rate=0.3
+    )
+    network = with_random_shifts(small.double())
+    nn.init.normal_(network.head.weight)
+    window = LungWindow(DarkCells(), SPEC, FILM).double()
+    network.normalise = Chain(window, network.normalise)
+    return network.train(training)
 
 
 def films(batch: int) -> Tensor:

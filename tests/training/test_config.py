@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.card import LungSpec
 from training.config import NetworkConfig, read_config
 from training.training_config import ShuffledConfig, TrainingConfig
 
@@ -53,6 +54,19 @@ def test_vgg16_and_vit_b16_have_default_variants() -> None:
     assert NetworkConfig(architecture="vit_b16", read_out="average").read_out == "average"
 
 
+def test_vit_b16_may_look_only_inside_the_lungs_but_not_from_a_cache(tmp_path: Path) -> None:
+    assert NetworkConfig(architecture="vit_b16", lungs=LungSpec()).lungs is not None
+    own = next(path for path in CONFIGS if path.stem == "vit_b16_lungs")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        own.read_text().replace(
+            "[training.gradients]", "[training.unfreeze.feature_cache]\n[training.gradients]"
+        )
+    )
+    with pytest.raises(ValueError, match="feature_cache must be absent where lungs has inside"):
+        read_config(config)
+
+
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 REFUSED = {
     "a head for another network": ({"head": "pooled"}, "head must be given for vgg16"),
@@ -87,7 +101,7 @@ REFUSED = {
     ),
     "a mask under hidden layers": (
         {"architecture": "vgg16", "head": "fully_connected", "lungs": {}},
-        "inside of lungs must be false for vgg16, fully_connected",
+        "inside of lungs must be false under a fully_connected head",
     ),
     "half of a network with hidden layers": (
         {"architecture": "vgg16", "head": "fully_connected", "read_layer": "conv4_3"},

@@ -54,8 +54,15 @@ def test_hirescam_is_each_positions_own_derivative_times_its_activations(name: s
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
-@NETWORKS
-@pytest.mark.parametrize("method", get_args(ExplanationMethod))
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        (name, method)
+        for name in SMALL
+        for method in get_args(ExplanationMethod)
+        if method != "legrad" or name == "vit_b16 token"
+    ],
+)
 def test_the_explained_logits_are_the_networks_own(name: str, method: ExplanationMethod) -> None:
     network, (pixels, _) = small_network(name), noise(3)
     torch.testing.assert_close(explained(network, pixels, method).logits, network(pixels))

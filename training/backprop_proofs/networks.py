@@ -1,10 +1,11 @@
 """Build the networks whose gradients `cxr verify-backprop` proves, at full size."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from models.card import Grid, LungSpec
+from models.card import Grid, LungSpec, ReadOut
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.lung_field import LungField
 from models.lungs.window import LungWindow
@@ -44,6 +45,13 @@ def vgg16_of_lungs(classes: int) -> Network:
     )
 
 
+def vit_of_lungs(classes: int, read_out: ReadOut) -> Network:
+    """Return a vit_b16 that looks only inside the lungs."""
+    return behind_window(
+        ViTB16(classes=classes, mean=MEAN, std=STD, read_out=read_out, inside_lungs=True)
+    )
+
+
 def behind_window(network: Network, image_size: Grid = IMAGE_SIZE) -> Network:
     """Return the network with a window on the lungs before it, cropped to 224x224."""
     window = LungWindow(LungField(), LungSpec(size=IMAGE_SIZE), image_size)
@@ -55,6 +63,8 @@ PROVEN: dict[str, Callable[[int], LayeredNetwork]] = {
     **NETWORKS,
     "chest_cnn-lungs": lungs_only,
     "vgg16-lungs": vgg16_of_lungs,
+    "vit_b16-lungs": partial(vit_of_lungs, read_out="token"),
+    "vit_b16-average-lungs": partial(vit_of_lungs, read_out="average"),
     "lung_field": lambda classes: LungField(),
 }
 """All networks that are trained: the classifiers, those of the lungs alone, and the lung field."""

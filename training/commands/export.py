@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         choices=get_args(ExplanationMethod),
         default="grad_cam",
-        help="how the file finds evidence",
+        help="how the file finds evidence; legrad only of a vit_b16 that reads its class token",
     )
 
 

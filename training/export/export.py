@@ -26,7 +26,7 @@ from training.onnx_files.storage import sentence, storage_loss, with_rounded_wei
 from training.onnx_files.writing import rewrite_card, write_checked
 from training.statistics.calibration import fitted_temperature
 from training.step.objective import objective_for
-from xai.explained_network import ExplainedNetwork, Explanation
+from xai.explained_network import ExplainedNetwork, Explanation, grad_cam
 from xai.explainer import Explainer
 
 CHECKED_FILMS = 16
@@ -57,10 +57,12 @@ def export(
         method: How the file finds evidence.
 
     Raises:
-        ValueError: The run or its data is unfit, the gradients by hand are wrong, storing the
-            weights costs too much, or ONNX Runtime's answers differ from PyTorch's.
+        ValueError: The run or its data is unfit, the network has no closed form of the method, the
+            gradients by hand are wrong, storing the weights costs too much, or ONNX Runtime's
+            answers differ from PyTorch's.
     """
     run = read_trained_run(folder, manifest)
+    grad_cam(run.network, method)  # or a refusal, before the proofs take minutes
     _export_head(run)
     # Rounded first, so that everything below is proved of and measured on the stored weights.
     network = with_rounded_weights(run.network, storage)

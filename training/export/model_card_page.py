@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.card import Metric, ModelCard
 
-METHODS = {"grad_cam": "Grad-CAM", "hirescam": "HiResCAM"}
+METHODS = {"grad_cam": "Grad-CAM", "hirescam": "HiResCAM", "legrad": "LeGrad"}
 TASKS = {
     "multiclass": "exactly one class per film (softmax)",
     "multilabel": "any number of classes per film (sigmoid)",

@@ -21,9 +21,10 @@ from timm.models.vision_transformer import Block
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from models.network import Network
+from models.backprop.attention import masking_scores
+from models.network import Masked, Network, through, values_of
 from models.registration import cell_centres
-from models.vit_b16 import ViTB16
+from models.vit_b16 import MaskableBlock, ViTB16
 from training.onnx_files.network_from_onnx import logits_and_evidence, network_from_onnx
 
 Map = Float[np.ndarray, "grid_rows grid_columns"]
@@ -44,6 +45,19 @@ def grad_cam(network: Network, pixels: Tensor, number: int) -> Map:
         Selvaraju et al. 2017, arXiv:1610.02391.
     """
     return logits_and_evidence(network, pixels)[1][0, number].numpy()
+
+
+@torch.inference_mode()
+def legrad(network: Network, pixels: Tensor, number: int) -> Map:
+    """Return LeGrad of the last two blocks, as a graph exported with it computes it.
+
+    Raises:
+        ValueError: The network is not read from a class token.
+
+    Source:
+        Bousselham et al. 2024, arXiv:2404.03214.
+    """
+    return logits_and_evidence(network, pixels, "legrad")[1][0, number].numpy()
 
 
 def class_activation(
@@ -93,9 +107,15 @@ def recipro_cam(network: Network, pixels: Tensor, number: int) -> Map:
     else:
         tokens = torch.cat([torch.ones(len(spots), 1), spots.flatten(1)], dim=1)
         shown = seam.activations * tokens[:, :, None]
-    bypass = None if seam.bypass is None else seam.bypass.expand(len(spots), -1, -1)
-    logits: Tensor = network.classify(shown, bypass)
+    logits: Tensor = network.classify(shown, _repeated(seam.bypass, len(spots)))
     return logits[:, number].reshape(rows, columns).numpy()
+
+
+def _repeated(bypass: Tensor | Masked | None, times: int) -> Tensor | Masked | None:
+    """Return the residual stream of one film for each of as many films."""
+    if isinstance(bypass, Masked):
+        return Masked(bypass.values.expand(times, -1, -1), bypass.lungs)
+    return None if bypass is None else bypass.expand(times, -1, -1)
 
 
 def _spots(cells: int) -> Float[Tensor, "places cells"]:
@@ -175,19 +195,26 @@ def _attended(network: Network, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
     if not isinstance(network, ViTB16):
         raise ValueError("attention methods need a vit_b16; this network has no attention")
     attentions: list[Tensor] = []
-    tokens = network.embed(network.normalise(pixels))
+    x = through(network.embed, network.normalise(pixels))
     for block in network.blocks:
-        tokens = _block(block, tokens, attentions)
-    vectors = tokens[:, 0] if network.reads_token else network.pool(tokens)
+        tokens = _block(block, x, attentions)
+        x = Masked(tokens, x.lungs) if isinstance(x, Masked) else tokens
+    if network.reads_token:
+        vectors = values_of(x)[:, 0]
+    else:
+        vectors = network.pool(network.inside(x) if isinstance(x, Masked) else x)
     return network.head(network.norm(vectors)), attentions
 
 
-def _block(block: Block, tokens: Tensor, attentions: list[Tensor]) -> Tensor:
+def _block(block: Block, x: Tensor | Masked, attentions: list[Tensor]) -> Tensor:
     """Return the output of timm's block for all tokens, and append its attention."""
+    mask = block.key_mask(x) if isinstance(block, MaskableBlock) else None
+    scores = None if mask is None else masking_scores(mask)
     fused, block.attn.fused_attn = block.attn.fused_attn, False
     hook = block.attn.attn_drop.register_forward_hook(lambda *seen: attentions.append(seen[2]))
     try:
-        return Block.forward(block, tokens)  # our own last block computes only one token
+        # Our own last block computes only one token.
+        return Block.forward(block, values_of(x), attn_mask=scores)
     finally:
         hook.remove()
         block.attn.fused_attn = fused
@@ -203,6 +230,7 @@ def _read_out(network: Network, relevance: Float[Tensor, "tokens tokens"]) -> Ma
 METHODS: dict[str, Method] = {
     "grad_cam": grad_cam,
     "hirescam": partial(class_activation, HiResCAM),
+    "legrad": legrad,
     "grad_cam_plus_plus": partial(class_activation, GradCAMPlusPlus),
     "layer_cam": partial(class_activation, LayerCAM),
     "score_cam": partial(class_activation, ScoreCAM),
@@ -217,7 +245,10 @@ OF_TRANSFORMERS = ("attention_rollout", "attention_gradient")
 
 def methods_for(network: Network) -> dict[str, Method]:
     """Return the methods that can explain a network, by name."""
-    unfit = () if isinstance(network, ViTB16) else OF_TRANSFORMERS
+    is_transformer = isinstance(network, ViTB16)
+    unfit = () if is_transformer else OF_TRANSFORMERS
+    if not (is_transformer and network.reads_token):
+        unfit = (*unfit, "legrad")
     return {name: method for name, method in METHODS.items() if name not in unfit}
 
 

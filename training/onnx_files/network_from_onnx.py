@@ -104,7 +104,7 @@ def logits_and_evidence(
     method: ExplanationMethod = "grad_cam",
 ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes grid_rows grid_columns"]]:
     """Return logits and evidence as the exported graph computes them, for pixels in [0, 1]."""
-    return grad_cam(network, method).explain(network.seam(pixels))
+    return grad_cam(network, method).explain_halfway(network.halfway(pixels))
 
 
 @torch.inference_mode()

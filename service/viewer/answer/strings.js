@@ -9,6 +9,7 @@ import {
   FORMATS,
   interval,
   percent,
+  unitOf,
 } from "../page/formats.js";
 import { sentenceOf } from "../page/strings.js";
 
@@ -106,7 +107,7 @@ export function failures(failed) {
   return failed.map(([name, problem]) => `${name} gave no answer. ${sentenceOf(problem)}`).join(" ");
 }
 
-export const METHODS = { grad_cam: "Grad-CAM", hirescam: "HiResCAM" };
+export const METHODS = { grad_cam: "Grad-CAM", hirescam: "HiResCAM", legrad: "LeGrad" };
 const TASKS = {
   multiclass: "Exactly one class per film (softmax)",
   multilabel: "Any number of classes per film (sigmoid)",
@@ -183,7 +184,8 @@ export const card = {
     ],
     [
       "Full colour",
-      ({ evidence_scale: scale }) => `From ${figure(scale)} logits per position, for every class`,
+      ({ evidence_scale: scale, method }) =>
+        `From ${figure(scale)} ${unitOf(method)}, for every class`,
     ],
     [
       "Pixel values",

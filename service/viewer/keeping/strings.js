@@ -3,7 +3,7 @@
 import { decided, METHODS, UNSURE } from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
 import { area, UNLIKE_FILM } from "../maps/strings.js";
-import { className, figure, finePercent, percent } from "../page/formats.js";
+import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
 import { page } from "../page/strings.js";
 
 /** Texts of the buttons that keep something. */
@@ -47,11 +47,11 @@ export const caption = {
       ...(window ? [`window ${windowWords(window)}`] : []),
       ...(filmName === null ? [] : [filmName]),
     ].join(" \u00b7 "),
-  map: ({ look }) => drawn(look),
+  map: ({ look, finding }) => drawn(look, finding),
 };
 
-/** Returns how a map is drawn; `look` is a snapshot's (picture_export.js). */
-function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }) {
+/** Returns how a finding's map is drawn; `look` is a snapshot's (picture_export.js). */
+function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }, finding) {
   if (!mapShown) return "No evidence map shown.";
   const parts = [
     `opacity ${percent(opacity)}`,
@@ -61,7 +61,7 @@ function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }
     raw ? "the raw squares" : "smoothed",
     ...(outline > 0 ? [`outlined at ${percent(outline)}`] : []),
   ];
-  return `Evidence in logits per position: ${parts.join(", ")}.`;
+  return `Evidence in ${unitOf(finding?.explanation.method)}: ${parts.join(", ")}.`;
 }
 
 function windowWords({ centre, width }) {
@@ -107,7 +107,7 @@ export const report = {
     [mapState(finding.explanation.status, look.mapShown), strongest && strongestWords(strongest)]
       .filter(Boolean)
       .join(" "),
-    ...(look.mapShown ? [`${drawn(look)} ${oneScale(answer.model.evidence_scale)}`] : []),
+    ...(look.mapShown ? [`${drawn(look, finding)} ${oneScale(answer.model.evidence_scale)}`] : []),
     "A map shows what moved this model, not where disease is.",
   ],
   factsHeading: "About this answer",

@@ -2,7 +2,7 @@
 
 import { element } from "../page/elements.js";
 import { heatLayer } from "./heat.js";
-import { percent } from "../page/formats.js";
+import { percent, unitOf } from "../page/formats.js";
 import { legend, mapControls as words } from "./strings.js";
 
 /** How a map is painted until the reader says otherwise; see `MapControls`. */
@@ -28,6 +28,7 @@ export class MapControls {
   #parts;
   #chosen = {};
   #evidenceScale = 1;
+  #unit = unitOf("grad_cam");
 
   /**
    * Takes what `GET /v1/colour-maps` lists; `onChange(look)` is called when the reader changes
@@ -48,8 +49,9 @@ export class MapControls {
   }
 
   /** Says which model's map is painted; `grid` is [rows, columns] of its evidence. */
-  show({ evidenceScale, grid: [rows, columns], enabled }) {
+  show({ evidenceScale, method, grid: [rows, columns], enabled }) {
     this.#evidenceScale = evidenceScale;
+    this.#unit = unitOf(method);
     this.#parts.all.disabled = !enabled;
     this.#parts.rawWords.textContent = words.raw(rows, columns);
     this.#repaint();
@@ -117,7 +119,7 @@ export class MapControls {
     bar.style.setProperty("opacity", opacity);
     const said = legend.ends(this.#evidenceScale, signed);
     ends.forEach((end, place) => (end.textContent = said[place]));
-    sentence.textContent = legend.words(this.#evidenceScale, signed);
+    sentence.textContent = legend.words(this.#evidenceScale, signed, this.#unit);
   }
 
   #coloursOf(name) {

@@ -48,10 +48,10 @@ export const legend = {
           `${figure(scale)} or more: argues for`,
         ]
       : ["0", figure(scale / 2), `${figure(scale)} or more`],
-  words: (scale, signed = false) => {
+  words: (scale, signed, unit) => {
     const what = signed
-      ? "Evidence in logits per position: for the class right of 0, against it left of 0."
-      : "Evidence for the class, in logits per position.";
+      ? `Evidence in ${unit}: for the class right of 0, against it left of 0.`
+      : `Evidence for the class, in ${unit}.`;
     const rest = signed ? "" : " What argues against the class is not coloured.";
     const fixed = "one scale for every class and film of this model.";
     return `${what} Full colour from ${figure(scale)}: ${fixed}${rest}`;

@@ -42,6 +42,9 @@ export function className(name) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** Returns the unit of evidence found by a method. */
+export const unitOf = (method) => `logits per ${method === "legrad" ? "attention" : "position"}`;
+
 const CLASS_NAMES = { covid19: "COVID-19" };
 
 export const FORMATS = { png: "PNG", jpeg: "JPEG", tiff: "TIFF", dicom: "DICOM" };

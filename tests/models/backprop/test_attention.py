@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from models.backprop.attention import (
     attention_backward,
     attention_forward,
     attention_probabilities,
+    masking_scores,
     merge_heads,
     split_heads,
 )
@@ -20,12 +22,16 @@ from tests.models.backprop.errors import Tensors
 from tests.models.backprop.proofs import Layer, draw
 
 
-def gradients(grad_out: Tensor, *, query: Tensor, key: Tensor, value: Tensor) -> Tensors:
-    grads = attention_backward(grad_out, query, key, value)
+def gradients(
+    grad_out: Tensor, *, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> Tensors:
+    grads = attention_backward(grad_out, query, key, value, mask)
     return {"query": grads.grad_query, "key": grads.grad_key, "value": grads.grad_value}
 
 
-def twin(grad_out: Tensor, *, query: Tensor, key: Tensor, value: Tensor) -> Tensors:
+def twin(
+    grad_out: Tensor, *, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
+) -> Tensors:
     """Each probability is differentiated by each score: p_j * (1[j = m] - p_m), one by one."""
     grads = {name: torch.zeros_like(x) for name, x in (("query", query), ("key", key))}
     grads["value"] = torch.zeros_like(value)
@@ -33,7 +39,9 @@ def twin(grad_out: Tensor, *, query: Tensor, key: Tensor, value: Tensor) -> Tens
     for film, head, asking in torch.cartesian_prod(*map(torch.arange, query.shape[:3])).tolist():
         place = (film, head)
         powers = [
-            math.exp(scale * float(query[place][asking] @ key[place][j])) for j in range(keys)
+            (1.0 if mask is None else float(mask[film, j]))
+            * math.exp(scale * float(query[place][asking] @ key[place][j]))
+            for j in range(keys)
         ]
         p = [power / sum(powers) for power in powers]
         for j in range(keys):
@@ -67,6 +75,57 @@ def attention(
         reference=functional.scaled_dot_product_attention,
         twin=twin,
     )
+
+
+MASK = torch.tensor([[1, 0, 0.3, 1e-30], [1, 1, 0, 0]], dtype=torch.float64)
+
+
+def masked_attention() -> Layer:
+    plain = attention()
+
+    def reference(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[3])
+        weights = MASK[:, None, None] * torch.exp(scores)
+        return (weights / weights.sum(dim=-1, keepdim=True)) @ value
+
+    return Layer(
+        inputs=plain.inputs,
+        forward=partial(attention_forward, mask=MASK),
+        backward=partial(gradients, mask=MASK),
+        reference=reference,
+        twin=partial(twin, mask=MASK),
+    )
+
+
+def test_masked_attention_is_right_forward_and_by_all_proofs() -> None:
+    layer = masked_attention()
+    assert proofs.error_of_forward(layer) < proofs.TOLERANCE
+    assert proofs.error_against_autograd(layer) < proofs.TOLERANCE
+    assert proofs.error_against_twin(layer) < proofs.TOLERANCE
+    error = proofs.error_against_finite_differences(layer)
+    assert error < proofs.FINITE_DIFFERENCE_TOLERANCE
+
+
+def test_a_mask_that_the_backward_pass_forgets_is_caught() -> None:
+    assert proofs.least_error_seen(masked_attention(), gradients) > proofs.CAUGHT
+
+
+def test_a_masked_key_gets_exactly_nothing_however_high_it_scores() -> None:
+    query, key = draw(2, 1, 1, 3, seed=0).float(), draw(2, 1, 4, 3, seed=1).float()
+    key[0, :, 1] = 1e4 * query[0, :, 0]
+    probabilities = attention_probabilities(query, key, MASK.float())
+    assert probabilities.isfinite().all()
+    assert (probabilities.squeeze()[MASK == 0] == 0).all()
+    torch.testing.assert_close(probabilities.sum(dim=-1), torch.ones(2, 1, 1))
+
+
+def test_a_derivative_by_the_mask_is_finite() -> None:
+    mask = MASK[:, :3].clone().requires_grad_()
+    query, key = draw(2, 1, 1, 3, seed=0), draw(2, 1, 3, 3, seed=1)
+    attention_probabilities(query, key, mask)[..., 0].sum().backward()
+    assert mask.grad is not None
+    assert mask.grad.isfinite().all()
+    assert masking_scores(MASK)[0, 0, 0, 1] == -torch.inf
 
 
 @given(

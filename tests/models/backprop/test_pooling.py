@@ -17,6 +17,8 @@ from models.backprop.pooling import (
     global_average_pool_forward,
     masked_mean_terms_backward,
     masked_mean_terms_forward,
+    masked_token_terms_backward,
+    masked_token_terms_forward,
     max_pool_backward,
     max_pool_forward,
     nearest_upsample_backward,
@@ -312,3 +314,50 @@ def test_a_mean_inside_a_mask_has_the_gradient_of_its_formula() -> None:
 def test_an_empty_mask_has_no_gradient_and_it_is_finite() -> None:
     grad_out = draw(1, 2, 3, 4, seed=0)
     assert masked_mean_terms_backward(grad_out, torch.zeros(1, 1, 3, 4).double()).abs().max() == 0
+
+
+PATCHES = draw(2, 1, 3, 4, seed=5).clamp(min=0)
+
+
+def masked_tokens() -> Layer:
+    """Tokens of two films, masked as their patches on a grid are; the class token is not."""
+
+    def reference(tokens: Tensor) -> Tensor:
+        on_grid = torch.unflatten(tokens[:, 1:].transpose(1, 2), 2, (3, 4))
+        terms = MaskedMeanTerms()(on_grid, PATCHES)
+        return torch.cat([tokens[:, :1], terms.flatten(2).transpose(1, 2)], dim=1)
+
+    def twin(grad_out: Tensor, *, tokens: Tensor) -> Tensors:
+        grad_tokens = grad_out.clone()
+        for n, t, k in np.ndindex(2, 12, 2):
+            mask = PATCHES[n].flatten().tolist()
+            grad_tokens[n, t + 1, k] = grad_out[n, t + 1, k] * mask[t] / sum(mask) * 12
+        return {"tokens": grad_tokens}
+
+    return Layer(
+        inputs={"tokens": draw(2, 13, 2, seed=0)},
+        forward=partial(masked_token_terms_forward, mask=PATCHES),
+        backward=lambda grad_out, *, tokens: {
+            "tokens": masked_token_terms_backward(grad_out, PATCHES)
+        },
+        reference=reference,
+        twin=twin,
+    )
+
+
+def test_masked_tokens_are_right_forward_and_by_all_proofs() -> None:
+    layer = masked_tokens()
+    assert proofs.error_of_forward(layer) < proofs.TOLERANCE
+    assert proofs.error_against_autograd(layer) < proofs.TOLERANCE
+    assert proofs.error_against_twin(layer) < proofs.TOLERANCE
+    error = proofs.error_against_finite_differences(layer)
+    assert error < proofs.FINITE_DIFFERENCE_TOLERANCE
+
+
+def test_every_proof_catches_a_class_token_that_is_masked_too() -> None:
+    def wrong(grad_out: Tensor, *, tokens: Tensor) -> Tensors:
+        grad_tokens = masked_token_terms_backward(grad_out, PATCHES)
+        grad_tokens[:, 0] = 0
+        return {"tokens": grad_tokens}
+
+    assert proofs.least_error_seen(masked_tokens(), wrong) > proofs.CAUGHT

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 import cxr
+from models.card import ReadOut
 from models.network import LayeredNetwork
 from tests.models.tape.test_network import one_per_cent_too_large, plant
 from tests.support import lung_networks
+from tests.support.lung_networks import FILM, lung_vit
 from tests.support.small_lung_field import small_lung_field
 from tests.support.small_networks import SMALL, small_network
 from training.backprop_proofs import report as proofs_report
@@ -73,6 +76,13 @@ def test_all_is_well_with_networks_that_look_inside_the_lungs(name: str) -> None
     assert report.faults == ()
     assert report.largest_error < 1e-9
     assert not any(layer.layer.startswith("normalise") for layer in report.layers)
+
+
+@pytest.mark.parametrize("read_out", get_args(ReadOut))
+def test_all_is_well_with_a_vit_that_looks_only_inside_the_lungs(read_out: ReadOut) -> None:
+    report = verified("lungs", lung_vit(read_out).float(), image_size=FILM, rounds=1)
+    assert report.faults == ()
+    assert report.largest_error < 1e-9
 
 
 def test_every_parameter_is_counted_and_every_layer_named() -> None:

@@ -95,6 +95,14 @@ def test_the_report_says_the_differences(exported_elsewhere: Exported) -> None:
     assert "evidence" in exported_elsewhere.report
 
 
+def test_a_method_that_the_network_has_no_closed_form_of_is_refused_first(
+    spot_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.export.export._proof", lambda *given: pytest.fail("too late"))
+    with pytest.raises(ValueError, match="legrad has a closed form for vit_b16 that is read from"):
+        export(spot_run, tmp_path / "model.onnx", method="legrad")
+
+
 def test_nothing_is_written_when_onnx_runtime_differs(
     spot_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

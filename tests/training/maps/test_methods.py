@@ -21,7 +21,7 @@ from training.onnx_files.network_from_onnx import logits_and_evidence
 
 POOLED = ("chest_cnn", "vgg16")
 VITS = ("vit_b16 token", "vit_b16 average")
-EVERY = [(n, m) for n in SMALL for m in METHODS if n in VITS or m not in OF_TRANSFORMERS]
+EVERY = [(name, method) for name in SMALL for method in methods_for(small_network(name))]
 
 
 def seen(name: str) -> tuple[Network, Tensor]:
@@ -110,6 +110,12 @@ def test_looking_at_the_attention_changes_neither_answer_nor_network(name: str) 
     assert torch.allclose(logits, before, atol=1e-5)
     assert all(torch.allclose(one.sum(dim=-1), torch.ones(())) for one in attentions)
     assert torch.equal(network(pixels), before)
+
+
+def test_legrad_is_for_a_class_token_alone() -> None:
+    assert [name for name in SMALL if "legrad" in methods_for(small_network(name))] == [VITS[0]]
+    network, pixels = seen(VITS[0])
+    assert METHODS["legrad"](network, pixels, 1).min() >= 0
 
 
 def test_attention_methods_are_not_for_convolutions() -> None:
