@@ -31,7 +31,7 @@ from training.data.manifest import of_split, read_manifest
 from training.evaluation.leave_out import fast, left_out_scores, seeds_of
 from training.evaluation.leave_out_figures import SeedScores, recipe_differences, recipe_figures
 from training.evaluation.leave_out_films import OriginFilms
-from training.evaluation.leave_out_result import LeaveOutResult
+from training.evaluation.leave_out_result import LeaveOutRecipe, LeaveOutResult, RecipeDifference
 from training.export.export import export
 from training.fitting.run_folder import RunFolder
 from training.fitting.start import checked_films
@@ -143,8 +143,10 @@ def merged(fields: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
     own = dict(fields)
     for name, change in changes.items():
         below = own.get(name)
-        is_table = isinstance(change, Mapping) and isinstance(below, Mapping)
-        own[name] = merged(below, change) if is_table else change
+        if isinstance(change, Mapping) and isinstance(below, dict):
+            own[name] = merged(below, change)
+        else:
+            own[name] = change
     return own
 
 
@@ -155,11 +157,11 @@ def few_films(manifest: Path, folder: Path, most: int) -> Path:
     order = np.random.default_rng(0).permutation(len(every))
     taken: Counter[tuple[str, str, str]] = Counter()
     kept = []
-    for place in sorted(order[: len(every)], key=list(order).index):
+    for place in order.tolist():
         key = (every[place]["label"], every[place]["source"], every[place]["split"])
         taken[key] += 1
         if taken[key] <= most:
-            kept.append(int(place))
+            kept.append(place)
     chosen = folder / f"few_{most}.csv"
     folder.mkdir(parents=True, exist_ok=True)
     with chosen.open("w", newline="") as file:
@@ -178,7 +180,8 @@ def left_out(
     first = next(iter(recipes.values()))
     films = OriginFilms.of(first.data, checked_films(first), compared=True)
     scores: dict[str, SeedScores] = {}
-    figures, differences = [], []
+    figures: list[LeaveOutRecipe] = []
+    differences: list[RecipeDifference] = []
     for name, recipe in recipes.items():
         scores[name] = left_out_scores(
             recipe, films, options.folder / "left_out", seeds=options.seeds, device=options.device
