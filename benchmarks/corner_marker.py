@@ -42,6 +42,8 @@ RECIPES = {"the whole film": "phantom.toml", "the lungs": "phantom_lungs.toml"}
 FINDINGS: tuple[Finding, Finding] = ("normal", "opacity")
 COLUMNS = 160
 """Width of the films in pixels."""
+SEEN = (96, 96)
+"""Input of the network that sees the whole film: as many pixels as the other sees of the lungs."""
 UNSEEN = 90_000
 """Number of the first patient that no set holds."""
 
@@ -89,8 +91,10 @@ def trained(recipe: str, manifest: Path, folder: Path, *, seed: int, epochs: int
     config = read_config(CONFIGS / recipe)
     data = config.data.model_copy(update={"manifest": manifest, "cache": folder / "films"})
     training = config.training.model_copy(update={"seed": seed, "epochs": epochs})
-    run = RunFolder(folder / "run")
-    train(config.model_copy(update={"data": data, "training": training}), run)
+    size = config.network.image_size if config.network.lungs else SEEN
+    network = config.network.model_copy(update={"image_size": size})
+    run, tables = RunFolder(folder / "run"), {"data": data, "training": training}
+    train(config.model_copy(update=tables | {"network": network}), run)
     export(run, folder / "model.onnx")
     return folder / "model.onnx"
 
@@ -171,7 +175,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="for films and runs; empty or new")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--patients", type=int, default=40, help="to learn from (default 40)")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each recipe (default 1)")
     options = parser.parse_args()
     manifest = write_marked_films(options.folder / "drawn", patients=options.patients)

@@ -140,21 +140,25 @@ def write_phantom_set(
         ValueError: `folder` is not empty, there are too few patients for every class to be in
             every split, or `marker_class` is none of `findings`.
     """
-    if patients < (fewest := FEWEST_PATIENTS * len(findings)):
-        raise ValueError(f"patients must be at least {fewest}, not {patients}")
-    if marker_class is not None and marker_class not in findings:
-        raise ValueError(f"marker_class must be one of {findings}, not {marker_class!r}")
+    _check(patients, findings, marker_class)
     _make_empty(folder)
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         rows.writeheader()
         for number in progress(range(patients)):
-            finding = findings[number % len(findings)]
-            split = SPLITS[number // len(findings) % len(SPLITS)]
-            films = _films(finding, number, seed, columns, marker=finding == marker_class)
-            rows.writerows(_write_patient(folder, number, split, films))
+            turn, place = divmod(number, len(findings))
+            marked = findings[place] == marker_class
+            films = _films(findings[place], number, seed, columns, marker=marked)
+            rows.writerows(_write_patient(folder, number, SPLITS[turn % len(SPLITS)], films))
     return manifest
+
+
+def _check(patients: int, findings: Sequence[Finding], marker_class: Finding | None) -> None:
+    if patients < (fewest := FEWEST_PATIENTS * len(findings)):
+        raise ValueError(f"patients must be at least {fewest}, not {patients}")
+    if marker_class is not None and marker_class not in findings:
+        raise ValueError(f"marker_class must be one of {findings}, not {marker_class!r}")
 
 
 def _make_empty(folder: Path) -> None:
