@@ -1,8 +1,12 @@
-"""docs/evaluation.md: its tables are what `cxr leave-out` and benchmarks/ablation.py wrote."""
+"""docs/evaluation.md: its tables are what commands and benchmarks wrote."""
+
+from pydantic import TypeAdapter
 
 from benchmarks.ablation import Ablation, MapFigures
+from benchmarks.corner_marker import Learnt, table
 from docs.scripts.insert_results import (
     PAGE,
+    RESULTS,
     ablation_tables,
     left_out_tables,
     page_tables,
@@ -52,3 +56,9 @@ def test_each_part_of_an_ablation_is_a_row_with_its_difference_from_the_first() 
     assert f"| + blank | {mean} | -0.050 (0.100 to 0.900) |" in lines
     assert lines[-1].startswith("| as shipped | - | 0.100 (0.000 to 0.200) | - | ")
     assert lines[-1].endswith("| 6.9 |")
+
+
+def test_the_table_on_a_planted_marker_is_what_was_measured() -> None:
+    measured = (RESULTS / "corner_marker.json").read_bytes()
+    learnt = TypeAdapter(tuple[Learnt, ...]).validate_json(measured)
+    assert "\n".join(table(learnt)) in TEXT

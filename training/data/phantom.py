@@ -4,7 +4,7 @@ A network learns from them to find drawn lesions, and nothing about patients.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,8 +18,8 @@ from training.data.drawn_chest import Anatomy, Finding, Lesion, Plane, density, 
 FINDINGS: tuple[Finding, ...] = get_args(Finding)
 SPLITS = ("train", "val", "train", "test", "train")
 """Splits of a class's patients, in turn."""
-FEWEST_PATIENTS = 4 * len(FINDINGS)
-"""Fewest patients with which every class is in every split."""
+FEWEST_PATIENTS = 4
+"""Fewest patients of a class with which it is in every split."""
 SAMPLES: dict[Finding, int] = {"normal": 15, "opacity": 33, "effusion": 25}
 """Sample films of the viewer, each with its seed."""
 COLUMNS = ("path", "label", "patient_id", "source", "view", "split", "group_id", "mask_path")
@@ -117,6 +117,7 @@ def write_phantom_set(
     *,
     patients: int = 200,
     seed: int = 0,
+    findings: Sequence[Finding] = FINDINGS,
     marker_class: Finding | None = None,
     columns: int = 320,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
@@ -130,26 +131,34 @@ def write_phantom_set(
         folder: Made where it does not exist; must be empty.
         patients: How many. All films of a patient have one class.
         seed: The same seed draws the same set.
+        findings: Classes of the patients, in turn.
         marker_class: Only its films get a corner marker: a shortcut for an audit to find.
         columns: Width of the films in pixels.
         progress: Wraps the patients' numbers, to watch the work.
 
     Raises:
         ValueError: `folder` is not empty, there are too few patients for every class to be in
-            every split, or `marker_class` is none of `FINDINGS`.
+            every split, or `marker_class` is none of `findings`.
     """
-    if patients < FEWEST_PATIENTS:
-        raise ValueError(f"patients must be at least {FEWEST_PATIENTS}, not {patients}")
-    if marker_class is not None and marker_class not in FINDINGS:
-        raise ValueError(f"marker_class must be one of {FINDINGS}, not {marker_class!r}")
+    _check(patients, findings, marker_class)
     _make_empty(folder)
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         rows.writeheader()
         for number in progress(range(patients)):
-            rows.writerows(_write_patient(folder, number, seed, marker_class, columns))
+            turn, place = divmod(number, len(findings))
+            marked = findings[place] == marker_class
+            films = _films(findings[place], number, seed, columns, marker=marked)
+            rows.writerows(_write_patient(folder, number, SPLITS[turn % len(SPLITS)], films))
     return manifest
+
+
+def _check(patients: int, findings: Sequence[Finding], marker_class: Finding | None) -> None:
+    if patients < (fewest := FEWEST_PATIENTS * len(findings)):
+        raise ValueError(f"patients must be at least {fewest}, not {patients}")
+    if marker_class is not None and marker_class not in findings:
+        raise ValueError(f"marker_class must be one of {findings}, not {marker_class!r}")
 
 
 def _make_empty(folder: Path) -> None:
@@ -159,25 +168,28 @@ def _make_empty(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
 
 
-def _write_patient(
-    folder: Path, number: int, seed: int, marker_class: Finding | None, columns: int
-) -> Iterator[dict[str, str]]:
-    """Write one patient's films and yield their rows of the manifest."""
-    finding = FINDINGS[number % len(FINDINGS)]
-    split = SPLITS[number // len(FINDINGS) % len(SPLITS)]
-    patient = f"phantom-{number:05}"
+def _films(
+    finding: Finding, number: int, seed: int, columns: int, *, marker: bool
+) -> Iterator[PhantomFilm]:
+    """Yield the two to four films of one patient of a set."""
     own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
     for view in range(2 + own_seed % 3):
-        film = draw_film(
-            finding, seed=own_seed, view=view, columns=columns, marker=finding == marker_class
-        )
+        yield draw_film(finding, seed=own_seed, view=view, columns=columns, marker=marker)
+
+
+def _write_patient(
+    folder: Path, number: int, split: str, films: Iterable[PhantomFilm]
+) -> Iterator[dict[str, str]]:
+    """Write one patient's films and yield their rows of the manifest."""
+    patient = f"phantom-{number:05}"
+    for view, film in enumerate(films):
         name = f"{number:05}_{view}.png"
         _save(film.pixels, folder / "images" / name)
         if film.mask.any():
             _save(film.mask.astype(np.uint8) * np.uint8(255), folder / "masks" / name)
         yield {
             "path": f"images/{name}",
-            "label": finding,
+            "label": film.finding,
             "patient_id": patient,
             "source": "phantom",
             "view": film.view,

@@ -24,7 +24,7 @@ from training.code_revision import code_revision
 from training.data.phantom import draw_film
 from training.export.trained_run import TrainedRun
 from training.statistics.calibration import calibrated, youden_threshold
-from xai.explained_network import ExplainedNetwork, Explanation
+from xai.explained_network import ExplainedNetwork, Explanation, LungExplanation
 
 DISTANCE_QUANTILE = 0.98
 """Share of val films that the distance threshold accepts."""
@@ -49,7 +49,7 @@ class Measurements:
         method: How evidence is found.
     """
 
-    answers: Explanation
+    answers: Explanation | LungExplanation
     truth: Float[np.ndarray, "films classes"]
     temperature: float
     golden: Golden

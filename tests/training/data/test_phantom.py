@@ -4,13 +4,26 @@ import csv
 from collections import defaultdict
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cxr import main
+from models.card import LungSpec
+from models.checkpoint import lung_field
+from models.lungs.window import MASK_SIZE, LungWindow
+from models.radiograph import Radiograph, network_pixels
 from training.data.manifest import class_names, read_manifest
-from training.data.phantom import FINDINGS, SAMPLES, draw_film, write_phantom_set, write_samples
+from training.data.phantom import (
+    FINDINGS,
+    SAMPLES,
+    PhantomFilm,
+    draw_film,
+    write_phantom_set,
+    write_samples,
+)
 from training.data.split import check_split
 
 SAMPLE_FOLDER = Path(__file__).parents[3] / "service" / "viewer" / "samples"
@@ -83,6 +96,33 @@ def test_mean_brightness_does_not_give_the_class_away() -> None:
         assert abs(np.mean(films[finding]) - np.mean(healthy)) < np.std(healthy)
 
 
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_the_lung_field_finds_the_drawn_lungs(finding: str) -> None:
+    films = [draw_film(finding, seed=s, view=s % 2, columns=128) for s in range(8)]
+    found = [found_lungs(film) for film in films]
+    drawn = [in_cells(film.lungs) for film in films]
+    dice = [2 * (f & d).sum() / (f.sum() + d.sum()) for f, d in zip(found, drawn, strict=True)]
+    # The lung field was taught that lungs go on behind the heart; those drawn end there.
+    assert np.mean(dice) > 0.83
+    if finding in ("nodule", "opacity"):
+        inside = [f[in_cells(film.mask)].mean() for f, film in zip(found, films, strict=True)]
+        assert np.mean(inside) > 0.98
+
+
+def found_lungs(film: PhantomFilm) -> np.ndarray:
+    """Return in which cells the lung field that ships finds lung."""
+    window = LungWindow(lung_field()[0], LungSpec(), (128, 128))
+    radiograph = Radiograph(film.pixels / np.float32(255), "png")
+    seen = network_pixels(radiograph, image_size=(128, 128), resize_mode="stretch")
+    view = window.view(torch.from_numpy(seen.pixels)[None, None])
+    return view.lungs[0, 0].numpy() > 0
+
+
+def in_cells(mask: np.ndarray) -> np.ndarray:
+    """Return the cells of the lung field more than half of which are in a mask of the film."""
+    return cv2.resize(mask.astype(np.float32), MASK_SIZE, interpolation=cv2.INTER_AREA) > 0.5
+
+
 def test_a_marker_changes_the_upper_right_corner_alone() -> None:
     plain, marked = (draw_film("normal", seed=5, marker=marker) for marker in (False, True))
     rows, columns = np.nonzero(plain.pixels != marked.pixels)
@@ -139,6 +179,19 @@ def test_impossible_sets_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     with pytest.raises(ValueError, match="folder must be empty"):
         write_phantom_set(tmp_path, patients=16)
+
+
+def test_a_set_may_have_some_of_the_classes_only(tmp_path: Path) -> None:
+    manifest = write_phantom_set(
+        tmp_path / "two", patients=8, findings=("normal", "opacity"), columns=32
+    )
+    films = read_manifest(manifest)
+    check_split(films)
+    assert class_names(films) == ("normal", "opacity")
+    with pytest.raises(ValueError, match="marker_class must be one of"):
+        write_phantom_set(
+            tmp_path / "other", patients=8, findings=("normal", "opacity"), marker_class="nodule"
+        )
 
 
 def test_a_film_too_narrow_is_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.corner_marker import swapped_lungs
 from models.radiograph import NetworkPixels, Radiograph, network_pixels
 from training.audit.audit import audited
 from training.config import Config, read_config
@@ -95,6 +96,12 @@ def test_the_evidence_lies_on_the_drawn_opacity(honest: Explainer) -> None:
 
 def test_a_planted_marker_is_found_out_by_drawing_it_on_normal_films(misled: Explainer) -> None:
     assert opacity_rate(misled, marker=True) - opacity_rate(misled, marker=False) > 0.5
+
+
+def test_with_lungs_swapped_the_class_follows_the_frame_with_the_marker(misled_model: Path) -> None:
+    """What `tests/test_lungs_story.py` shows of a network that sees only the lungs is otherwise."""
+    found = swapped_lungs(misled_model, UNSEEN)
+    assert found.marker.low > max(0.75, found.opacity.high)
 
 
 def test_without_a_planted_marker_the_marker_changes_little(honest: Explainer) -> None:
