@@ -88,31 +88,28 @@ class VGG16(Network):
             read_layer: The last convolution, `conv4_3` or `conv5_3`; None is `conv5_3`.
             masked: Rows and columns of the film that it sees, if only positions inside the lungs
                 are to count; None takes all positions.
-
-        Raises:
-            ValueError: A `fully_connected` head is to be masked.
         """
-        if masked and head != "pooled":
-            raise ValueError(
-                f"masked needs a pooled head, not {head}: it takes no mean of positions"
-            )
         super().__init__()
         self.normalise = Normalisation(per_colour(mean), per_colour(std))
         # On `meta`, since timm would draw 120 M weights of a head that is not used.
         widths = self.widths(read_layer)
         self.channels = int(widths[-1])
-        features = VGG(widths, device="meta").features
-        self.trunk = nn.Sequential(*features).to_empty(device="cpu")
+        self.trunk = VGG(widths, device="meta").features.to_empty(device="cpu")
         if masked:
             self.inside = InsideLungs(LungCells(masked, self.grid(masked, read_layer)))
         if head == "pooled":
             self.pool = GlobalAveragePool()
-            self.head = nn.Linear(self.channels, classes)
         else:
-            rows, columns = (side // 32 for side in image_size)
-            self.hidden = Hidden(self.channels * rows * columns, self.hidden_width, drop_rate)
-            self.head = nn.Linear(self.hidden_width, classes)
+            self.hidden = self._hidden(image_size, drop_rate)
+        self.head = nn.Linear(self.channels if head == "pooled" else self.hidden_width, classes)
         self.apply(_initialised)
+
+    def _hidden(self, image_size: Grid, drop_rate: float) -> Hidden:
+        """Return the hidden layers; ValueError if positions are masked, of which they take all."""
+        if hasattr(self, "inside"):
+            raise ValueError("masked needs a pooled head, not fully_connected: it takes no mean")
+        rows, columns = (side // 32 for side in image_size)
+        return Hidden(self.channels * rows * columns, self.hidden_width, drop_rate)
 
     @classmethod
     def widths(cls, read_layer: ReadLayer | None = None) -> list[str | int]:
