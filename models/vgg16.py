@@ -94,8 +94,7 @@ class VGG16(Network):
         # On `meta`, since timm would draw 120 M weights of a head that is not used.
         widths = self.widths(read_layer)
         self.channels = int(widths[-1])
-        features = VGG(widths, device="meta").features
-        self.trunk = nn.Sequential(*features).to_empty(device="cpu")
+        self.trunk = VGG(widths, device="meta").features.to_empty(device="cpu")
         if masked:
             self.inside = InsideLungs(LungCells(masked, self.grid(masked, read_layer)))
         if head == "pooled":
