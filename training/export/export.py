@@ -26,7 +26,7 @@ from training.onnx_files.storage import sentence, storage_loss, with_rounded_wei
 from training.onnx_files.writing import rewrite_card, write_checked
 from training.statistics.calibration import fitted_temperature
 from training.step.objective import objective_for
-from xai.explained_network import ExplainedNetwork, Explanation
+from xai.explained_network import ExplainedNetwork, Explanation, LungExplanation
 from xai.explainer import Explainer
 
 CHECKED_FILMS = 16
@@ -132,7 +132,7 @@ def _storage_loss(
     storage: Storage,
     explaining: Callable[..., ExplainedNetwork],
     trained: Network,
-    answers: Explanation,
+    answers: Explanation | LungExplanation,
     val: FilmSet,
 ) -> WeightStorage | None:
     """Return what storing the weights changed on val films; None for float32, which is exact."""
@@ -179,7 +179,7 @@ def layouts(network: Network, films: FilmSet) -> Float[np.ndarray, "films featur
 
 
 @torch.inference_mode()
-def explained(network: ExplainedNetwork, films: FilmSet) -> Explanation:
+def explained(network: ExplainedNetwork, films: FilmSet) -> Explanation | LungExplanation:
     """Return the explanations of all films, joined."""
     network.eval()
     batches = tqdm(films.batches(), "explaining", unit="batch", leave=False)

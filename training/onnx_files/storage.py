@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.card import Storage, WeightStorage
 from models.network import Network
 from training.statistics.metrics import Findings, Targets, macro_auroc, macro_finding_auroc
-from xai.explained_network import Explanation
+from xai.explained_network import Explanation, LungExplanation
 
 LARGE = 4096
 """Tensors with fewer values, or with one dimension, stay float32."""
@@ -111,8 +111,8 @@ def large_weights(network: Network) -> Iterator[Tensor]:
 
 def storage_loss(
     storage: Storage,
-    exact: Explanation,
-    stored: Explanation,
+    exact: Explanation | LungExplanation,
+    stored: Explanation | LungExplanation,
     targets: Targets | Findings,
 ) -> WeightStorage:
     """Return what rounding the weights changed on val films.
