@@ -24,6 +24,11 @@ def test_the_answer_says_where_the_lungs_are_and_what_was_seen() -> None:
     assert (left < right).all()
 
 
+def test_the_answer_tells_how_plausible_the_lungs_are() -> None:
+    view = lung_network(local=True).normalise[0].view(films(2))
+    torch.testing.assert_close(explained().lung_figures, torch.stack(view.figures, dim=1))
+
+
 def test_it_answers_as_the_network_does() -> None:
     network = lung_network(local=True)
     torch.testing.assert_close(explained().logits, network(films(2)))
