@@ -87,7 +87,7 @@ def test_a_film_beyond_one_of_the_lungs_limits_is_refused(
 @pytest.mark.parametrize("distance", [8.001, float("inf"), float("nan")])
 def test_a_film_beyond_the_distance_is_refused(distance: float) -> None:
     assert card(lung_limits=LIMITS).refusals(distance, PLAUSIBLE) == ("distance",)
-    assert card(lung_limits=LIMITS).refusals(distance, (0, 0, 0)) == ("lungs", "distance")
+    assert card(lung_limits=LIMITS).refusals(distance, (0.0, 0.0, 0.0)) == ("lungs", "distance")
 
 
 def test_a_refused_film_gets_no_decision() -> None:
