@@ -1,7 +1,7 @@
 """The model card: a frozen record inside the ONNX file, from which the server configures itself."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,6 +18,9 @@ Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Storage = Literal["float32", "float16", "int8"]
 ExplanationMethod = Literal["grad_cam", "hirescam", "legrad"]
+Refusal = Literal["lungs", "distance"]
+"""Why a film is refused: no plausible lungs, or unlike the training films."""
+REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -26,6 +29,8 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 """A name that can stand in a URL, and be the name of a file or folder."""
 Grid = tuple[PositiveInt, PositiveInt]
 """A size as (rows, columns)."""
+LUNG_MASK_SIZE: Grid = (64, 64)
+"""Rows and columns of the lungs' mask on the whole input, in every exported file that has one."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Colours = tuple[float, float, float]
 """A figure for each of red, green and blue."""
@@ -204,6 +209,48 @@ class LungSpec(Record):
     inside: bool = True
 
 
+class LungLimits(Record):
+    """Limits of plausible lungs, chosen on val films; of a film beyond one the lungs are refused.
+
+    The figures are those of `models.lungs.pieces.LungFigures`.
+
+    Attributes:
+        area: Smallest and largest share of the film that is lung.
+        balance: Smallest lung area on one half of the film / on the other.
+        stray: Largest share of the mask that was removed as stray.
+    """
+
+    area: tuple[Probability, Probability]
+    balance: Probability
+    stray: Probability
+
+    def faults(self, figures: Sequence[float]) -> list[str]:
+        """Return what is not plausible about a film's lungs, in words; empty if all is.
+
+        Args:
+            figures: Area, balance and stray, as the graph's `lung_figures`.
+        """
+        area, balance, stray = figures
+        low, high = self.area
+        checks = (
+            (
+                low <= area <= high,
+                f"they cover {area:.2g} of the film, the limits are {low:.2g} and {high:.2g}",
+            ),
+            (
+                balance >= self.balance,
+                f"one half of the film has {balance:.2g} of the lung area of the other, the limit "
+                f"is {self.balance:.2g}",
+            ),
+            (
+                stray <= self.stray,
+                f"{stray:.2g} of what looks like lung is apart from them, the limit is "
+                f"{self.stray:.2g}",
+            ),
+        )
+        return [fault for is_plausible, fault in checks if not is_plausible]
+
+
 class LungFieldSpec(Record):
     """Specification of a lung field: all that is needed to build it and to prepare its input.
 
@@ -287,7 +334,7 @@ class ModelCard(NetworkSpec):
     """Model card: everything the server knows about a model, in the ONNX file's metadata.
 
     Attributes:
-        schema_version: Version of this record's own shape.
+        schema_version: Version of this record's own shape; 2 since `lung_limits`.
         name: Name under which the server offers the model.
         version: Version of the weights.
         temperature: Divides the logits before softmax or sigmoid.
@@ -295,6 +342,8 @@ class ModelCard(NetworkSpec):
         evidence_scale: Evidence that gets full colour, in the units of `method`: the 99th
             percentile, over val films, of positive evidence of the true class.
         distance_threshold: Films whose `distance` is above it are refused.
+        lung_limits: Films whose lungs are beyond them are refused; None is no such limit, as for a
+            network that sees the whole film.
         confidence_threshold: Films whose largest probability is below it get no decision; None is
             no such limit, as for findings.
         method: Method by which evidence is computed. Evidence is in logits per position; that of
@@ -317,13 +366,14 @@ class ModelCard(NetworkSpec):
         credits: Credits for the films, and for the weights that training started from.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     name: ModelName
     version: str
     temperature: PositiveFloat
     decision_thresholds: tuple[DecisionThreshold, ...]
     evidence_scale: PositiveFloat
     distance_threshold: PositiveFloat
+    lung_limits: LungLimits | None = None
     confidence_threshold: Probability | None = None
     method: ExplanationMethod = "grad_cam"
     cell_centres: CellCentres | None = None
@@ -339,9 +389,35 @@ class ModelCard(NetworkSpec):
     storage: WeightStorage | None = None
     credits: tuple[str, ...] = ()
 
-    def is_alike(self, distance: float) -> bool:
-        """Return whether a film at this distance is similar enough to the training films."""
-        return distance <= self.distance_threshold
+    def refusals(
+        self, distance: float, lung_figures: Sequence[float] | None
+    ) -> tuple[Refusal, ...]:
+        """Return why a film is refused; empty for a film that is answered.
+
+        Args:
+            distance: The film's, from the training films.
+            lung_figures: Its area, balance and stray; None of a network without a lung field.
+        """
+        return tuple(self.reasons(distance, lung_figures))
+
+    def reasons(self, distance: float, lung_figures: Sequence[float] | None) -> dict[Refusal, str]:
+        """Return why a film is refused, each with a sentence that has its figures and limits.
+
+        Args:
+            distance: As for `refusals`.
+            lung_figures: Likewise.
+        """
+        found: dict[Refusal, str] = {}
+        if self.lung_limits is not None and lung_figures is not None:
+            faults = self.lung_limits.faults(lung_figures)
+            if faults:
+                found["lungs"] = f"No plausible lungs: {'; '.join(faults)}."
+        if not distance <= self.distance_threshold:  # not a number is refused too
+            found["distance"] = (
+                f"Its distance is {distance:.3g}, the model's limit is "
+                f"{self.distance_threshold:.3g}."
+            )
+        return found
 
     def is_confident(self, probability: float) -> bool:
         """Return whether a film's largest probability is large enough for a decision."""
@@ -365,9 +441,16 @@ class ModelCard(NetworkSpec):
             step=(down * row_step, across * column_step),
         )
 
-    def decisions(self, probabilities: Sequence[float], distance: float) -> list[bool | None]:
-        """Return the decision for each class: present or not, or None if there is no decision."""
-        if not (self.is_alike(distance) and self.is_confident(max(probabilities))):
+    def decisions(
+        self, probabilities: Sequence[float], refusals: Sequence[Refusal]
+    ) -> list[bool | None]:
+        """Return the decision for each class: present or not, or None if there is no decision.
+
+        Args:
+            probabilities: In class order.
+            refusals: Why the film is refused; see `refusals`.
+        """
+        if refusals or not self.is_confident(max(probabilities)):
             return [None] * len(self.class_names)
         thresholds = [threshold.value for threshold in self.decision_thresholds]
         return [p >= value for p, value in zip(probabilities, thresholds, strict=True)]

@@ -48,6 +48,8 @@ class LungExplanation(NamedTuple):
         distance: Likewise.
         lungs: How surely each cell of the whole film is lung, in [0, 1]; exactly 0 outside.
         region: Top, left, bottom, right of the part that the network saw, as shares of its input.
+        lung_figures: Area, balance and stray, by which a film without plausible lungs is refused;
+            see `models.lungs.pieces.LungFigures`.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -56,6 +58,7 @@ class LungExplanation(NamedTuple):
     distance: Float[Tensor, "batch"]
     lungs: Float[Tensor, "batch mask_rows mask_columns"]
     region: Float[Tensor, "batch 4"]
+    lung_figures: Float[Tensor, "batch 3"]
 
 
 class Distance(nn.Module):
@@ -155,7 +158,12 @@ class ExplainedNetwork(nn.Module):
         view = window.view(pixels)
         normalised = cast(Chain, self.network.normalise)[1:](window.seen(view))
         explanation = self._explained(self.network.halfway_from(normalised))
-        return LungExplanation(*explanation, lungs=view.lungs[:, 0], region=view.region)
+        return LungExplanation(
+            *explanation,
+            lungs=view.lungs[:, 0],
+            region=view.region,
+            lung_figures=torch.stack(view.figures, dim=1),
+        )
 
     def _explained(self, halfway: Tensor | Masked) -> Explanation:
         logits, evidence = self.grad_cam.explain_halfway(halfway)

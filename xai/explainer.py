@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.card import CARD_KEY, ModelCard
+from models.card import CARD_KEY, ModelCard, Refusal
 from xai.measures.over_lungs import over_lungs
 from xai.runtime.execution import Precision, Provider, check_execution, open_session, read_metadata
 from xai.runtime.golden import check_golden
@@ -44,6 +44,8 @@ class Answers:
             is lung; None of a model that sees the whole film.
         region: [batch, 4], top, left, bottom, right of the part of the input that the evidence lies
             on, as shares of it; None likewise.
+        lung_figures: [batch, 3], area, balance and stray, by which lungs that are not plausible are
+            told; None likewise.
     """
 
     logits: Floats
@@ -52,6 +54,7 @@ class Answers:
     distance: Floats
     lungs: Floats | None = None
     region: Floats | None = None
+    lung_figures: Floats | None = None
 
     @classmethod
     def joined(cls, batches: Sequence["Answers"]) -> "Answers":
@@ -78,6 +81,15 @@ class Answers:
         films = zip(self.evidence, self.lungs, self.region.tolist(), strict=True)
         return np.stack([over_lungs(maps, lungs, region, card) for maps, lungs, region in films])
 
+    def figures_of(self, film: int) -> tuple[float, ...] | None:
+        """Return the figures of a film's lungs; None of a model that sees the whole film."""
+        return None if self.lung_figures is None else tuple(self.lung_figures[film].tolist())
+
+    def refusals(self, card: ModelCard) -> list[tuple[Refusal, ...]]:
+        """Return for each film why it is refused; see `ModelCard.refusals`."""
+        distances = enumerate(self.distance.tolist())
+        return [card.refusals(distance, self.figures_of(film)) for film, distance in distances]
+
     def outputs(self) -> dict[str, Floats]:
         """Return the outputs that the model has, by name."""
         return {name: output for name, output in vars(self).items() if output is not None}
@@ -85,7 +97,7 @@ class Answers:
 
 OUTPUTS = ("logits", "probabilities", "evidence", "distance")
 """What every exported graph answers with."""
-LUNG_OUTPUTS = ("lungs", "region")
+LUNG_OUTPUTS = ("lungs", "region", "lung_figures")
 """What those answer with besides that see only the lungs."""
 
 

@@ -79,7 +79,7 @@ def right_films(explainer: Explainer, data: Path, asks_lungs: bool) -> Iterator[
             continue
         shown = ShownFilm.of(explainer, one)
         is_right = shown.answers.probabilities[0].argmax() == shown.number
-        if is_right and card.is_alike(float(shown.answers.distance[0])):
+        if is_right and not shown.answers.refusals(card)[0]:
             yield shown
 
 

@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.card import Grid, LungSpec
+from models.card import LUNG_MASK_SIZE, Grid, LungSpec
 from models.lungs.cells import cell_windows
 from models.lungs.front import LungFront, LungView
 from models.network import Masked, Network
 
 FIELD_SIZE: Grid = (128, 128)
 """Rows and columns of the film that `lung_field` takes."""
-MASK_SIZE: Grid = (64, 64)
+MASK_SIZE = LUNG_MASK_SIZE
 """Rows and columns of its answer."""
 
 

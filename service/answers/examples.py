@@ -36,6 +36,7 @@ PREDICTION: JsonDict = {
     "distance": 12.1,
     "distance_threshold": 19.6,
     "in_distribution": True,
+    "refusals": [],
     "confidence_threshold": 0.366,
     "is_confident": True,
     "predicted_class": "pneumonia",
@@ -217,6 +218,7 @@ AUDIT_PAGE: JsonDict = {
             "probabilities": {"normal": 0.19, "pneumonia": 0.81},
             "decisions": {"normal": False, "pneumonia": True},
             "in_distribution": True,
+            "refusals": [],
             "distance": 12.1,
             "status": "ok",
         }

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from models.card import Refusal
 from models.radiograph import GridPlace, is_dicom
 from service.answers.schemas import (
     ExplainedFinding,
@@ -69,13 +70,18 @@ class FilmAnswer:
     def decisions(self) -> dict[str, bool | None]:
         """Decision for each class, True for present; None if the film is not decided."""
         card = self.explainer.card
-        values = card.decisions(list(self.probabilities.values()), self.distance)
+        values = card.decisions(list(self.probabilities.values()), self.refusals)
         return dict(zip(card.class_names, values, strict=True))
 
     @cached_property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Why the film is refused; empty if it is answered."""
+        return self.answers.refusals(self.explainer.card)[0]
+
+    @property
     def in_distribution(self) -> bool:
-        """True if the film is like the training films."""
-        return self.explainer.card.is_alike(self.distance)
+        """True if the film is answered, not refused."""
+        return not self.refusals
 
     @property
     def is_confident(self) -> bool:
@@ -142,17 +148,15 @@ class FilmAnswer:
 
         Raises:
             UnknownClass: The model has no such class.
-            FilmRefused: The film is unlike the training films.
+            FilmRefused: The film is refused.
         """
         class_name = class_name or self.top_class
         check_class(self.explainer, class_name)
         index = self.explainer.card.class_names.index(class_name)
         status = self.status(index, force=force)
         if status is Status.OUT_OF_DISTRIBUTION:
-            raise FilmRefused(
-                f"Its distance is {self.distance:.3g}, the model's limit is "
-                f"{self.explainer.card.distance_threshold:.3g}. Ask for JSON, or add ?force=true."
-            )
+            why = self.explainer.card.reasons(self.distance, self.answers.figures_of(0))
+            raise FilmRefused(f"{' '.join(why.values())} Ask for JSON, or add ?force=true.")
         return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
 
     @property
@@ -173,6 +177,7 @@ class FilmAnswer:
             "distance": self.distance,
             "distance_threshold": card.distance_threshold,
             "in_distribution": self.in_distribution,
+            "refusals": list(self.refusals),
             "confidence_threshold": card.confidence_threshold,
             "is_confident": self.is_confident,
             "predicted_class": self.predicted_class,

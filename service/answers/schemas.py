@@ -133,7 +133,13 @@ class Prediction(Answer):
     )
     distance: float = Field(description="The larger, the less similar to the training films.")
     distance_threshold: float = Field(description="A film above it is refused.")
-    in_distribution: bool = Field(description="Whether the film is like the training films.")
+    in_distribution: bool = Field(
+        description="Whether the film is like the training films; false of one that is refused."
+    )
+    refusals: list[str] = Field(
+        description="Why the film is refused; empty if it is answered. `lungs`: no plausible lungs "
+        "were found. `distance`: it is above the threshold. Others may follow."
+    )
     confidence_threshold: float | None = Field(
         description="Largest probability from which classes are decided; null is no such limit."
     )

@@ -167,7 +167,8 @@ async def infer(
     """Give the tensors that a model answers to films or to pixels.
 
     Nothing is withheld of a film that is unlike the training films, or undecided: read
-    `in_distribution` and `is_confident` first.
+    `in_distribution` and `is_confident` first. `refusals` tells why a film is refused: a column for
+    each reason that the model's metadata name.
     """
     settings = engine.settings
     bounds = Bounds(settings.max_upload_bytes, max_files=1, seconds=settings.upload_seconds)
@@ -186,7 +187,7 @@ async def _answered(
         tensors.read_question,
         body,
         json_length,
-        image_size=card.image_size,
+        card=card,
         max_films=engine.settings.max_batch_size,
     )
     answers = await _answers(engine, explainer, question, who)

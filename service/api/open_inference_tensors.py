@@ -12,7 +12,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.card import ModelCard
+from models.card import LUNG_MASK_SIZE, REFUSALS, ModelCard
 from service.answers.open_inference_schemas import (
     InferenceRequest,
     InferenceResponse,
@@ -33,14 +33,15 @@ from service.answers.open_inference_schemas import (
     TensorParameters,
 )
 from service.problems import MalformedTensor
+from xai.explainer import LUNG_OUTPUTS, Answers, Explainer, Floats
 from xai.explainer import OUTPUTS as NETWORK_OUTPUTS
-from xai.explainer import Answers, Explainer, Floats
 
 Tensor = NDArray[np.float32] | NDArray[np.bool_]
 
 BINARY_EXTENSION = "binary_tensor_data"
 DATATYPES = {"pixels": "FP32", "film": "BYTES"}
-OUTPUTS = (*NETWORK_OUTPUTS, "in_distribution", "is_confident")
+VERDICTS = ("in_distribution", "refusals", "is_confident")
+"""What is concluded from the network's outputs, as booleans."""
 LENGTH_BYTES = 4
 """Each element of a binary BYTES tensor follows its length, little-endian."""
 OTHER_VALUES = 1000
@@ -67,6 +68,10 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         "logits": [-1, classes],
         "probabilities": [-1, classes],
         "evidence": [-1, classes, *card.activation_grid],
+        "lungs": [-1, *LUNG_MASK_SIZE],
+        "region": [-1, 4],
+        "lung_figures": [-1, 3],
+        "refusals": [-1, len(REFUSALS)],
     }
     return ModelMetadata(
         name=card.name,
@@ -79,38 +84,45 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         outputs=[
             TensorMetadata(
                 name=name,
-                datatype="FP32" if name in NETWORK_OUTPUTS else "BOOL",
+                datatype="BOOL" if name in VERDICTS else "FP32",
                 shape=shapes.get(name, [-1]),
             )
-            for name in OUTPUTS
+            for name in output_names(card)
         ],
         parameters=_scales(card)
         | {
             "class_names": json.dumps(card.class_names),
             "decision_thresholds": json.dumps([one.value for one in card.decision_thresholds]),
+            "refusals": json.dumps(REFUSALS),
             "sha256": explainer.sha256,
         },
     )
 
 
+def output_names(card: ModelCard) -> tuple[str, ...]:
+    """Return the names of a model's output tensors, in their order."""
+    return (*NETWORK_OUTPUTS, *(LUNG_OUTPUTS if card.lungs else ()), *VERDICTS)
+
+
 def read_question(
-    body: bytes, json_length: str | None, *, image_size: tuple[int, int], max_films: int
+    body: bytes, json_length: str | None, *, card: ModelCard, max_films: int
 ) -> Question:
     """Return a request with its tensor read and checked.
 
     Args:
         body: JSON, and behind it binary tensors.
         json_length: The header `Inference-Header-Content-Length`; None is the whole body.
-        image_size: Rows and columns of the model's pixels.
+        card: The model's.
         max_films: Most films in a batch.
 
     Raises:
         MalformedTensor: It is no such request, or its tensor is not what the model takes.
     """
     text, binary = _divided(body, json_length)
-    request = _request(text, most_values=max_films * math.prod(image_size) + OTHER_VALUES)
+    request = _request(text, most_values=max_films * math.prod(card.image_size) + OTHER_VALUES)
+    _check_outputs(request, output_names(card))
     one = _only_input(request)
-    _check_shape(one, image_size, max_films)
+    _check_shape(one, card.image_size, max_films)
     _check_place(one, len(binary))
     return Question(request, _pixels(one, binary) if one.name == "pixels" else _films(one, binary))
 
@@ -121,7 +133,7 @@ def encoded_response(
     """Return the JSON that answers a request, and the binary tensors that follow it."""
     tensors = _tensors(answers, card)
     outputs, behind = [], []
-    for wanted in request.outputs or [RequestOutput(name=name) for name in OUTPUTS]:
+    for wanted in request.outputs or [RequestOutput(name=name) for name in tensors]:
         tensor = tensors[wanted.name]
         binary = tensor.tobytes() if request.wants_binary(wanted) else b""
         behind.append(binary)
@@ -157,10 +169,13 @@ def _request(text: bytes, *, most_values: int) -> InferenceRequest:
         fault = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, fault["loc"])) or "request"
         raise MalformedTensor(f"{place}: {fault['msg']}.") from error
-    names = [one.name for one in request.outputs]
-    if not set(names) <= set(OUTPUTS) or len(set(names)) < len(names):
-        raise MalformedTensor(f"Ask only for these outputs, each once: {', '.join(OUTPUTS)}.")
     return request
+
+
+def _check_outputs(request: InferenceRequest, known: Sequence[str]) -> None:
+    names = [one.name for one in request.outputs]
+    if not set(names) <= set(known) or len(set(names)) < len(names):
+        raise MalformedTensor(f"Ask only for these outputs, each once: {', '.join(known)}.")
 
 
 def _only_input(request: InferenceRequest) -> RequestInput:
@@ -250,9 +265,12 @@ def _decoded(value: object) -> bytes:
 
 
 def _tensors(answers: Answers, card: ModelCard) -> Mapping[str, Tensor]:
+    """Return the output tensors by name, in the order of `output_names`."""
+    refused = answers.refusals(card)
     probable = answers.probabilities.max(axis=1).tolist()
-    return {name: getattr(answers, name) for name in NETWORK_OUTPUTS} | {
-        "in_distribution": np.array([card.is_alike(one) for one in answers.distance.tolist()]),
+    return answers.outputs() | {
+        "in_distribution": np.array([not reasons for reasons in refused]),
+        "refusals": np.array([[one in reasons for one in REFUSALS] for reasons in refused]),
         "is_confident": np.array([card.is_confident(one) for one in probable]),
     }
 

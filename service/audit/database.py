@@ -94,6 +94,7 @@ AUDIT = Table(
     Column("in_distribution", Boolean(), nullable=False),
     Column("distance", Double(), nullable=False),
     Column("status", Text(), nullable=False),
+    Column("refusals", JSON(none_as_null=True)),
     Index("audit_time", "time"),
     Index("audit_film", "film_sha256"),
     sqlite_autoincrement=True,  # a deleted row's id is not used again

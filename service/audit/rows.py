@@ -50,7 +50,14 @@ class AuditRow(Answer):
     decisions: dict[str, bool | None] = Field(
         description="By class: called present; null for a film that is refused or unsure."
     )
-    in_distribution: bool = Field(description="Whether the film is like the training films.")
+    in_distribution: bool = Field(
+        description="Whether the film is like the training films; false of one that is refused."
+    )
+    refusals: list[str] | None = Field(
+        default=None,
+        description="Why the film is refused; empty if it is answered, null in rows of older "
+        "servers.",
+    )
     distance: float
     status: Literal["ok"] = Field(default="ok", description="Only answers are kept so far.")
 
@@ -105,8 +112,8 @@ def audit_row(
     """
     card = explainer.card
     probabilities = answers.probabilities[0].tolist()
-    distance = float(answers.distance[0])
-    decisions = card.decisions(probabilities, distance)
+    [refusals] = answers.refusals(card)
+    decisions = card.decisions(probabilities, refusals)
     return AuditRow(
         time=datetime.now(UTC),
         request_id=request_id,
@@ -118,6 +125,7 @@ def audit_row(
         film_sha256=film_sha256,
         probabilities=dict(zip(card.class_names, probabilities, strict=True)),
         decisions=dict(zip(card.class_names, decisions, strict=True)),
-        in_distribution=card.is_alike(distance),
-        distance=distance,
+        in_distribution=not refusals,
+        refusals=list(refusals),
+        distance=float(answers.distance[0]),
     )

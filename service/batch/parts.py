@@ -184,6 +184,7 @@ def _schema(class_names: Sequence[str]) -> pa.Schema:
             *of_classes,
             ("distance", pa.float32()),
             ("in_distribution", pa.bool_()),
+            ("refusals", pa.list_(pa.string())),
             ("is_confident", pa.bool_()),
             ("predicted_class", pa.string()),
             ("error_type", pa.string()),

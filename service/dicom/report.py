@@ -29,7 +29,10 @@ OWN_CODES = "99CXR"
 """Designator of our own codes: a class of a research network is not a SNOMED diagnosis."""
 DECISIONS = {True: codes.SCT.Present, False: codes.SCT.Absent, None: codes.SCT.Indeterminate}
 RESEARCH = "Research use only. Not a medical device. Computed by a program, verified by nobody."
-REFUSED = "Refused: the film is unlike the films that the model learnt from."
+REFUSED = {
+    "lungs": "Refused: no plausible lungs were found.",
+    "distance": "Refused: the film is unlike the films that the model learnt from.",
+}
 WITHHELD = "There are no findings and there is no map."
 FORCED = "Nothing is decided; probabilities and map were asked for all the same."
 UNSURE = "Unsure: no probability is large enough for a decision."
@@ -137,7 +140,8 @@ def _own_code(word: str) -> CodedConcept:
 def _comments(context: ResultContext) -> list[str]:
     film = context.prediction
     if not film.in_distribution:
-        return [RESEARCH, f"{REFUSED} {WITHHELD if context.is_withheld else FORCED}"]
+        why = [REFUSED[reason] for reason in film.refusals]
+        return [RESEARCH, " ".join([*why, WITHHELD if context.is_withheld else FORCED])]
     return [RESEARCH] if film.is_confident else [RESEARCH, UNSURE]
 
 

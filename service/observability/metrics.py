@@ -67,6 +67,9 @@ class Metrics:
             "batch_films", "Films that ran together.", ("model",), buckets=FILMS
         )
         self._films = self._counter("films", "Films examined.", "outcome")
+        self._refusals = self._counter(
+            "refusals", "Reasons why films were refused; a film may have several.", "reason"
+        )
         self._findings = self._counter("findings", "Decisions on films.", "class_name", "decision")
         self._problems = self._counter("problems", "Films or requests without answer.", "type")
         self._models = _Models()
@@ -121,6 +124,8 @@ class Metrics:
         """Count the outcome and the findings of a film that the model saw as a whole."""
         name = film_answer.explainer.card.name
         self._films.labels(name, _outcome(film_answer)).inc()
+        for reason in film_answer.refusals:
+            self._refusals.labels(name, reason).inc()
         for class_name, decision in film_answer.decisions.items():
             self._findings.labels(name, class_name, DECISIONS[decision]).inc()
         drift = self._models.drift(film_answer.explainer)

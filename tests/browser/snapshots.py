@@ -72,6 +72,7 @@ def answer(class_names: tuple[str, ...] = CLASS_NAMES, **changes: Any) -> Json:
         "distance": 4.2,
         "distance_threshold": 8.0,
         "in_distribution": True,
+        "refusals": [],
         "confidence_threshold": 0.4,
         "is_confident": True,
         "predicted_class": class_names[1],
@@ -82,7 +83,7 @@ def answer(class_names: tuple[str, ...] = CLASS_NAMES, **changes: Any) -> Json:
 
 def refused_answer() -> Json:
     """Return an answer about a film unlike the training films."""
-    refused = answer(in_distribution=False, distance=9.5)
+    refused = answer(in_distribution=False, refusals=["distance"], distance=9.5)
     for one in refused["findings"]:
         one["decision"] = None
         one["explanation"] |= {"status": "out_of_distribution", "evidence": None}

@@ -168,7 +168,7 @@ def test_whatever_the_snapshot_holds_nothing_runs_into_the_footer_or_off_the_pag
     reader: Reader,
 ) -> None:
     names = tuple(f"finding_{at}_{'very_' * 60}long" for at in range(60))
-    crowded = answer(names, in_distribution=False)
+    crowded = answer(names, in_distribution=False, refusals=["distance"])
     card = described(intended_use="Much. " * 400, limits=("Few. " * 400, "w" * 900))
     changes = {"answer": crowded, "shown": names[9], "card": card, "filmName": "x" * 500}
     report = pdf(reader, **changes)

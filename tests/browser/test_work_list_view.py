@@ -83,7 +83,7 @@ def answer(**changes: Any) -> dict[str, Any]:
         {"class_name": "pneumonia", "probability": 0.8, "decision": True},
     ]
     told = {"in_distribution": True, "is_confident": True, "predicted_class": "pneumonia"}
-    return {"findings": findings, **told, **changes}
+    return {"findings": findings, **told, "refusals": [], **changes}
 
 
 def shows(reader: Reader, answers: dict[str, Any]) -> Locator:
@@ -108,7 +108,11 @@ def is_open(reader: Reader) -> str:
     [
         ({}, "Pneumonia 80\u202f%"),
         ({"predicted_class": None}, "Pneumonia 80\u202f%"),
-        ({"in_distribution": False}, "Unlike the films this model knows"),
+        (
+            {"in_distribution": False, "refusals": ["distance"]},
+            "Unlike the films this model knows",
+        ),
+        ({"in_distribution": False, "refusals": ["lungs"]}, "No plausible lungs found"),
         ({"is_confident": False}, "No decision"),
     ],
 )

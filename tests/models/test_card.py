@@ -1,9 +1,14 @@
 """The card is frozen, complete and strict."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
-from models.card import Histogram, NetworkSpec
+from models.card import Histogram, LungLimits, NetworkSpec
+from service.settings import OWN_MODELS
+from tests.support.tiny_model import card
+from xai.explainer import Explainer
 
 SPEC = {
     "architecture": "chest_cnn",
@@ -50,3 +55,48 @@ def test_a_value_out_of_range_is_refused_by_name(field: str, value: object, rule
 def test_a_histogram_has_one_edge_more_than_counts() -> None:
     with pytest.raises(ValidationError, match="one more than counts"):
         Histogram(edges=(0.0, 1.0), counts=(1, 2))
+
+
+LIMITS = LungLimits(area=(0.1, 0.6), balance=0.5, stray=0.02)
+PLAUSIBLE = (0.3, 0.9, 0.0)
+
+
+def test_a_film_within_all_limits_is_answered() -> None:
+    assert card(lung_limits=LIMITS).refusals(8.0, PLAUSIBLE) == ()
+    assert card().refusals(8.0, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ((0.05, 0.9, 0.0), "they cover 0.05 of the film, the limits are 0.1 and 0.6"),
+        ((0.7, 0.9, 0.0), "they cover 0.7 of the film, the limits are 0.1 and 0.6"),
+        ((0.3, 0.4, 0.0), "one half of the film has 0.4 of the lung area of the other, the limit"),
+        ((0.3, 0.9, 0.03), "0.03 of what looks like lung is apart from them, the limit is 0.02"),
+        ((float("nan"), 0.9, 0.0), "they cover nan of the film"),
+    ],
+)
+def test_a_film_beyond_one_of_the_lungs_limits_is_refused(
+    figures: tuple[float, ...], words: str
+) -> None:
+    asked = card(lung_limits=LIMITS)
+    assert asked.refusals(4.0, figures) == ("lungs",)
+    assert words in asked.reasons(4.0, figures)["lungs"]
+
+
+@pytest.mark.parametrize("distance", [8.001, float("inf"), float("nan")])
+def test_a_film_beyond_the_distance_is_refused(distance: float) -> None:
+    assert card(lung_limits=LIMITS).refusals(distance, PLAUSIBLE) == ("distance",)
+    assert card(lung_limits=LIMITS).refusals(distance, (0.0, 0.0, 0.0)) == ("lungs", "distance")
+
+
+def test_a_refused_film_gets_no_decision() -> None:
+    assert card().decisions([0.9, 0.1, 0.0], ()) == [True, True, False]
+    assert card().decisions([0.9, 0.1, 0.0], ("lungs",)) == [None] * 3
+
+
+@pytest.mark.parametrize("model", sorted(OWN_MODELS.glob("*.onnx")), ids=lambda path: path.stem)
+def test_files_of_the_first_schema_are_read_with_the_new_fields_null(model: Path) -> None:
+    read = Explainer(model, lazy=True).card
+    assert (read.schema_version, read.lungs, read.lung_limits) == (1, None, None)
+    assert card().schema_version == 2

@@ -13,7 +13,7 @@ from service.observability.logs import JsonFormatter
 from service.problems import ServiceProblem
 from service.settings import Settings
 from service.watch.settings import WatchSettings
-from tests.support.tiny_model import FILM
+from tests.support.tiny_model import FILM, REFUSED_FILM
 
 SERVER_SETTINGS = """
     HOST PORT MODELS OWN_MODELS DEFAULT_MODEL PRELOAD MODEL_MEMORY_BYTES PROVIDER PRECISION THREADS
@@ -53,6 +53,7 @@ METRICS = {
     "cxr_model_loaded": "model",
     "cxr_problems": "model type",
     "cxr_queue_films": "model",
+    "cxr_refusals": "model reason",
     "cxr_request_duration_seconds": "method route status",
     "cxr_score": "class_name model",
     "cxr_stage_duration_seconds": "model stage",
@@ -91,7 +92,7 @@ def test_the_problems_keep_their_types_and_statuses():
 
 
 def test_the_metrics_keep_their_names_and_labels(client: httpx.Client):
-    for film in (FILM, b"no film"):
+    for film in (FILM, REFUSED_FILM, b"no film"):
         client.post("/v1/predict", content=film)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(client.get("/metrics").text):

@@ -27,6 +27,7 @@ def row(**changes: Any) -> AuditRow:
         "probabilities": {"normal": 0.25, "pneumonia": 0.75},
         "decisions": {"normal": False, "pneumonia": True},
         "in_distribution": True,
+        "refusals": [],
         "distance": 4.0,
     }
     return AuditRow(**fields | changes)

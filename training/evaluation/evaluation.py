@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,7 @@ class Evaluation:
         logits: As the network gives them.
         probabilities: As the file gives them, calibrated.
         distance: From the training films.
+        lung_figures: Area, balance and stray; None of a model that sees the whole film.
     """
 
     card: ModelCard
@@ -151,6 +153,7 @@ class Evaluation:
     logits: Float[np.ndarray, "films classes"]
     probabilities: Probabilities
     distance: Float[np.ndarray, " films"]
+    lung_figures: Float[np.ndarray, "films 3"] | None = None
 
     @property
     def model(self) -> str:
@@ -225,8 +228,10 @@ class Evaluation:
 
     @property
     def is_refused(self) -> Bool[np.ndarray, " films"]:
-        """Whether each film is refused as unlike the training films."""
-        return np.array([not self.card.is_alike(distance) for distance in self.distance.tolist()])
+        """Whether each film is refused, whatever for."""
+        figures = repeat(None) if self.lung_figures is None else self.lung_figures.tolist()
+        films = zip(self.distance.tolist(), figures, strict=False)
+        return np.array([bool(self.card.refusals(*film)) for film in films])
 
     @property
     def is_unsure(self) -> Bool[np.ndarray, " films"]:
@@ -247,14 +252,15 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
     targets = np.asarray(film_targets(films, explainer.card.class_names))
     if targets.ndim == 1 and len(np.unique(targets)) < 2:
         raise ValueError(f"films must be of two classes or more, not all {films[0].label}")
-    answers = list(explained_films(explainer, films))
+    answers = Answers.joined(list(explained_films(explainer, films)))
     return Evaluation(
         card=explainer.card,
         model_sha256=explainer.sha256,
         films=tuple(films),
-        logits=np.concatenate([answer.logits for answer in answers]),
-        probabilities=np.concatenate([answer.probabilities for answer in answers]),
-        distance=np.concatenate([answer.distance for answer in answers]),
+        logits=answers.logits,
+        probabilities=answers.probabilities,
+        distance=answers.distance,
+        lung_figures=answers.lung_figures,
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from models.card import Record, Sha256
+from models.card import Record, Refusal, Sha256
 from models.film_files.errors import RadiographError
 from models.radiograph import Radiograph, read_radiograph
 from training.data.dataset import film_radiograph, seen_by
@@ -50,14 +50,16 @@ class Reaction(Record):
 
     Attributes:
         image: Name of its file.
-        outcome: `refused` as unlike the training films, or `undecided` because no class is likely
-            enough; `unreadable` images are refused before they reach a model.
+        outcome: `refused`, or `undecided` because no class is likely enough; `unreadable` images
+            are refused before they reach a model.
+        refusals: Why it is refused.
         distance: From the training films.
         predicted_class: The class with the largest probability, of a multi-class model.
     """
 
     image: str
     outcome: Outcome
+    refusals: tuple[Refusal, ...] = ()
     distance: float | None = None
     predicted_class: str | None = None
 
@@ -72,6 +74,7 @@ class KindShare(Record):
         low: Lower end of its 95 % interval, bootstrapped by group.
         high: Upper end.
         refused: Share refused.
+        without_lungs: Share refused because no plausible lungs were found.
     """
 
     kind: str
@@ -80,6 +83,7 @@ class KindShare(Record):
     low: float
     high: float
     refused: float
+    without_lungs: float = 0.0
 
 
 class RefusalReport(Record):
@@ -159,6 +163,7 @@ def kind_share(kind: str, reactions: Sequence[Reaction], groups: Sequence[str]) 
         low=silent.low,
         high=silent.high,
         refused=float(np.mean([found.outcome == "refused" for found in reactions])),
+        without_lungs=float(np.mean(["lungs" in found.refusals for found in reactions])),
     )
 
 
@@ -175,16 +180,17 @@ def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reacti
     card = explainer.card
     seen = seen_by(card, radiograph)
     answers = explainer(seen.pixels[None, None])
-    distance, probabilities = float(answers.distance[0]), answers.probabilities[0]
+    [refusals], probabilities = answers.refusals(card), answers.probabilities[0]
     outcome: Outcome = "answered"
-    if not card.is_alike(distance):
+    if refusals:
         outcome = "refused"
     elif not card.is_confident(float(probabilities.max())):
         outcome = "undecided"
     return Reaction(
         image=image,
         outcome=outcome,
-        distance=distance,
+        refusals=refusals,
+        distance=float(answers.distance[0]),
         predicted_class=None
         if card.task == "multilabel"
         else card.class_names[int(probabilities.argmax())],

@@ -22,6 +22,7 @@ from models.card import (
 from models.registration import cell_centres
 from training.code_revision import code_revision
 from training.data.phantom import draw_film
+from training.export.lung_limits import lung_limits
 from training.export.trained_run import TrainedRun
 from training.statistics.calibration import calibrated, youden_threshold
 from xai.explained_network import ExplainedNetwork, Explanation, LungExplanation
@@ -76,6 +77,9 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         decision_thresholds=decision_thresholds(probabilities, measured.truth),
         evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
+        lung_limits=lung_limits(answers.lung_figures.numpy())
+        if isinstance(answers, LungExplanation)
+        else None,
         confidence_threshold=None
         if spec.task == "multilabel"
         else float(np.quantile(probabilities.max(axis=1), CONFIDENCE_QUANTILE)),

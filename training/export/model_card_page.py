@@ -90,13 +90,24 @@ def _factors(card: ModelCard) -> Iterator[str]:
         "Hospital and scanner, view position, age and sex change how a film looks, and may stand "
         "for a class without being it. The figures below are over all films of a split; "
         "`cxr evaluate --report` breaks them down. A film whose distance from the training films "
-        f"is above {card.distance_threshold:.3g} is refused."
+        f"is above {card.distance_threshold:.3g} is refused{_lung_limits(card)}."
         + (
             f" One whose largest probability is below {card.confidence_threshold:.3f} gets no "
             "decision."
             if card.confidence_threshold is not None
             else ""
         )
+    )
+
+
+def _lung_limits(card: ModelCard) -> str:
+    if card.lung_limits is None:
+        return ""
+    (low, high), limits = card.lung_limits.area, card.lung_limits
+    return (
+        f", and so is one without plausible lungs: they must cover {low:.3g} to {high:.3g} of the "
+        f"film, the half with less of them must have at least {limits.balance:.3g} of the other's "
+        f"lung area, and at most {limits.stray:.3g} of what looks like lung may lie apart"
     )
 
 

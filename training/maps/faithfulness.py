@@ -147,9 +147,8 @@ def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFi
         seen = seen_by(card, film_radiograph(film))
         answers = explainer(seen.pixels[None, None])
         probabilities = answers.probabilities[0]
-        is_decided = card.is_alike(float(answers.distance[0])) and card.is_confident(
-            float(probabilities.max())
-        )
+        [refusals] = answers.refusals(card)
+        is_decided = not refusals and card.is_confident(float(probabilities.max()))
         if is_decided and probabilities.argmax() == number:
             evidence, probability = answers.evidence[0, number], float(probabilities[number])
             cells = card.cells_on(answers.region_of(0))

@@ -182,7 +182,7 @@ class Localised:
         marked: What was marked.
         predicted_class: The class with the largest probability.
         probability: Of the class whose map was measured.
-        is_refused: Whether the model refuses the film as unlike its training films.
+        is_refused: Whether the model refuses the film.
         scores: By the kind of map; empty where the lungs were marked.
         inside: Share of the heat inside the lungs, by the kind of map; empty where a finding was
             marked, NaN where nothing is hot.
@@ -211,7 +211,7 @@ def _localised(explainer: Explainer, shown: ShownFilm, mean: MeanMaps | None) ->
         shown.marked,
         card.class_names[int(answers.probabilities[0].argmax())],
         float(answers.probabilities[0, shown.number]),
-        not card.is_alike(float(answers.distance[0])),
+        bool(answers.refusals(card)[0]),
         {} if is_lungs else {kind: _mean_scores(some, region) for kind, some in heats.items()},
         {
             kind: float(np.mean([share_inside(one, region) for one in some]))

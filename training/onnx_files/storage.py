@@ -16,6 +16,7 @@ from jaxtyping import Float16, Float32, Int8
 from torch import Tensor, nn
 
 from models.card import Storage, WeightStorage
+from models.lungs.window import window_of
 from models.network import Network
 from training.statistics.metrics import Findings, Targets, macro_auroc, macro_finding_auroc
 from xai.explained_network import Explanation, LungExplanation
@@ -100,10 +101,13 @@ def is_large(shape: Sequence[int]) -> bool:
 def large_weights(network: Network) -> Iterator[Tensor]:
     """Yield the large weights of linear and convolutional layers.
 
-    The head, biases, norms and positions are small and sensitive: they stay float32.
+    The head, biases, norms and positions are small and sensitive: they stay float32. So does the
+    lung field, whose own are float16 numbers: in int8 it moves the box of some films by pixels.
     """
+    window = window_of(network)
+    kept = {network.head, *(window.modules() if window else ())}
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d) and layer is not network.head:
+        if isinstance(layer, nn.Linear | nn.Conv2d) and layer not in kept:
             weight: Tensor = layer.weight
             if is_large(weight.shape):
                 yield weight

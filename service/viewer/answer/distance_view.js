@@ -1,5 +1,6 @@
 /** Shows how far a film lies from the training films, on the scale of the validation films. */
 
+import { lacksLungs } from "../maps/strings.js";
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
 import { distance as words, facts } from "./strings.js";
@@ -14,8 +15,9 @@ const ARROW = 6; // half the width of the arrow that points at this film
  * and this film marked, and the same as text. While the card is null, a plain bar stands there.
  */
 export function showDistance(container, answer, card = null) {
-  const { distance, distance_threshold: limit, in_distribution: isLike } = answer;
-  const said = [isLike ? facts.like(limit) : facts.unlike(limit)];
+  const { distance, distance_threshold: limit, refusals } = answer;
+  const said = [refusals.includes("distance") ? facts.unlike(limit) : facts.like(limit)];
+  if (lacksLungs(answer)) said.push(facts.noLungs);
   if (card) said.push(words.place(shareBeyond(card.distance_histogram, distance)));
   container.replaceChildren(
     facts.distance[1](distance),

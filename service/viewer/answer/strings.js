@@ -1,6 +1,6 @@
 /** Texts about an answer and the model that gave it. */
 
-import { UNLIKE } from "../maps/strings.js";
+import { refusedHeading } from "../maps/strings.js";
 import {
   className,
   decimal,
@@ -15,7 +15,7 @@ import { sentenceOf } from "../page/strings.js";
 
 /** Returns the sentence that a screen reader hears when an answer has come. */
 export function summary(answer) {
-  if (!answer.in_distribution) return UNLIKE;
+  if (!answer.in_distribution) return refusedHeading(answer);
   if (!answer.is_confident) return UNSURE;
   const called = answer.findings.filter((finding) => finding.decision);
   const names = called.map(
@@ -76,6 +76,7 @@ export const facts = {
   distance: ["Distance from the training films", (distance) => figure(distance)],
   like: (threshold) => `Like them: at or below the limit of ${figure(threshold)}`,
   unlike: (threshold) => `Unlike them: above the limit of ${figure(threshold)}`,
+  noLungs: "refused because no plausible lungs were found",
   card: "Model card",
 };
 
@@ -151,6 +152,7 @@ export const card = {
       ({ distance_threshold: limit }) =>
         `No decision where the distance from the training films is beyond ${figure(limit)}`,
     ],
+    ["No lungs", lungLimits],
   ],
   figures: "Figures",
   intervals: "The intervals are 95\u202f% intervals, bootstrapped by group of films.",
@@ -212,6 +214,16 @@ export const card = {
     ["Split of films, SHA-256", ({ training_data: data }) => data.split_sha256],
   ],
 };
+
+function lungLimits({ lung_limits: limits }) {
+  if (!limits) return null;
+  const [low, high] = limits.area.map(percent);
+  return (
+    `No decision unless lungs cover ${low} to ${high} of the film, one half of it has at least ` +
+    `${percent(limits.balance)} of the other\u2019s lung area, and at most ` +
+    `${finePercent(limits.stray)} of what looks like lung lies apart`
+  );
+}
 
 function calibrationError({ metrics }) {
   const found = metrics.find(

@@ -1,6 +1,7 @@
 /** Texts about the film in view and how it is seen. */
 
 import { decided } from "../answer/strings.js";
+import { lacksLungs } from "../maps/strings.js";
 import { className, figure, FORMATS, percent, wholePercent } from "../page/formats.js";
 
 /** Texts of the toolbar. */
@@ -44,12 +45,16 @@ export const panel = {
   finding: (answer, finding, { shown }) =>
     [
       `${className(finding.class_name)} ${percent(finding.probability)}`,
-      answer.in_distribution ? decided(finding).toLowerCase() : "unlike known films",
+      answer.in_distribution ? decided(finding).toLowerCase() : refusedBriefly(answer),
       ...(shown ? [] : ["no map shown"]),
     ].join(" \u00b7 "),
   unread: { waiting: "not read yet", asking: "reading\u2026", failed: "gave no answer" },
   noSuchClass: (name) => `does not know \u201c${className(name)}\u201d`,
 };
+
+function refusedBriefly(answer) {
+  return lacksLungs(answer) ? "no plausible lungs" : "unlike known films";
+}
 
 export const canvas = {
   original: (name) => `The film: ${name}`,

@@ -79,7 +79,6 @@ export const workList = {
   },
   sending: (share) => `Sending\u2026 ${percent(share)}`,
   reading: "Reading\u2026",
-  unlike: "Unlike the films this model knows",
   finding: ({ class_name: name, probability }) => `${className(name)} ${percent(probability)}`,
   refused: ({ title, detail }) => sentences([title, detail]),
 };

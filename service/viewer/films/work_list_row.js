@@ -5,6 +5,7 @@ import { element } from "../page/elements.js";
 import { findingOf, topClass } from "../answer/findings.js";
 import { WORTH_A_RETRY } from "../page/problem_view.js";
 import { decision } from "../answer/strings.js";
+import { refused } from "../maps/strings.js";
 import { workList as words } from "./strings.js";
 
 const END_LETTERS = 10;
@@ -102,7 +103,7 @@ function unread(state, sent, problem) {
 }
 
 function headline(prediction) {
-  if (!prediction.in_distribution) return words.unlike;
+  if (!prediction.in_distribution) return refused(prediction);
   return prediction.is_confident ? words.finding(topFinding(prediction)) : decision.none;
 }
 

@@ -2,7 +2,7 @@
 
 import { decided, METHODS, UNSURE } from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
-import { area, UNLIKE_FILM } from "../maps/strings.js";
+import { area, lacksLungs, refused, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
 import { page } from "../page/strings.js";
 
@@ -28,7 +28,7 @@ export const keeping = {
 export const caption = {
   researchOnly: page.researchOnly,
   finding: ({ answer, finding }) => {
-    const unlike = answer.in_distribution ? "" : " (unlike the films this model knows)";
+    const unlike = answer.in_distribution ? "" : ` (${lowered(refused(answer))})`;
     return (
       `${className(finding.class_name)} ${percent(finding.probability)}: ` +
       `${decided(finding).toLowerCase()}${unlike}, threshold ${finePercent(finding.threshold)}`
@@ -94,7 +94,8 @@ export const report = {
   made: (date) => dateFormat.format(date),
   model: ({ name, version }) => `${name} ${version}`,
   undecided: (answer) => {
-    if (!answer.in_distribution) return { heading: UNLIKE_REPORT, sentence: UNLIKE_FILM };
+    if (!answer.in_distribution)
+      return { heading: `${refused(answer)}: no decision`, sentence: UNLIKE_FILM };
     const limit = finePercent(answer.confidence_threshold ?? 0);
     const sentence = `No class reaches the ${limit} from which this model decides.`;
     return answer.is_confident ? null : { heading: UNSURE, sentence };
@@ -104,7 +105,7 @@ export const report = {
     mapShown ? `The view: evidence for ${className(finding.class_name)}` : "The view: no map shown",
   mapHeading: ({ class_name: name }) => `Evidence map: ${className(name)}`,
   explanation: ({ answer, finding, look, strongest }) => [
-    [mapState(finding.explanation.status, look.mapShown), strongest && strongestWords(strongest)]
+    [mapState(finding, answer, look.mapShown), strongest && strongestWords(strongest)]
       .filter(Boolean)
       .join(" "),
     ...(look.mapShown ? [`${drawn(look, finding)} ${oneScale(answer.model.evidence_scale)}`] : []),
@@ -146,16 +147,20 @@ function third(x, y) {
   return `${THIRDS[row][column]} of the film`;
 }
 
-const UNLIKE_REPORT = "Unlike the films this model knows: no decision";
+function lowered(sentence) {
+  return sentence[0].toLowerCase() + sentence.slice(1);
+}
 
-function mapState(status, shown) {
+function mapState({ explanation: { status } }, answer, shown) {
   const texts = {
     ok: shown ? "Colour shows where the model sees evidence for the class." : "The map was hidden.",
     no_positive_evidence: "No position argues for this class.",
     below_threshold: shown
       ? "Shown although the class is not called: this map explains no decision."
       : "Not shown: the class is not called, so its map explains no decision.",
-    out_of_distribution: "No map: it is withheld for a film unlike those the model knows.",
+    out_of_distribution: lacksLungs(answer)
+      ? "No map: it is withheld for a film without plausible lungs."
+      : "No map: it is withheld for a film unlike those the model knows.",
   };
   return texts[status];
 }
@@ -171,8 +176,8 @@ function oneScale(scale) {
   return `Full colour from ${figure(scale)}: one scale for every class and film of this model.`;
 }
 
-function distanceWords({ distance, distance_threshold: limit, in_distribution: isLike }) {
-  const verdict = isLike ? "like" : "unlike";
+function distanceWords({ distance, distance_threshold: limit, refusals }) {
+  const verdict = refusals.includes("distance") ? "unlike" : "like";
   return `${figure(distance)} (limit ${figure(limit)}): ${verdict} the training films`;
 }
 

@@ -28,7 +28,7 @@ export class ExplanationView {
     const forced = !answer.in_distribution && !refused;
     const peak = evidence ? peakOf(evidence, answer.model.evidence_scale) : 0;
     const words = explanation(status, {
-      ...{ finding, shown: belowShown, forced, drawing, peak, signed },
+      ...{ answer, finding, shown: belowShown, forced, drawing, peak, signed },
     });
     const { box, heading, sentence, button } = this.#elements;
     box.dataset.status = refused || forced ? "out_of_distribution" : status;

@@ -66,8 +66,9 @@ export class OcclusionView {
       element("thead", {}, [element("tr", {}, words.columns.map(columnHeading))]),
       element("tbody", {}, rows),
     ]);
-    const unlike = answer.in_distribution && !masked.in_distribution ? [hint(words.unlike)] : [];
-    this.#show(words.masked(rectangle), [table, ...unlike, hint(words.hint)]);
+    const newly = answer.in_distribution && !masked.in_distribution;
+    const refused = newly ? [hint(words.refused(masked))] : [];
+    this.#show(words.masked(rectangle), [table, ...refused, hint(words.hint)]);
   }
 
   #show(sentence, found) {

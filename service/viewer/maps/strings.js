@@ -3,7 +3,7 @@
 import { className, figure, percent } from "../page/formats.js";
 
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
-export function explanation(status, { finding, shown, forced, drawing, peak, signed }) {
+export function explanation(status, { answer, finding, shown, forced, drawing, peak, signed }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;
   const texts = {
@@ -21,17 +21,33 @@ export function explanation(status, { finding, shown, forced, drawing, peak, sig
           "Show it anyway",
         ],
     out_of_distribution: [
-      UNLIKE,
-      drawing ? UNLIKE_DRAWING : UNLIKE_FILM,
+      refusedHeading(answer),
+      drawing && !lacksLungs(answer) ? UNLIKE_DRAWING : UNLIKE_FILM,
       "Ask for the maps anyway",
     ],
   };
   const [heading, sentence, button] = texts[status];
-  const warning = "This film is unlike those the model knows: no decision, and a map only on demand.";
+  const why = lacksLungs(answer)
+    ? "No plausible lungs were found"
+    : "This film is unlike those the model knows";
+  const warning = `${why}: no decision, and a map only on demand.`;
   return { heading, sentence: forced ? `${warning} ${sentence}` : sentence, button };
 }
 
-export const UNLIKE = "Unlike the films this model knows: no decision, no map";
+/** Returns whether a film is refused because no plausible lungs were found on it. */
+export function lacksLungs({ refusals }) {
+  return refusals.includes("lungs");
+}
+
+/** Returns why a film is refused. */
+export function refused(answer) {
+  return lacksLungs(answer) ? "No plausible lungs found" : "Unlike the films this model knows";
+}
+
+export function refusedHeading(answer) {
+  return `${refused(answer)}: no decision, no map`;
+}
+
 export const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
 const UNLIKE_DRAWING =
   "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
@@ -143,7 +159,11 @@ export const occlusion = {
   hint:
     "Change in percentage points. The rectangle is filled with the film\u2019s median; such a film " +
     "is one that the model was never trained on.",
-  unlike: "With this mask the film is unlike those the model knows: the probabilities mean little.",
+  refused: (masked) =>
+    (lacksLungs(masked)
+      ? "With this mask no plausible lungs are found"
+      : "With this mask the film is unlike those the model knows") +
+    ": the probabilities mean little.",
 };
 
 export function area([x0, y0, x1, y1]) {

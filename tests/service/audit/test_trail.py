@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pydantic import SecretStr, ValidationError
@@ -35,8 +36,16 @@ COLUMNS = {
     "in_distribution": ("BOOLEAN", True),
     "distance": ("DOUBLE", True),
     "status": ("TEXT", True),
+    "refusals": ("JSON", False),
 }
-"""Type of each column in SQLite, and whether it is NOT NULL, as revision v1 made them."""
+"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 and v2 made them."""
+
+OLD_ROW = f"""
+    INSERT INTO audit (time, request_id, verb, model, version, model_sha256, film_sha256,
+                       probabilities, decisions, in_distribution, distance, status)
+    VALUES ('2026-03-01 12:00:00.000000', 'r0', 'predict', 'tiny', '1.2.3', '{64 * "a"}',
+            '{64 * "b"}', '{{}}', '{{}}', 1, 4.0, 'ok')
+"""
 
 
 @pytest.fixture
@@ -63,13 +72,14 @@ def test_a_row_says_what_the_answer_said(model_file: Path):
     assert kept.decisions == {one.class_name: one.decision for one in answer.findings}
     assert True in kept.decisions.values()
     assert (kept.distance, kept.in_distribution) == (answer.distance, True)
+    assert kept.refusals == []
     assert kept.model_sha256 == answer.model.sha256
     assert timedelta(0) <= datetime.now(UTC) - kept.time < timedelta(seconds=30)
 
 
 def test_a_refused_film_has_a_row_without_a_decision(model_file: Path):
     kept = row_of(answer_film(Explainer(model_file), REFUSED_FILM))
-    assert not kept.in_distribution
+    assert (kept.in_distribution, kept.refusals) == (False, ["distance"])
     assert set(kept.decisions.values()) == {None}
 
 
@@ -126,7 +136,7 @@ def test_the_table_and_its_revision_are_those_that_older_servers_wrote(path: Pat
     engine.dispose()
     assert {column[1]: (column[2], bool(column[3])) for column in columns} == COLUMNS
     assert {index[1] for index in indices} == {"audit_time", "audit_film"}
-    assert versions == [("v1",)]
+    assert versions == [("v2",)]
 
 
 def test_a_database_newer_than_the_program_is_refused(path: Path):
@@ -135,8 +145,23 @@ def test_a_database_newer_than_the_program_is_refused(path: Path):
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE audit_version SET version_num = 'v99'")
     engine.dispose()
-    with pytest.raises(ValueError, match="as old as this program, which knows v1, not v99"):
+    with pytest.raises(ValueError, match="as old as this program, which knows v2, not v99"):
         open_file(path)
+
+
+def test_rows_of_an_older_server_say_nothing_of_refusals(path: Path, monkeypatch):
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "v1"))
+    open_file(path).close()
+    monkeypatch.undo()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(OLD_ROW)
+    engine.dispose()
+    trail = open_file(path)
+    trail.write(row(refusals=["lungs"]))
+    assert [kept.refusals for kept in trail.rows(EVERYTHING)] == [None, ["lungs"]]
+    trail.close()
 
 
 def test_servers_that_start_together_do_not_get_in_each_others_way(path: Path):

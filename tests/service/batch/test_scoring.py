@@ -43,6 +43,7 @@ def test_a_refused_film_has_probabilities_and_no_decision(explainer: Explainer, 
     write_archive(tmp_path)
     row = score_films(explainer, tmp_path, ["refused.png"], batch_size=8)[0]
     assert row["in_distribution"] is False
+    assert row["refusals"] == ["distance"]
     assert [row[f"decision:{name}"] for name in CLASS_NAMES] == [None] * 3
     assert sum(row[f"probability:{name}"] for name in CLASS_NAMES) == pytest.approx(1)
 

@@ -193,6 +193,20 @@ def test_a_refused_film_has_a_report_alone_that_says_so(explainer: Explainer):
     assert "no map" in comments(report)
 
 
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [(["distance"], "unlike the films"), (["lungs"], "no plausible lungs were found")],
+)
+def test_the_report_says_why_a_film_is_refused(
+    explainer: Explainer, reasons: list[str], words: str
+):
+    film = chest_film(UNLIKE)
+    prediction = answer_film(explainer, film).explained_prediction()
+    changed = prediction.model_copy(update={"refusals": reasons})
+    [report] = result_objects(film, changed, CLASS, Limits())
+    assert words in comments(pydicom.dcmread(io.BytesIO(report)))
+
+
 def test_a_refused_film_can_be_explained_all_the_same(explainer: Explainer):
     found = objects(explainer, chest_film(UNLIKE), force=True)
     assert len(found) == 3

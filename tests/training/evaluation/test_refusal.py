@@ -1,6 +1,7 @@
 """Refused images are counted by kind, and listed file by file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 import cxr
+from models.card import LungLimits
+from tests.support.drawn_answers import evaluation, films
 from tests.support.tiny_model import CLASS_NAMES, FILM, REFUSED_FILM, write_model
 from training.data.manifest import Film, of_split, read_manifest
 from training.evaluation.refusal import refusal_report
@@ -66,6 +69,18 @@ def test_what_is_undecided_is_not_answered(unlike: Path, manifest: Path, tmp_pat
     assert report.images[0].outcome == "undecided"
     kind = report.kinds[0]
     assert (kind.kind, kind.silent, kind.refused) == ("films as they are", 1, 0)
+
+
+def test_an_evaluation_takes_films_without_lungs_for_refused() -> None:
+    made = evaluation(films(3))
+    limits = LungLimits(area=(0.1, 0.6), balance=0.5, stray=0.02)
+    asked = replace(
+        made,
+        card=made.card.model_copy(update={"lung_limits": limits}),
+        distance=np.array([1.0, 1.0, 9.0]),
+        lung_figures=np.array([[0.3, 0.9, 0.0], [0.3, 0.1, 0.0], [0.3, 0.9, 0.0]]),
+    )
+    assert asked.is_refused.tolist() == [False, True, True]
 
 
 def test_no_films_are_refused(manifest: Path, tmp_path: Path) -> None:

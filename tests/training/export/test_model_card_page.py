@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import cxr
-from models.card import CellCentres, Metric, ModelCard, WeightStorage
+from models.card import CellCentres, LungLimits, Metric, ModelCard, WeightStorage
 from service.settings import OWN_MODELS
 from tests.support.tiny_model import card, write_model
 from training.export.model_card_page import model_card_page
@@ -59,6 +59,14 @@ def test_the_page_has_the_sections_of_a_model_card() -> None:
 def test_the_page_changes_with_the_card(changes: dict[str, object], line: str) -> None:
     changed: ModelCard = card(**changes)
     assert line in model_card_page(changed).splitlines()
+
+
+def test_the_page_says_which_lungs_are_plausible() -> None:
+    limits = LungLimits(area=(0.1, 0.6), balance=0.5, stray=0.02)
+    page = model_card_page(card(lung_limits=limits))
+    assert "they must cover 0.1 to 0.6 of the film" in page
+    assert "at least 0.5 of the other's lung area, and at most 0.02 of" in page
+    assert "plausible lungs" not in model_card_page(card())
 
 
 def test_the_page_says_what_storing_the_weights_costs() -> None:
