@@ -27,6 +27,7 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
         "distance",
         "distance_threshold",
         "in_distribution",
+        "refusals",
         "confidence_threshold",
         "is_confident",
         "predicted_class",
@@ -53,7 +54,7 @@ def test_findings_are_those_worked_out_by_hand(client: httpx.Client):
 
 def test_a_film_unlike_the_training_films_gets_no_decision(client: httpx.Client):
     answer = client.post("/v1/predict", files={"file": REFUSED_FILM}).json()
-    assert answer["in_distribution"] is False
+    assert (answer["in_distribution"], answer["refusals"]) == (False, ["distance"])
     assert answer["distance"] > answer["distance_threshold"] == 8
     assert [finding["decision"] for finding in answer["findings"]] == [None] * 3
     assert sum(finding["probability"] for finding in answer["findings"]) == pytest.approx(1)
