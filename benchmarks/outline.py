@@ -22,10 +22,10 @@ from models.lungs.pieces import TwoLungs, certainty
 from models.lungs.window import MASK_SIZE
 from models.radiograph import GridPlace
 from training.data.dataset import film_radiograph
-from training.data.manifest import of_split
-from training.outlines.measurement import dice_coefficients
+from training.data.manifest import Split, of_split
 from training.outlines.outlined_films import read_outlined_films
 from training.outlines.planes import read_mask, seen_whole, unknown_part
+from training.statistics.metrics import dice_coefficients
 from xai.outline import LEVEL, TOLERANCE, lung_outline, outline_mask
 
 SETTINGS = (
@@ -41,7 +41,7 @@ def main() -> None:
     """Print a row for each setting."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", type=Path, required=True)
-    parser.add_argument("--split", default="val")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="val")
     arguments = parser.parse_args()
     rows = [
         [measured(found, *setting) for setting in SETTINGS]
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def found_lungs(manifest: Path, split: str) -> Iterator[Found]:
+def found_lungs(manifest: Path, split: Split) -> Iterator[Found]:
     """Yield what is found on each film that a person outlined."""
     network, spec = lung_field()
     two_lungs = TwoLungs(MASK_SIZE)

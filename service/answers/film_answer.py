@@ -21,6 +21,8 @@ from service.films.decoding import Limits, Paint, SeenFilm, View, seen_film
 from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from xai.explainer import Answers, Explainer
 from xai.heatmap import Status, explanation_status, heat
+from xai.measures.localisation import shares_in_outline
+from xai.outline import Outline, lung_outline
 
 USUAL_LIMITS = Limits()
 
@@ -104,6 +106,24 @@ class FilmAnswer:
         cells = card.cells_on(self.answers.region_of(0))
         return self.film.input.grid_place(card.activation_grid, cells)
 
+    @cached_property
+    def lung_outline(self) -> Outline | None:
+        """Outline of the lungs in film pixels; None of a model that sees the whole film."""
+        if self.answers.lungs is None:
+            return None
+        lungs = self.answers.lungs[0]
+        rows, columns = lungs.shape
+        return lung_outline(lungs, self.film.input.grid_place((rows, columns), None))
+
+    @cached_property
+    def inside_lungs(self) -> list[float | None]:
+        """Share of each class's positive evidence inside that outline; None where there is none."""
+        evidence, film = self.answers.evidence[0], self.film
+        if self.lung_outline is None:
+            return [None] * len(evidence)
+        size = {"rows": film.rows, "columns": film.columns}
+        return shares_in_outline(evidence, self.place, self.lung_outline, **size)
+
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""
         return Prediction(
@@ -129,9 +149,12 @@ class FilmAnswer:
                 for index in self._classes
             ],
             faithfulness=faithfulness,
+            lung_outline=self.lung_outline,
         )
 
-    def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
+    def overlay(
+        self, class_name: str | None = None, *, force: bool = False, outline: bool = False
+    ) -> Overlay:
         """Return the evidence for one class, to be painted over the film.
 
         The film stays grey for a class that is not called present, or without positive evidence.
@@ -139,6 +162,7 @@ class FilmAnswer:
         Args:
             class_name: None is the top class.
             force: Paint even a film unlike the training films.
+            outline: Draw the outline of the lungs, where the model finds them.
 
         Raises:
             UnknownClass: The model has no such class.
@@ -153,7 +177,10 @@ class FilmAnswer:
                 f"Its distance is {self.distance:.3g}, the model's limit is "
                 f"{self.explainer.card.distance_threshold:.3g}. Ask for JSON, or add ?force=true."
             )
-        return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
+        warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
+        warm *= np.float32(status is Status.OK)
+        paint = Paint(warm, self.place, self.lung_outline, outline)
+        return Overlay(paint, class_name, status)
 
     @property
     def _classes(self) -> range:
@@ -207,12 +234,9 @@ class FilmAnswer:
             method=card.method,
             target_layer=card.target_layer,
             evidence=None if withheld else self.answers.evidence[0, index].tolist(),
+            inside_lungs=None if withheld else self.inside_lungs[index],
             **self.place._asdict(),
         )
-
-    def _paint(self, index: int, *, coloured: bool) -> Paint:
-        warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
-        return Paint(warm * np.float32(coloured), self.place)
 
 
 def answer_film(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> FilmAnswer:
