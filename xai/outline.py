@@ -1,5 +1,7 @@
 """Outline the lungs on a film: from a soft mask to polygons of few points, and back to pixels."""
 
+from itertools import pairwise
+
 import numpy as np
 from contourpy import contour_generator
 from numpy.typing import NDArray
@@ -76,20 +78,31 @@ def simplified(line: Floats, tolerance: float) -> Floats:
 
 
 def outline_mask(outline: Outline, rows: int, columns: int) -> NDArray[np.bool_]:
-    """Return which pixels of a film lie inside an outline, exact to a pixel at its edge.
+    """Return which pixels of a film have their centre inside an outline.
 
     Args:
         outline: In pixels of the film.
         rows: Of the film.
         columns: Of the film.
     """
-    inside = np.zeros((rows, columns), np.bool_)
+    return inside_at(outline, np.arange(columns) + 0.5, np.arange(rows) + 0.5)
+
+
+def inside_at(outline: Outline, x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Return which points of a film lie inside an outline: an odd number of edges is left of them.
+
+    Args:
+        outline: In pixels of the film.
+        x: Columns of the points, [points along a row], rising; pixel 0 covers [0, 1).
+        y: Rows of the points, [points along a column].
+    """
+    crossed = np.zeros((len(y), len(x) + 1), np.bool_)
     for ring in outline:
-        picture = Image.new("1", (columns, rows))
-        corners = [(round(x - 0.5), round(y - 0.5)) for x, y in ring]  # of pixels' centres
-        ImageDraw.Draw(picture).polygon(corners, fill=1)
-        inside ^= np.asarray(picture)
-    return inside
+        for (x0, y0), (x1, y1) in pairwise((*ring, ring[0])):
+            rows = np.flatnonzero((y < y0) != (y < y1))
+            edge = x0 + (y[rows] - y0) * (x1 - x0) / (y1 - y0 or 1)  # a level edge crosses no row
+            crossed[rows, np.searchsorted(x, edge)] ^= True
+    return np.logical_xor.accumulate(crossed, axis=1)[:, :-1]
 
 
 def outlined(

@@ -93,20 +93,35 @@ def test_a_simplified_line_passes_all_points_within_the_tolerance(
         assert (across <= tolerance * np.hypot(along, down) + 1e-9).all()
 
 
-def test_a_mask_holds_the_pixels_whose_centres_are_inside_to_a_pixel_at_its_edge() -> None:
-    inside = outline_mask(SQUARE, 20, 20)
-    assert inside[4:8, 3:11].all()
-    assert not inside[:2].any()
-    assert not inside[11:].any()
-    assert not inside[:, :1].any()
-    assert not inside[:, 14:].any()
+def test_a_mask_holds_the_pixels_whose_centres_are_inside() -> None:
+    expected = np.zeros((20, 20), bool)
+    expected[3:9, 2:12] = True
+    assert np.array_equal(outline_mask(SQUARE, 20, 20), expected)
+    shifted = (tuple((x + 0.4, y - 0.4) for x, y in SQUARE[0]),)
+    assert np.array_equal(outline_mask(shifted, 20, 20), expected)
+    beyond = (((-5.0, -5.0), (40.0, -5.0), (40.0, 40.0), (-5.0, 40.0)),)
+    assert outline_mask(beyond, 20, 20).all()
+
+
+@given(st.integers(3, 12), st.integers(0, 99))
+def test_a_point_is_inside_if_the_ring_turns_round_it_an_odd_number_of_times(
+    corners: int, seed: int
+) -> None:
+    """Even where the ring crosses itself; turns are counted by the angle it is seen under."""
+    ring = np.random.default_rng(seed).uniform(-3, 23, (corners, 2))
+    inside = outline_mask((tuple(map(tuple, ring.tolist())),), 20, 20)
+    closed = np.concatenate([ring, ring[:1]])
+    for row, column in np.ndindex(inside.shape):
+        x, y = (closed - (column + 0.5, row + 0.5)).T
+        turned = (np.diff(np.arctan2(y, x)) + np.pi) % (2 * np.pi) - np.pi
+        assert inside[row, column] == round(turned.sum() / (2 * np.pi)) % 2
 
 
 def test_a_ring_within_a_ring_is_a_hole() -> None:
     hole = ((5.0, 5.0), (9.0, 5.0), (9.0, 7.0), (5.0, 7.0))
     inside = outline_mask((*SQUARE, hole), 20, 20)
-    assert not inside[6, 7]
-    assert inside[6, 3]
+    assert inside.sum() == 6 * 10 - 2 * 4
+    assert not inside[5:7, 5:9].any()
 
 
 @pytest.mark.parametrize("grey", [0, 255])

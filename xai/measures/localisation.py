@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.radiograph import GridPlace
 from xai.heatmap import evidence_at, film_heat
-from xai.outline import Outline, outline_mask
+from xai.outline import Outline, inside_at
 
 Heat = NDArray[np.float32]
 """[film rows, film columns], 0 to 1; 1 is the map's own maximum. All 0: no positive evidence."""
@@ -152,7 +152,8 @@ def shares_in_outline(
 ) -> list[float | None]:
     """Return which share of each class's map lies inside the lungs, before the outline cuts it off.
 
-    It is measured at even distances on the film, at most `SAMPLES` along each side.
+    It is measured at even distances on the film, at most `SAMPLES` along each side: not at every
+    pixel, since each answer of a server says it.
 
     Args:
         evidence: [classes, grid rows, grid columns], signed; the positive part counts.
@@ -164,15 +165,16 @@ def shares_in_outline(
     Returns:
         In [0, 1]; None for a class without positive evidence.
     """
-    step = -(-max(rows, columns) // SAMPLES)
-    row, column = (np.arange(step // 2, side, step) for side in (rows, columns))
-    inside = outline_mask(outline, rows, columns)[np.ix_(row, column)]
-    drawn = (
-        evidence_at(np.maximum(one, 0).astype(np.float32), place, column + 0.5, row + 0.5)
-        for one in evidence
-    )
+    y, x = (_even_places(side) for side in (rows, columns))
+    inside = inside_at(outline, x, y)
+    drawn = (evidence_at(np.maximum(one, 0).astype(np.float32), place, x, y) for one in evidence)
     shares = (share_inside(one, inside) for one in drawn)
     return [None if np.isnan(share) else share for share in shares]
+
+
+def _even_places(side: int) -> NDArray[np.float64]:
+    points = min(side, SAMPLES)
+    return (np.arange(points) + 0.5) * side / points
 
 
 def best_threshold(found: Sequence[Scores]) -> float:

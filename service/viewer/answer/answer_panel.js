@@ -71,7 +71,8 @@ export class AnswerPanel {
     this.#explanation.show(answer, finding, this.#state);
     this.showFaithfulness();
     const evidenceScale = answer.model.evidence_scale;
-    this.#mapControls.show({ evidenceScale, grid: gridOf(answer), enabled: true });
+    const hasLungs = answer.lung_outline?.length > 0;
+    this.#mapControls.show({ evidenceScale, grid: gridOf(answer), enabled: true, hasLungs });
     this.showAgreement();
   }
 

@@ -51,8 +51,9 @@ export const caption = {
 };
 
 /** Returns how a map is drawn; `look` is a snapshot's (picture_export.js). */
-function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }) {
-  if (!mapShown) return "No evidence map shown.";
+function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline, cut, lungs }) {
+  const outlined = lungs ? " The lungs are outlined as the model found them." : "";
+  if (!mapShown) return `No evidence map shown.${outlined}`;
   const parts = [
     `opacity ${percent(opacity)}`,
     ...(threshold > 0 ? [`drawn from ${percent(threshold)} of full colour`] : []),
@@ -60,8 +61,9 @@ function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }
     signed ? "for and against" : "for the class only",
     raw ? "the raw squares" : "smoothed",
     ...(outline > 0 ? [`outlined at ${percent(outline)}`] : []),
+    ...(cut ? ["inside the lungs only"] : []),
   ];
-  return `Evidence in logits per position: ${parts.join(", ")}.`;
+  return `Evidence in logits per position: ${parts.join(", ")}.${outlined}`;
 }
 
 function windowWords({ centre, width }) {

@@ -5,7 +5,7 @@ import { className, figure, percent } from "../page/formats.js";
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
 export function explanation(status, { finding, shown, forced, drawing, peak, signed }) {
   const name = className(finding.class_name);
-  const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;
+  const hottest = `The strongest position reaches ${percent(peak)} of full colour.` + inLungs(finding);
   const texts = {
     ok: [`Where the model sees \u201c${name}\u201d`, hottest],
     no_positive_evidence: [
@@ -29,6 +29,13 @@ export function explanation(status, { finding, shown, forced, drawing, peak, sig
   const [heading, sentence, button] = texts[status];
   const warning = "This film is unlike those the model knows: no decision, and a map only on demand.";
   return { heading, sentence: forced ? `${warning} ${sentence}` : sentence, button };
+}
+
+/** Returns how much of a map lies inside the lungs, as a sentence to add; "" where none is known. */
+function inLungs({ explanation: { inside_lungs: inside } }) {
+  return typeof inside === "number"
+    ? ` ${percent(inside)} of what argues for the class lies inside the lungs; no more is drawn.`
+    : "";
 }
 
 export const UNLIKE = "Unlike the films this model knows: no decision, no map";
@@ -83,6 +90,7 @@ export const mapControls = {
     rows * columns > 1 ? `Raw grid (${rows} \u00d7 ${columns} squares)` : "Raw grid",
   outlined: "Outline",
   outlineLevel: "Level of the outline",
+  lungs: "Outline of the lungs",
   level: (level) => `at ${percent(level)} of full colour`,
 };
 
