@@ -152,9 +152,7 @@ class FilmAnswer:
             lung_outline=self.lung_outline,
         )
 
-    def overlay(
-        self, class_name: str | None = None, *, force: bool = False, outline: bool = False
-    ) -> Overlay:
+    def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
         """Return the evidence for one class, to be painted over the film.
 
         The film stays grey for a class that is not called present, or without positive evidence.
@@ -162,7 +160,6 @@ class FilmAnswer:
         Args:
             class_name: None is the top class.
             force: Paint even a film unlike the training films.
-            outline: Draw the outline of the lungs, where the model finds them.
 
         Raises:
             UnknownClass: The model has no such class.
@@ -177,10 +174,7 @@ class FilmAnswer:
                 f"Its distance is {self.distance:.3g}, the model's limit is "
                 f"{self.explainer.card.distance_threshold:.3g}. Ask for JSON, or add ?force=true."
             )
-        warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
-        warm *= np.float32(status is Status.OK)
-        paint = Paint(warm, self.place, self.lung_outline, outline)
-        return Overlay(paint, class_name, status)
+        return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
 
     @property
     def _classes(self) -> range:
@@ -237,6 +231,10 @@ class FilmAnswer:
             inside_lungs=None if withheld else self.inside_lungs[index],
             **self.place._asdict(),
         )
+
+    def _paint(self, index: int, *, coloured: bool) -> Paint:
+        warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
+        return Paint(warm * np.float32(coloured), self.place, self.lung_outline)
 
 
 def answer_film(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> FilmAnswer:

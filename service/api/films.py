@@ -147,8 +147,8 @@ async def explain(
             check_is_source(film)
         film_answers = await engine.ask(explainers, film, who)
         if media_type == PNG:
-            overlay = film_answers[0].overlay(class_name, force=force, outline=outlined)
-            return await _painted(engine, film, overlay)
+            overlay = film_answers[0].overlay(class_name, force=force)
+            return await _painted(engine, film, overlay, outlined)
         if media_type == RELATED_DICOM:
             return await _archived(engine, film, film_answers[0], class_name, force)
         tests = await faithful(engine, film_answers, class_name, force) if faithfulness else ()
@@ -202,13 +202,13 @@ def _raw(film: RawFilm) -> Response:
     return Response(film.pixels, media_type=RAW, headers=headers)
 
 
-async def _painted(engine: Engine, film: bytes, overlay: Overlay) -> Response:
+async def _painted(engine: Engine, film: bytes, overlay: Overlay, outlined: bool) -> Response:
     """Return the film with an overlay as a PNG."""
     headers = {
         "Explanation-Class": quote(overlay.class_name),
         "Explanation-Status": overlay.status,
     }
-    png = await engine.painted(film, overlay.paint)
+    png = await engine.painted(film, overlay.paint._replace(is_outlined=outlined))
     return Response(png, media_type=PNG, headers=VARY | headers)
 
 

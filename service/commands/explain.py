@@ -92,12 +92,11 @@ def _write_dicom(arguments: argparse.Namespace, film: bytes, film_answer: FilmAn
 
 
 def _write_overlay(arguments: argparse.Namespace, film: bytes, film_answer: FilmAnswer) -> None:
-    overlay = film_answer.overlay(
-        arguments.class_name, force=arguments.force, outline=arguments.outline
-    )
+    overlay = film_answer.overlay(arguments.class_name, force=arguments.force)
     if arguments.method:
         overlay = _by_method(arguments, film_answer, overlay)
-    arguments.output.write_bytes(painted_png(film, overlay.paint, Limits()))
+    paint = overlay.paint._replace(is_outlined=arguments.outline)
+    arguments.output.write_bytes(painted_png(film, paint, Limits()))
     sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
 
 

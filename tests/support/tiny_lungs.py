@@ -17,15 +17,18 @@ LUNGS = certainty(ellipses(RIGHT, LEFT))[0, 0].numpy()
 """How surely each of 64x64 cells is lung."""
 REGION = np.array([0.1, 0.1, 0.9, 0.95], np.float32)
 """Top, left, bottom, right of what is taken to be seen, as shares of the input."""
+FIGURES = np.array([0.2, 0.9, 0.0], np.float32)
+"""Their area, balance and stray share."""
 
 
 def write_lung_model(folder: Path, *, lungs: Any = LUNGS, **changes: Any) -> Path:
-    """Write the tiny model with outputs `lungs` and `region`, and return the file's path."""
+    """Write the tiny model with the outputs of one that finds lungs; return the file's path."""
     cells = evenly_spread(GRID, IMAGE_SIZE)
     path = write_model(folder, lungs=LungSpec(size=IMAGE_SIZE), cell_centres=cells, **changes)
     model = onnx.load(path)
     graph = model.graph
-    for name, value in (("lungs", lungs), ("region", REGION)):
+    outputs = {"lungs": lungs, "region": REGION, "lung_figures": FIGURES}
+    for name, value in outputs.items():
         graph.initializer.append(numpy_helper.from_array(np.float32(value)[None], f"one_{name}"))
         shape = numpy_helper.from_array(np.array([-1] + [1] * value.ndim), f"{name}_shape")
         graph.initializer.append(shape)

@@ -31,18 +31,18 @@ export function explanation(status, { finding, shown, forced, drawing, peak, sig
   return { heading, sentence: forced ? `${warning} ${sentence}` : sentence, button };
 }
 
+export const UNLIKE = "Unlike the films this model knows: no decision, no map";
+export const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
+const UNLIKE_DRAWING =
+  "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
+  "You may ask for the maps anyway.";
+
 /** Returns how much of a map lies inside the lungs, as a sentence to add; "" where none is known. */
 function inLungs({ explanation: { inside_lungs: inside } }) {
   return typeof inside === "number"
     ? ` ${percent(inside)} of what argues for the class lies inside the lungs; no more is drawn.`
     : "";
 }
-
-export const UNLIKE = "Unlike the films this model knows: no decision, no map";
-export const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
-const UNLIKE_DRAWING =
-  "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
-  "You may ask for the maps anyway.";
 
 export const legend = {
   full: (scale) => `${figure(scale)} or more`,
