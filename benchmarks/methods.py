@@ -182,7 +182,7 @@ def localisation(
     """Return the tuned threshold, and how well maps agree with boxes."""
     found: list[Scores] = []
     for shown in tqdm(marked, "boxes", leave=False):
-        heat = shown.heat(map_of(tensor(shown.seen.pixels), shown.number), cells)
+        heat = shown.heat(map_of(tensor(shown.seen.pixels), shown.number), cells, shown.outline)
         found.append(scores(heat, shown.region))
     threshold = best_threshold(found)
     place = THRESHOLDS.index(threshold)

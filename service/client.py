@@ -210,6 +210,7 @@ class Client:
         class_name: str | None = None,
         model: str | None = None,
         force: bool = False,
+        outline: bool = False,
     ) -> bytes:
         """Return the film with a class's evidence painted over it, as PNG.
 
@@ -218,8 +219,9 @@ class Client:
             class_name: None is the top class.
             model: None is the default one.
             force: Paint even a film that is refused, which is a problem otherwise.
+            outline: Draw the outline of the lungs, where the model finds them.
         """
-        query = {"class": class_name, "model": model, "force": force}
+        query = {"class": class_name, "model": model, "force": force, "outline": outline or None}
         return self._examined("/v1/explain", film, accept="image/png", **query)
 
     def batch(

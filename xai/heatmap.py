@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.radiograph import GridPlace
+from xai.outline import Outline, outline_mask
 
 Floats = NDArray[np.floating[Any]]
 
@@ -84,39 +85,53 @@ def heat(evidence: Floats, evidence_scale: float) -> NDArray[np.float32]:
 
 
 def film_heat(
-    heat: NDArray[np.float32], place: GridPlace, rows: int, columns: int
+    heat: NDArray[np.float32],
+    place: GridPlace,
+    rows: int,
+    columns: int,
+    outline: Outline | None = None,
 ) -> NDArray[np.float32]:
-    """Return heat at every pixel of the film, bilinear as `evidence_at`.
+    """Return heat at every pixel of the film, as `film_evidence` does evidence.
 
     Args:
         heat: Heat in [0, 1], grid rows x grid columns.
         place: Place of the grid on the film.
         rows: Rows of the film.
         columns: Columns of the film.
+        outline: Of the lungs, in film pixels.
 
     Raises:
         ValueError: As `evidence_at` does.
     """
     # By rounding errors, the weights may not sum to exactly 1.
-    return np.clip(film_evidence(heat, place, rows, columns), 0, 1)
+    return np.clip(film_evidence(heat, place, rows, columns, outline), 0, 1)
 
 
 def film_evidence(
-    evidence: NDArray[np.float32], place: GridPlace, rows: int, columns: int
+    evidence: NDArray[np.float32],
+    place: GridPlace,
+    rows: int,
+    columns: int,
+    outline: Outline | None = None,
 ) -> NDArray[np.float32]:
     """Return evidence at the centre of every pixel of the film, bilinear as `evidence_at`.
+
+    This is what is drawn, and measured: a grid's cells are larger than a lung's edge is sharp, so
+    that the map of a model that sees only the lungs would run over without the outline.
 
     Args:
         evidence: Any numbers, grid rows x grid columns.
         place: Place of the grid on the film.
         rows: Rows of the film.
         columns: Columns of the film.
+        outline: Of the lungs, in film pixels: what lies outside is 0. None cuts off nothing.
 
     Raises:
         ValueError: As `evidence_at` does.
     """
     x, y = np.arange(columns) + 0.5, np.arange(rows) + 0.5
-    return evidence_at(evidence.astype(np.float32), place, x, y)
+    drawn = evidence_at(evidence.astype(np.float32), place, x, y)
+    return drawn if outline is None else drawn * outline_mask(outline, rows, columns)
 
 
 def evidence_at(evidence: Floats, place: GridPlace, x: Floats, y: Floats) -> Floats:

@@ -85,7 +85,7 @@ def right_films(explainer: Explainer, data: Path, asks_lungs: bool) -> Iterator[
 
 def share(shown: ShownFilm) -> float:
     """Return the share of the heat inside the lungs, or of the marks in the hottest tenth."""
-    heat = shown.heat(shown.evidence, shown.cells)
+    heat = shown.drawn
     if shown.marked.is_lungs:
         return share_inside(heat, shown.region)
     is_hot = (heat > 0) & (heat >= np.quantile(heat, 1 - SHARE))

@@ -14,16 +14,16 @@ FINDING: JsonDict = {
     "threshold": 0.27,
     "decision": True,
 }
-EXPLAINED_FINDING: JsonDict = FINDING | {
-    "explanation": {
-        "status": "ok",
-        "method": "grad_cam",
-        "target_layer": "stages.3",
-        "evidence": [[0.0, -0.02], [0.08, 0.04]],
-        "affine": [773.2, 0.0, -235.8, 0.0, 821.1, -250.5],
-        "extent": [147.3, 156.4, 1693.7, 1798.6],
-    }
+EXPLANATION: JsonDict = {
+    "status": "ok",
+    "method": "grad_cam",
+    "target_layer": "stages.3",
+    "evidence": [[0.0, -0.02], [0.08, 0.04]],
+    "affine": [773.2, 0.0, -235.8, 0.0, 821.1, -250.5],
+    "extent": [147.3, 156.4, 1693.7, 1798.6],
+    "inside_lungs": None,
 }
+EXPLAINED_FINDING: JsonDict = FINDING | {"explanation": EXPLANATION}
 PREDICTION: JsonDict = {
     "model": {
         "name": "chest_cnn",
@@ -46,6 +46,7 @@ MASKED_PREDICTION: JsonDict = PREDICTION | {"mask": [310, 420, 690, 900]}
 EXPLAINED_PREDICTION: JsonDict = PREDICTION | {
     "findings": [EXPLAINED_FINDING],
     "faithfulness": None,
+    "lung_outline": None,
 }
 TESTED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
     "faithfulness": {
@@ -59,6 +60,13 @@ TESTED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
         "gap": 0.45,
         "random_masks": 24,
     }
+}
+OUTLINED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
+    "findings": [FINDING | {"explanation": EXPLANATION | {"inside_lungs": 0.87}}],
+    "lung_outline": [
+        [[512.3, 344.9], [790.4, 420.1], [803.6, 1402.7], [301.2, 1511.0]],
+        [[1098.5, 402.2], [1330.8, 351.6], [1571.9, 1488.3], [1142.0, 1377.5]],
+    ],
 }
 OTHER_MODEL: JsonDict = {
     "model": {"name": "vgg16", "version": "1.0.0", "sha256": VGG16, "evidence_scale": 0.0655}

@@ -22,6 +22,8 @@ from service.films.decoding import Limits, Paint, SeenFilm, View, seen_film
 from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from xai.explainer import Answers, Explainer
 from xai.heatmap import Status, explanation_status, heat
+from xai.measures.localisation import shares_in_outline
+from xai.outline import Outline, lung_outline
 
 USUAL_LIMITS = Limits()
 
@@ -110,6 +112,24 @@ class FilmAnswer:
         cells = card.cells_on(self.answers.region_of(0))
         return self.film.input.grid_place(card.activation_grid, cells)
 
+    @cached_property
+    def lung_outline(self) -> Outline | None:
+        """Outline of the lungs in film pixels; None of a model that sees the whole film."""
+        if self.answers.lungs is None:
+            return None
+        lungs = self.answers.lungs[0]
+        rows, columns = lungs.shape
+        return lung_outline(lungs, self.film.input.grid_place((rows, columns), None))
+
+    @cached_property
+    def inside_lungs(self) -> list[float | None]:
+        """Share of each class's positive evidence inside that outline; None where there is none."""
+        evidence, film = self.answers.evidence[0], self.film
+        if self.lung_outline is None:
+            return [None] * len(evidence)
+        size = {"rows": film.rows, "columns": film.columns}
+        return shares_in_outline(evidence, self.place, self.lung_outline, **size)
+
     def prediction(self) -> Prediction:
         """Return the answer without explanations."""
         return Prediction(
@@ -135,6 +155,7 @@ class FilmAnswer:
                 for index in self._classes
             ],
             faithfulness=faithfulness,
+            lung_outline=self.lung_outline,
         )
 
     def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
@@ -212,12 +233,13 @@ class FilmAnswer:
             method=card.method,
             target_layer=card.target_layer,
             evidence=None if withheld else self.answers.evidence[0, index].tolist(),
+            inside_lungs=None if withheld else self.inside_lungs[index],
             **self.place._asdict(),
         )
 
     def _paint(self, index: int, *, coloured: bool) -> Paint:
         warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
-        return Paint(warm * np.float32(coloured), self.place)
+        return Paint(warm * np.float32(coloured), self.place, self.lung_outline)
 
 
 def answer_film(explainer: Explainer, film: bytes, limits: Limits = USUAL_LIMITS) -> FilmAnswer:

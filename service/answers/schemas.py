@@ -97,6 +97,12 @@ class Explanation(Answer):
     )
     affine: Affine
     extent: Extent
+    inside_lungs: float | None = Field(
+        default=None,
+        description="Share of the positive evidence that lies inside `lung_outline`, of the map "
+        "bilinear on the film, before it is cut off at the outline. Null if the evidence is "
+        "withheld or nowhere positive, and for a model that sees the whole film.",
+    )
 
 
 class Finding(Answer):
@@ -176,12 +182,22 @@ class ExplainedPrediction(Prediction):
     """A model's answer about a film, with the evidence for every class."""
 
     model_config = ConfigDict(
-        json_schema_extra=shown(examples.EXPLAINED_PREDICTION, examples.TESTED_PREDICTION)
+        json_schema_extra=shown(
+            examples.EXPLAINED_PREDICTION,
+            examples.TESTED_PREDICTION,
+            examples.OUTLINED_PREDICTION,
+        )
     )
 
     findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
     faithfulness: Faithfulness | None = Field(
         default=None, description="Of one class; null unless `?faithfulness=true` asks for it."
+    )
+    lung_outline: Sequence[Sequence[tuple[float, float]]] | None = Field(
+        default=None,
+        description="Rings around the lungs, each a list of (x, y) in the film's own pixels, its "
+        "last corner joined to the first. What lies in an odd number of them is lung; no map is "
+        "drawn elsewhere. Empty if no lungs were found; null of a model that sees the whole film.",
     )
 
 

@@ -67,6 +67,14 @@ MaskText = Annotated[
         examples=["310,420,690,900"],
     ),
 ]
+Outlined = Annotated[
+    bool,
+    Query(
+        alias="outline",
+        description="Draw the outline of the lungs, where the model finds them, into the overlay; "
+        "only of a PNG. As JSON it is `lung_outline`.",
+    ),
+]
 Side = Annotated[
     int | None,
     Query(ge=16, le=1024, description="Most pixels of the picture's larger side; only of a PNG."),
@@ -118,6 +126,7 @@ async def explain(
     class_name: ClassName = None,
     force: Force = False,
     faithfulness: Tested = False,
+    outlined: Outlined = False,
     accept: Accept = None,
 ) -> Response:
     """Give the probability of each finding on a film, and the evidence for it on the film.
@@ -138,7 +147,8 @@ async def explain(
             check_is_source(film)
         film_answers = await engine.ask(explainers, film, who)
         if media_type == PNG:
-            return await _painted(engine, film, film_answers[0].overlay(class_name, force=force))
+            overlay = film_answers[0].overlay(class_name, force=force)
+            return await _painted(engine, film, overlay, outlined)
         if media_type == RELATED_DICOM:
             return await _archived(engine, film, film_answers[0], class_name, force)
         tests = await faithful(engine, film_answers, class_name, force) if faithfulness else ()
@@ -192,13 +202,13 @@ def _raw(film: RawFilm) -> Response:
     return Response(film.pixels, media_type=RAW, headers=headers)
 
 
-async def _painted(engine: Engine, film: bytes, overlay: Overlay) -> Response:
+async def _painted(engine: Engine, film: bytes, overlay: Overlay, outlined: bool) -> Response:
     """Return the film with an overlay as a PNG."""
     headers = {
         "Explanation-Class": quote(overlay.class_name),
         "Explanation-Status": overlay.status,
     }
-    png = await engine.painted(film, overlay.paint)
+    png = await engine.painted(film, overlay.paint._replace(is_outlined=outlined))
     return Response(png, media_type=PNG, headers=VARY | headers)
 
 

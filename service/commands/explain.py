@@ -13,7 +13,7 @@ from models.film_files.errors import RadiographError
 from service.answers.film_answer import FilmAnswer, Overlay, answer_film, check_class
 from service.commands.model_argument import add_model_argument, asked_explainer
 from service.dicom.answer import can_be_made, result_files
-from service.films.decoding import Limits, Paint, painted_png
+from service.films.decoding import Limits, painted_png
 from service.problems import ServiceProblem
 from xai.heatmap import Status, heat
 
@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--force",
         action="store_true",
         help="explain the film even if it is refused as unlike the training films",
+    )
+    parser.add_argument(
+        "--outline",
+        action="store_true",
+        help="draw the outline of the lungs into the PNG, for a model that sees only the lungs",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the answer too, evidence included"
@@ -90,7 +95,8 @@ def _write_overlay(arguments: argparse.Namespace, film: bytes, film_answer: Film
     overlay = film_answer.overlay(arguments.class_name, force=arguments.force)
     if arguments.method:
         overlay = _by_method(arguments, film_answer, overlay)
-    arguments.output.write_bytes(painted_png(film, overlay.paint, Limits()))
+    paint = overlay.paint._replace(is_outlined=arguments.outline)
+    arguments.output.write_bytes(painted_png(film, paint, Limits()))
     sys.stderr.write(f"{overlay.class_name}: {overlay.status}\n")
 
 
@@ -101,7 +107,7 @@ def _by_method(arguments: argparse.Namespace, film_answer: FilmAnswer, overlay: 
     found = arguments.map_by(arguments.method, explainer.file, seen.pixels, number)
     sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")
     shown = heat(found, max(float(found.max()), 1e-30)) * (overlay.status is Status.OK)
-    return replace(overlay, paint=Paint(shown, overlay.paint.place))
+    return replace(overlay, paint=overlay.paint._replace(heat=shown))
 
 
 def _answer(arguments: argparse.Namespace, film: bytes) -> FilmAnswer:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.radiograph import GridPlace
 from service.answers.schemas import ExplainedFinding, ExplainedPrediction
 from service.dicom.source import SourceInstance
+from xai.outline import Outline
 
 SOFTWARE = "chest-xray-explainer"
 LAYOUT = 1
@@ -54,6 +55,12 @@ class ResultContext:
         """Place of the evidence's grid on the film."""
         explanation = self.finding.explanation
         return GridPlace(explanation.affine, explanation.extent)
+
+    @property
+    def outline(self) -> Outline | None:
+        """Outline of the lungs, outside which nothing is drawn; None is no such limit."""
+        rings = self.prediction.lung_outline
+        return None if rings is None else tuple(tuple(ring) for ring in rings)
 
     def of_class(self, role: str) -> str:
         """Return the role of an object that is about the class alone."""

@@ -61,7 +61,8 @@ def result_objects(
 def evidence_map(context: ResultContext) -> ParametricMap:
     """Return the signed evidence, in its method's unit, at the film's own pixels."""
     header, film = context.source.header, context.prediction.film
-    evidence = film_evidence(context.evidence, context.place, film.rows, film.columns)
+    size = film.rows, film.columns
+    evidence = film_evidence(context.evidence, context.place, *size, context.outline)
     role = context.of_class("map")
     image = ParametricMap(
         [with_plane(header, context.uid(f"{role}: frame of reference"))],
@@ -125,7 +126,7 @@ def painted_film(context: ResultContext, film: bytes, limits: Limits) -> SCImage
 def _paint(context: ResultContext) -> Paint:
     warm = heat(context.evidence, context.prediction.model.evidence_scale)
     is_coloured = context.finding.explanation.status is Status.OK
-    return Paint(warm * np.float32(is_coloured), context.place)
+    return Paint(warm * np.float32(is_coloured), context.place, context.outline)
 
 
 def _small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

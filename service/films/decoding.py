@@ -29,6 +29,7 @@ from models.radiograph import (
 )
 from service.films.masks import Mask
 from xai.heatmap import film_heat, overlay
+from xai.outline import Outline, outlined
 
 BAND_PIXELS = 2**20
 PROCESS_BYTES = 3 * 2**30
@@ -103,10 +104,14 @@ class Paint(NamedTuple):
     Attributes:
         heat: [grid rows, grid columns] in [0, 1]; all zero leaves the film grey.
         place: Place of the grid on the film.
+        outline: Of the lungs, outside which the film stays grey; None is no such limit.
+        is_outlined: Draw the outline, too.
     """
 
     heat: NDArray[np.float32]
     place: GridPlace
+    outline: Outline | None = None
+    is_outlined: bool = False
 
 
 def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
@@ -169,13 +174,16 @@ def painted_pixels(film: bytes, paint: Paint, limits: Limits) -> NDArray[np.uint
     """Return the film with heat painted over it, rows x columns x RGB of the film's own size."""
     radiograph = read_radiograph(film, **limits._asdict())
     rows, columns = radiograph.rows, radiograph.columns
-    warm = film_heat(paint.heat, paint.place, rows, columns)
+    warm = film_heat(paint.heat, paint.place, rows, columns, paint.outline)
     picture = np.empty((rows, columns, 3), np.uint8)
     # In bands: a film of 40 megapixels in float colours would need two gigabytes.
     band = max(1, BAND_PIXELS // columns)
     for first in range(0, rows, band):
         lines = slice(first, first + band)
         picture[lines] = overlay(radiograph.pixels[lines], warm[lines])
+        if paint.is_outlined and paint.outline:
+            side = max(rows, columns)
+            picture[lines] = outlined(picture[lines], paint.outline, side=side, first_row=first)
     return picture
 
 

@@ -45,6 +45,7 @@ LOOK: Json = {
     "signed": False,
     "raw": False,
     "outline": None,
+    "lungs": False,
 }
 
 

@@ -80,6 +80,7 @@ PLAIN = {
     "signed": False,
     "raw": False,
     "outline": None,
+    "lungs": False,
 }
 
 

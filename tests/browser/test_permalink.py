@@ -35,6 +35,7 @@ STATES = st.fixed_dictionaries(
         "signed": st.just(True),
         "raw": st.just(True),
         "outline": SHARES,
+        "lungs": st.just(True),
     },
 )
 

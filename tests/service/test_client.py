@@ -85,6 +85,7 @@ def test_an_explanation_of_a_refused_film_must_be_forced(server: Client):
 
 def test_an_overlay_is_a_png(server: Client):
     assert server.overlay(FILM, class_name="pneumonia").startswith(b"\x89PNG")
+    assert server.overlay(FILM, outline=True).startswith(b"\x89PNG")
 
 
 def test_the_models_are_listed_and_shown(server: Client):

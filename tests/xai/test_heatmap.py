@@ -19,6 +19,7 @@ from xai.heatmap import (
     heat,
     overlay,
 )
+from xai.outline import outline_mask
 
 POSITIVE = np.array([[0.0, 2.0], [-1.0, 0.5]])
 
@@ -149,6 +150,17 @@ def test_the_outermost_cells_go_on_to_the_edges_of_what_was_seen_and_no_further(
     assert (found[24:38, 24:38] == 1).all()
     assert not found[:2].any()
     assert not found[:, 38:].any()
+
+
+def test_outside_the_outline_of_the_lungs_there_is_no_heat_and_inside_it_is_as_without():
+    grid = np.random.default_rng(0).random((3, 4)).astype(np.float32)
+    place = whole((10.0, 0.0, 0.0, 0.0, 10.0, 0.0), (3, 4))
+    outline = (((5.0, 4.0), (30.0, 8.0), (20.0, 25.0)),)
+    found = film_heat(grid, place, 30, 40, outline)
+    inside = outline_mask(outline, 30, 40)
+    assert 0 < inside.sum() < inside.size
+    assert np.array_equal(found, film_heat(grid, place, 30, 40) * inside)
+    assert not film_heat(grid, place, 30, 40, ()).any()
 
 
 def test_a_grid_finer_than_the_film_keeps_its_place():

@@ -4,9 +4,14 @@ import pytest
 import torch
 
 from models.network import Masked
+from models.radiograph import grid_place
+from models.registration import cell_centres
+from tests.models.lungs.test_place import lung_card
 from tests.support.lung_networks import FILM, NETWORKS, films
 from tests.support.small_networks import plain_distance
 from xai.explained_network import ExplainedNetwork, LungExplanation
+from xai.measures.localisation import map_on_film, share_inside
+from xai.outline import lung_outline, outline_mask
 
 BEFORE = {
     "chest_cnn local": "stages.3",
@@ -103,3 +108,21 @@ def test_before_the_masking_they_do_not(name: str) -> None:
     grad_cam, hires_cam, cam = methods_at(name, BEFORE[name])
     assert (grad_cam - hires_cam).abs().max() > 0.1 * hires_cam.abs().max()
     assert (cam - hires_cam).abs().max() > 0.1 * hires_cam.abs().max()
+
+
+def test_on_drawn_films_all_that_is_drawn_lies_inside_the_outline_and_not_without_it() -> None:
+    """The evidence is zero outside on its own grid, and still runs over when it is spread."""
+    explanation = explained("chest_cnn local")
+    cells = cell_centres(NETWORKS["chest_cnn local"]())
+    for film, evidence, lungs in zip(
+        range(2), explanation.evidence.detach().numpy(), explanation.lungs.numpy(), strict=True
+    ):
+        placed = lung_card(cells).cells_on(explanation.region[film].tolist())
+        place = grid_place(evidence.shape[1:], FILM, placed)
+        outline = lung_outline(lungs, grid_place(lungs.shape, FILM, None))
+        inside = outline_mask(outline, *FILM)
+        size = {"rows": FILM[0], "columns": FILM[1]}
+        for one in evidence[(evidence > 0).any(axis=(1, 2))]:
+            drawn = map_on_film(one, place, **size, outline=outline)
+            assert share_inside(drawn, inside) == 1
+            assert 0 < share_inside(map_on_film(one, place, **size), inside) < 0.9

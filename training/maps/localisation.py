@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from models.card import Record, Sha256
-from training.maps.localised import CENTRE, MEAN, MODEL, RANDOM, Localised
+from training.maps.localised import CENTRE, MEAN, MODEL, RANDOM, UNCUT, Localised
 from training.maps.mean_maps import MeanMaps
 from training.statistics.bootstrap import Resamples, Weights
 from training.statistics.metrics import ratio
@@ -19,7 +19,7 @@ from xai.explainer import Explainer
 from xai.measures.localisation import THRESHOLDS, best_threshold
 from xai.measures.trust import Figure
 
-KINDS = (MODEL, CENTRE, MEAN, RANDOM)
+KINDS = (MODEL, UNCUT, CENTRE, MEAN, RANDOM)
 LEAST_INSIDE = 0.75
 """Share of the evidence that should lie inside the lungs."""
 OUTLINE_NOTE = (

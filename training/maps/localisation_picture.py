@@ -41,6 +41,6 @@ def _draw(explainer: Explainer, chosen: Sequence[Localised], file: Path) -> None
 
 
 def _draw_film(panel: Axes, shown: ShownFilm) -> None:
-    panel.imshow(overlay(shown.radiograph.pixels, shown.heat(shown.evidence, shown.cells)))
+    panel.imshow(overlay(shown.radiograph.pixels, shown.drawn))
     panel.contour(shown.region.astype(np.float32), levels=[0.5], colors="white", linewidths=1)
     panel.set_axis_off()

@@ -19,8 +19,11 @@ from training.maps.mean_maps import MeanMaps
 from xai.explainer import Answers, Explainer
 from xai.measures.faithfulness import smooth_alike
 from xai.measures.localisation import Scores, map_on_film, scores, share_inside
+from xai.outline import Outline, lung_outline
 
 MODEL, CENTRE, MEAN, RANDOM = "model", "lungs' centres", "mean map", "random map"
+UNCUT = "model, uncut"
+"""The map of a model that sees only the lungs without the outline that it is drawn within."""
 RANDOM_MAPS = 5
 """Smooth random maps per film; their scores are averaged."""
 
@@ -144,25 +147,50 @@ class ShownFilm:
         """The marked pixels."""
         return self.marked.region(self.radiograph.rows, self.radiograph.columns)
 
-    def heat(self, evidence: Map, cells: CellCentres | None) -> Heat:
+    @cached_property
+    def outline(self) -> Outline | None:
+        """Outline of the lungs, within which maps are drawn; None where the whole film is seen."""
+        if self.answers.lungs is None:
+            return None
+        lungs = self.answers.lungs[0]
+        rows, columns = lungs.shape
+        return lung_outline(lungs, self.seen.grid_place((rows, columns), None))
+
+    def heat(
+        self, evidence: Map, cells: CellCentres | None, outline: Outline | None = None
+    ) -> Heat:
         """Return a map resampled to the film's pixels.
 
         Args:
             evidence: On any grid.
             cells: The grid's cell centres; None for cells that fill the network's input evenly.
+            outline: Of the lungs, outside which nothing is drawn; None cuts off nothing.
         """
         rows, columns = self.radiograph.rows, self.radiograph.columns
         place = self.seen.grid_place((evidence.shape[0], evidence.shape[1]), cells)
-        return map_on_film(evidence, place, rows=rows, columns=columns)
+        return map_on_film(evidence, place, rows=rows, columns=columns, outline=outline)
+
+    @property
+    def drawn(self) -> Heat:
+        """The network's map as it is drawn."""
+        return self.heat(self.evidence, self.cells, self.outline)
 
     def heats(self, mean: MeanMaps | None) -> dict[str, list[Heat]]:
-        """Return the network's map and the baseline maps, by kind."""
+        """Return the network's map and the baseline maps, by kind.
+
+        Those on the network's grid are cut off at the outline as its own map is.
+        """
         random = np.random.default_rng(int(1e6 * self.seen.pixels.mean()))
         drawn = [smooth_alike(self.evidence, random) for _ in range(RANDOM_MAPS)]
         maps = {MODEL: [self.evidence], RANDOM: drawn}
         if mean and self.marked.class_name in mean.maps:
             maps[MEAN] = [mean.of(self.marked.class_name)]
-        heats = {kind: [self.heat(one, self.cells) for one in some] for kind, some in maps.items()}
+        heats = {
+            kind: [self.heat(one, self.cells, self.outline) for one in some]
+            for kind, some in maps.items()
+        }
+        if self.outline is not None:
+            heats[UNCUT] = [self.heat(self.evidence, self.cells)]
         return heats | {CENTRE: [self.heat(lung_centres(), None)]}
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.radiograph import GridPlace
-from xai.heatmap import film_heat
+from xai.heatmap import evidence_at, film_heat
+from xai.outline import Outline, inside_at
 
 Heat = NDArray[np.float32]
 """[film rows, film columns], 0 to 1; 1 is the map's own maximum. All 0: no positive evidence."""
@@ -26,6 +27,10 @@ Box = tuple[float, float, float, float]
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Candidate thresholds for tuning, as shares of the map's range; those of CheXlocalize."""
+
+
+SAMPLES = 512
+"""Most points along a side of the film at which `shares_in_outline` looks at a map."""
 
 
 class Scores(NamedTuple):
@@ -46,18 +51,24 @@ class Scores(NamedTuple):
 
 
 def map_on_film(
-    evidence: NDArray[np.floating], place: GridPlace, *, rows: int, columns: int
+    evidence: NDArray[np.floating],
+    place: GridPlace,
+    *,
+    rows: int,
+    columns: int,
+    outline: Outline | None = None,
 ) -> Heat:
-    """Return the positive part of a map at each film pixel, bilinear, its maximum at 1.
+    """Return the positive part of a map at each film pixel, as it is drawn, its maximum at 1.
 
     Args:
         evidence: [grid rows, grid columns], signed.
         place: Place of the grid on the film.
         rows: Of the film.
         columns: Of the film.
+        outline: Of the lungs, outside which nothing is drawn; None cuts off nothing.
     """
     positive = np.maximum(evidence, 0).astype(np.float32)
-    on_film = film_heat(positive / (positive.max() or 1), place, rows, columns)
+    on_film = film_heat(positive / (positive.max() or 1), place, rows, columns, outline)
     return on_film / (on_film.max() or np.float32(1))
 
 
@@ -129,6 +140,41 @@ def share_inside(heat: Heat, region: Region) -> float:
     everywhere = heat.sum(dtype=np.float64)
     inside = heat[region].sum(dtype=np.float64)
     return float(inside / everywhere) if everywhere else float("nan")
+
+
+def shares_in_outline(
+    evidence: NDArray[np.floating],
+    place: GridPlace,
+    outline: Outline,
+    *,
+    rows: int,
+    columns: int,
+) -> list[float | None]:
+    """Return which share of each class's map lies inside the lungs, before the outline cuts it off.
+
+    It is measured at even distances on the film, at most `SAMPLES` along each side: not at every
+    pixel, since each answer of a server says it.
+
+    Args:
+        evidence: [classes, grid rows, grid columns], signed; the positive part counts.
+        place: Place of the grid on the film.
+        outline: Of the lungs.
+        rows: Of the film.
+        columns: Of the film.
+
+    Returns:
+        In [0, 1]; None for a class without positive evidence.
+    """
+    y, x = (_even_places(side) for side in (rows, columns))
+    inside = inside_at(outline, x, y)
+    drawn = (evidence_at(np.maximum(one, 0).astype(np.float32), place, x, y) for one in evidence)
+    shares = (share_inside(one, inside) for one in drawn)
+    return [None if np.isnan(share) else share for share in shares]
+
+
+def _even_places(side: int) -> NDArray[np.float64]:
+    points = min(side, SAMPLES)
+    return (np.arange(points) + 0.5) * side / points
 
 
 def best_threshold(found: Sequence[Scores]) -> float:

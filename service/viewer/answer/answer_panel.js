@@ -72,7 +72,8 @@ export class AnswerPanel {
     this.showFaithfulness();
     const evidenceScale = answer.model.evidence_scale;
     const { method } = finding.explanation;
-    this.#mapControls.show({ evidenceScale, method, grid: gridOf(answer), enabled: true });
+    const hasLungs = answer.lung_outline?.length > 0;
+    this.#mapControls.show({ evidenceScale, method, grid: gridOf(answer), enabled: true, hasLungs });
     this.showAgreement();
   }
 

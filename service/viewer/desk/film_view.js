@@ -1,10 +1,11 @@
-/** Draws a film on a canvas: its pixels, a map over them, an outline, a rectangle, a scale bar. */
+/** Draws a film on a canvas: its pixels, a map over them, outlines, a rectangle, a scale bar. */
 
 import { FITTED, filmToCanvas, moved, undone, visibleBox, zoomOf } from "./geometry.js";
 import { scaleBar } from "./strings.js";
 
 const EDGE = 12;
 const BAR_SHARE = 0.25;
+const SAME = [1, 0, 0, 0, 1, 0];
 
 /** A canvas that shows a film; it draws itself again, once a frame, when anything has changed. */
 export class FilmView {
@@ -24,9 +25,10 @@ export class FilmView {
    * Changes what is seen; what is left out stays.
    *
    * `film` is a FilmPixels, `view` as in geometry.js, `window` as in film_pixels.js, `inverted` a
-   * boolean, `map` {layer, box, affine}: a picture of the box [x0, y0, x1, y1] in grid cells, and the
-   * affine from them to film pixels, `outline` lines with an affine: {lines, affine}, `opacity` in
-   * [0, 1], `rectangle` [x0, y0, x1, y1] in film pixels.
+   * boolean, `map` {layer, box, affine, clip}: a picture of the box [x0, y0, x1, y1] in grid cells, the
+   * affine from them to film pixels, and rings of film pixels that it is drawn within (an odd number of
+   * them), `outline` lines with an affine: {lines, affine}, drawn likewise, `lungs` rings of film pixels,
+   * `opacity` in [0, 1], `rectangle` [x0, y0, x1, y1] in film pixels.
    */
   show(change) {
     Object.assign(this.#scene, change);
@@ -97,7 +99,8 @@ function drawScene(context, canvas, scene) {
   drawFilm(context, canvas, scene, affine);
   if (scene.map) drawMap(context, scene);
   context.restore();
-  if (scene.outline) drawOutline(context, scene.outline, affine);
+  if (scene.outline) drawOutline(context, scene, affine);
+  if (scene.lungs) drawRings(context, scene.lungs, affine, "#8ce0d0");
   if (scene.rectangle) drawRectangle(context, scene.rectangle, affine);
   if (scene.film.spacing) drawScaleBar(context, canvas, scene);
 }
@@ -113,8 +116,9 @@ function drawFilm(context, canvas, { film, view, window, inverted }, affine) {
   film.draw(context, visibleBox(affine, film, canvas), { zoom, window, inverted });
 }
 
-function drawMap(context, { map: { layer, box: [x0, y0, x1, y1], affine, smooth }, opacity }) {
+function drawMap(context, { map: { layer, box: [x0, y0, x1, y1], affine, smooth, clip }, opacity }) {
   context.save();
+  if (clip) clipTo(context, clip, SAME);
   transform(context, affine, true);
   context.globalAlpha = opacity;
   context.imageSmoothingEnabled = smooth !== false;
@@ -122,21 +126,38 @@ function drawMap(context, { map: { layer, box: [x0, y0, x1, y1], affine, smooth 
   context.restore();
 }
 
-function drawOutline(context, { lines, affine }, filmAffine) {
-  const toCanvas = (point) => moved(filmAffine, moved(affine, point));
-  context.beginPath();
-  for (const line of lines) {
-    line.map(toCanvas).forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
-  }
+function drawOutline(context, { outline: { lines, affine }, map: { clip } }, filmAffine) {
+  const onFilm = lines.map((line) => line.map((point) => moved(affine, point)));
+  context.save();
+  if (clip) clipTo(context, clip, filmAffine);
+  trace(context, onFilm, filmAffine);
   strokeTwice(context, "#ffffff");
+  context.restore();
 }
 
 function drawRectangle(context, [x0, y0, x1, y1], affine) {
-  const corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]].map((corner) => moved(affine, corner));
+  drawRings(context, [[[x0, y0], [x1, y0], [x1, y1], [x0, y1]]], affine, "#7db8f0");
+}
+
+function drawRings(context, rings, affine, colour) {
+  trace(context, rings, affine, { closed: true });
+  strokeTwice(context, colour);
+}
+
+/** Draws from now on only inside rings: where an odd number of them lies around. */
+function clipTo(context, rings, affine) {
+  trace(context, rings, affine, { closed: true });
+  context.clip("evenodd");
+}
+
+/** Begins a path of lines, their points moved by an affine. */
+function trace(context, lines, affine, { closed = false } = {}) {
   context.beginPath();
-  corners.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.closePath();
-  strokeTwice(context, "#7db8f0");
+  for (const line of lines) {
+    const points = line.map((point) => moved(affine, point));
+    points.forEach(([x, y], at) => (at ? context.lineTo(x, y) : context.moveTo(x, y)));
+    if (closed) context.closePath();
+  }
 }
 
 /** Strokes a path so that it is seen on bright and on dark ground. */

@@ -12,7 +12,7 @@ const painted = new WeakMap(); // finding -> {key, map}: a map is made once for 
 /** Points along a cell that an outline goes through: a level line of the field is not straight. */
 const OUTLINE_POINTS = 4;
 
-const BARE = { map: null, outline: null };
+const BARE = { map: null, outline: null, lungs: null };
 
 /**
  * Returns the panels for Stage.show of a DeskState: one, film beside film with map, or one for each
@@ -50,7 +50,10 @@ function mappedPanel(answer, { className, belowShown, look, mapHidden, key, colo
     title: words.model(answer.model),
     words: finding ? words.finding(answer, finding, { shown }) : words.noSuchClass(className),
     label: shown ? mappedLabel(finding) : canvasWords.plain,
-    scene: shown ? mapOf(finding, answer.model.evidence_scale, { ...look, colours }) : BARE,
+    scene: {
+      ...(shown ? mapOf(finding, answer, { ...look, colours }) : BARE),
+      lungs: look.lungs && !mapHidden ? answer.lung_outline : null,
+    },
   };
 }
 
@@ -59,8 +62,8 @@ function mappedLabel({ class_name: name, explanation: { evidence } }) {
   return canvasWords.mapped(name, row + 1, column + 1, evidence.length, evidence[0].length);
 }
 
-/** Returns the map and the outline of a finding as FilmView takes them. */
-function mapOf(finding, evidenceScale, look) {
+/** Returns the map and the outline of a finding as FilmView takes them: inside the lungs only. */
+function mapOf(finding, { model: { evidence_scale: evidenceScale }, lung_outline: clip }, look) {
   const { colours, signed, threshold, raw, outline } = look;
   const key = JSON.stringify([look.colourMap, signed, threshold, raw, outline]);
   const known = painted.get(finding);
@@ -72,7 +75,8 @@ function mapOf(finding, evidenceScale, look) {
   layer.getContext("2d").putImageData(picture, 0, 0);
   const field = heat(evidence, evidenceScale, { signed });
   const levels = outline === null ? [] : signed ? [outline, -outline] : [outline];
-  const scene = { map: { layer, box, affine, smooth: !raw }, outline: outlineOf(field, levels, affine, box) };
+  const map = { layer, box, affine, smooth: !raw, clip };
+  const scene = { map, outline: outlineOf(field, levels, affine, box) };
   painted.set(finding, { key, scene });
   return scene;
 }

@@ -40,15 +40,20 @@ async function snapshot(desk, card, filmName, picture) {
   const description = await card(answer.model.name).catch(() => ({}));
   const isOfAnswer = description.sha256 === answer.model.sha256;
   return {
-    plain: picture(desk, { map: null, outline: null }),
+    plain: picture(desk, { map: null, outline: null, lungs: null }),
     mapped: picture(desk, {}),
     ...{ answer, finding, filmName, card: isOfAnswer ? description.card : null },
-    look: { ...state.look, colours: state.colours, mapShown: state.isMapShown },
+    look: { ...state.look, colours: state.colours, mapShown: state.isMapShown, ...lungsOf(state) },
     window: state.window,
     compared: state.mode === "compare" ? viewControl.panels : [],
     mask: state.mask && { rectangle: state.mask, masked: state.masked },
     date: new Date(),
   };
+}
+
+/** Returns what a look says of the lungs: whether the map ends at them, and their outline is seen. */
+function lungsOf({ answer: { lung_outline: outline }, look, mapHidden }) {
+  return { cut: Boolean(outline), lungs: look.lungs && !mapHidden && outline?.length > 0 };
 }
 
 /** Returns the panels as they are on the page, on one canvas. */

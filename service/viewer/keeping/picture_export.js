@@ -4,9 +4,10 @@
  * A snapshot is what was on the page when the reader chose to keep it: {plain: canvas of the film
  * alone, mapped: canvas of the view, answer, finding, card or null, filmName or null, look:
  * {mapShown, opacity, threshold, colourMap, colours: 256 RGB triples, signed, raw, outline or
- * null}, window: {centre, width} or null, compared: the panels {title, words, answer, finding} where
- * models stand side by side, mask: {rectangle, masked: prediction or null} or null, date}. Opacity,
- * threshold and outline are in [0, 1].
+ * null, cut and lungs: whether the map ends at the lungs, and these are outlined}, window: {centre,
+ * width} or null, compared: the panels {title, words, answer, finding} where models stand side by
+ * side, mask: {rectangle, masked: prediction or null} or null, date}. Opacity, threshold and outline
+ * are in [0, 1].
  */
 
 import { legendEnds } from "../maps/strings.js";

@@ -51,8 +51,10 @@ export const caption = {
 };
 
 /** Returns how a finding's map is drawn; `look` is a snapshot's (picture_export.js). */
-function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }, finding) {
-  if (!mapShown) return "No evidence map shown.";
+function drawn(look, finding) {
+  const { mapShown, opacity, threshold, colourMap, signed, raw, outline, cut, lungs } = look;
+  const outlined = lungs ? " The lungs are outlined as the model found them." : "";
+  if (!mapShown) return `No evidence map shown.${outlined}`;
   const parts = [
     `opacity ${percent(opacity)}`,
     ...(threshold > 0 ? [`drawn from ${percent(threshold)} of full colour`] : []),
@@ -60,8 +62,9 @@ function drawn({ mapShown, opacity, threshold, colourMap, signed, raw, outline }
     signed ? "for and against" : "for the class only",
     raw ? "the raw squares" : "smoothed",
     ...(outline > 0 ? [`outlined at ${percent(outline)}`] : []),
+    ...(cut ? ["inside the lungs only"] : []),
   ];
-  return `Evidence in ${unitOf(finding?.explanation.method)}: ${parts.join(", ")}.`;
+  return `Evidence in ${unitOf(finding?.explanation.method)}: ${parts.join(", ")}.${outlined}`;
 }
 
 function windowWords({ centre, width }) {

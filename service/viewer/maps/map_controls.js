@@ -13,15 +13,16 @@ export const PLAIN_LOOK = {
   signed: false,
   raw: false,
   outline: null,
+  lungs: false,
 };
 
 const OUTLINE_LEVEL = 0.5;
 const LEGEND_STEPS = 256;
 
 /**
- * Controls in a container. A look is {opacity, threshold, colourMap, signed, raw, outline}: the
- * first two in [0, 1], the name of a colour map, two booleans; `outline` is null or a level. It and
- * the threshold are shares of full colour.
+ * Controls in a container. A look is {opacity, threshold, colourMap, signed, raw, outline, lungs}:
+ * the first two in [0, 1], the name of a colour map, two booleans; `outline` is null or a level, which
+ * is a share of full colour as the threshold is; `lungs` says whether their outline is drawn.
  */
 export class MapControls {
   #colourMaps;
@@ -48,17 +49,21 @@ export class MapControls {
     this.look = PLAIN_LOOK;
   }
 
-  /** Says which model's map is painted; `grid` is [rows, columns] of its evidence. */
-  show({ evidenceScale, method, grid: [rows, columns], enabled }) {
+  /**
+   * Says which model's map is painted; `grid` is [rows, columns] of its evidence, `hasLungs` whether
+   * the model outlined the lungs.
+   */
+  show({ evidenceScale, method, grid: [rows, columns], enabled, hasLungs = false }) {
     this.#evidenceScale = evidenceScale;
     this.#unit = unitOf(method);
+    this.#parts.lungsTick.hidden = !hasLungs;
     this.#parts.all.disabled = !enabled;
     this.#parts.rawWords.textContent = words.raw(rows, columns);
     this.#repaint();
   }
 
   get look() {
-    const { opacity, threshold, signed, raw, outlined, outline } = this.#parts;
+    const { opacity, threshold, signed, raw, outlined, outline, lungs } = this.#parts;
     return {
       opacity: share(opacity),
       threshold: share(threshold),
@@ -66,12 +71,13 @@ export class MapControls {
       signed: signed.checked,
       raw: raw.checked,
       outline: outlined.checked ? share(outline) : null,
+      lungs: lungs.checked,
     };
   }
 
   /** Sets some or all of a look, without `onChange`; an unknown colour map is passed over. */
   set look(look) {
-    const { opacity, threshold, signed, raw, outlined, outline } = this.#parts;
+    const { opacity, threshold, signed, raw, outlined, outline, lungs } = this.#parts;
     const wanted = { ...this.look, ...look };
     opacity.value = 100 * wanted.opacity;
     threshold.value = 100 * wanted.threshold;
@@ -79,6 +85,7 @@ export class MapControls {
     raw.checked = wanted.raw;
     outlined.checked = wanted.outline !== null;
     outline.value = 100 * (wanted.outline ?? OUTLINE_LEVEL);
+    lungs.checked = wanted.lungs;
     this.#choose(wanted.colourMap);
     this.#repaint();
   }
@@ -158,6 +165,7 @@ function parts() {
     signed: checkbox(),
     raw: checkbox(),
     outlined: checkbox(),
+    lungs: checkbox(),
     rawWords: element("span"),
     colourMap: element("select", { id: "map-colours" }),
     swatch: ramp(),
@@ -165,11 +173,12 @@ function parts() {
     ends: ["", "", ""].map(() => element("span")),
     sentence: element("p", { className: "hint" }),
   };
-  return { ...made, all: arranged(made) };
+  const lungsTick = Object.assign(ticked(made.lungs, words.lungs), { hidden: true });
+  return { ...made, lungsTick, all: arranged({ ...made, lungsTick }) };
 }
 
 function arranged({ opacity, threshold, outline, signed, raw, outlined, rawWords, ...rest }) {
-  const { colourMap, swatch, bar, ends, sentence } = rest;
+  const { colourMap, swatch, bar, ends, sentence, lungsTick } = rest;
   return element("fieldset", { className: "map-controls" }, [
     element("legend", { textContent: words.heading }),
     row(label(opacity, words.opacity), output(opacity), opacity),
@@ -178,6 +187,7 @@ function arranged({ opacity, threshold, outline, signed, raw, outlined, rawWords
     ticked(signed, words.signed),
     ticked(raw, rawWords),
     row(ticked(outlined, words.outlined), output(outline), outline),
+    lungsTick,
     element("div", { className: "map-legend" }, [bar]),
     element("p", { className: "legend-ends" }, ends),
     sentence,

@@ -5,7 +5,7 @@ import { className, figure, percent } from "../page/formats.js";
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
 export function explanation(status, { answer, finding, shown, forced, drawing, peak, signed }) {
   const name = className(finding.class_name);
-  const hottest = `The strongest position reaches ${percent(peak)} of full colour.`;
+  const hottest = `The strongest position reaches ${percent(peak)} of full colour.` + inLungs(finding);
   const texts = {
     ok: [`Where the model sees \u201c${name}\u201d`, hottest],
     no_positive_evidence: [
@@ -53,6 +53,13 @@ const UNLIKE_DRAWING =
   "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
   "You may ask for the maps anyway.";
 
+/** Returns how much of a map lies inside the lungs, as a sentence to add; "" where none is known. */
+function inLungs({ explanation: { inside_lungs: inside } }) {
+  return typeof inside === "number"
+    ? ` ${percent(inside)} of what argues for the class lies inside the lungs; no more is drawn.`
+    : "";
+}
+
 export const legend = {
   full: (scale) => `${figure(scale)} or more`,
   /** What stands under the colours: at the left end, in the middle, at the right end. */
@@ -99,6 +106,7 @@ export const mapControls = {
     rows * columns > 1 ? `Raw grid (${rows} \u00d7 ${columns} squares)` : "Raw grid",
   outlined: "Outline",
   outlineLevel: "Level of the outline",
+  lungs: "Outline of the lungs",
   level: (level) => `at ${percent(level)} of full colour`,
 };
 

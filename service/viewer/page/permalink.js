@@ -25,6 +25,7 @@ const FIELDS = [
   ["signed", "signed", false, flag],
   ["raw", "raw", false, flag],
   ["outline", "outline", null, share],
+  ["lungs", "lungs", false, flag],
 ];
 
 /** The state of a fresh page. */

@@ -1,4 +1,5 @@
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import cxr
+from service.app import create_app
+from service.settings import Settings
+from tests.support.running_server import serving
+from tests.support.tiny_lungs import write_lung_model
 from tests.support.tiny_model import CLASS_NAMES, FILM, REFUSED_FILM, evidence, picture, quadrants
 
 PNG = {"accept": "image/png"}
@@ -45,6 +50,7 @@ def test_each_class_has_its_own_status(client: httpx.Client):
 def test_explain_says_all_that_predict_says(client: httpx.Client):
     explained = client.post("/v1/explain", content=FILM).json()
     assert explained.pop("faithfulness") is None
+    assert explained.pop("lung_outline") is None
     for finding in explained["findings"]:
         del finding["explanation"]
     assert explained == client.post("/v1/predict", content=FILM).json()
@@ -153,3 +159,52 @@ def test_the_command_names_the_film_it_cannot_explain(model_file, tmp_path: Path
     assert cxr.main(["explain", str(path), "-o", str(overlay), "--model", str(model_file)]) == 1
     assert capsys.readouterr().err.startswith(f"cxr explain: {path}: ")
     assert not overlay.exists()
+
+
+@pytest.fixture(scope="module")
+def lung_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lung_model(tmp_path_factory.mktemp("lungs"))
+
+
+@pytest.fixture(scope="module")
+def lung_client(lung_model: Path) -> Iterator[httpx.Client]:
+    with serving(create_app(Settings(models=lung_model, own_models=False))) as client:
+        yield client
+
+
+def painted(client: httpx.Client, query: str = "") -> NDArray[np.int16]:
+    large = picture(quadrants([0.8, 0.2, 0.2, 0.4], size=(320, 480)))
+    answer = client.post(f"/v1/explain?class=pneumonia{query}", content=large, headers=PNG)
+    return np.asarray(Image.open(io.BytesIO(answer.content))).astype(np.int16)
+
+
+def test_the_outline_of_the_lungs_is_drawn_on_demand(lung_client: httpx.Client):
+    plain, outlined = painted(lung_client), painted(lung_client, "&outline=true")
+    changed = (plain != outlined).any(axis=-1)
+    assert 0.005 < changed.mean() < 0.1
+    assert (outlined[changed] == 255).all(axis=-1).any()
+    assert (outlined[changed] == 0).all(axis=-1).any()
+
+
+def test_where_the_whole_film_is_seen_there_is_no_outline_to_draw(client: httpx.Client):
+    assert np.array_equal(painted(client), painted(client, "&outline=true"))
+
+
+def test_the_outline_of_the_answer_is_that_of_the_overlay(lung_client: httpx.Client):
+    large = picture(quadrants([0.8, 0.2, 0.2, 0.4], size=(320, 480)))
+    rings = lung_client.post("/v1/explain", content=large).json()["lung_outline"]
+    x, y = np.concatenate([np.array(ring) for ring in rings]).T
+    rows, columns = np.nonzero(
+        (painted(lung_client) != painted(lung_client, "&outline=true"))[..., 0]
+    )
+    assert (columns.min(), columns.max()) == pytest.approx((x.min(), x.max()), abs=3)
+    assert (rows.min(), rows.max()) == pytest.approx((y.min(), y.max()), abs=3)
+
+
+def test_the_command_draws_the_outline_on_demand(lung_model: Path, tmp_path: Path):
+    (tmp_path / "film.png").write_bytes(FILM)
+    asked = ["explain", str(tmp_path / "film.png"), "--model", str(lung_model)]
+    for name, more in (("plain", []), ("outlined", ["--outline"])):
+        assert cxr.main([*asked, "-o", str(tmp_path / f"{name}.png"), *more]) == 0
+    plain, outlined = (Image.open(tmp_path / f"{name}.png") for name in ("plain", "outlined"))
+    assert (np.asarray(plain) != np.asarray(outlined)).any()

@@ -18,8 +18,10 @@ from service.dicom.results import result_objects
 from service.films.decoding import Limits
 from service.problems import NoSourceInstance
 from tests.support.dicom_films import LIKE, PATIENT, UNLIKE, chest_film
+from tests.support.tiny_lungs import write_lung_model
 from tests.support.tiny_model import CLASS_NAMES, FILM, THRESHOLDS, evidence, softmax, write_model
 from xai.explainer import Explainer
+from xai.outline import outline_mask
 
 CLASS = "pneumonia"
 
@@ -302,3 +304,15 @@ def test_the_objects_of_real_films_conform(explainer: Explainer, shared: Path, t
         for file in found:
             (tmp_path / "one.dcm").write_bytes(file)
             subprocess.run(["dciodvfy", tmp_path / "one.dcm"], capture_output=True, check=True)
+
+
+def test_map_and_overlay_end_at_the_outline_of_the_lungs(tmp_path: Path):
+    explainer = Explainer(write_lung_model(tmp_path))
+    film = chest_film()
+    outline = answer_film(explainer, film).lung_outline
+    _, stored, overlay = objects(explainer, film)
+    evidence = ParametricMap.from_dataset(stored).get_volume().array.squeeze()
+    inside = outline_mask(outline or (), *evidence.shape)
+    assert evidence[inside].any()
+    assert not evidence[~inside].any()
+    assert not np.ptp(overlay.pixel_array, axis=-1)[~inside].any()

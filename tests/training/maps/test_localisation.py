@@ -11,11 +11,12 @@ from PIL import Image
 
 import cxr
 from models.card import LungSpec
+from tests.support.tiny_lungs import write_lung_model
 from tests.support.tiny_model import card, quadrants, write_model
 from training.commands.localise import sentences
 from training.maps.annotations import Annotation
 from training.maps.localisation import OUTLINE_NOTE, localisation_report, mark_figures
-from training.maps.localised import CENTRE, MODEL, RANDOM, Localised, Marked
+from training.maps.localised import CENTRE, MODEL, RANDOM, UNCUT, Localised, Marked
 from xai.explainer import Explainer
 from xai.measures.localisation import THRESHOLDS, Scores
 
@@ -89,6 +90,25 @@ def test_the_share_inside_the_lungs_is_of_all_masked_films(told: Any):
     assert lungs["films"] == 4
     assert lungs["inside"]["estimate"] > 0.75
     assert "pneumonia, 4 films of this class alone: at least 0.75 is met" in printed
+
+
+def test_a_model_of_the_lungs_is_measured_as_it_is_drawn_and_without_the_outline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The left half is lung; of the ellipses that the model finds one lies in it."""
+    data, model = write_marks(tmp_path / "marks"), str(write_lung_model(tmp_path))
+    report = ["--report", str(tmp_path / "out"), "--pictures", "1"]
+    assert cxr.main(["localise", model, "--data", str(data), *report]) == 0
+    written = json.loads((tmp_path / "out/localisation.json").read_text())
+    drawn, uncut = (of(written["lungs"], kind)["inside"] for kind in (MODEL, UNCUT))
+    assert drawn["estimate"] > uncut["estimate"] + 0.02
+    assert of(written["marks"], UNCUT)["films"] == 2
+    assert "pneumonia      model, uncut" in capsys.readouterr().out
+
+
+def test_a_model_of_the_whole_film_has_one_map(told: Any):
+    written, _ = told()
+    assert UNCUT not in {row["map"] for row in (*written["lungs"], *written["marks"])}
 
 
 def test_validation_leaves_test_films_alone(told: Any):

@@ -20,7 +20,9 @@ from xai.measures.localisation import (
     scores,
     segmented,
     share_inside,
+    shares_in_outline,
 )
+from xai.outline import outline_mask
 
 HEAT = np.array([[0.0, 0.1, 0.9], [0.0, 0.3, 1.0], [0.0, 0.2, 0.5]], np.float32)
 CORNER = boxes_region([(1.0, 0.0, 2.0, 2.0)], rows=3, columns=3)
@@ -119,3 +121,31 @@ def test_an_empty_mask_of_chexlocalizes_sample_is_empty():
 def test_runs_of_another_size_are_refused():
     with pytest.raises(ValueError, match="must fill 2 x 4 pixels, not 6"):
         region_from_runs("321", rows=2, columns=4)
+
+
+ROWS, COLUMNS = 600, 700
+EVENLY = GridPlace((100.0, 0.0, 0.0, 0.0, 100.0, 0.0), (0.0, 0.0, 700.0, 600.0))
+OUTLINE = (((110.0, 120.0), (480.0, 200.0), (300.0, 480.0)),)
+
+
+def test_within_the_outline_all_of_a_drawn_map_is_inside_and_without_it_is_not():
+    evidence = np.random.default_rng(0).normal(size=(6, 7))
+    inside = outline_mask(OUTLINE, ROWS, COLUMNS)
+    size = {"rows": ROWS, "columns": COLUMNS}
+    drawn = map_on_film(evidence, EVENLY, **size, outline=OUTLINE)
+    uncut = map_on_film(evidence, EVENLY, **size)
+    assert share_inside(drawn, inside) == 1
+    assert 0 < share_inside(uncut, inside) < 0.9
+    assert drawn.max() == 1
+    assert is_hit(drawn, inside)
+
+
+def test_the_share_in_the_outline_is_that_of_the_map_before_it_is_cut_off():
+    evidence = np.stack([np.random.default_rng(0).normal(size=(6, 7)), -np.ones((6, 7))])
+    size = {"rows": ROWS, "columns": COLUMNS}
+    found = shares_in_outline(evidence, EVENLY, OUTLINE, **size)
+    whole = share_inside(
+        map_on_film(evidence[0], EVENLY, **size), outline_mask(OUTLINE, ROWS, COLUMNS)
+    )
+    assert found == [pytest.approx(whole, abs=0.005), None]
+    assert shares_in_outline(evidence, EVENLY, (), **size) == [0, None]
