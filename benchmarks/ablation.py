@@ -67,6 +67,8 @@ PARTS: Mapping[str, Changes] = {
     "local": {"network": {}},
 }
 """The parts in the order in which they are added, and the fields of a config that they change."""
+DROPPED = ("standardise",)
+"""Parts that later rows do without: they lost. Ranks take the place of local contrast there."""
 LOCAL: Mapping[str, Changes] = {
     "chest_cnn": {"network": {"receptive_field": "local"}},
     "vgg16": {"network": {"read_layer": "conv4_3"}},
@@ -133,8 +135,9 @@ def rows(config: Config) -> dict[str, Config]:
     recipes = {"as shipped": Config.model_validate(fields)}
     for name, changes in PARTS.items():
         own = LOCAL[config.network.architecture] if name == "local" else changes
-        fields = merged(fields, own)
-        recipes[f"+ {name}"] = Config.model_validate(fields)
+        changed = merged(fields, own)
+        recipes[f"+ {name}"] = Config.model_validate(changed)
+        fields = fields if name in DROPPED else changed
     return {name: fast(recipe) for name, recipe in recipes.items()}
 
 

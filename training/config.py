@@ -275,15 +275,6 @@ class Config(Record):
     training: TrainingConfig
 
     @model_validator(mode="after")
-    def _caches_no_masks(self) -> "Config":
-        lungs = self.network.lungs
-        if lungs and lungs.inside and self.training.feature_cache:
-            raise ValueError(
-                "feature_cache must be absent where lungs has inside = true: it can't hold the mask"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _network_does_the_task(self) -> "Config":
         if (self.task == "segmentation") != (self.network.architecture == "lung_field"):
             raise ValueError(

@@ -40,7 +40,7 @@ def test_the_answer_says_where_the_lungs_are_and_what_was_seen(name: str) -> Non
 
 
 def test_the_answer_tells_how_plausible_the_lungs_are() -> None:
-    view = lung_network(local=True).normalise[0].view(films(2))
+    view = NETWORKS["chest_cnn local"]().normalise[0].view(films(2))
     found = explained("chest_cnn local").lung_figures
     torch.testing.assert_close(found, torch.stack(view.figures, dim=1))
 

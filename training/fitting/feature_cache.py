@@ -26,7 +26,7 @@ from training.training_config import TrainingConfig
 
 
 class Together(TakesLungs):
-    """Make values and the lungs' cells one tensor: the cells are one more channel, or token."""
+    """Make values and the lungs' cells one tensor: the cells are more channels, or tokens."""
 
     def __init__(self, cells: LungCells) -> None:
         super().__init__()
@@ -37,16 +37,12 @@ class Together(TakesLungs):
         return repr(self.cells.grid)
 
     def forward(self, x: Masked) -> Tensor:
-        """Return the values with the cells after them, row by row, then zeros.
-
-        Raises:
-            ValueError: There are more cells than a channel, or a token, has room for.
-        """
-        cells, room = self.cells(x.lungs).flatten(1), x.values[0, 0].numel()
-        if cells.shape[1] > room:
-            raise ValueError(f"features must have room for {cells.shape[1]} cells, not {room}")
-        last = pad(cells, (0, room - cells.shape[1])).view_as(x.values[:, :1])
-        return torch.cat([x.values, last], dim=1)
+        """Return the values with the cells after them, row by row, then zeros."""
+        cells, values = self.cells(x.lungs).flatten(1), x.values
+        added = planes_for(cells.shape[1], values)
+        room = added * values[0, 0].numel()
+        last = pad(cells, (0, room - cells.shape[1])).view(-1, added, *values.shape[2:])
+        return torch.cat([values, last], dim=1)
 
 
 class Apart(nn.Module):
@@ -59,8 +55,14 @@ class Apart(nn.Module):
     def forward(self, together: Tensor) -> Masked:
         """Return values and mask."""
         rows, columns = self.grid
-        cells = together[:, -1].flatten(1)[:, : rows * columns]
-        return Masked(together[:, :-1], torch.unflatten(cells, 1, (1, rows, columns)))
+        added = planes_for(rows * columns, together)
+        cells = together[:, -added:].flatten(1)[:, : rows * columns]
+        return Masked(together[:, :-added], torch.unflatten(cells, 1, (1, rows, columns)))
+
+
+def planes_for(cells: int, values: Tensor) -> int:
+    """Return the number of channels, or tokens, like those of `values` that hold so many cells."""
+    return -(-cells // values[0, 0].numel())
 
 
 class FeatureDataset(Dataset[LabelledFilm]):

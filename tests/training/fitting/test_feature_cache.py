@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.card import ReadLayer
-from models.lungs.cells import LungCells
+from models.card import ReadLayer, ReadOut
 from models.lungs.window import LungWindow
-from models.network import Masked, Network, split_at
+from models.network import Network, split_at
 from tests.support import lung_networks
 from tests.support.small_networks import small_network
 from training.config import AugmentationConfig
 from training.data.augmentation import FilmAugmentation
 from training.data.dataset import FilmDataset
-from training.fitting.feature_cache import FeatureCache, Together, feature_cache, from_entry
+from training.fitting.feature_cache import FeatureCache, feature_cache, from_entry
 from training.fitting.loop import TrainingRun
 from training.training_config import TrainingConfig
 
@@ -85,6 +84,20 @@ def test_the_lungs_cells_are_cached_where_a_later_layer_takes_them(
         torch.testing.assert_close(entry(cached), lungs(pixels), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("read_out", ["token", "average"])
+@pytest.mark.parametrize("first", ["blocks.1", "blocks.2", "norm", "head"])
+def test_a_transformers_patches_are_cached_with_the_lungs_cells(
+    read_out: ReadOut, first: str, tmp_path: Path
+) -> None:
+    lungs = lung_networks.lung_vit(read_out).float()
+    settings, shown = config(layers=[[0, first]]), outlined_films()
+    features = feature_cache(lungs, settings, tmp_path).features(shown, copies=1)
+    entry = from_entry(lungs, settings)
+    pixels, cached = (torch.stack([films[n][0] for n in range(4)]) for films in (shown, features))
+    with torch.no_grad():
+        torch.testing.assert_close(entry.eval()(cached), lungs.eval()(pixels), rtol=1e-5, atol=1e-5)
+
+
 def lung_weights_after(settings: TrainingConfig, folder: Path) -> dict[str, Tensor]:
     lungs, shown = lung_networks.lung_vgg16("conv4_3").float(), outlined_films()
     if settings.feature_cache:
@@ -116,12 +129,6 @@ def test_other_windows_outlines_or_grids_have_another_file(tmp_path: Path) -> No
     ):
         feature_cache(lungs, config(), tmp_path).features(shown, copies=1)
     assert len(list(tmp_path.glob("*.npy"))) == 5
-
-
-def test_more_cells_than_a_channel_has_room_for_are_refused() -> None:
-    cells = LungCells((8, 8), (4, 4))
-    with pytest.raises(ValueError, match="room for 16 cells, not 4"):
-        Together(cells)(Masked(torch.ones(1, 3, 2, 2), torch.ones(1, 1, 8, 8)))
 
 
 def test_each_copy_is_the_film_changed_by_another_draw(tmp_path: Path) -> None:
