@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from models.card import LungSpec, Record, Sha256
 from models.checkpoint import LUNG_FIELD, WEIGHTS, lung_field
 from models.lungs.pieces import TwoLungs, certainty
-from models.lungs.region import lung_region
+from models.lungs.region import cropped, lung_region
 from models.lungs.window import MASK_SIZE, LungWindow
 from training.audit.source_leak import FOLDS, Features, told_apart
 from training.config import Config
@@ -96,16 +96,15 @@ def outline_alone(config: Config) -> OutlineAlone:
 
 @torch.inference_mode()
 def shape_figures(found: UInt8[np.ndarray, "films mask_rows mask_columns"]) -> Features:
-    """Return the shape of outlines on whole films, and their place on them, as numbers.
+    """Return what a network behind the crop sees of outlines: their shape, not place and size.
 
-    Stray pieces are removed, as before a network. Behind the crop it sees the shape, not the place.
+    Stray pieces are removed, and the mask is cropped to its box, as before a network.
 
     Args:
         found: Probability of lung, 255 for 1.
 
     Returns:
-        The lungs' area, the share of it in the left half, top, left, bottom and right of their box
-        (height, width and centre are sums of these), and the mask shrunk to `SMALL` x `SMALL`.
+        The mask in its box as `SMALL` x `SMALL` numbers.
     """
     two_lungs = TwoLungs(MASK_SIZE)
     return np.concatenate(
@@ -116,11 +115,8 @@ def shape_figures(found: UInt8[np.ndarray, "films mask_rows mask_columns"]) -> F
 def _shapes(two_lungs: TwoLungs, found: UInt8[np.ndarray, "films rows columns"]) -> Features:
     probabilities = torch.from_numpy(np.array(found))[:, None].float() / 255
     lungs = two_lungs(certainty(probabilities))
-    small = torch.nn.functional.adaptive_avg_pool2d(lungs, SMALL)[:, 0]
-    area = small.mean(dim=(1, 2))
-    left = small[:, :, : SMALL // 2].mean(dim=(1, 2)) / (2 * area).clamp(min=1e-6)
-    columns = (area[:, None], left[:, None], lung_region(lungs, 0.0), small.flatten(1))
-    return np.asarray(torch.cat(columns, dim=1))
+    seen = cropped(lungs, lung_region(lungs), (SMALL, SMALL))
+    return np.asarray(seen.flatten(1))
 
 
 def outline_rows(
