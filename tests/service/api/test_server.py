@@ -295,6 +295,7 @@ def test_the_interface_is_described(client: httpx.Client):
         "faithfulness",
         "force",
         "model",
+        "outline",
     }
 
 
