@@ -67,7 +67,14 @@ class LungWindow(nn.Module):
         return super().requires_grad_(False)
 
     def forward(self, film: Float[Tensor, "batch channels rows columns"]) -> Tensor | Masked:
-        """Return what is seen of the film, with the lungs' mask if positions are masked by it."""
+        """Return what is seen of the film, with the lungs' mask if positions are masked by it.
+
+        It is computed in the film's own precision under autocast too, as in the exported file.
+        """
+        kind = film.device.type
+        if torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                return self.seen(self.view(film))
         return self.seen(self.view(film))
 
     def seen(self, view: LungView) -> Tensor | Masked:

@@ -187,3 +187,15 @@ def test_a_marker_beside_the_lungs_changes_logits_by_next_to_nothing(name: str) 
     with torch.no_grad():
         before, moved, changed = network(film), network(beside), network(inside)
     assert (moved - before).abs().max() < 0.02 * (changed - before).abs().max()
+
+
+def test_a_film_looks_the_same_under_autocast_as_in_the_exported_file() -> None:
+    window = window_of(lung_network().float())
+    assert window is not None
+    plain = window(films(2).float())
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = window(films(2).float())
+    assert isinstance(plain, Masked)
+    assert isinstance(cast, Masked)
+    torch.testing.assert_close(cast.values, plain.values)
+    torch.testing.assert_close(cast.lungs, plain.lungs)
