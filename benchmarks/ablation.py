@@ -77,7 +77,7 @@ LOCAL: Mapping[str, Changes] = {
 HEAD_ONLY: Changes = {
     "training": {
         "epochs": 8,
-        "optimiser": {"learning_rate": 5e-3},
+        "optimiser": {"learning_rate": 1e-3},
         "unfreeze": {"layers": [[0, "head"]]},
     }
 }

@@ -135,7 +135,7 @@ class ClassTokenBlock(MaskableBlock):
 class TokensInsideLungs(TakesLungs):
     """Let only patch tokens inside the lungs count: tokens and mask to the terms of their mean.
 
-    See `models.lungs.cells.MaskedMeanTerms`; the class token is handed on as it is.
+    See `models.lungs.cells.InsideLungs`; the class token is handed on as it is.
 
     Attributes:
         cells: Mean of the mask in each patch.

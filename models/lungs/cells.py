@@ -1,7 +1,5 @@
 """Put the lungs on the target layer's grid, and weight activations so that only they count."""
 
-from typing import cast
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -95,41 +93,26 @@ def cell_windows(
     return ((ends - starts).clamp(min=0) / sizes).float()
 
 
-class MaskedMeanTerms(nn.Module):
-    """Turn activations into the terms of their mean inside the lungs.
+class InsideLungs(TakesLungs):
+    """Let only positions inside the lungs count: activations and mask to the terms of their mean.
 
         B = A * m * Z / sum(m)    so that    mean over Z positions of B = sum(A * m) / sum(m)
 
     With its output as target layer, a logit of a linear head is the bias plus a sum of one term per
     position, and its gradient by B is the constant weight / Z: Grad-CAM, CAM and HiResCAM are one
-    map.
-    """
-
-    def forward(
-        self,
-        activations: Float[Tensor, "batch channels rows columns"],
-        cells: Float[Tensor, "batch 1 rows columns"],
-    ) -> Float[Tensor, "batch channels rows columns"]:
-        """Return B, which is exactly 0 outside the lungs, and 0 everywhere for an empty mask."""
-        return activations * position_weights(cells)
-
-
-class InsideLungs(TakesLungs):
-    """Let only positions inside the lungs count: activations and mask to the terms of their mean.
+    map. B is exactly 0 outside the lungs, and 0 everywhere for an empty mask.
 
     Attributes:
-        cells: Mean of the mask in each position's cell.
-        terms: Activations and cells to terms.
+        cells: Mean of the mask in each position's cell, m.
     """
 
     def __init__(self, cells: LungCells) -> None:
         super().__init__()
         self.cells = cells
-        self.terms = MaskedMeanTerms()
 
     def forward(self, x: Masked) -> Float[Tensor, "batch channels rows columns"]:
-        """Return the terms; see `MaskedMeanTerms`."""
-        return cast(Tensor, self.terms(x.values, self.cells(x.lungs)))
+        """Return the terms."""
+        return x.values * position_weights(self.cells(x.lungs))
 
 
 def position_weights(

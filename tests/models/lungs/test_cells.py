@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from models.backprop.pooling import masked_mean_terms_forward
 from models.layers import GlobalAveragePool
-from models.lungs.cells import LungCells, MaskedMeanTerms, cell_windows, position_weights
+from models.lungs.cells import InsideLungs, LungCells, cell_windows, position_weights
+from models.network import Masked
 from tests.support.drawn_lungs import LEFT, RIGHT, ellipses
 
 IMAGE, GRID = (96, 64), (12, 8)
@@ -61,31 +62,33 @@ def test_cells_outside_the_mask_are_refused(origin: float) -> None:
 
 def test_the_plain_mean_of_the_terms_is_the_mean_inside_the_lungs() -> None:
     cells = LungCells(IMAGE, GRID)(lungs())
-    seen = GlobalAveragePool()(MaskedMeanTerms()(activations(), cells))
+    seen = GlobalAveragePool()(masked_mean_terms_forward(activations(), cells))
     expected = (activations() * cells).sum(dim=(2, 3)) / cells.sum(dim=(2, 3))
     torch.testing.assert_close(seen, expected)
 
 
 def test_terms_are_exactly_zero_outside_whatever_the_activations_are() -> None:
     cells = LungCells(IMAGE, GRID)(lungs())
-    terms = MaskedMeanTerms()(1e6 * activations(), cells)
+    terms = masked_mean_terms_forward(1e6 * activations(), cells)
     assert (terms[(cells == 0).expand_as(terms)] == 0).all()
 
 
 def test_what_lies_outside_does_not_change_the_mean() -> None:
     cells = LungCells(IMAGE, GRID)(lungs())
     changed = torch.where(cells == 0, 7.0, activations())
-    assert torch.equal(MaskedMeanTerms()(changed, cells), MaskedMeanTerms()(activations(), cells))
+    assert torch.equal(
+        masked_mean_terms_forward(changed, cells), masked_mean_terms_forward(activations(), cells)
+    )
 
 
 def test_a_full_mask_changes_nothing() -> None:
     full = torch.ones(2, 1, *GRID)
-    torch.testing.assert_close(MaskedMeanTerms()(activations(), full), activations())
+    torch.testing.assert_close(masked_mean_terms_forward(activations(), full), activations())
 
 
 def test_an_empty_mask_gives_zeros_and_leaves_the_next_film_alone() -> None:
     cells = torch.cat([torch.zeros(1, 1, *GRID), torch.ones(1, 1, *GRID)])
-    terms = MaskedMeanTerms()(activations(), cells)
+    terms = masked_mean_terms_forward(activations(), cells)
     assert terms[0].abs().max() == 0
     torch.testing.assert_close(terms[1], activations()[1])
 
@@ -98,14 +101,14 @@ def test_weights_of_positions_average_to_one_and_do_not_depend_on_the_masks_leve
 
 
 def test_the_layer_is_the_hand_written_forward() -> None:
-    cells = LungCells(IMAGE, GRID)(lungs())
-    expected = masked_mean_terms_forward(activations(), cells)
-    assert torch.equal(MaskedMeanTerms()(activations(), cells), expected)
+    cells = LungCells(IMAGE, GRID)
+    expected = masked_mean_terms_forward(activations(), cells(lungs()))
+    assert torch.equal(InsideLungs(cells)(Masked(activations(), lungs())), expected)
 
 
 def test_a_logit_is_its_bias_and_the_sum_of_its_map() -> None:
     cells, head = LungCells(IMAGE, GRID)(lungs()), torch.nn.Linear(3, 4)
-    terms = MaskedMeanTerms()(activations(), cells).requires_grad_()
+    terms = masked_mean_terms_forward(activations(), cells).requires_grad_()
     logits = head(GlobalAveragePool()(terms))
     positions = GRID[0] * GRID[1]
     maps = torch.einsum("kc,bcrs->bkrs", head.weight / positions, terms)
