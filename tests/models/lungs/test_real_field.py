@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 STORED = pytest.mark.parametrize("storage", ["float16", "int8"])
 RESTLESS = "images/e6aa3e714f5affb1.jpg"
-"""A film whose box moves by 4 pixels if the lung field is rounded to int8."""
+"""A film whose box moved by 4 pixels when an earlier lung field was rounded to int8."""
 
 
 def network() -> Network:
@@ -100,19 +100,14 @@ def test_in_int8_the_network_is_rounded_and_the_lung_field_is_not() -> None:
 
 def test_noise_of_a_ten_thousandth_moves_no_edge_of_a_drawn_film_by_a_tenth_of_a_pixel() -> None:
     built = network()
-    change = boxes(built, shaken(drawn())) - boxes(built, drawn())
-    assert change.abs().max() < 0.1
+    assert (boxes(built, shaken(drawn())) - boxes(built, drawn())).abs().max() < 0.1
 
 
-def test_noise_of_a_ten_thousandth_moves_few_edges_of_films_by_a_tenth_of_a_pixel(
+def test_noise_of_a_ten_thousandth_moves_no_edge_of_a_film_by_a_tenth_of_a_pixel(
     shared: Path,
 ) -> None:
-    """Where a piece hangs on the lungs by a weak link an edge moves further, and never far."""
     built, films = network(), real(shared)
-    change = (boxes(built, shaken(films)) - boxes(built, films)).abs().amax(dim=1)
-    assert change.median() < 0.01
-    assert (change > 0.1).float().mean() <= 0.1
-    assert change.max() < 2
+    assert (boxes(built, shaken(films)) - boxes(built, films)).abs().max() < 0.1
 
 
 @torch.inference_mode()
