@@ -27,7 +27,7 @@ from models.card import Record
 from training.commands.leave_out import recipe_sentences
 from training.commands.train import add_start_arguments, with_arguments
 from training.config import Config, read_config
-from training.data.manifest import of_split, read_manifest
+from training.data.manifest import of_split, read_manifest, spread
 from training.evaluation.leave_out import fast, left_out_scores, seeds_of
 from training.evaluation.leave_out_figures import SeedScores, recipe_differences, recipe_figures
 from training.evaluation.leave_out_films import OriginFilms
@@ -82,7 +82,7 @@ HEAD_ONLY: Changes = {
     }
 }
 """How a pretrained network is trained here: only its head, on features that are computed once."""
-LUNG_FILMS, CURVES, TRUST_FILMS, TRUST_SEEDS, ROUNDS = 60, 30, 40, 3, 40
+LUNG_FILMS, VAL_FILMS, CURVES, TRUST_FILMS, TRUST_SEEDS, ROUNDS = 60, 100, 12, 40, 3, 40
 
 
 class MapFigures(Record):
@@ -218,7 +218,7 @@ def map_figures(name: str, model: Path, recipe: Config, options: argparse.Namesp
     lungs = [one for one in marked if one.is_lungs][:LUNG_FILMS]
     found = list(localised(explainer, [*boxes, *lungs], None))
     places = localisation_report(explainer, found, layout="localisation", split="val")
-    faith = faithfulness_report(explainer, val, curves=CURVES)
+    faith = faithfulness_report(explainer, spread(val, VAL_FILMS), curves=CURVES)
     figures = {figure.name: plain(figure) for figure in faith.figures}
     settings = TrustSettings(films=TRUST_FILMS, seeds=TRUST_SEEDS, by_depth=False)
     trust = measured(model, recipe.data.manifest, settings)
