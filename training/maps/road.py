@@ -57,18 +57,38 @@ def road(
         evidence: The map to test, at each of those pixels.
         class_index: The class whose probability is measured.
         seed: Of the noise.
-        percentiles: Of the map's values, from which on pixels are removed.
+        percentiles: Share of the pixels, in per cent, that stay. Pixels of one value, as those are
+            that a network of the lungs leaves at 0, are taken in random order.
     """
     random = np.random.default_rng(seed)
     kept = [
-        relevance < np.percentile(relevance, percentile)
-        for relevance in (evidence, 1 - evidence)
+        least(relevance, percentile, random)
+        for relevance in (evidence, -evidence)
         for percentile in percentiles
     ]
     films = [imputed(pixels, one, random.standard_normal(pixels.shape)) for one in kept]
     found = answer(np.stack(films)[:, None])[:, class_index]
     hottest, coldest = found[: len(percentiles)], found[len(percentiles) :]
     return float(coldest.mean() - hottest.mean()) / 2
+
+
+def least(
+    relevance: Float[np.ndarray, "rows columns"],
+    percentile: float | int,
+    random: np.random.Generator,
+) -> Kept:
+    """Return which pixels are the least relevant ones; those of one value in random order.
+
+    Args:
+        relevance: Of each pixel.
+        percentile: How many, in per cent of the pixels.
+        random: Draws the order.
+    """
+    values = relevance.ravel()
+    order = np.lexsort((random.random(values.size), values))
+    kept = np.zeros(values.size, np.bool_)
+    kept[order[: np.ceil(percentile / 100 * (values.size - 1)).astype(int)]] = True
+    return kept.reshape(relevance.shape)
 
 
 def imputed(

@@ -6,8 +6,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer, ROADCombined
 
-from training.maps.road import PERCENTILES, imputed, road
-from xai.measures.faithfulness import on_pixels
+from training.maps.road import PERCENTILES, imputed, least, road
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # the reference
 
@@ -43,8 +42,7 @@ def test_imputation_is_the_reference_s_given_the_same_noise(
 def test_the_score_is_the_reference_s_without_noise(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
     monkeypatch.setattr("training.maps.road.NOISE", 0)
-    evidence = random.standard_normal((6, 8)).astype(np.float32)
-    heat = on_pixels(evidence, FILM.shape, None)
+    heat = random.standard_normal(FILM.shape).astype(np.float32)  # no two values are the same
     film = torch.from_numpy(FILM)[None, None]
     expected = ROADCombined(PERCENTILES)(film, heat[None], [lambda output: output[0]], Corner())
     assert road(answer, FILM, heat, 0) == pytest.approx(float(expected[0]), abs=1e-6)
@@ -60,3 +58,14 @@ def test_an_even_film_loses_nothing():
 def test_a_film_of_which_nothing_stays_is_refused():
     with pytest.raises(ValueError, match="at least one pixel"):
         imputed(FILM, np.zeros(FILM.shape, bool))
+
+
+def test_of_pixels_with_one_value_as_many_stay_as_are_asked_for():
+    """A network of the lungs has 0 at every position outside them."""
+    evidence = np.zeros((20, 20))
+    evidence[5:10, 5:10] = 1 + random.random((5, 5))
+    for percentile in PERCENTILES:
+        kept = least(evidence, percentile, np.random.default_rng(0))
+        assert kept.mean() == pytest.approx(percentile / 100, abs=0.01)
+        assert not kept[5:10, 5:10].any() or percentile > 90
+    assert -0.5 <= road(answer, FILM[:20, :20], evidence, 0) <= 0.5
