@@ -7,7 +7,7 @@ from contourpy import contour_generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from models.radiograph import GridPlace
+from models.radiograph import GridPlace, NetworkPixels
 
 Floats = NDArray[np.floating]
 Ring = tuple[tuple[float, float], ...]
@@ -57,6 +57,19 @@ def lung_outline(
             points = np.stack([a * column + b * row + c, d * column + e * row + f], axis=1)
             rings.append(tuple(map(tuple, points.round(1).tolist())))
     return tuple(rings)
+
+
+def film_outline(lungs: Floats | None, seen: NetworkPixels) -> Outline | None:
+    """Return the outline of a film's lungs in its own pixels; None where a model sees it whole.
+
+    Args:
+        lungs: What the model answers for this film alone, [1, mask rows, mask columns], or None.
+        seen: The film as the model was given it.
+    """
+    if lungs is None:
+        return None
+    _, rows, columns = lungs.shape
+    return lung_outline(lungs[0], seen.grid_place((rows, columns), None))
 
 
 def simplified(line: Floats, tolerance: float) -> Floats:

@@ -23,7 +23,7 @@ from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from xai.explainer import Answers, Explainer
 from xai.heatmap import Status, explanation_status, heat
 from xai.measures.localisation import shares_in_outline
-from xai.outline import Outline, lung_outline
+from xai.outline import Outline, film_outline
 
 USUAL_LIMITS = Limits()
 
@@ -115,11 +115,7 @@ class FilmAnswer:
     @cached_property
     def lung_outline(self) -> Outline | None:
         """Outline of the lungs in film pixels; None of a model that sees the whole film."""
-        if self.answers.lungs is None:
-            return None
-        lungs = self.answers.lungs[0]
-        rows, columns = lungs.shape
-        return lung_outline(lungs, self.film.input.grid_place((rows, columns), None))
+        return film_outline(self.answers.lungs, self.film.input)
 
     @cached_property
     def inside_lungs(self) -> list[float | None]:

@@ -19,7 +19,7 @@ from training.maps.mean_maps import MeanMaps
 from xai.explainer import Answers, Explainer
 from xai.measures.faithfulness import smooth_alike
 from xai.measures.localisation import Scores, map_on_film, scores, share_inside
-from xai.outline import Outline, lung_outline
+from xai.outline import Outline, film_outline
 
 MODEL, CENTRE, MEAN, RANDOM = "model", "lungs' centres", "mean map", "random map"
 UNCUT = "model, uncut"
@@ -150,11 +150,7 @@ class ShownFilm:
     @cached_property
     def outline(self) -> Outline | None:
         """Outline of the lungs, within which maps are drawn; None where the whole film is seen."""
-        if self.answers.lungs is None:
-            return None
-        lungs = self.answers.lungs[0]
-        rows, columns = lungs.shape
-        return lung_outline(lungs, self.seen.grid_place((rows, columns), None))
+        return film_outline(self.answers.lungs, self.seen)
 
     def heat(
         self, evidence: Map, cells: CellCentres | None, outline: Outline | None = None
