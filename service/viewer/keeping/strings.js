@@ -2,8 +2,9 @@
 
 import { decided, METHODS, UNSURE } from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
-import { area, lacksLungs, refused, UNLIKE_FILM } from "../maps/strings.js";
+import { area, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
+import { lacksLungs, refused } from "../page/refusals.js";
 import { page } from "../page/strings.js";
 
 /** Texts of the buttons that keep something. */

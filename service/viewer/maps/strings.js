@@ -1,6 +1,7 @@
 /** Texts about the maps of an answer, and about the questions that can be put to them. */
 
 import { className, figure, percent } from "../page/formats.js";
+import { lacksLungs, refused } from "../page/refusals.js";
 
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
 export function explanation(status, { answer, finding, shown, forced, drawing, peak, signed }) {
@@ -32,16 +33,6 @@ export function explanation(status, { answer, finding, shown, forced, drawing, p
     : "This film is unlike those the model knows";
   const warning = `${why}: no decision, and a map only on demand.`;
   return { heading, sentence: forced ? `${warning} ${sentence}` : sentence, button };
-}
-
-/** Returns whether a film is refused because no plausible lungs were found on it. */
-export function lacksLungs({ refusals }) {
-  return refusals.includes("lungs");
-}
-
-/** Returns why a film is refused. */
-export function refused(answer) {
-  return lacksLungs(answer) ? "No plausible lungs found" : "Unlike the films this model knows";
 }
 
 export function refusedHeading(answer) {
