@@ -88,7 +88,7 @@ HEAD_ONLY: Changes = {
         "unfreeze": {"layers": [[0, "head"]]},
     }
 }
-"""How a pretrained network is trained here: only its head, on features that are computed once."""
+"""What is frozen of a pretrained network: all but its head. Training it is for the maps alone."""
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 """Of the logistic regression on such features: scikit-learn's C, the inverse of the penalty."""
 LUNG_FILMS, VAL_FILMS, CURVES, TRUST_FILMS, TRUST_SEEDS, ROUNDS = 60, 100, 12, 40, 3, 40
