@@ -1,6 +1,6 @@
 /** Shows how far a film lies from the training films, on the scale of the validation films. */
 
-import { lacksLungs } from "../page/refusals.js";
+import { lacksLungs } from "../page/strings.js";
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
 import { distance as words, facts } from "./strings.js";

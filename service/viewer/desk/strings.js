@@ -1,7 +1,7 @@
 /** Texts about the film in view and how it is seen. */
 
 import { decided } from "../answer/strings.js";
-import { lacksLungs } from "../page/refusals.js";
+import { lacksLungs } from "../page/strings.js";
 import { className, figure, FORMATS, percent, wholePercent } from "../page/formats.js";
 
 /** Texts of the toolbar. */

@@ -5,7 +5,7 @@ import { element } from "../page/elements.js";
 import { findingOf, topClass } from "../answer/findings.js";
 import { WORTH_A_RETRY } from "../page/problem_view.js";
 import { decision } from "../answer/strings.js";
-import { refused } from "../page/refusals.js";
+import { refused } from "../page/strings.js";
 import { workList as words } from "./strings.js";
 
 const END_LETTERS = 10;

@@ -4,8 +4,7 @@ import { decided, METHODS, UNSURE } from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
 import { area, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
-import { lacksLungs, refused } from "../page/refusals.js";
-import { page } from "../page/strings.js";
+import { lacksLungs, page, refused } from "../page/strings.js";
 
 /** Texts of the buttons that keep something. */
 export const keeping = {

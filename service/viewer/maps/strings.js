@@ -1,7 +1,7 @@
 /** Texts about the maps of an answer, and about the questions that can be put to them. */
 
 import { className, figure, percent } from "../page/formats.js";
-import { lacksLungs, refused } from "../page/refusals.js";
+import { lacksLungs, refused } from "../page/strings.js";
 
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
 export function explanation(status, { answer, finding, shown, forced, drawing, peak, signed }) {

@@ -121,3 +121,13 @@ export function sentences(texts) {
 export function sentenceOf({ title, detail }) {
   return title ? [title, detail].filter(Boolean).join(". ") : problem.garbled.title;
 }
+
+/** Returns whether a film is refused because no plausible lungs were found on it. */
+export function lacksLungs({ refusals }) {
+  return refusals.includes("lungs");
+}
+
+/** Returns why a film is refused, from the `refusals` of its answer. */
+export function refused(answer) {
+  return lacksLungs(answer) ? "No plausible lungs found" : "Unlike the films this model knows";
+}
