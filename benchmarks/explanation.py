@@ -2,10 +2,11 @@
 
     python benchmarks/explanation.py [--rounds 10] [--threads 2] [--network NAME]
 
-224x224, five classes, CPU, random weights; `chest_cnn-lungs` crops that from films of 320x320. Two
+224x224, five classes, CPU, random weights; `chest_cnn-lungs` crops that from films of 320x320, and
+`chest_cnn-lungs behind the front` is given the crop and the lungs' mask instead of a film. Two
 contestants at a time take turns in one process, so that they see the same machine; medians, and
-ratios of medians. "With maps" is the exported graph: logits, probabilities, evidence of all classes
-and distance. "Without" is the same exporter's graph of logits and probabilities alone.
+ratios of medians. "With maps" is the exported graph. "Without" is the same exporter's graph of all
+outputs but the evidence: it refuses the same films.
 pytorch-grad-cam explains one class.
 """
 
@@ -22,17 +23,35 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
-from models.card import Grid
-from models.network import Network
+from models.network import Chain, Masked, Network
 from training.backprop_proofs.networks import IMAGE_SIZE, NETWORKS, lungs_only
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import Distance, ExplainedNetwork
 
 CLASSES = 5
 FILM_SIZE = (320, 320)
+
+
+class Seen(nn.Module):
+    """What the front hands on, given as two channels: the crop of a film, and the lungs' mask."""
+
+    def forward(self, pixels: Tensor) -> Masked:
+        """Return them."""
+        return Masked(pixels[:, :1], pixels[:, 1:])
+
+
+def behind_the_front(classes: int) -> Network:
+    """Return the local chest_cnn that sees only the lungs, without lung field and front."""
+    network = lungs_only(classes)
+    network.normalise = Chain(Seen(), *list(network.normalise.children())[1:])
+    return network
+
+
+BEHIND_THE_FRONT = "chest_cnn-lungs behind the front"
 BUILT: dict[str, Callable[[int], Network]] = {
     **NETWORKS,
     "chest_cnn-lungs": partial(lungs_only, image_size=FILM_SIZE),
+    BEHIND_THE_FRONT: behind_the_front,
 }
 WARM_UP_ROUNDS = 4
 SECONDS = 3
@@ -41,16 +60,17 @@ Contestant = Callable[[], object]
 
 
 class WithoutMaps(nn.Module):
-    """The first outputs of an explained network: logits and probabilities."""
+    """All outputs of an explained network but the evidence."""
 
     def __init__(self, explained: ExplainedNetwork) -> None:
         super().__init__()
         self.explained = explained
+        self.outputs = tuple(name for name in explained.outputs if name != "evidence")
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and probabilities."""
-        explanation = self.explained(pixels)
-        return explanation.logits, explanation.probabilities
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Return them."""
+        explanation = self.explained(pixels)._asdict()
+        return tuple(explanation[name] for name in self.outputs)
 
 
 def explained_network(name: str) -> ExplainedNetwork:
@@ -58,20 +78,22 @@ def explained_network(name: str) -> ExplainedNetwork:
     torch.manual_seed(0)
     network = BUILT[name](CLASSES)
     with torch.inference_mode():
-        layout = network.layout(network.halfway(torch.zeros(1, 1, *image_size(name))))
+        layout = network.layout(network.halfway(torch.zeros(1, *input_size(name))))
     features = layout.shape[1]
     distance = Distance(torch.eye(features), torch.zeros(CLASSES, features))
     return ExplainedNetwork(network, distance, temperature=1.5).eval()
 
 
-def image_size(name: str) -> Grid:
-    """Return rows and columns of a network's input."""
-    return IMAGE_SIZE if name in NETWORKS else FILM_SIZE
+def input_size(name: str) -> tuple[int, int, int]:
+    """Return channels, rows and columns of a network's input."""
+    if name == BEHIND_THE_FRONT:
+        return (2, *IMAGE_SIZE)
+    return (1, *(IMAGE_SIZE if name in NETWORKS else FILM_SIZE))
 
 
-def exported(network: nn.Module, size: Grid, outputs: tuple[str, ...]) -> bytes:
+def exported(network: nn.Module, size: tuple[int, int, int], outputs: tuple[str, ...]) -> bytes:
     """Return the network's file as `cxr export` would write it, but for the card."""
-    file: bytes = onnx_model(network, torch.rand(2, 1, *size), outputs).SerializeToString()
+    file: bytes = onnx_model(network, torch.rand(2, *size), outputs).SerializeToString()
     return file
 
 
@@ -107,18 +129,18 @@ class Contest:
 
     def __init__(self, name: str, *, threads: int) -> None:
         explained = explained_network(name)
-        self.size = image_size(name)
+        self.size = input_size(name)
         file = exported(explained, self.size, explained.outputs)
         self.megabytes = len(file) / 1e6
         self.with_maps = session(file, threads)
-        bare = exported(WithoutMaps(explained), self.size, explained.outputs[:2])
-        self.without = session(bare, threads)
+        bare = WithoutMaps(explained)
+        self.without = session(exported(bare, self.size, bare.outputs), threads)
         self.reference = reference_of(explained.network)
 
     def medians(self, *, batch: int, rounds: int) -> list[float]:
         """Return milliseconds with maps and without, then with maps and of pytorch-grad-cam."""
         targets = [ClassifierOutputTarget(0)] * batch
-        pixels = np.random.default_rng(0).random((batch, 1, *self.size), np.float32)
+        pixels = np.random.default_rng(0).random((batch, *self.size), np.float32)
         tensor = torch.from_numpy(pixels)
 
         def ours() -> object:
