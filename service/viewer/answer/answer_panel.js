@@ -74,7 +74,8 @@ export class AnswerPanel {
     const evidenceScale = fullColour(answer, finding);
     const { method } = finding.explanation;
     const hasLungs = answer.lung_outline?.length > 0;
-    this.#mapControls.show({ evidenceScale, method, grid: gridOf(answer), enabled: true, hasLungs });
+    const [grid, isGroup] = [gridOf(answer), Boolean(finding.class_names)];
+    this.#mapControls.show({ evidenceScale, method, grid, enabled: true, hasLungs, isGroup });
     this.showAgreement();
   }
 

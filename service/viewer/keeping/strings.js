@@ -4,7 +4,7 @@ import { findingOf, thresholdOf } from "../answer/findings.js";
 import { decided, METHODS, UNSURE } from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
 import { fullColour } from "../maps/questions.js";
-import { area, UNLIKE_FILM } from "../maps/strings.js";
+import { area, oneScale, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
 import { lacksLungs, page, refused } from "../page/strings.js";
 
@@ -113,7 +113,7 @@ export const report = {
     [mapState(finding, answer, look.mapShown), strongest && strongestWords(strongest)]
       .filter(Boolean)
       .join(" "),
-    ...(look.mapShown ? [`${drawn(look, finding)} ${oneScale(fullColour(answer, finding))}`] : []),
+    ...(look.mapShown ? [`${drawn(look, finding)} ${scaleWords(answer, finding)}`] : []),
     "A map shows what moved this model, not where disease is.",
   ],
   factsHeading: "About this answer",
@@ -177,8 +177,9 @@ function strongestWords({ x, y, share }) {
   );
 }
 
-function oneScale(scale) {
-  return `Full colour from ${figure(scale)}: one scale for every class and film of this model.`;
+function scaleWords(answer, finding) {
+  const full = figure(fullColour(answer, finding));
+  return `Full colour from ${full}: ${oneScale(Boolean(finding.class_names))}`;
 }
 
 function distanceWords({ distance, distance_threshold: limit, refusals }) {

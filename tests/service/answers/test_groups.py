@@ -67,7 +67,7 @@ def test_its_evidence_is_that_worked_out_by_hand(grouped: httpx.Client) -> None:
     for number, group in enumerate(groups(grouped).values()):
         explanation = group["explanation"]
         np.testing.assert_allclose(explanation["evidence"], expected[number], atol=1e-5)
-        assert explanation["status"] == "below_threshold"
+        assert explanation["status"] == ("ok", "below_threshold")[number]
         assert explanation["method"] == "grad_cam"
 
 
