@@ -1,6 +1,6 @@
 """The model card: a frozen record inside the ONNX file, from which the server configures itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -61,13 +61,59 @@ class DecisionThreshold(Record):
     criterion: str = "largest Youden index on val"
 
 
+class ClassGroup(Record):
+    """Group of classes, one of which a film has or has not: `abnormal`, `any_pneumonia`.
+
+    Attributes:
+        name: Name of the group; no class has it.
+        class_names: Classes of the group; their probabilities are summed.
+        threshold: Decision threshold of that sum.
+        evidence_scale: Evidence for the group that gets full colour, as the card's own for a class.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    threshold: DecisionThreshold
+    evidence_scale: PositiveFloat
+
+
+def check_groups(
+    groups: Mapping[str, Sequence[str]], *, class_names: Sequence[str], task: Task
+) -> None:
+    """Raise ValueError unless every group has some of the classes, not all, and its own name.
+
+    Args:
+        groups: Names of its classes by the name of each group.
+        class_names: All classes of the model.
+        task: Of the model; findings do not exclude each other, so that no sum is a probability.
+    """
+    if groups and task != "multiclass":
+        raise ValueError(f"groups must be absent for a {task} model, not {sorted(groups)}")
+    for name, members in groups.items():
+        if name in class_names:
+            raise ValueError(f"groups must have other names than the classes: {name}")
+        unknown = set(members) - set(class_names)
+        if unknown or not 0 < len(set(members)) == len(members) < len(class_names):
+            raise ValueError(
+                f"group {name} must have some of the classes {list(class_names)}, not all, each "
+                f"once; it has {list(members)}"
+            )
+
+
+def memberships(
+    groups: Iterable[Sequence[str]], class_names: Sequence[str]
+) -> tuple[tuple[bool, ...], ...]:
+    """Return for each group, given by the names of its classes, which of all classes are in it."""
+    return tuple(tuple(name in group for name in class_names) for group in groups)
+
+
 class Metric(Record):
     """A figure of merit with its 95 % interval.
 
     Attributes:
         name: `auroc`, `balanced_accuracy`, `expected_calibration_error`, ...
         split: Films it was measured on.
-        class_name: Class that it belongs to; None for a figure over all classes.
+        class_name: Class or group that it belongs to; None for a figure over all classes.
         estimate: The value.
         low: Lower end of the 95 % interval, bootstrapped by `group_id`.
         high: Upper end.
@@ -105,6 +151,7 @@ class Golden(Record):
         probabilities: One per class.
         distance: Distance from the training films.
         evidence: Classes x grid rows x grid columns, in the units of the card's `method`.
+        group_evidence: Groups x grid rows x grid columns; empty without groups.
     """
 
     pixels_png: str
@@ -112,6 +159,7 @@ class Golden(Record):
     probabilities: tuple[Probability, ...]
     distance: float
     evidence: tuple[tuple[tuple[float, ...], ...], ...]
+    group_evidence: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
 
 class TrainingData(Record):
@@ -339,6 +387,7 @@ class ModelCard(NetworkSpec):
         version: Version of the weights.
         temperature: Divides the logits before softmax or sigmoid.
         decision_thresholds: One per class, in class order.
+        groups: Groups of classes that are answered beside the classes, of a multi-class model.
         evidence_scale: Evidence that gets full colour, in the units of `method`: the 99th
             percentile, over val films, of positive evidence of the true class.
         distance_threshold: Films whose `distance` is above it are refused.
@@ -371,6 +420,7 @@ class ModelCard(NetworkSpec):
     version: str
     temperature: PositiveFloat
     decision_thresholds: tuple[DecisionThreshold, ...]
+    groups: tuple[ClassGroup, ...] = ()
     evidence_scale: PositiveFloat
     distance_threshold: PositiveFloat
     lung_limits: LungLimits | None = None
@@ -454,6 +504,47 @@ class ModelCard(NetworkSpec):
             return [None] * len(self.class_names)
         thresholds = [threshold.value for threshold in self.decision_thresholds]
         return [p >= value for p, value in zip(probabilities, thresholds, strict=True)]
+
+    @property
+    def is_member(self) -> tuple[tuple[bool, ...], ...]:
+        """For each group, which of the classes are in it."""
+        return memberships((group.class_names for group in self.groups), self.class_names)
+
+    @property
+    def question_names(self) -> tuple[str, ...]:
+        """Names of all that is answered and has a map: the classes, then the groups."""
+        return (*self.class_names, *(group.name for group in self.groups))
+
+    @property
+    def question_thresholds(self) -> tuple[DecisionThreshold, ...]:
+        """Decision thresholds in the order of `question_names`."""
+        return (*self.decision_thresholds, *(group.threshold for group in self.groups))
+
+    @property
+    def question_scales(self) -> tuple[float, ...]:
+        """Evidence that gets full colour, in the order of `question_names`."""
+        of_classes = [self.evidence_scale] * len(self.class_names)
+        return (*of_classes, *(group.evidence_scale for group in self.groups))
+
+    def group_decisions(
+        self, probabilities: Sequence[float], refusals: Sequence[Refusal]
+    ) -> list[bool | None]:
+        """Return the decision for each group: present or not, or None if the film is refused.
+
+        Args:
+            probabilities: In the order of the groups.
+            refusals: Why the film is refused; see `refusals`.
+        """
+        pairs = zip(probabilities, self.groups, strict=True)
+        return [None if refusals else p >= group.threshold.value for p, group in pairs]
+
+    @model_validator(mode="after")
+    def _groups_are_of_classes(self) -> "ModelCard":
+        groups = {group.name: group.class_names for group in self.groups}
+        if len(groups) < len(self.groups):
+            raise ValueError("groups must have different names")
+        check_groups(groups, class_names=self.class_names, task=self.task)
+        return self
 
     @model_validator(mode="after")
     def _one_entry_per_class(self) -> "ModelCard":

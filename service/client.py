@@ -187,7 +187,7 @@ class Client:
             model: None is the default one.
             force: Explain even a film that is refused.
             faithfulness: Test the map of one class; it takes 25 times as long.
-            class_name: Which one; None is the top class.
+            class_name: Which one, or which group of classes; None is the top class.
         """
         asked: dict[str, str | bool | None] = {
             "model": model,
@@ -216,7 +216,7 @@ class Client:
 
         Args:
             film: The film.
-            class_name: None is the top class.
+            class_name: Class or group of classes; None is the top class.
             model: None is the default one.
             force: Paint even a film that is refused, which is a problem otherwise.
             outline: Draw the outline of the lungs, where the model finds them.

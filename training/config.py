@@ -261,6 +261,8 @@ class Config(Record):
         network: The network.
         augmentation: How training films are changed.
         training: How the weights are found.
+        groups: Groups of classes that the exported model answers beside its classes: the names of
+            its classes by the name of each group. They change nothing in the training.
     """
 
     name: ModelName
@@ -273,6 +275,7 @@ class Config(Record):
     network: NetworkConfig = NetworkConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _network_does_the_task(self) -> "Config":

@@ -4,6 +4,7 @@ Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam`, `xa
 `xai.legrad` have the formulas.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -15,7 +16,7 @@ from models.lungs.window import window_of
 from models.network import Chain, Masked, Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
-from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM
+from xai.grad_cam import ClassGroups, FullyConnectedGradCAM, GradCAM, PooledGradCAM
 from xai.hires_cam import ClassTokenHiResCAM, FullyConnectedHiResCAM
 from xai.legrad import ClassTokenLeGrad
 from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
@@ -59,6 +60,51 @@ class LungExplanation(NamedTuple):
     lungs: Float[Tensor, "batch mask_rows mask_columns"]
     region: Float[Tensor, "batch 4"]
     lung_figures: Float[Tensor, "batch 3"]
+
+
+class GroupedExplanation(NamedTuple):
+    """Outputs of the exported graph of a model with groups of classes, in their order.
+
+    Attributes:
+        logits: See `Explanation`, and so are the next three.
+        probabilities: Likewise.
+        evidence: Likewise.
+        distance: Likewise.
+        group_evidence: The same as evidence for each group: of its log-odds, in place of a logit.
+    """
+
+    logits: Float[Tensor, "batch classes"]
+    probabilities: Float[Tensor, "batch classes"]
+    evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
+    distance: Float[Tensor, "batch"]
+    group_evidence: Float[Tensor, "batch groups grid_rows grid_columns"]
+
+
+class GroupedLungExplanation(NamedTuple):
+    """Outputs of the exported graph of one that sees only the lungs besides, in their order.
+
+    Attributes:
+        logits: See `LungExplanation`, and so are the next six.
+        probabilities: Likewise.
+        evidence: Likewise.
+        distance: Likewise.
+        lungs: Likewise.
+        region: Likewise.
+        lung_figures: Likewise.
+        group_evidence: See `GroupedExplanation`.
+    """
+
+    logits: Float[Tensor, "batch classes"]
+    probabilities: Float[Tensor, "batch classes"]
+    evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
+    distance: Float[Tensor, "batch"]
+    lungs: Float[Tensor, "batch mask_rows mask_columns"]
+    region: Float[Tensor, "batch 4"]
+    lung_figures: Float[Tensor, "batch 3"]
+    group_evidence: Float[Tensor, "batch groups grid_rows grid_columns"]
+
+
+AnyExplanation = Explanation | LungExplanation | GroupedExplanation | GroupedLungExplanation
 
 
 class Distance(nn.Module):
@@ -112,6 +158,7 @@ class ExplainedNetwork(nn.Module):
         distance: Distance of a film from the training films.
         temperature: Divides the logits before the softmax or the sigmoid.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
+        groups: Groups of classes that have evidence of their own; None has none.
 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2 (before the ReLU); Draelos and
@@ -128,9 +175,21 @@ class ExplainedNetwork(nn.Module):
         temperature: float,
         task: Task = "multiclass",
         method: ExplanationMethod = "grad_cam",
+        is_member: Sequence[Sequence[bool]] = (),
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            network: The classifier.
+            distance: Distance of a film from the training films.
+            temperature: Divides the logits.
+            task: `multiclass` or `multilabel`.
+            method: How evidence is found.
+            is_member: For each group of classes, which of them are in it.
+        """
         super().__init__()
         self.grad_cam = grad_cam(network, method)
+        self.groups = ClassGroups(torch.tensor(is_member), temperature) if is_member else None
         self.distance = distance
         self.task = task
         self.register_buffer("temperature", torch.tensor(temperature))
@@ -143,37 +202,47 @@ class ExplainedNetwork(nn.Module):
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in their order."""
-        return (LungExplanation if window_of(self.network) else Explanation)._fields
+        if self.groups is None:
+            return (LungExplanation if window_of(self.network) else Explanation)._fields
+        grouped = GroupedLungExplanation if window_of(self.network) else GroupedExplanation
+        return grouped._fields
 
-    def forward(
-        self, pixels: Float[Tensor, "batch 1 rows columns"]
-    ) -> Explanation | LungExplanation:
+    def forward(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> AnyExplanation:
         """Return logits, probabilities, evidence and distance for pixels in [0, 1].
 
-        A network that sees only the lungs also says where they are.
+        A network that sees only the lungs also says where they are, and one with groups of classes
+        what argues for each group.
         """
         window = window_of(self.network)
         if window is None:
-            return self._explained(self.network.halfway(pixels))
+            explanation, of_groups = self._explained(self.network.halfway(pixels))
+            if of_groups is None:
+                return explanation
+            return GroupedExplanation(*explanation, group_evidence=of_groups)
         view = window.view(pixels)
         normalised = cast(Chain, self.network.normalise)[1:](window.seen(view))
-        explanation = self._explained(self.network.halfway_from(normalised))
-        return LungExplanation(
+        explanation, of_groups = self._explained(self.network.halfway_from(normalised))
+        of_lungs = LungExplanation(
             *explanation,
             lungs=view.lungs[:, 0],
             region=view.region,
             lung_figures=torch.stack(view.figures, dim=1),
         )
+        if of_groups is None:
+            return of_lungs
+        return GroupedLungExplanation(*of_lungs, group_evidence=of_groups)
 
-    def _explained(self, halfway: Tensor | Masked) -> Explanation:
-        logits, evidence = self.grad_cam.explain_halfway(halfway)
-        scaled = logits / self.temperature
-        return Explanation(
+    def _explained(self, halfway: Tensor | Masked) -> tuple[Explanation, Tensor | None]:
+        """Return the explanation, and the evidence for groups if there are any."""
+        logits, evidence = self.grad_cam.explain_halfway(halfway, self.groups)
+        scaled, classes = logits / self.temperature, logits.shape[1]
+        explanation = Explanation(
             logits=logits,
             probabilities=scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(dim=1),
-            evidence=evidence,
+            evidence=evidence[:, :classes],
             distance=self.distance(self.network.layout(halfway)),
         )
+        return explanation, None if self.groups is None else evidence[:, classes:]
 
 
 def grad_cam(network: Network, method: ExplanationMethod = "grad_cam") -> GradCAM:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -46,6 +47,8 @@ class Answers:
             on, as shares of it; None likewise.
         lung_figures: [batch, 3], area, balance and stray, by which lungs that are not plausible are
             told; None likewise.
+        group_evidence: [batch, groups, grid rows, grid columns], as `evidence`, but of each group's
+            log-odds; None of a model without groups.
     """
 
     logits: Floats
@@ -55,6 +58,7 @@ class Answers:
     lungs: Floats | None = None
     region: Floats | None = None
     lung_figures: Floats | None = None
+    group_evidence: Floats | None = None
 
     @classmethod
     def joined(cls, batches: Sequence["Answers"]) -> "Answers":
@@ -74,11 +78,34 @@ class Answers:
         """Return the region that a film's evidence lies on; None where it is the whole input."""
         return None if self.region is None else tuple(self.region[film].tolist())
 
-    def over_lungs(self, card: ModelCard) -> Floats:
-        """Return the evidence, with NaN outside the lungs of a model that looks only there."""
-        if self.lungs is None or self.region is None:
+    @property
+    def all_evidence(self) -> Floats:
+        """The evidence for every class, then for every group of classes."""
+        if self.group_evidence is None:
             return self.evidence
-        films = zip(self.evidence, self.lungs, self.region.tolist(), strict=True)
+        return np.concatenate([self.evidence, self.group_evidence], axis=1)
+
+    def all_probabilities(self, card: ModelCard) -> Floats:
+        """Return the probability of every class, then of every group: the sum over its classes."""
+        of_groups = group_probabilities(self.probabilities, card)
+        return np.concatenate([self.probabilities, of_groups], axis=1).astype(np.float32)
+
+    def group_log_odds(self, card: ModelCard) -> Floats:
+        """Return each group's log-odds, [batch, groups], from the logits: finite near 0 and 1 too.
+
+        The log-sum-exp of logits / temperature over the group, minus that over the other classes.
+        """
+        scaled, is_member = self.logits[:, None] / card.temperature, _is_member(card)
+        inside = np.where(is_member, scaled, -np.inf)
+        outside = np.where(is_member, -np.inf, scaled)
+        return np.logaddexp.reduce(inside, axis=2) - np.logaddexp.reduce(outside, axis=2)
+
+    def over_lungs(self, card: ModelCard) -> Floats:
+        """Return all evidence, with NaN outside the lungs of a model that looks only there."""
+        evidence = self.all_evidence
+        if self.lungs is None or self.region is None:
+            return evidence
+        films = zip(evidence, self.lungs, self.region.tolist(), strict=True)
         return np.stack([over_lungs(maps, lungs, region, card) for maps, lungs, region in films])
 
     def figures_of(self, film: int) -> tuple[float, ...] | None:
@@ -99,6 +126,30 @@ OUTPUTS = ("logits", "probabilities", "evidence", "distance")
 """What every exported graph answers with."""
 LUNG_OUTPUTS = ("lungs", "region", "lung_figures")
 """What those answer with besides that see only the lungs."""
+GROUP_OUTPUTS = ("group_evidence",)
+"""What those answer with besides, last, that have groups of classes."""
+
+
+def output_names(card: ModelCard) -> tuple[str, ...]:
+    """Return the names of a model's outputs, in their order."""
+    of_lungs, of_groups = LUNG_OUTPUTS if card.lungs else (), GROUP_OUTPUTS if card.groups else ()
+    return (*OUTPUTS, *of_lungs, *of_groups)
+
+
+def group_probabilities(
+    probabilities: NDArray[np.floating[Any]], card: ModelCard
+) -> NDArray[np.floating[Any]]:
+    """Return the probability of each group, [films, groups]: the sum over its classes.
+
+    It is at most 1, which a sum of rounded numbers may exceed.
+    """
+    of_groups = probabilities @ _is_member(card).T.astype(probabilities.dtype)
+    return np.minimum(of_groups, np.ones_like(of_groups))
+
+
+def _is_member(card: ModelCard) -> NDArray[np.bool_]:
+    shape = (len(card.groups), len(card.class_names))
+    return np.array(card.is_member, bool).reshape(shape)
 
 
 class Explainer:
@@ -264,7 +315,7 @@ def _card(model: Path) -> ModelCard:
 
 
 def _answers(session: onnxruntime.InferenceSession, pixels: Floats) -> Answers:
-    known = (*OUTPUTS, *LUNG_OUTPUTS)
+    known = (*OUTPUTS, *LUNG_OUTPUTS, *GROUP_OUTPUTS)
     names = [output.name for output in session.get_outputs() if output.name in known]
     found = session.run(names, {"pixels": pixels.astype(np.float32, copy=False)})
     return Answers(**dict(zip(names, found, strict=True)))
@@ -275,8 +326,7 @@ def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> 
     inputs = {node.name: node.shape for node in session.get_inputs()}
     if list(inputs) != ["pixels"]:
         raise ValueError(f"the graph's only input must be `pixels`, not {list(inputs)}")
-    wanted = OUTPUTS + (LUNG_OUTPUTS if card.lungs else ())
-    missing = set(wanted) - {node.name for node in session.get_outputs()}
+    missing = set(output_names(card)) - {node.name for node in session.get_outputs()}
     if missing:
         raise ValueError(f"the graph lacks the outputs {sorted(missing)}")
     batch, *shape = inputs["pixels"]

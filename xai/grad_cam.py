@@ -29,12 +29,13 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from models.backprop.activation import relu_backward, relu_forward
 from models.backprop.linear import linear_backward, linear_forward
+from models.backprop.loss import group_log_odds_backward
 from models.backprop.pooling import (
     global_average_pool_backward,
     global_average_pool_forward,
@@ -62,11 +63,35 @@ class LogitsAndEvidence(NamedTuple):
 
     Attributes:
         logits: [batch, classes].
-        evidence: [batch, classes, grid rows, grid columns]; see `class_evidence`.
+        evidence: [batch, classes, grid rows, grid columns]; see `class_evidence`. Behind the
+            classes may stand groups of them.
     """
 
     logits: Tensor
     evidence: Tensor
+
+
+class ClassGroups(nn.Module):
+    """Groups of classes, for which there is evidence too: the derivatives of their log-odds.
+
+    Attributes:
+        is_member: Whether each class is in each group, [groups, classes].
+        temperature: Divides the logits before the softmax.
+    """
+
+    is_member: Tensor
+    temperature: Tensor
+
+    def __init__(self, is_member: Bool[Tensor, "groups classes"], temperature: float) -> None:
+        super().__init__()
+        self.register_buffer("is_member", is_member)
+        self.register_buffer("temperature", torch.tensor(temperature))
+
+    def weights(
+        self, logits: Float[Tensor, "batch classes"]
+    ) -> Float[Tensor, "batch groups classes"]:
+        """Return the derivative of each group's log-odds by the logits."""
+        return group_log_odds_backward(logits, self.is_member, temperature=self.temperature)
 
 
 class GradCAM(nn.Module, ABC):
@@ -96,9 +121,23 @@ class GradCAM(nn.Module, ABC):
             Selvaraju et al. 2017, arXiv:1610.02391, equation 1.
         """
 
-    def explain_halfway(self, halfway: Tensor | Masked) -> LogitsAndEvidence:
-        """Return logits and evidence for what `Network.halfway` returned."""
-        return self.explain(self.network.seam_after(halfway))
+    def explain_halfway(
+        self, halfway: Tensor | Masked, groups: ClassGroups | None = None
+    ) -> LogitsAndEvidence:
+        """Return logits, and evidence for every class and group, given `Network.halfway`'s result.
+
+        Evidence is linear in the derivative by the logits. That of a group's log-odds therefore is
+        the sum of the class maps, each times the derivative of the log-odds by the class's logit.
+
+        Args:
+            halfway: What `Network.halfway` returned.
+            groups: Whose maps stand behind those of the classes; None has no groups.
+        """
+        logits, evidence = self.explain(self.network.seam_after(halfway))
+        if groups is not None:
+            of_groups = torch.einsum("bgc,bcrs->bgrs", groups.weights(logits), evidence)
+            evidence = torch.cat([evidence, of_groups], dim=1)
+        return LogitsAndEvidence(logits, evidence)
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
         """Return logits and evidence for a seam."""

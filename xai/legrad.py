@@ -17,6 +17,12 @@ Where patches outside the lungs are masked out, a patch's probability is m_j a_j
 a_j, the attention before the mask weighs it, is m_j times that by the probability: exactly 0
 outside. (By the probability itself it would not be: looking there would change the logit.)
 
+A group of classes has the log-odds g of its probability for a score, and so the map
+
+    mean over blocks l and heads h of relu(sum over c of d g / d s_c(l) * d s_c(l) / d a_hj(l))
+
+The relu stands outside the sum: unlike Grad-CAM's, it is no sum of the class maps.
+
 Source:
     Bousselham et al. 2024, arXiv:2404.03214, section 3.2, and the authors' code
     (github.com/WalBouss/LeGrad, `legrad/wrapper.py`).
@@ -28,7 +34,7 @@ from torch import Tensor
 
 from models.network import Masked, Seam
 from models.vit_b16 import seam_in
-from xai.grad_cam import LogitsAndEvidence
+from xai.grad_cam import ClassGroups, LogitsAndEvidence
 from xai.vit_grad_cam import ClassTokenGradCAM
 
 
@@ -39,21 +45,29 @@ class ClassTokenLeGrad(ClassTokenGradCAM):
         Bousselham et al. 2024, arXiv:2404.03214, section 3.2.
     """
 
-    def explain_halfway(self, halfway: Tensor | Masked) -> LogitsAndEvidence:
-        """Return logits, and the mean of the last two blocks' maps."""
+    def explain_halfway(
+        self, halfway: Tensor | Masked, groups: ClassGroups | None = None
+    ) -> LogitsAndEvidence:
+        """Return logits, and the mean of the last two blocks' maps for every class and group."""
         blocks = self.network.blocks
         stream = blocks[len(blocks) // 2 : -2](halfway)
-        _, earlier = self._in_block(seam_in(blocks[-2], stream), blocks[-2])
-        logits, last = self.explain(seam_in(blocks[-1], blocks[-2:-1](stream)))
+        _, earlier = self._in_block(seam_in(blocks[-2], stream), blocks[-2], groups)
+        seam = seam_in(blocks[-1], blocks[-2:-1](stream))
+        logits, last = self._in_block(seam, blocks[-1], groups)
         return LogitsAndEvidence(logits, (earlier + last) / 2)
 
     def explain(self, seam: Seam) -> LogitsAndEvidence:
         """Return logits, and the map of the last block alone, which is all that a seam knows."""
         return self._in_block(seam, self.network.blocks[-1])
 
-    def _in_block(self, seam: Seam, block: Block) -> LogitsAndEvidence:
+    def _in_block(
+        self, seam: Seam, block: Block, groups: ClassGroups | None = None
+    ) -> LogitsAndEvidence:
         """Return the logits of a block's class token, and the map of its attention."""
         attended = self.attended(seam, block)
         by_attention = attended.attention.by_attention(attended.grad_attention)
+        if groups is not None:
+            of_groups = groups.weights(attended.logits)[:, None] @ by_attention
+            by_attention = torch.cat([by_attention, of_groups], dim=2)
         relevance = torch.relu(by_attention).mean(dim=1)
         return LogitsAndEvidence(attended.logits, self.network.on_grid(relevance.transpose(1, 2)))

@@ -1,15 +1,15 @@
-"""Loss functions, forward and backward: cross-entropies, Dice loss, mean squared error.
+"""Loss functions, forward and backward: cross-entropies, Dice loss, mean squared error; log-odds.
 
 All but the Dice loss are paired with the output function that makes their output error (BP1)
 predicted minus true: cross-entropy with softmax, binary cross-entropy with sigmoid, mean squared
 error with the identity. Predictions and targets are returned times each entry's weight in the loss
-(its share).
+(its share). The log-odds of groups of classes are no loss, but begin a backward pass just so.
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -248,3 +248,59 @@ def mean_squared_error_backward(
         Rumelhart et al. 1986, doi:10.1038/323533a0, equation 4.
     """
     return predicted - true
+
+
+def group_log_odds_forward(
+    logits: Float[Tensor, "batch classes"],
+    is_member: Bool[Tensor, "groups classes"],
+    *,
+    temperature: float | Tensor = 1.0,
+) -> Float[Tensor, "batch groups"]:
+    """Return the log-odds that the class is one of a group, log(P / (1 - P)).
+
+        P = sum over classes c of the group of softmax(logits / temperature)_c
+
+    P and 1 - P have the same denominator, which cancels. What is left is the log-sum-exp over the
+    group minus that over all other classes: finite for every finite logit, however near P is to 0
+    or 1.
+
+    Args:
+        logits: Unbounded.
+        is_member: Whether each class is in each group; of no group are none or all of them.
+        temperature: Divides the logits.
+    """
+    scaled = (logits / temperature)[:, None]
+    inside, outside = _apart(scaled, is_member)
+    return inside.logsumexp(dim=2) - outside.logsumexp(dim=2)
+
+
+def group_log_odds_backward(
+    logits: Float[Tensor, "batch classes"],
+    is_member: Bool[Tensor, "groups classes"],
+    *,
+    temperature: float | Tensor = 1.0,
+) -> Float[Tensor, "batch groups classes"]:
+    """Return the derivative of each group's log-odds by the logits (BP1).
+
+        d log-odds / d logit_c = p_c / (P temperature)           for c in the group
+                               = -p_c / ((1 - P) temperature)    for every other class
+
+    p_c / P is the softmax over the group alone, p_c / (1 - P) that over the others, and so they are
+    computed. The derivatives sum to 0 over the classes.
+
+    Args:
+        logits: As in the forward pass.
+        is_member: Likewise.
+        temperature: Likewise.
+    """
+    scaled = (logits / temperature)[:, None]
+    inside, outside = _apart(scaled, is_member)
+    return (inside.softmax(dim=2) - outside.softmax(dim=2)) / temperature
+
+
+def _apart(
+    values: Float[Tensor, "batch 1 classes"], is_member: Bool[Tensor, "groups classes"]
+) -> tuple[Float[Tensor, "batch groups classes"], Float[Tensor, "batch groups classes"]]:
+    """Return the values of each group's classes and of the others; the rest is -infinity."""
+    inside = torch.where(is_member, values, -torch.inf)
+    return inside, torch.where(is_member, -torch.inf, values)

@@ -42,8 +42,8 @@ def explained_comparison(
 
 
 def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[MapAgreement]:
-    names = other.explainer.card.class_names
-    for class_name in one.explainer.card.class_names:
+    names = other.explainer.card.question_names
+    for class_name in one.explainer.card.question_names:
         if class_name not in names:
             continue
         withheld = not force and not (one.in_distribution and other.in_distribution)
@@ -58,5 +58,5 @@ def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[Map
 
 def _map(film_answer: FilmAnswer, class_name: str) -> EvidenceMap:
     card = film_answer.explainer.card
-    evidence = film_answer.answers.over_lungs(card)[0, card.class_names.index(class_name)]
+    evidence = film_answer.answers.over_lungs(card)[0, card.question_names.index(class_name)]
     return EvidenceMap(evidence, film_answer.place)

@@ -23,6 +23,15 @@ EXPLANATION: JsonDict = {
     "extent": [147.3, 156.4, 1693.7, 1798.6],
     "inside_lungs": None,
 }
+GROUP: JsonDict = {
+    "name": "abnormal",
+    "class_names": ["pneumonia", "tuberculosis"],
+    "log_odds": 1.9,
+    "probability": 0.87,
+    "threshold": 0.55,
+    "decision": True,
+    "evidence_scale": 0.12,
+}
 EXPLAINED_FINDING: JsonDict = FINDING | {"explanation": EXPLANATION}
 PREDICTION: JsonDict = {
     "model": {
@@ -41,6 +50,7 @@ PREDICTION: JsonDict = {
     "is_confident": True,
     "predicted_class": "pneumonia",
     "findings": [FINDING],
+    "groups": [],
 }
 MASKED_PREDICTION: JsonDict = PREDICTION | {"mask": [310, 420, 690, 900]}
 EXPLAINED_PREDICTION: JsonDict = PREDICTION | {
@@ -63,6 +73,7 @@ TESTED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
 }
 OUTLINED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
     "findings": [FINDING | {"explanation": EXPLANATION | {"inside_lungs": 0.87}}],
+    "groups": [GROUP | {"explanation": EXPLANATION | {"inside_lungs": 0.9}}],
     "lung_outline": [
         [[512.3, 344.9], [790.4, 420.1], [803.6, 1402.7], [301.2, 1511.0]],
         [[1098.5, 402.2], [1330.8, 351.6], [1571.9, 1488.3], [1142.0, 1377.5]],

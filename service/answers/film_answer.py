@@ -5,16 +5,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.card import Refusal
 from models.radiograph import GridPlace, is_dicom
 from service.answers.schemas import (
     ExplainedFinding,
+    ExplainedGroupFinding,
     ExplainedPrediction,
     Explanation,
     Faithfulness,
     Film,
     Finding,
+    GroupFinding,
     ModelIdentity,
     Prediction,
 )
@@ -30,11 +33,11 @@ USUAL_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Overlay:
-    """The evidence for one class, to be painted over the film.
+    """The evidence for one class or group, to be painted over the film.
 
     Attributes:
         paint: The heat and its place.
-        class_name: The class.
+        class_name: Name of the class or group.
         status: The film stays grey unless it is `ok`.
     """
 
@@ -67,6 +70,16 @@ class FilmAnswer:
         """Calibrated probability of each class."""
         values = self.answers.probabilities[0].tolist()
         return dict(zip(self.explainer.card.class_names, values, strict=True))
+
+    @cached_property
+    def all_probabilities(self) -> list[float]:
+        """Probabilities in the order of the card's `question_names`: classes, then groups."""
+        return self.answers.all_probabilities(self.explainer.card)[0].tolist()
+
+    @cached_property
+    def all_evidence(self) -> NDArray[np.float32]:
+        """Evidence in that order, [classes + groups, grid rows, grid columns]."""
+        return self.answers.all_evidence[0]
 
     @cached_property
     def decisions(self) -> dict[str, bool | None]:
@@ -119,8 +132,8 @@ class FilmAnswer:
 
     @cached_property
     def inside_lungs(self) -> list[float | None]:
-        """Share of each class's positive evidence inside that outline; None where there is none."""
-        evidence, film = self.answers.evidence[0], self.film
+        """Share of all positive evidence inside that outline, for each class and group; or None."""
+        evidence, film = self.all_evidence, self.film
         if self.lung_outline is None:
             return [None] * len(evidence)
         size = {"rows": film.rows, "columns": film.columns}
@@ -131,12 +144,13 @@ class FilmAnswer:
         return Prediction(
             **self._about_the_film(),
             findings=[Finding(**self._finding(index)) for index in self._classes],
+            groups=[GroupFinding(**group) for group in self._groups],
         )
 
     def explained_prediction(
         self, *, force: bool = False, faithfulness: Faithfulness | None = None
     ) -> ExplainedPrediction:
-        """Return the answer with the evidence for every class.
+        """Return the answer with the evidence for every class and group.
 
         Args:
             force: Give the evidence even for a film unlike the training films.
@@ -150,17 +164,21 @@ class FilmAnswer:
                 )
                 for index in self._classes
             ],
+            groups=[
+                ExplainedGroupFinding(**group, explanation=self._explanation(index, force))
+                for index, group in enumerate(self._groups, start=len(self._classes))
+            ],
             faithfulness=faithfulness,
             lung_outline=self.lung_outline,
         )
 
     def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
-        """Return the evidence for one class, to be painted over the film.
+        """Return the evidence for one class or group, to be painted over the film.
 
-        The film stays grey for a class that is not called present, or without positive evidence.
+        The film stays grey for one that is not called present, or without positive evidence.
 
         Args:
-            class_name: None is the top class.
+            class_name: Name of the class or group; None is the top class.
             force: Paint even a film unlike the training films.
 
         Raises:
@@ -169,7 +187,7 @@ class FilmAnswer:
         """
         class_name = class_name or self.top_class
         check_class(self.explainer, class_name)
-        index = self.explainer.card.class_names.index(class_name)
+        index = self.explainer.card.question_names.index(class_name)
         status = self.status(index, force=force)
         if status is Status.OUT_OF_DISTRIBUTION:
             why = self.explainer.card.reasons(self.distance, self.answers.figures_of(0))
@@ -211,12 +229,38 @@ class FilmAnswer:
             "decision": self.decisions[class_name],
         }
 
+    @property
+    def _groups(self) -> list[dict[str, Any]]:
+        card = self.explainer.card
+        probabilities = self.all_probabilities[len(card.class_names) :]
+        decisions = card.group_decisions(probabilities, self.refusals)
+        log_odds = self.answers.group_log_odds(card)[0].tolist()
+        return [
+            {
+                "name": group.name,
+                "class_names": group.class_names,
+                "log_odds": odds,
+                "probability": probability,
+                "threshold": group.threshold.value,
+                "decision": decision,
+                "evidence_scale": group.evidence_scale,
+            }
+            for group, odds, probability, decision in zip(
+                card.groups, log_odds, probabilities, decisions, strict=True
+            )
+        ]
+
     def status(self, index: int, *, force: bool) -> Status:
-        """Return whether the map of a class, by its number, may be read as an explanation."""
+        """Return whether a map may be read as an explanation.
+
+        Args:
+            index: Number of the class or group among the card's `question_names`.
+            force: Ignore that the film is refused.
+        """
         return explanation_status(
-            self.answers.evidence[0, index],
-            probability=float(self.answers.probabilities[0, index]),
-            threshold=self.explainer.card.decision_thresholds[index].value,
+            self.all_evidence[index],
+            probability=self.all_probabilities[index],
+            threshold=self.explainer.card.question_thresholds[index].value,
             in_distribution=self.in_distribution,
             force=force,
         )
@@ -228,13 +272,13 @@ class FilmAnswer:
             status=status,
             method=card.method,
             target_layer=card.target_layer,
-            evidence=None if withheld else self.answers.evidence[0, index].tolist(),
+            evidence=None if withheld else self.all_evidence[index].tolist(),
             inside_lungs=None if withheld else self.inside_lungs[index],
             **self.place._asdict(),
         )
 
     def _paint(self, index: int, *, coloured: bool) -> Paint:
-        warm = heat(self.answers.evidence[0, index], self.explainer.card.evidence_scale)
+        warm = heat(self.all_evidence[index], self.explainer.card.question_scales[index])
         return Paint(warm * np.float32(coloured), self.place, self.lung_outline)
 
 
@@ -260,7 +304,7 @@ def check_is_source(film: bytes) -> None:
 
 
 def check_class(explainer: Explainer, class_name: str | None) -> None:
-    """Raise UnknownClass unless the model has this class (or None is asked for)."""
-    class_names = explainer.card.class_names
-    if class_name is not None and class_name not in class_names:
-        raise UnknownClass(f"The classes of {explainer.card.name} are {', '.join(class_names)}.")
+    """Raise UnknownClass unless the model has this class or group (or None is asked for)."""
+    names = explainer.card.question_names
+    if class_name is not None and class_name not in names:
+        raise UnknownClass(f"The classes of {explainer.card.name} are {', '.join(names)}.")

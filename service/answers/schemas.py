@@ -123,6 +123,26 @@ class ExplainedFinding(Finding):
     explanation: Explanation
 
 
+class GroupFinding(Answer):
+    """The model's answer for a group of classes, one of which a film has or has not."""
+
+    name: str
+    class_names: tuple[str, ...]
+    log_odds: float = Field(description="log(P / (1 - P)) of its probability P.")
+    probability: float = Field(description="Sum of the calibrated probabilities of its classes.")
+    threshold: float = Field(description="Probability from which the group is called present.")
+    decision: bool | None = Field(description="Called present; null for a film that is refused.")
+    evidence_scale: float = Field(
+        description="Evidence for the group that gets full colour, in place of the model's."
+    )
+
+
+class ExplainedGroupFinding(GroupFinding):
+    """The model's answer for a group of classes, with the evidence for it: of its log-odds."""
+
+    explanation: Explanation
+
+
 class Prediction(Answer):
     """A model's answer about a film."""
 
@@ -155,6 +175,10 @@ class Prediction(Answer):
         "findings do not exclude each other and whose probabilities do not add up to 1."
     )
     findings: Sequence[Finding] = Field(description="Every class, in the model's order.")
+    groups: Sequence[GroupFinding] = Field(
+        default=(),
+        description="Every group of classes that the model's card defines; often there is none.",
+    )
 
 
 class Faithfulness(Answer):
@@ -190,6 +214,10 @@ class ExplainedPrediction(Prediction):
     )
 
     findings: Sequence[ExplainedFinding] = Field(description="Every class, in the model's order.")
+    groups: Sequence[ExplainedGroupFinding] = Field(
+        default=(),
+        description="Every group of classes that the model's card defines; often there is none.",
+    )
     faithfulness: Faithfulness | None = Field(
         default=None, description="Of one class; null unless `?faithfulness=true` asks for it."
     )
@@ -234,7 +262,7 @@ class ExplainedComparison(Answer):
 
     models: list[ExplainedPrediction]
     agreement: list[MapAgreement] = Field(
-        description="Of each two models, for each class that both of them know."
+        description="Of each two models, for each class that both of them know, and each group."
     )
 
 

@@ -83,9 +83,9 @@ ClassName = Annotated[
     str | None,
     Query(
         alias="class",
-        description="Class of the overlay, or of the map to test. If left out, the predicted "
-        "class; of a multi-label model the most probable finding, those called present before "
-        "others.",
+        description="Class, or group of classes, of the overlay, or of the map to test. If left "
+        "out, the predicted class; of a multi-label model the most probable finding, those called "
+        "present before others.",
     ),
 ]
 

@@ -33,8 +33,8 @@ from service.answers.open_inference_schemas import (
     TensorParameters,
 )
 from service.problems import MalformedTensor
-from xai.explainer import LUNG_OUTPUTS, Answers, Explainer, Floats
-from xai.explainer import OUTPUTS as NETWORK_OUTPUTS
+from xai.explainer import Answers, Explainer, Floats
+from xai.explainer import output_names as network_outputs
 
 Tensor = NDArray[np.float32] | NDArray[np.bool_]
 
@@ -68,6 +68,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         "logits": [-1, classes],
         "probabilities": [-1, classes],
         "evidence": [-1, classes, *card.activation_grid],
+        "group_evidence": [-1, len(card.groups), *card.activation_grid],
         "lungs": [-1, *LUNG_MASK_SIZE],
         "region": [-1, 4],
         "lung_figures": [-1, 3],
@@ -93,6 +94,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         | {
             "class_names": json.dumps(card.class_names),
             "decision_thresholds": json.dumps([one.value for one in card.decision_thresholds]),
+            **_groups(card),
             "refusals": json.dumps(REFUSALS),
             "sha256": explainer.sha256,
         },
@@ -101,7 +103,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
 
 def output_names(card: ModelCard) -> tuple[str, ...]:
     """Return the names of a model's output tensors, in their order."""
-    return (*NETWORK_OUTPUTS, *(LUNG_OUTPUTS if card.lungs else ()), *VERDICTS)
+    return (*network_outputs(card), *VERDICTS)
 
 
 def read_question(
@@ -283,6 +285,13 @@ def _output(name: str, tensor: Tensor, binary: bytes) -> ResponseOutput:
         parameters=TensorParameters(binary_data_size=len(binary)) if binary else None,
         data=None if binary else tensor.ravel().tolist(),
     )
+
+
+def _groups(card: ModelCard) -> dict[str, Scalar]:
+    """Return the groups of classes in the order of `group_evidence`, as JSON; {} without any."""
+    if not card.groups:
+        return {}
+    return {"groups": json.dumps([group.model_dump() for group in card.groups])}
 
 
 def _scales(card: ModelCard) -> dict[str, Scalar]:

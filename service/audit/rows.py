@@ -46,9 +46,12 @@ class AuditRow(Answer):
     film_sha256: Sha256 = Field(
         description="SHA-256 of the film's bytes, or the tensor's, as they were sent."
     )
-    probabilities: dict[str, float] = Field(description="By class.")
+    probabilities: dict[str, float] = Field(
+        description="By class; then by group of classes, whose probability is a sum of theirs."
+    )
     decisions: dict[str, bool | None] = Field(
-        description="By class: called present; null for a film that is refused or unsure."
+        description="By class, then by group: called present; null for a film that is refused or "
+        "(of classes) unsure."
     )
     in_distribution: bool = Field(
         description="Whether the film is like the training films; false of one that is refused."
@@ -111,9 +114,10 @@ def audit_row(
         film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
     """
     card = explainer.card
-    probabilities = answers.probabilities[0].tolist()
+    probabilities, classes = answers.all_probabilities(card)[0].tolist(), len(card.class_names)
     [refusals] = answers.refusals(card)
-    decisions = card.decisions(probabilities, refusals)
+    decisions = card.decisions(probabilities[:classes], refusals)
+    decisions += card.group_decisions(probabilities[classes:], refusals)
     return AuditRow(
         time=datetime.now(UTC),
         request_id=request_id,
@@ -123,8 +127,8 @@ def audit_row(
         version=card.version,
         model_sha256=explainer.sha256,
         film_sha256=film_sha256,
-        probabilities=dict(zip(card.class_names, probabilities, strict=True)),
-        decisions=dict(zip(card.class_names, decisions, strict=True)),
+        probabilities=dict(zip(card.question_names, probabilities, strict=True)),
+        decisions=dict(zip(card.question_names, decisions, strict=True)),
         in_distribution=not refusals,
         refusals=list(refusals),
         distance=float(answers.distance[0]),

@@ -44,15 +44,17 @@ class Run(BaseModel):
 
 
 class ScoredParts(NamedTuple):
-    """A folder of parts, and the classes that give their columns; may be sent to other processes.
+    """A folder of parts, and what gives their columns; may be sent to other processes.
 
     Attributes:
         folder: Where the parts are.
         class_names: The classes of the model.
+        group_names: Its groups of classes.
     """
 
     folder: Path
     class_names: tuple[str, ...]
+    group_names: tuple[str, ...] = ()
 
     def file(self, number: int) -> Path:
         """Return the file of a part, which need not exist yet."""
@@ -64,7 +66,7 @@ class ScoredParts(NamedTuple):
         Raises:
             OSError: It can't be written; it is absent then.
         """
-        table = pa.Table.from_pylist(list(rows), schema=_schema(self.class_names))
+        table = pa.Table.from_pylist(list(rows), schema=self._schema())
         with _whole(self.file(number)) as file:
             pq.write_table(table, file)
 
@@ -96,11 +98,14 @@ class ScoredParts(NamedTuple):
         Raises:
             OSError: It can't be written; the parts stay then.
         """
-        schema = _schema(self.class_names)
+        schema = self._schema()
         with _whole(result) as file, pq.ParquetWriter(file, schema) as writer:
             for first in range(0, parts, PARTS_IN_ROW_GROUP):
                 numbers = range(first, min(parts, first + PARTS_IN_ROW_GROUP))
                 writer.write_table(pa.concat_tables(self._table(number) for number in numbers))
+
+    def _schema(self) -> pa.Schema:
+        return _schema(self.class_names, self.group_names)
 
     def _table(self, number: int) -> pa.Table:
         # Without partitioning, or a folder called `year=2024` would become a column.
@@ -108,7 +113,9 @@ class ScoredParts(NamedTuple):
 
 
 @contextmanager
-def open_parts(folder: Path, run: Run, class_names: Sequence[str]) -> Iterator[ScoredParts]:
+def open_parts(
+    folder: Path, run: Run, class_names: Sequence[str], group_names: Sequence[str] = ()
+) -> Iterator[ScoredParts]:
     """Open the folder of a run's parts, made if it is absent, and lock it against other processes.
 
     Raises:
@@ -126,7 +133,7 @@ def open_parts(folder: Path, run: Run, class_names: Sequence[str]) -> Iterator[S
         _check_same_run(folder, run)
         for begun in folder.glob("*.begun"):  # its worker ended with the whole run
             begun.unlink()
-        yield ScoredParts(folder, tuple(class_names))
+        yield ScoredParts(folder, tuple(class_names), tuple(group_names))
 
 
 def _check_same_run(folder: Path, run: Run) -> None:
@@ -160,16 +167,13 @@ def _whole(file: Path) -> Iterator[IO[bytes]]:
         unfinished.unlink(missing_ok=True)
 
 
-def _schema(class_names: Sequence[str]) -> pa.Schema:
+def _schema(class_names: Sequence[str], group_names: Sequence[str]) -> pa.Schema:
     """Return the columns of a result; all but `path` and the model's may be null."""
-    of_classes = [
-        (f"{name}:{class_name}", kind)
-        for name, kind in (
-            ("probability", pa.float32()),
-            ("logit", pa.float32()),
-            ("decision", pa.bool_()),
-        )
-        for class_name in class_names
+    asked = [
+        (f"{kind}:{name}", pa.bool_() if kind == "decision" else pa.float32())
+        for names, own in ((class_names, "logit"), (group_names, "log_odds"))
+        for kind in ("probability", own, "decision")
+        for name in names
     ]
     return pa.schema(
         [
@@ -181,7 +185,7 @@ def _schema(class_names: Sequence[str]) -> pa.Schema:
             ("format", pa.string()),
             ("rows", pa.int32()),
             ("columns", pa.int32()),
-            *of_classes,
+            *asked,
             ("distance", pa.float32()),
             ("in_distribution", pa.bool_()),
             ("refusals", pa.list_(pa.string())),

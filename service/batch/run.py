@@ -62,7 +62,9 @@ def score_archive(
     """
     folder = out.absolute().with_name(f"{out.name}.parts")
     run = Run.of(explainer.sha256, listing.films, part_size)
-    with open_parts(folder, run, explainer.card.class_names) as parts:
+    card = explainer.card
+    groups = [group.name for group in card.groups]
+    with open_parts(folder, run, card.class_names, groups) as parts:
         count = math.ceil(len(listing.films) / part_size)
         missing = [number for number in range(count) if not parts.file(number).exists()]
         if len(missing) < count:

@@ -103,4 +103,7 @@ def _answer(film_answer: FilmAnswer) -> Row:
     for finding in prediction.findings:
         for name in ("probability", "logit", "decision"):
             row[f"{name}:{finding.class_name}"] = getattr(finding, name)
+    for group in prediction.groups:
+        for name in ("probability", "log_odds", "decision"):
+            row[f"{name}:{group.name}"] = getattr(group, name)
     return row

@@ -14,7 +14,7 @@ from service.answers.film_answer import FilmAnswer, Overlay, answer_film, check_
 from service.commands.model_argument import add_model_argument, asked_explainer
 from service.dicom.answer import can_be_made, result_files
 from service.films.decoding import Limits, painted_png
-from service.problems import ServiceProblem
+from service.problems import ServiceProblem, UnknownClass
 from xai.heatmap import Status, heat
 
 DICOM_FILES = ("report.dcm", "evidence.dcm", "overlay.dcm")
@@ -103,6 +103,8 @@ def _write_overlay(arguments: argparse.Namespace, film: bytes, film_answer: Film
 def _by_method(arguments: argparse.Namespace, film_answer: FilmAnswer, overlay: Overlay) -> Overlay:
     """Return the overlay with another method's map, full colour at the map's own maximum."""
     explainer, seen = film_answer.explainer, film_answer.film.input
+    if overlay.class_name not in explainer.card.class_names:
+        raise UnknownClass(f"{arguments.method} has maps of classes, not of groups.")
     number = explainer.card.class_names.index(overlay.class_name)
     found = arguments.map_by(arguments.method, explainer.file, seen.pixels, number)
     sys.stderr.write(f"{arguments.method} has no scale of its own: full colour is its maximum\n")

@@ -22,7 +22,12 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from service.answers.schemas import ExplainedFinding, ExplainedPrediction, ModelIdentity
+from service.answers.schemas import (
+    ExplainedFinding,
+    ExplainedGroupFinding,
+    ExplainedPrediction,
+    ModelIdentity,
+)
 from service.dicom.result_context import SOFTWARE, ResultContext
 
 OWN_CODES = "99CXR"
@@ -41,14 +46,14 @@ UNSURE = "Unsure: no probability is large enough for a decision."
 def report_document(context: ResultContext) -> Comprehensive3DSR:
     """Return the report on a film: complete, preliminary, unverified.
 
-    Its first group of measurements is about the film as such, and there is one for each class
-    unless the evidence is withheld, as of a refused film.
+    Its first group of measurements is about the film as such, and there is one for each class and
+    group of classes unless the evidence is withheld, as of a refused film.
     """
-    findings = [] if context.is_withheld else context.prediction.findings
+    questions = {} if context.is_withheld else context.questions
     content = MeasurementReport(
         ObservationContext(_observer(context)),
         codes.SCT.ImagingProcedure,
-        [_film_group(context), *(_finding_group(context, one) for one in findings)],
+        [_film_group(context), *(_finding_group(context, *one) for one in questions.items())],
     )
     content[0].ContentSequence.extend(map(_comment, _comments(context)))
     scheme = CodingSchemeIdentificationItem(OWN_CODES, name=f"Classes of {SOFTWARE}")
@@ -90,11 +95,11 @@ def _film_status(film: ExplainedPrediction) -> str:
 
 
 def _finding_group(
-    context: ResultContext, finding: ExplainedFinding
+    context: ResultContext, name: str, finding: ExplainedFinding | ExplainedGroupFinding
 ) -> MeasurementsAndQualitativeEvaluations:
     return _group(
         context,
-        finding.class_name,
+        name,
         [
             _number(codes.DCM.Probability, finding.probability),
             _number(codes.DCM.ThresholdValue, finding.threshold),

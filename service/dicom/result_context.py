@@ -11,7 +11,7 @@ from highdicom import UID
 from numpy.typing import NDArray
 
 from models.radiograph import GridPlace
-from service.answers.schemas import ExplainedFinding, ExplainedPrediction
+from service.answers.schemas import ExplainedFinding, ExplainedGroupFinding, ExplainedPrediction
 from service.dicom.source import SourceInstance
 from xai.outline import Outline
 
@@ -22,12 +22,12 @@ LAYOUT = 1
 
 @dataclass(frozen=True)
 class ResultContext:
-    """A film, its answer, and the class whose evidence DICOM objects show.
+    """A film, its answer, and the class or group whose evidence DICOM objects show.
 
     Attributes:
         source: The film.
         prediction: The answer about it.
-        class_name: The class whose evidence is shown.
+        class_name: Name of the class or group whose evidence is shown.
     """
 
     source: SourceInstance
@@ -35,10 +35,22 @@ class ResultContext:
     class_name: str
 
     @property
-    def finding(self) -> ExplainedFinding:
-        """The answer about the class."""
-        findings = self.prediction.findings
-        return next(one for one in findings if one.class_name == self.class_name)
+    def finding(self) -> ExplainedFinding | ExplainedGroupFinding:
+        """The answer about the class or group."""
+        return self.questions[self.class_name]
+
+    @property
+    def questions(self) -> dict[str, ExplainedFinding | ExplainedGroupFinding]:
+        """The answers about every class and group, by name."""
+        of_classes = {one.class_name: one for one in self.prediction.findings}
+        return of_classes | {one.name: one for one in self.prediction.groups}
+
+    @property
+    def evidence_scale(self) -> float:
+        """Evidence that gets full colour."""
+        if isinstance(self.finding, ExplainedGroupFinding):
+            return self.finding.evidence_scale
+        return self.prediction.model.evidence_scale
 
     @property
     def is_withheld(self) -> bool:

@@ -69,7 +69,7 @@ def evidence_map(context: ResultContext) -> ParametricMap:
         evidence,
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_meaning(context, evidence)],
-        voi_lut_transformations=[_window(context.prediction.model.evidence_scale)],
+        voi_lut_transformations=[_window(context.evidence_scale)],
         content_label="EVIDENCE",
         content_description="Evidence, research use only",
         image_flavor="STATIC",
@@ -124,7 +124,7 @@ def painted_film(context: ResultContext, film: bytes, limits: Limits) -> SCImage
 
 
 def _paint(context: ResultContext) -> Paint:
-    warm = heat(context.evidence, context.prediction.model.evidence_scale)
+    warm = heat(context.evidence, context.evidence_scale)
     is_coloured = context.finding.explanation.status is Status.OK
     return Paint(warm * np.float32(is_coloured), context.place, context.outline)
 

@@ -158,22 +158,22 @@ class Engine:
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
     async def tested(self, film_answer: FilmAnswer, number: int) -> TenthTest:
-        """Test the map of a class: mask the hottest tenth of the film, and random tenths.
+        """Test the map of a class or group: mask the film's hottest tenth, and random tenths.
 
         It costs 25 more films in the model's queue; none of them is counted or audited.
 
         Args:
             film_answer: The film, and the map to test.
-            number: Of the class.
+            number: Of the class or group.
         """
-        pixels, answers = film_answer.film.input.pixels, film_answer.answers
-        cells = film_answer.explainer.card.cells_on(answers.region_of(0))
+        pixels, card = film_answer.film.input.pixels, film_answer.explainer.card
+        cells = card.cells_on(film_answer.answers.region_of(0))
         films = await asyncio.get_running_loop().run_in_executor(
-            self._readers, tenth_films, pixels, answers.evidence[0, number], cells
+            self._readers, tenth_films, pixels, film_answer.all_evidence[number], cells
         )
         found = await self.infer(film_answer.explainer, films)
-        probability = float(answers.probabilities[0, number])
-        return tenth_test(probability, found.probabilities[:, number])
+        probability = film_answer.all_probabilities[number]
+        return tenth_test(probability, found.all_probabilities(card)[:, number])
 
     async def write_down(
         self, caller: Caller, explainer: Explainer, answers: Answers, sent: Sequence[bytes]

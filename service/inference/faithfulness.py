@@ -24,7 +24,7 @@ async def faithful(
     Args:
         engine: Runs the models.
         film_answers: Of one film, a model each.
-        class_name: Whose map is tested; None is each model's top class.
+        class_name: Class or group whose map is tested; None is each model's top class.
         force: Test even where a model finds the film unlike its training films.
     """
     return list(
@@ -36,12 +36,12 @@ async def _tested(
     engine: Engine, film_answer: FilmAnswer, class_name: str | None, force: bool
 ) -> Faithfulness:
     name = class_name or film_answer.top_class
-    number = film_answer.explainer.card.class_names.index(name)
+    number = film_answer.explainer.card.question_names.index(name)
     status = film_answer.status(number, force=force)
     if status is Status.OUT_OF_DISTRIBUTION:
-        return _not_tested(film_answer, name, REFUSED)
+        return _not_tested(film_answer, number, REFUSED)
     if status is Status.NO_POSITIVE_EVIDENCE:
-        return _not_tested(film_answer, name, NOTHING_HOT.format(name))
+        return _not_tested(film_answer, number, NOTHING_HOT.format(name))
     test = await engine.tested(film_answer, number)
     return Faithfulness(
         class_name=name,
@@ -55,12 +55,12 @@ async def _tested(
     )
 
 
-def _not_tested(film_answer: FilmAnswer, name: str, why: str) -> Faithfulness:
+def _not_tested(film_answer: FilmAnswer, number: int, why: str) -> Faithfulness:
     return Faithfulness(
-        class_name=name,
+        class_name=film_answer.explainer.card.question_names[number],
         verdict="not_tested",
         sentence=why,
-        probability=film_answer.probabilities[name],
+        probability=film_answer.all_probabilities[number],
         probability_masked=None,
         probability_elsewhere=None,
         gap=None,

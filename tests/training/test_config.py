@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.card import LungSpec
-from training.config import NetworkConfig, read_config
+from models.card import LungSpec, check_groups
+from training.config import Config, NetworkConfig, read_config
 from training.training_config import ShuffledConfig, TrainingConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.toml"))
@@ -187,6 +187,35 @@ def test_balanced_sampling_switches_balanced_weights_off() -> None:
     config = TrainingConfig.model_validate({"epochs": 1, "sampling": {"by": "class"}})
     assert config.sampling.class_weights == "none"
     assert TrainingConfig(epochs=1).sampling == ShuffledConfig(class_weights="balanced")
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"abnormal": ("mass",)}, "group abnormal must have some of the classes"),
+        ({"abnormal": ()}, "group abnormal must have some of the classes"),
+        ({"abnormal": ("a", "a")}, "each once"),
+        ({"abnormal": ("a", "b", "c")}, "not all"),
+        ({"a": ("b",)}, "groups must have other names than the classes: a"),
+    ],
+)
+def test_a_group_that_is_none_of_these_classes_is_refused(
+    groups: dict[str, tuple[str, ...]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_groups(groups, class_names=("a", "b", "c"), task="multiclass")
+
+
+def test_findings_that_do_not_exclude_each_other_form_no_groups() -> None:
+    with pytest.raises(ValueError, match="groups must be absent for a multilabel model"):
+        check_groups({"any": ("a", "b")}, class_names=("a", "b", "c"), task="multilabel")
+
+
+@pytest.mark.parametrize("name", ["chest_cnn_lungs", "vgg16_lungs", "vit_b16_lungs"])
+def test_the_three_networks_ask_the_same_two_questions(name: str) -> None:
+    config = read_config(next(path for path in CONFIGS if path.stem == name))
+    assert list(config.groups) == ["abnormal", "any_pneumonia"]
+    assert config == Config.model_validate_json(config.model_dump_json())
 
 
 @pytest.mark.parametrize("fields", [{}, HEAD_FIRST, CACHED, {"gradients": {"by": "manual"}}])

@@ -1,5 +1,7 @@
 """LeGrad in closed form is LeGrad by autograd, for every class, and of no other network."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from timm.models.vision_transformer import Block
@@ -26,7 +28,12 @@ def by_autograd(network: ViTB16, pixels: Tensor) -> Tensor:
     return torch.stack(maps).mean(dim=0)
 
 
-def map_of(network: ViTB16, block: Block, stream: Tensor | Masked) -> Tensor:
+def map_of(
+    network: ViTB16,
+    block: Block,
+    stream: Tensor | Masked,
+    score: Callable[[Tensor], Tensor] = lambda logits: logits,
+) -> Tensor:
     mask = block.key_mask(stream) if isinstance(block, MaskableBlock) else None
     seen: list[Tensor] = []
     hook = block.attn.attn_drop.register_forward_hook(lambda *call: seen.append(call[2]))
@@ -36,7 +43,7 @@ def map_of(network: ViTB16, block: Block, stream: Tensor | Masked) -> Tensor:
     hook.remove()
     logits = network.head(network.norm(tokens[:, 0]))
     rows = []
-    for logit in logits.T:
+    for logit in score(logits).T:
         (gradient,) = torch.autograd.grad(logit.sum(), seen[0], retain_graph=True)
         assert (gradient[:, :, 1:] == 0).all()  # only the class token's own row is read
         if mask is not None:

@@ -32,8 +32,9 @@ from training.statistics.metrics import (
     mean_recall,
     occurring,
     one_hot,
+    share,
 )
-from xai.explainer import Answers, Explainer
+from xai.explainer import Answers, Explainer, group_probabilities
 
 
 def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
@@ -176,13 +177,32 @@ class Evaluation:
         return true_classes(self.films, self.card.class_names)
 
     @cached_property
+    def all_probabilities(self) -> Probabilities:
+        """The probabilities of every class, then of every group of classes."""
+        of_groups = group_probabilities(self.probabilities, self.card)
+        return np.concatenate([self.probabilities, of_groups], axis=1)
+
+    @cached_property
+    def is_positive(self) -> IsClass:
+        """For each film, and each class and group in that order, whether the film has it."""
+        of_groups = group_probabilities(self.is_class.astype(float), self.card) > 0
+        return np.concatenate([self.is_class, of_groups], axis=1)
+
+    def is_called(self, number: int) -> Bool[np.ndarray, " films"]:
+        """Return whether each film reaches the served threshold of a class or group."""
+        return self.all_probabilities[:, number] >= self.card.question_thresholds[number].value
+
+    @cached_property
     def unscaled_probabilities(self) -> Probabilities:
         """The probabilities before temperature scaling."""
         return calibrated(self.logits, 1.0, task=self.card.task)
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """Discrimination; of classes also calibration before and after temperature scaling."""
+        """Discrimination; of classes also calibration before and after temperature scaling.
+
+        Groups of classes come last.
+        """
         asked = (self.probabilities, self.films, self.card.class_names)
         if self.is_multilabel:
             return finding_discrimination(*asked)
@@ -193,7 +213,34 @@ class Evaluation:
             *class_discrimination(*asked),
             *self._calibration("unscaled", self.unscaled_probabilities),
             *self._calibration("scaled", self.probabilities),
+            *self._of_groups(),
         )
+
+    def _of_groups(self) -> Iterator[Metric]:
+        """Yield the figures of each group that some films have and others have not."""
+        for number, name in numbered(self.is_positive, self.card.question_names):
+            if number < len(self.card.class_names):
+                continue
+            scores, truth = self.all_probabilities[:, number], self.is_positive[:, number]
+            called = self.is_called(number)
+            statistics: dict[str, Statistic] = {
+                "auroc": partial(auroc, scores, truth),
+                "average_precision": partial(average_precision, scores, truth),
+                "sensitivity": partial(share, called, truth),
+                "specificity": partial(share, ~called, ~truth),
+                "brier_score_scaled": partial(brier_score, scores[:, None], truth[:, None]),
+            }
+            for metric, statistic in statistics.items():
+                yield figure(metric, statistic, self.films, class_name=name)
+            both = np.stack([1 - scores, scores], axis=1)
+            error = partial(expected_calibration_error, both, truth.astype(np.int64))
+            yield figure(
+                "expected_calibration_error_scaled",
+                error,
+                self.films,
+                class_name=name,
+                bias_corrected=True,
+            )
 
     def _calibration(self, when: str, probabilities: Probabilities) -> Iterator[Metric]:
         error = partial(expected_calibration_error, probabilities, self.targets)

@@ -106,6 +106,7 @@ class Figures(Record):
         films: How many.
         groups: How many groups they form, which are resampled as a whole.
         class_names: In the order of the logits.
+        group_names: Groups of classes that a model answers beside them.
         manifest_sha256: Hash of the manifest.
         split_sha256: Hash of which film is in which split.
         case_mix: Counts of films in each split.
@@ -123,6 +124,7 @@ class Figures(Record):
     films: int
     groups: int
     class_names: tuple[str, ...]
+    group_names: tuple[str, ...] = ()
     manifest_sha256: Sha256
     split_sha256: Sha256
     case_mix: tuple[CaseMix, ...]
@@ -163,7 +165,9 @@ def figures(
     pairs = list(zip(evaluations, vals, strict=True))
     progress = tqdm(pairs, "measuring", unit="model", leave=False)
     models = tuple(model_figures(own, val, split_sha256(films)) for own, val in progress)
-    measured = partial(_described(first, manifest, films), models=models, left_out=left_out)
+    names = dict.fromkeys(group.name for one in evaluations for group in one.card.groups)
+    described = _described(first, manifest, films)
+    measured = partial(described, models=models, left_out=left_out, group_names=tuple(names))
     if first.is_multilabel:
         return measured()
     return measured(

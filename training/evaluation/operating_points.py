@@ -13,7 +13,7 @@ LEVEL = 0.9
 
 
 class OperatingPoint(Record):
-    """One class's threshold with its sensitivity and specificity.
+    """A class's or group's threshold with its sensitivity and specificity.
 
     Attributes:
         model: Name and version.
@@ -33,19 +33,19 @@ class OperatingPoint(Record):
 
 
 def operating_points(evaluation: Evaluation, val: Evaluation | None) -> Iterator[OperatingPoint]:
-    """Yield, for each class, the points of 90 % specificity and sensitivity, and the served one.
+    """Yield for each class and group the points at 90 % on val, and the served one.
 
     Without val films there is the served one only.
     """
-    for number, name in numbered(evaluation.is_class, evaluation.card.class_names):
+    for number, name in numbered(evaluation.is_positive, evaluation.card.question_names):
         for threshold in _thresholds(val, number) if val else ():
             yield _point(evaluation, number, name, threshold)
-        yield _point(evaluation, number, name, evaluation.card.decision_thresholds[number])
+        yield _point(evaluation, number, name, evaluation.card.question_thresholds[number])
 
 
 def _thresholds(val: Evaluation, number: int) -> Iterator[DecisionThreshold]:
-    chosen_on = val.probabilities[:, number], val.is_class[:, number]
-    if number in occurring(val.is_class):
+    chosen_on = val.all_probabilities[:, number], val.is_positive[:, number]
+    if number in occurring(val.is_positive):
         yield threshold_at_specificity(*chosen_on, LEVEL)
         yield threshold_at_sensitivity(*chosen_on, LEVEL)
 
@@ -53,8 +53,8 @@ def _thresholds(val: Evaluation, number: int) -> Iterator[DecisionThreshold]:
 def _point(
     evaluation: Evaluation, number: int, class_name: str, threshold: DecisionThreshold
 ) -> OperatingPoint:
-    is_class = evaluation.is_class[:, number]
-    called = evaluation.probabilities[:, number] >= threshold.value
+    is_class = evaluation.is_positive[:, number]
+    called = evaluation.all_probabilities[:, number] >= threshold.value
     measured = {
         "sensitivity": partial(share, called, is_class),
         "specificity": partial(share, ~called, ~is_class),

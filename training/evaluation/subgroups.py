@@ -41,7 +41,7 @@ class CaseMix(Record):
 
 
 class SubgroupFigure(Record):
-    """Figures of one class among the films of a subgroup.
+    """Figures of one class, or group of classes, among the films of a subgroup.
 
     Attributes:
         attribute: Of the film.
@@ -50,7 +50,8 @@ class SubgroupFigure(Record):
         positives: Films of the class.
         negatives: Films of others.
         auroc: By model; empty where there are fewer than 10 of either kind.
-        recall: Share of the class's films that are classified as it, by model; empty below 10.
+        recall: Share of the class's films that are classified as it, by model; empty below 10. Of a
+            group, the share that reaches its threshold.
     """
 
     attribute: Attribute
@@ -105,13 +106,13 @@ def _counted(attribute: str, value: str, films: Sequence[Film]) -> CaseMix:
 
 
 def subgroup_figures(evaluations: Sequence[Evaluation]) -> Iterator[SubgroupFigure]:
-    """Yield each class's figures in every subgroup in which the class occurs."""
+    """Yield each class's and group's figures in every subgroup in which it occurs."""
     first = evaluations[0]
     for attribute in ATTRIBUTES:
         values = np.array([getattr(film, attribute) for film in first.films])
         for value in sorted(set(values.tolist())):
             rows = values == value
-            for number in np.flatnonzero(first.is_class[rows].any(axis=0)):
+            for number in np.flatnonzero(first.is_positive[rows].any(axis=0)):
                 yield _subgroup_figure(evaluations, attribute, value, rows, int(number))
 
 
@@ -119,21 +120,20 @@ def _subgroup_figure(
     evaluations: Sequence[Evaluation], attribute: Attribute, value: str, rows: Rows, number: int
 ) -> SubgroupFigure:
     first = evaluations[0]
-    is_class = first.is_class[:, number]
+    is_class = first.is_positive[:, number]
     positives, negatives = int((rows & is_class).sum()), int((rows & ~is_class).sum())
-    name = first.card.class_names[number]
-    by_model = {evaluation.model: evaluation.probabilities for evaluation in evaluations}
+    name = first.card.question_names[number]
+    having = [evaluation for evaluation in evaluations if name in evaluation.card.question_names]
     ranked: dict[str, Statistic] = {}
     recalled: dict[str, Statistic] = {}
     if positives >= SMALLEST:
         recalled = {
-            model: partial(share, probabilities.argmax(axis=1) == number, rows & is_class)
-            for model, probabilities in by_model.items()
+            one.model: partial(share, _classified_as(one, name), rows & is_class) for one in having
         }
         if negatives >= SMALLEST:
             ranked = {
-                model: among(rows, partial(auroc, probabilities[rows, number], is_class[rows]))
-                for model, probabilities in by_model.items()
+                one.model: among(rows, partial(auroc, _scores(one, name)[rows], is_class[rows]))
+                for one in having
             }
     return SubgroupFigure(
         attribute=attribute,
@@ -144,6 +144,19 @@ def _subgroup_figure(
         auroc=_figures("auroc", ranked, first.films, name),
         recall=_figures("recall", recalled, first.films, name),
     )
+
+
+def _scores(evaluation: Evaluation, name: str) -> Values:
+    """Return the probability of a class or group on each film."""
+    return evaluation.all_probabilities[:, evaluation.card.question_names.index(name)]
+
+
+def _classified_as(evaluation: Evaluation, name: str) -> Rows:
+    """Return whether a class is each film's most probable one, or a group reaches its threshold."""
+    number = evaluation.card.question_names.index(name)
+    if number < len(evaluation.card.class_names):
+        return evaluation.probabilities.argmax(axis=1) == number
+    return evaluation.is_called(number)
 
 
 def contrasts(evaluations: Sequence[Evaluation], train: Sequence[Film]) -> Iterator[Contrast]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
-from models.card import ExplanationMethod, ModelCard, Storage, WeightStorage
+from models.card import ExplanationMethod, ModelCard, Storage, WeightStorage, memberships
 from models.network import Network
 from training.backprop_proofs.report import backprop_report, verified
 from training.data.dataset import film_targets
@@ -26,7 +26,7 @@ from training.onnx_files.storage import sentence, storage_loss, with_rounded_wei
 from training.onnx_files.writing import rewrite_card, write_checked
 from training.statistics.calibration import fitted_temperature
 from training.step.objective import objective_for
-from xai.explained_network import ExplainedNetwork, Explanation, LungExplanation, grad_cam
+from xai.explained_network import AnyExplanation, ExplainedNetwork, grad_cam
 from xai.explainer import Explainer
 
 CHECKED_FILMS = 16
@@ -119,7 +119,11 @@ def _measured(
     answers = explained(explaining(network, temperature=1.0), val)
     loss = _storage_loss(storage, explaining, run.network, answers, val)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)
-    exported = explaining(network, temperature=temperature).eval()
+    groups = run.config.groups
+    is_member = memberships(groups.values(), run.spec.class_names)
+    exported = explaining(network, temperature=temperature, is_member=is_member).eval()
+    if groups:  # whose evidence depends on the temperature
+        answers = explained(exported, val)
     return exported, Measurements(
         answers=answers,
         truth=val.truth(len(run.spec.class_names)),
@@ -134,7 +138,7 @@ def _storage_loss(
     storage: Storage,
     explaining: Callable[..., ExplainedNetwork],
     trained: Network,
-    answers: Explanation | LungExplanation,
+    answers: AnyExplanation,
     val: FilmSet,
 ) -> WeightStorage | None:
     """Return what storing the weights changed on val films; None for float32, which is exact."""
@@ -181,7 +185,7 @@ def layouts(network: Network, films: FilmSet) -> Float[np.ndarray, "films featur
 
 
 @torch.inference_mode()
-def explained(network: ExplainedNetwork, films: FilmSet) -> Explanation | LungExplanation:
+def explained(network: ExplainedNetwork, films: FilmSet) -> AnyExplanation:
     """Return the explanations of all films, joined."""
     network.eval()
     batches = tqdm(films.batches(), "explaining", unit="batch", leave=False)

@@ -2,7 +2,9 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.card import (
+    ClassGroup,
     DecisionThreshold,
     ExplanationMethod,
     Golden,
@@ -18,6 +21,7 @@ from models.card import (
     Histogram,
     ModelCard,
     WeightStorage,
+    memberships,
 )
 from models.registration import cell_centres
 from training.code_revision import code_revision
@@ -25,7 +29,13 @@ from training.data.phantom import draw_film
 from training.export.lung_limits import lung_limits
 from training.export.trained_run import TrainedRun
 from training.statistics.calibration import calibrated, youden_threshold
-from xai.explained_network import ExplainedNetwork, Explanation, LungExplanation
+from xai.explained_network import (
+    AnyExplanation,
+    ExplainedNetwork,
+    GroupedExplanation,
+    GroupedLungExplanation,
+    LungExplanation,
+)
 
 DISTANCE_QUANTILE = 0.98
 """Share of val films that the distance threshold accepts."""
@@ -42,7 +52,8 @@ class Measurements:
     """Answers of a network for val films, with what was fitted on them.
 
     Attributes:
-        answers: Explanations of the val films, at temperature 1.
+        answers: Explanations of the val films; only their probabilities may be of another
+            temperature.
         truth: 1 where a class or finding is present, 0 where absent, NaN where unknown.
         temperature: Divides the logits.
         golden: An input with its outputs.
@@ -50,7 +61,7 @@ class Measurements:
         method: How evidence is found.
     """
 
-    answers: Explanation | LungExplanation
+    answers: AnyExplanation
     truth: Float[np.ndarray, "films classes"]
     temperature: float
     golden: Golden
@@ -75,10 +86,11 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         version=config.version,
         temperature=measured.temperature,
         decision_thresholds=decision_thresholds(probabilities, measured.truth),
+        groups=class_groups(run.config.groups, spec.class_names, probabilities, measured),
         evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
         lung_limits=lung_limits(answers.lung_figures.numpy())
-        if isinstance(answers, LungExplanation)
+        if isinstance(answers, LungExplanation | GroupedLungExplanation)
         else None,
         confidence_threshold=None
         if spec.task == "multilabel"
@@ -106,6 +118,34 @@ def decision_thresholds(
     return tuple(
         youden_threshold(scores[~np.isnan(known)], known[~np.isnan(known)] == 1)
         for scores, known in columns
+    )
+
+
+def class_groups(
+    groups: Mapping[str, Sequence[str]],
+    class_names: Sequence[str],
+    probabilities: Float[np.ndarray, "films classes"],
+    measured: Measurements,
+) -> tuple[ClassGroup, ...]:
+    """Return the groups of classes of a config, with thresholds and scales chosen as for classes.
+
+    Raises:
+        ValueError: No film of a group has positive evidence for it.
+    """
+    if not isinstance(measured.answers, GroupedExplanation | GroupedLungExplanation):
+        return ()
+    is_member = np.array(memberships(groups.values(), class_names), float)
+    of_groups, truth = probabilities @ is_member.T, measured.truth @ is_member.T
+    evidence = measured.answers.group_evidence
+    thresholds = decision_thresholds(of_groups, truth)
+    return tuple(
+        ClassGroup(
+            name=name,
+            class_names=tuple(members),
+            threshold=thresholds[number],
+            evidence_scale=evidence_scale(evidence[:, [number]], truth[:, [number]]),
+        )
+        for number, (name, members) in enumerate(groups.items())
     )
 
 
@@ -139,6 +179,9 @@ def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
     drawing = draw_film("opacity", seed=0).pixels
     grey = np.array(Image.fromarray(drawing).resize(image_size[::-1]))
     answer = network(torch.from_numpy(grey).float()[None, None] / 255)
+    group_evidence: Any = ()
+    if isinstance(answer, GroupedExplanation | GroupedLungExplanation):
+        group_evidence = answer.group_evidence[0].tolist()
     png = io.BytesIO()
     Image.fromarray(grey).save(png, "PNG")
     return Golden(
@@ -147,4 +190,5 @@ def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
         probabilities=answer.probabilities[0].tolist(),
         distance=answer.distance[0].item(),
         evidence=answer.evidence[0].tolist(),
+        group_evidence=group_evidence,
     )

@@ -48,6 +48,9 @@ def _details(card: ModelCard) -> Iterator[str]:
     yield f"- Architecture: `{card.architecture}`" + (f", `{variant}`" if variant else "")
     yield f"- Task: {TASKS[card.task]}"
     yield f"- Classes: {', '.join(f'`{name}`' for name in card.class_names)}"
+    for group in card.groups:
+        members = ", ".join(f"`{name}`" for name in group.class_names)
+        yield f"- Group of classes `{group.name}`, the sum of their probabilities: {members}"
     rows, columns = card.image_size
     yield f"- Input: one grey channel, {rows} rows, {columns} columns (`{card.resize_mode}`)"
     grid_rows, grid_columns = card.activation_grid
@@ -119,7 +122,9 @@ def _metrics(card: ModelCard) -> Iterator[str]:
     )
     yield "| class | threshold | sensitivity | specificity | chosen as |"
     yield "| --- | --- | --- | --- | --- |"
-    for name, threshold in zip(card.class_names, card.decision_thresholds, strict=True):
+    of_groups = (group.threshold for group in card.groups)
+    thresholds = (*card.decision_thresholds, *of_groups)
+    for name, threshold in zip(card.question_names, thresholds, strict=True):
         yield (
             f"| {name} | {threshold.value:.3f} | {threshold.sensitivity:.3f} "
             f"| {threshold.specificity:.3f} | {threshold.criterion} |"

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 
 from models.architectures import activation_grid, build, target_layer
-from models.card import Architecture, NetworkSpec, Task
+from models.card import Architecture, NetworkSpec, Task, check_groups
 from models.checkpoint import lung_field
 from models.layers import CONTRAST_MEAN, CONTRAST_STD
 from models.lungs.window import LungWindow, window_of
@@ -17,7 +17,7 @@ from training.config import Config, NetworkConfig
 from training.data.augmentation import augmentation
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
-from training.data.manifest import Film, class_names, of_split, read_manifest
+from training.data.manifest import Film, class_names, of_split, read_manifest, task_of
 from training.data.split import check_classes, check_split
 from training.data.style_mixing import StyleBank
 from training.outlines.found import found_lungs
@@ -30,6 +30,7 @@ def checked_films(config: Config) -> tuple[Film, ...]:
     films = read_manifest(config.data.manifest)
     check_split(films)
     check_classes(films)
+    check_groups(config.groups, class_names=class_names(films), task=task_of(films))
     return films
 
 

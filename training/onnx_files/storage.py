@@ -19,7 +19,7 @@ from models.card import Storage, WeightStorage
 from models.lungs.window import window_of
 from models.network import Network
 from training.statistics.metrics import Findings, Targets, macro_auroc, macro_finding_auroc
-from xai.explained_network import Explanation, LungExplanation
+from xai.explained_network import AnyExplanation
 
 LARGE = 4096
 """Tensors with fewer values, or with one dimension, stay float32."""
@@ -115,8 +115,8 @@ def large_weights(network: Network) -> Iterator[Tensor]:
 
 def storage_loss(
     storage: Storage,
-    exact: Explanation | LungExplanation,
-    stored: Explanation | LungExplanation,
+    exact: AnyExplanation,
+    stored: AnyExplanation,
     targets: Targets | Findings,
 ) -> WeightStorage:
     """Return what rounding the weights changed on val films.

@@ -4,6 +4,7 @@ import { showAgreement } from "../maps/agreement_view.js";
 import { ExplanationView } from "../maps/explanation_view.js";
 import { FaithfulnessView } from "../maps/faithfulness_view.js";
 import { MapControls } from "../maps/map_controls.js";
+import { fullColour } from "../maps/questions.js";
 import { at } from "../page/elements.js";
 import { showFacts } from "./facts_view.js";
 import { showFindings, showMeaning } from "./findings_view.js";
@@ -70,10 +71,11 @@ export class AnswerPanel {
     const { answer, finding } = this.#state;
     this.#explanation.show(answer, finding, this.#state);
     this.showFaithfulness();
-    const evidenceScale = answer.model.evidence_scale;
+    const evidenceScale = fullColour(answer, finding);
     const { method } = finding.explanation;
     const hasLungs = answer.lung_outline?.length > 0;
-    this.#mapControls.show({ evidenceScale, method, grid: gridOf(answer), enabled: true, hasLungs });
+    const [grid, isGroup] = [gridOf(answer), Boolean(finding.class_names)];
+    this.#mapControls.show({ evidenceScale, method, grid, enabled: true, hasLungs, isGroup });
     this.showAgreement();
   }
 

@@ -3,6 +3,7 @@
 import { element } from "../page/elements.js";
 import { className, finePercent } from "../page/formats.js";
 import { page } from "../page/strings.js";
+import { thresholdOf } from "./findings.js";
 import { card as words } from "./strings.js";
 
 /** A dialog with the card, which it makes at the end of a container. */
@@ -51,13 +52,13 @@ function sections(card, sha256, trust) {
   );
 }
 
-function thresholds({ class_names: names, decision_thresholds: thresholds }) {
-  const row = ({ value, sensitivity, specificity, criterion }, index) => [
-    className(names[index]),
-    ...[value, sensitivity, specificity].map(finePercent),
-    criterion,
-  ];
-  return table(words.thresholdHeads, thresholds.map(row));
+function thresholds(card) {
+  const row = (name) => {
+    const { value, sensitivity, specificity, criterion } = thresholdOf(card, name);
+    return [className(name), ...[value, sensitivity, specificity].map(finePercent), criterion];
+  };
+  const groups = card.groups.map(({ name }) => name);
+  return table(words.thresholdHeads, [...card.class_names, ...groups].map(row));
 }
 
 function figures({ metrics }) {

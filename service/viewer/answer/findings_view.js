@@ -1,8 +1,10 @@
 /** Shows an answer's findings as a radio group: probability, bar, threshold and decision. */
 
+import { questionsOf } from "../maps/questions.js";
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
 import { className, percent } from "../page/formats.js";
+import { thresholdOf } from "./findings.js";
 import { decision, meaning } from "./strings.js";
 
 /**
@@ -14,9 +16,10 @@ import { decision, meaning } from "./strings.js";
  */
 export function showFindings(container, answer, { card = null, selected, onSelect }) {
   container.replaceChildren(
-    ...answer.findings.flatMap((finding, index) => {
+    ...questionsOf(answer).flatMap((finding, index) => {
       const words = element("p", { className: "meaning hint", id: `meaning-${index}` });
       words.dataset.className = finding.class_name;
+      if (finding.class_names) words.dataset.members = meaning.group(finding);
       return [findingChoice(finding, answer, { selected, onSelect, words }), words];
     }),
   );
@@ -28,7 +31,8 @@ export function showFindings(container, answer, { card = null, selected, onSelec
 export function showMeaning(container, card) {
   const refused = container.classList.contains("undecided");
   for (const words of container.querySelectorAll(".meaning")) {
-    words.textContent = refused ? meaning.refused : thresholdMeaning(card, words.dataset.className);
+    const { className: name, members = "" } = words.dataset;
+    words.textContent = members + (refused ? meaning.refused : thresholdMeaning(card, name));
   }
 }
 
@@ -49,6 +53,7 @@ function findingChoice(finding, answer, { selected, onSelect, words }) {
     element("span", { className: "decision", textContent: decisionWords(finding, answer) }),
   ]);
   choice.classList.toggle("called", finding.decision === true);
+  choice.classList.toggle("group", Boolean(finding.class_names));
   return choice;
 }
 
@@ -60,14 +65,14 @@ function nameAndTag(finding, answer) {
   return [name];
 }
 
-function decisionWords({ decision: called, threshold }, answer) {
+function decisionWords({ decision: called, threshold, class_names: group }, answer) {
   if (!answer.in_distribution) return decision.none;
-  if (!answer.is_confident) return decision.unsure(answer.confidence_threshold);
+  if (!answer.is_confident && !group) return decision.unsure(answer.confidence_threshold);
   return called ? decision.called(threshold) : decision.notCalled(threshold);
 }
 
 function thresholdMeaning(card, name) {
-  const threshold = card.decision_thresholds[card.class_names.indexOf(name)];
+  const threshold = thresholdOf(card, name);
   const auroc = card.metrics.find(
     (one) => one.name === "auroc" && one.split === "test" && one.class_name === name,
   );

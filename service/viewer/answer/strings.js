@@ -1,5 +1,6 @@
 /** Texts about an answer and the model that gave it. */
 
+import { questionsOf } from "../maps/questions.js";
 import { refusedHeading } from "../maps/strings.js";
 import {
   className,
@@ -17,7 +18,7 @@ import { sentenceOf } from "../page/strings.js";
 export function summary(answer) {
   if (!answer.in_distribution) return refusedHeading(answer);
   if (!answer.is_confident) return UNSURE;
-  const called = answer.findings.filter((finding) => finding.decision);
+  const called = questionsOf(answer).filter((finding) => finding.decision);
   const names = called.map(
     (finding) => `${className(finding.class_name)} ${percent(finding.probability)}`,
   );
@@ -51,6 +52,7 @@ export function decided({ decision: called }) {
 
 /** Texts under the chosen finding: its threshold's meaning, by the card. */
 export const meaning = {
+  group: ({ class_names: names }) => `One of: ${names.map(className).join(", ")}. `,
   threshold: ({ sensitivity, specificity, criterion }) =>
     `Threshold ${chosenFor(criterion)}: there it finds ${percent(sensitivity)} of positive films ` +
     `and rightly clears ${percent(specificity)} of negative ones.`,

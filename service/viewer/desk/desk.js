@@ -3,6 +3,7 @@
 import { AnswerPanel } from "../answer/answer_panel.js";
 import { topClass } from "../answer/findings.js";
 import { failures, summary } from "../answer/strings.js";
+import { questionsOf } from "../maps/questions.js";
 import { at } from "../page/elements.js";
 import { sentenceOf, waiting } from "../page/strings.js";
 import { DeskState } from "./desk_state.js";
@@ -112,7 +113,7 @@ export class Desk {
 
   /** Shows the class so many places further down. */
   stepClass(places) {
-    const names = this.state.answer.findings.map((finding) => finding.class_name);
+    const names = questionsOf(this.state.answer).map((finding) => finding.class_name);
     const { length } = names;
     this.chooseClass(names[(names.indexOf(this.state.className) + places + length) % length]);
     this.#panel.markClass();

@@ -4,6 +4,7 @@ import { findingOf } from "../answer/findings.js";
 import { contours } from "../maps/contours.js";
 import { isPainted } from "../maps/explanation_view.js";
 import { evenPlaces, heat, heatAt, heatLayer, hottestCell } from "../maps/heat.js";
+import { fullColour } from "../maps/questions.js";
 import { moved, undone } from "./geometry.js";
 import { canvas as canvasWords, panel as words } from "./strings.js";
 
@@ -63,7 +64,8 @@ function mappedLabel({ class_name: name, explanation: { evidence } }) {
 }
 
 /** Returns the map and the outline of a finding as FilmView takes them: inside the lungs only. */
-function mapOf(finding, { model: { evidence_scale: evidenceScale }, lung_outline: clip }, look) {
+function mapOf(finding, answer, look) {
+  const [evidenceScale, clip] = [fullColour(answer, finding), answer.lung_outline];
   const { colours, signed, threshold, raw, outline } = look;
   const key = JSON.stringify([look.colourMap, signed, threshold, raw, outline]);
   const known = painted.get(finding);

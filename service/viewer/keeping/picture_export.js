@@ -10,6 +10,7 @@
  * are in [0, 1].
  */
 
+import { fullColour } from "../maps/questions.js";
 import { legendEnds } from "../maps/strings.js";
 import { caption as words } from "./strings.js";
 import { textLines } from "./text_lines.js";
@@ -83,8 +84,8 @@ function textLine(text, { weight, colour = TEXT }) {
 }
 
 /** Returns a function that draws the scale of colours between the figures at its ends. */
-function legendLine({ answer, look, compared = [] }) {
-  const scale = compared.length ? null : answer.model.evidence_scale; // each panel has its own
+function legendLine({ answer, finding, look, compared = [] }) {
+  const scale = compared.length ? null : fullColour(answer, finding); // each panel has its own
   const [low, high] = legendEnds(scale, look.signed);
   return (context, size, y) => {
     context.font = font(size, {});

@@ -1,6 +1,7 @@
 /** Makes a report of one page, as PDF, from a snapshot (see picture_export.js). */
 
 import { hottestCell } from "../maps/heat.js";
+import { fullColour, questionsOf } from "../maps/questions.js";
 import { legendEnds } from "../maps/strings.js";
 import { PAGE, PdfPage } from "./pdf.js";
 import { newCanvas, scaleOfColours } from "./picture_export.js";
@@ -70,7 +71,7 @@ function banner(page, y, lines, { ground, ink }) {
 
 /** Adds film and view side by side, the lower the more classes the table has. */
 function pictures(page, y, { plain, mapped }, { answer, finding, look }) {
-  const tallest = Math.max(110, 290 - 9 * answer.findings.length);
+  const tallest = Math.max(110, 290 - 9 * questionsOf(answer).length);
   const height = Math.max(...[plain, mapped].map((jpeg) => fitted(jpeg, HALF, tallest).height));
   const film = { jpeg: plain, x: LEFT, caption: words.film(answer.film) };
   const view = { jpeg: mapped, x: RIGHT, caption: words.view(finding, look) };
@@ -93,8 +94,8 @@ function fitted({ columns, rows }, width, height) {
 /** Adds the description of the shown class's map, under the scale of its colours. */
 function explanation(page, y, scale, { answer, finding, look }) {
   let under = title(page, words.mapHeading(finding), LEFT, y, HALF);
-  if (look.mapShown) under = legend(page, under, scale, answer.model.evidence_scale, look.signed);
-  const strongest = look.mapShown ? strongestPlace(answer, finding.explanation) : null;
+  if (look.mapShown) under = legend(page, under, scale, fullColour(answer, finding), look.signed);
+  const strongest = look.mapShown ? strongestPlace(answer, finding) : null;
   for (const text of words.explanation({ answer, finding, look, strongest })) {
     under = page.paragraph(text, LEFT, under, HALF, { ...BODY, lines: 5 }) + 3;
   }
@@ -112,14 +113,16 @@ function legend(page, y, scale, full, signed) {
 }
 
 /** Returns the strongest position: {x, y} as shares of the film's size, {share} of full colour. */
-function strongestPlace({ film, model }, { evidence, affine: [a, b, c, d, e, f] }) {
+function strongestPlace(answer, finding) {
+  const { film } = answer;
+  const { evidence, affine: [a, b, c, d, e, f] } = finding.explanation;
   if (!evidence) return null;
   const { heat: strength, row, column } = hottestCell(evidence);
   const [across, down] = [column + 0.5, row + 0.5];
   return {
     x: (a * across + b * down + c) / film.columns,
     y: (d * across + e * down + f) / film.rows,
-    share: Math.min(1, strength / model.evidence_scale),
+    share: Math.min(1, strength / fullColour(answer, finding)),
   };
 }
 

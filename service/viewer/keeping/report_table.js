@@ -1,5 +1,6 @@
 /** Adds the report's table: each class with its probability, threshold, decision and figures. */
 
+import { questionsOf } from "../maps/questions.js";
 import { className, finePercent, percent } from "../page/formats.js";
 import { reportTable as words } from "./strings.js";
 
@@ -17,7 +18,8 @@ const MOST_ROWS = 20;
 
 /** Adds the table; returns the y under it. `x`, `y` and `width` say where it goes. */
 export function tableOfFindings(page, { x, y, width }, { answer, finding, card }) {
-  const rows = chosenRows(answer.findings, finding);
+  const questions = questionsOf(answer);
+  const rows = chosenRows(questions, finding);
   headings(page, x, y);
   page.line(x, y + ROW, x + width, y + ROW, { colour: RULE });
   rows.forEach((one, at) => {
@@ -26,7 +28,7 @@ export function tableOfFindings(page, { x, y, width }, { answer, finding, card }
     row(page, x, top, { finding: one, answer, card });
   });
   const under = y + ROW + 5 + ROW * rows.length;
-  const note = words.note(card, answer.findings.length - rows.length);
+  const note = words.note(card, questions.length - rows.length);
   return page.paragraph(note, x, under, width, { size: 7.5, colour: QUIET, lines: 2 }) + 9;
 }
 

@@ -1,8 +1,10 @@
 /** Texts in the files that are kept, and beside the buttons that keep them. */
 
+import { findingOf, thresholdOf } from "../answer/findings.js";
 import { decided, METHODS, UNSURE } from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
-import { area, UNLIKE_FILM } from "../maps/strings.js";
+import { fullColour } from "../maps/questions.js";
+import { area, oneScale, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
 import { lacksLungs, page, refused } from "../page/strings.js";
 
@@ -36,7 +38,7 @@ export const caption = {
   },
   /** What a panel shows, of several side by side; without an answer, or a finding, why it is bare. */
   panel: ({ title, words, answer, finding }, at) => {
-    const scale = finding ? `; full colour from ${figure(answer.model.evidence_scale)}` : "";
+    const scale = finding ? `; full colour from ${figure(fullColour(answer, finding))}` : "";
     const said = finding ? caption.finding({ answer, finding }) : words;
     return `${at + 1}. ${title}: ${said}${scale}`;
   },
@@ -74,7 +76,7 @@ function windowWords({ centre, width }) {
 
 /** Returns the text for a rectangle on a kept film; `masked` is the prediction without it, or null. */
 function maskWords({ rectangle, masked }, { class_name: name }) {
-  const found = masked?.findings.find((finding) => finding.class_name === name);
+  const found = masked && findingOf(masked, name);
   const said = found ? `: with it masked, ${className(name)} ${percent(found.probability)}` : "";
   return `${area(rectangle)}${said}`;
 }
@@ -111,7 +113,7 @@ export const report = {
     [mapState(finding, answer, look.mapShown), strongest && strongestWords(strongest)]
       .filter(Boolean)
       .join(" "),
-    ...(look.mapShown ? [`${drawn(look, finding)} ${oneScale(answer.model.evidence_scale)}`] : []),
+    ...(look.mapShown ? [`${drawn(look, finding)} ${scaleWords(answer, finding)}`] : []),
     "A map shows what moved this model, not where disease is.",
   ],
   factsHeading: "About this answer",
@@ -175,8 +177,9 @@ function strongestWords({ x, y, share }) {
   );
 }
 
-function oneScale(scale) {
-  return `Full colour from ${figure(scale)}: one scale for every class and film of this model.`;
+function scaleWords(answer, finding) {
+  const full = figure(fullColour(answer, finding));
+  return `Full colour from ${full}: ${oneScale(Boolean(finding.class_names))}`;
 }
 
 function distanceWords({ distance, distance_threshold: limit, refusals }) {
@@ -196,7 +199,7 @@ export const reportTable = {
   auroc: "AUROC (95 %)",
   decided,
   operatingPoint: (card, { class_name: name }) => {
-    const chosen = card?.decision_thresholds[card.class_names.indexOf(name)];
+    const chosen = card && thresholdOf(card, name);
     return chosen
       ? `${finePercent(chosen.sensitivity)} / ${finePercent(chosen.specificity)}`
       : NOT_KNOWN;

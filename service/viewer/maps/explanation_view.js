@@ -1,6 +1,7 @@
 /** Shows what a finding's map means, why there is none, or why it is not shown. */
 
 import { hottestCell } from "./heat.js";
+import { fullColour } from "./questions.js";
 import { explanation } from "./strings.js";
 
 /**
@@ -26,7 +27,7 @@ export class ExplanationView {
     const { status, evidence } = finding.explanation;
     const refused = status === "out_of_distribution";
     const forced = !answer.in_distribution && !refused;
-    const peak = evidence ? peakOf(evidence, answer.model.evidence_scale) : 0;
+    const peak = evidence ? peakOf(evidence, fullColour(answer, finding)) : 0;
     const words = explanation(status, {
       ...{ answer, finding, shown: belowShown, forced, drawing, peak, signed },
     });

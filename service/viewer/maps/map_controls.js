@@ -30,6 +30,7 @@ export class MapControls {
   #chosen = {};
   #evidenceScale = 1;
   #unit = unitOf("grad_cam");
+  #isGroup = false;
 
   /**
    * Takes what `GET /v1/colour-maps` lists; `onChange(look)` is called when the reader changes
@@ -51,11 +52,12 @@ export class MapControls {
 
   /**
    * Says which model's map is painted; `grid` is [rows, columns] of its evidence, `hasLungs` whether
-   * the model outlined the lungs.
+   * the model outlined the lungs, `isGroup` whether the map is that of a group of classes.
    */
-  show({ evidenceScale, method, grid: [rows, columns], enabled, hasLungs = false }) {
+  show({ evidenceScale, method, grid: [rows, columns], enabled, hasLungs = false, isGroup = false }) {
     this.#evidenceScale = evidenceScale;
     this.#unit = unitOf(method);
+    this.#isGroup = isGroup;
     this.#parts.lungsTick.hidden = !hasLungs;
     this.#parts.all.disabled = !enabled;
     this.#parts.rawWords.textContent = words.raw(rows, columns);
@@ -126,7 +128,7 @@ export class MapControls {
     bar.style.setProperty("opacity", opacity);
     const said = legend.ends(this.#evidenceScale, signed);
     ends.forEach((end, place) => (end.textContent = said[place]));
-    sentence.textContent = legend.words(this.#evidenceScale, signed, this.#unit);
+    sentence.textContent = legend.words(this.#evidenceScale, signed, this.#unit, this.#isGroup);
   }
 
   #coloursOf(name) {

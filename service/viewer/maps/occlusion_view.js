@@ -2,6 +2,7 @@
 
 import { element } from "../page/elements.js";
 import { className } from "../page/formats.js";
+import { questionsOf } from "./questions.js";
 import { occlusion as words } from "./strings.js";
 
 export class OcclusionView {
@@ -61,7 +62,8 @@ export class OcclusionView {
 
   /** Shows the probabilities with a rectangle masked (a Prediction) beside those without. */
   show(rectangle, answer, masked) {
-    const rows = answer.findings.map((finding, at) => comparedRow(finding, masked.findings[at]));
+    const found = questionsOf(masked);
+    const rows = questionsOf(answer).map((finding, at) => comparedRow(finding, found[at]));
     const table = element("table", { className: "figures" }, [
       element("thead", {}, [element("tr", {}, words.columns.map(columnHeading))]),
       element("tbody", {}, rows),

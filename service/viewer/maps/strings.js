@@ -51,6 +51,11 @@ function inLungs({ explanation: { inside_lungs: inside } }) {
     : "";
 }
 
+/** Returns what has the scale of a class in common, or of a group of classes. */
+export function oneScale(isGroup) {
+  return `one scale for every ${isGroup ? "" : "class and "}film of this model.`;
+}
+
 export const legend = {
   full: (scale) => `${figure(scale)} or more`,
   /** What stands under the colours: at the left end, in the middle, at the right end. */
@@ -62,12 +67,12 @@ export const legend = {
           `${figure(scale)} or more: argues for`,
         ]
       : ["0", figure(scale / 2), `${figure(scale)} or more`],
-  words: (scale, signed, unit) => {
+  words: (scale, signed, unit, isGroup) => {
     const what = signed
       ? `Evidence in ${unit}: for the class right of 0, against it left of 0.`
       : `Evidence for the class, in ${unit}.`;
     const rest = signed ? "" : " What argues against the class is not coloured.";
-    const fixed = "one scale for every class and film of this model.";
+    const fixed = oneScale(isGroup);
     return `${what} Full colour from ${figure(scale)}: ${fixed}${rest}`;
   },
 };

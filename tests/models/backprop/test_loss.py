@@ -1,6 +1,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from models.backprop.loss import (
     cross_entropy_forward,
     dice_loss_backward,
     dice_loss_forward,
+    group_log_odds_backward,
+    group_log_odds_forward,
     mean_squared_error_backward,
     mean_squared_error_forward,
 )
@@ -179,6 +182,49 @@ def dice_loss(*, batch: int = 3, cells: int = 6, seed: int = 0) -> Layer:
     )
 
 
+def group_gradient(grad_out: Tensor, *, logits: Tensor, **settings: Any) -> Tensors:
+    slopes = group_log_odds_backward(logits, **settings)
+    return {"logits": torch.einsum("bg,bgc->bc", grad_out, slopes)}
+
+
+def group_twin(
+    grad_out: Tensor, *, logits: Tensor, is_member: Tensor, temperature: float
+) -> Tensors:
+    """The chain rule through log P - log(1 - P), and the softmax's Jacobian."""
+    grad, classes = torch.zeros_like(logits), range(logits.shape[1])
+    for film in range(len(logits)):
+        powers = [math.exp(logit / temperature) for logit in logits[film].tolist()]
+        p = [power / sum(powers) for power in powers]
+        for group, members in enumerate(is_member.tolist()):
+            inside = sum(p[k] for k in classes if members[k])
+            outside = sum(p[k] for k in classes if not members[k])
+            for k in classes:
+                slope = sum(p[j] * ((j == k) - p[k]) for j in classes if members[j])
+                slope *= (1 / inside + 1 / outside) / temperature
+                grad[film, k] += grad_out[film, group] * slope
+    return {"logits": grad}
+
+
+def group_log_odds(*, batch: int = 3, classes: int = 4, seed: int = 0) -> Layer:
+    """All groups of the first classes: one of them, two, ..., all but the last."""
+    settings = {
+        "is_member": torch.ones(classes - 1, classes, dtype=torch.bool).tril(),
+        "temperature": 0.7,
+    }
+
+    def reference(logits: Tensor) -> Tensor:
+        p = (logits / settings["temperature"]).softmax(dim=1) @ settings["is_member"].double().T
+        return (p / (1 - p)).log()
+
+    return Layer(
+        inputs={"logits": draw(batch, classes, seed=seed)},
+        forward=partial(group_log_odds_forward, **settings),
+        backward=partial(group_gradient, **settings),
+        reference=reference,
+        twin=partial(group_twin, **settings),
+    )
+
+
 SIZES, SEEDS = st.integers(1, 5), st.integers(0, 999)
 LAYERS = st.one_of(
     st.builds(
@@ -195,9 +241,10 @@ LAYERS = st.one_of(
         shape=st.lists(SIZES, min_size=1, max_size=4).map(tuple),
         seed=SEEDS,
     ),
+    st.builds(group_log_odds, batch=SIZES, classes=st.integers(2, 5), seed=SEEDS),
 )
 each_loss = pytest.mark.parametrize(
-    "loss", [cross_entropy, binary_cross_entropy, dice_loss, mean_squared_error]
+    "loss", [cross_entropy, binary_cross_entropy, dice_loss, mean_squared_error, group_log_odds]
 )
 
 
@@ -310,6 +357,27 @@ def test_a_perfect_output_has_no_squared_error() -> None:
     assert not mean_squared_error_backward(loss.predicted, loss.true).any()
 
 
+def test_a_group_that_is_sure_or_ruled_out_has_finite_log_odds_and_gradients() -> None:
+    logits = torch.tensor([[1e4, 0, -1e4], [-1e4, 0, 1e4]])
+    is_member = torch.tensor([[True, False, False], [True, True, False]])
+    odds = group_log_odds_forward(logits, is_member)
+    assert odds.tolist() == [[1e4, 2e4], [-2e4, -1e4]]
+    slopes = group_log_odds_backward(logits, is_member)
+    assert slopes[0].tolist() == [[1, -1, 0], [1, 0, -1]]
+    assert slopes[1].tolist() == [[1, 0, -1], [0, 1, -1]]
+
+
+def test_a_group_of_one_class_against_one_other_has_the_difference_of_their_logits() -> None:
+    logits, is_member = draw(3, 2, seed=0), torch.tensor([[True, False]])
+    odds = group_log_odds_forward(logits, is_member, temperature=2.0)
+    torch.testing.assert_close(odds[:, 0], (logits[:, 0] - logits[:, 1]) / 2)
+
+
+def test_what_all_logits_have_in_common_does_not_move_a_groups_log_odds() -> None:
+    slopes = group_log_odds_backward(draw(3, 4, seed=0), torch.ones(3, 4).tril().bool())
+    assert slopes.sum(dim=2).abs().max() < 1e-15
+
+
 def predicted_only(grad_out: Tensor, *, logits: Tensor, **settings: object) -> Tensors:
     return {"logits": grad_out * logits.softmax(dim=1) / len(logits)}
 
@@ -372,7 +440,23 @@ def summed_over_films(grad_out: Tensor, *, logits: Tensor, **given: Tensor) -> T
     return dice_gradient(len(logits) * grad_out, logits=logits, **given)
 
 
+def of_the_probability(grad_out: Tensor, *, logits: Tensor, **given: Any) -> Tensors:
+    """The slope of P, not of its log-odds."""
+    p = (logits / given["temperature"]).softmax(dim=1) @ given["is_member"].double().T
+    return group_gradient(grad_out * p * (1 - p), logits=logits, **given)
+
+
+def others_left_out(grad_out: Tensor, *, logits: Tensor, **given: Any) -> Tensors:
+    slopes = group_log_odds_backward(logits, **given) * given["is_member"]
+    return {"logits": torch.einsum("bg,bgc->bc", grad_out, slopes)}
+
+
+def temperature_forgotten(grad_out: Tensor, **given: Any) -> Tensors:
+    return group_gradient(grad_out, **given | {"temperature": 1.0})
+
+
 PLANTED = {
+    group_log_odds: (of_the_probability, others_left_out, temperature_forgotten),
     dice_loss: (
         overlap_alone,
         slope_of_the_sigmoid_forgotten,

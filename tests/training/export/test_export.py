@@ -1,5 +1,6 @@
 """An export writes a whole and exact file, or none."""
 
+import json
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -82,12 +83,48 @@ class Exported(NamedTuple):
 def exported_elsewhere(
     spot_run: RunFolder, spot_manifest: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Exported:
-    """Export with the other method, from films that were moved."""
+    """Export with the other method and a group of classes, from films that were moved."""
     folder = tmp_path_factory.mktemp("elsewhere")
     moved = shutil.copytree(spot_manifest.parent, folder / "films")
+    run = RunFolder(shutil.copytree(spot_run.path, folder / "run"))
+    config = json.loads(run.config.read_text()) | {"groups": {"abnormal": ["spot"]}}
+    run.config.write_text(json.dumps(config))
     model = folder / "model.onnx"
-    report = export(spot_run, model, manifest=moved / "manifest.csv", method="hirescam")
+    report = export(run, model, manifest=moved / "manifest.csv", method="hirescam")
     return Exported(model, report)
+
+
+def test_a_group_of_the_config_is_in_card_and_graph(
+    exported_elsewhere: Exported, spot_model: Path
+) -> None:
+    assert "group_evidence" in exported_elsewhere.report
+    explainer, alone = Explainer(exported_elsewhere.model), Explainer(spot_model)
+    [group] = explainer.card.groups
+    assert (group.name, group.class_names) == ("abnormal", ("spot",))
+    assert group.threshold == explainer.card.decision_thresholds[1]
+    answers = explainer(np.random.default_rng(0).random((3, 1, 64, 64), np.float32))
+    temperature = explainer.card.temperature
+    assert temperature == alone.card.temperature
+    # Of two classes the one against the other: the difference of their logits.
+    difference = answers.logits[:, 1] - answers.logits[:, 0]
+    found = answers.group_log_odds(explainer.card)[:, 0]
+    np.testing.assert_allclose(found, difference / temperature, rtol=1e-4)
+    expected = (answers.evidence[:, 1] - answers.evidence[:, 0]) / temperature
+    np.testing.assert_allclose(answers.group_evidence[:, 0], expected, rtol=1e-3, atol=1e-4)
+    page = exported_elsewhere.model.with_suffix(".MODEL_CARD.md").read_text()
+    assert "- Group of classes `abnormal`, the sum of their probabilities: `spot`" in page
+    assert f"| abnormal | {group.threshold.value:.3f} |" in page
+
+
+def test_a_golden_answer_without_the_evidence_for_a_group_is_refused(
+    exported_elsewhere: Exported, tmp_path: Path
+) -> None:
+    file = shutil.copy(exported_elsewhere.model, tmp_path / "model.onnx")
+    card = Explainer(file).card
+    golden = card.golden.model_copy(update={"group_evidence": ()})
+    writing.rewrite_card(file, card.model_copy(update={"golden": golden}))
+    with pytest.raises(ValueError, match=r"golden\.group_evidence must have shape"):
+        Explainer(file)
 
 
 def test_the_report_says_the_differences(exported_elsewhere: Exported) -> None:
