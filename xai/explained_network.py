@@ -1,7 +1,7 @@
 """The network that is exported, with Grad-CAM, HiResCAM or LeGrad maps of all classes.
 
-Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam`, `xai.hires_cam` and
-`xai.legrad` have the formulas.
+Pixels in; logits, probabilities, evidence, distance and novelty out. `xai.grad_cam`,
+`xai.hires_cam` and `xai.legrad` have the formulas.
 """
 
 from typing import NamedTuple, cast
@@ -18,6 +18,7 @@ from models.vit_b16 import ViTB16
 from xai.grad_cam import FullyConnectedGradCAM, GradCAM, PooledGradCAM
 from xai.hires_cam import ClassTokenHiResCAM, FullyConnectedHiResCAM
 from xai.legrad import ClassTokenLeGrad
+from xai.novelty import Novelty
 from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
 
 
@@ -30,22 +31,25 @@ class Explanation(NamedTuple):
         evidence: Logits per position that argue for (or, negative, against) each class; by LeGrad
             logits per attention, at least 0.
         distance: Distance from the training films, at least 0.
+        novelty: How unlike the training films' the film's acquisition is, at least 0.
     """
 
     logits: Float[Tensor, "batch classes"]
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+    novelty: Float[Tensor, "batch"]
 
 
 class LungExplanation(NamedTuple):
     """Outputs of the exported graph of a network that sees only the lungs, in their order.
 
     Attributes:
-        logits: See `Explanation`, and so are the next three.
+        logits: See `Explanation`, and so are the next four.
         probabilities: Likewise.
         evidence: On the grid of the region.
         distance: Likewise.
+        novelty: Likewise.
         lungs: How surely each cell of the whole film is lung, in [0, 1]; exactly 0 outside.
         region: Top, left, bottom, right of the part that the network saw, as shares of its input.
         lung_figures: Area, balance and stray, by which a film without plausible lungs is refused;
@@ -56,6 +60,7 @@ class LungExplanation(NamedTuple):
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+    novelty: Float[Tensor, "batch"]
     lungs: Float[Tensor, "batch mask_rows mask_columns"]
     region: Float[Tensor, "batch 4"]
     lung_figures: Float[Tensor, "batch 3"]
@@ -110,6 +115,7 @@ class ExplainedNetwork(nn.Module):
     Attributes:
         grad_cam: The classifier (with a centred head, if it is multi-class), and its backward pass.
         distance: Distance of a film from the training films.
+        novelty: How unlike theirs its acquisition is, from the network's input as it comes in.
         temperature: Divides the logits before the softmax or the sigmoid.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
 
@@ -124,6 +130,7 @@ class ExplainedNetwork(nn.Module):
         self,
         network: Network,
         distance: Distance,
+        novelty: Novelty,
         *,
         temperature: float,
         task: Task = "multiclass",
@@ -132,6 +139,7 @@ class ExplainedNetwork(nn.Module):
         super().__init__()
         self.grad_cam = grad_cam(network, method)
         self.distance = distance
+        self.novelty = novelty
         self.task = task
         self.register_buffer("temperature", torch.tensor(temperature))
 
@@ -148,16 +156,17 @@ class ExplainedNetwork(nn.Module):
     def forward(
         self, pixels: Float[Tensor, "batch 1 rows columns"]
     ) -> Explanation | LungExplanation:
-        """Return logits, probabilities, evidence and distance for pixels in [0, 1].
+        """Return logits, probabilities, evidence, distance and novelty for pixels in [0, 1].
 
         A network that sees only the lungs also says where they are.
         """
         window = window_of(self.network)
         if window is None:
-            return self._explained(self.network.halfway(pixels))
+            return self._explained(self.network.halfway(pixels), self.novelty(pixels))
         view = window.view(pixels)
         normalised = cast(Chain, self.network.normalise)[1:](window.seen(view))
-        explanation = self._explained(self.network.halfway_from(normalised))
+        novelty = self.novelty(pixels, view.lungs)
+        explanation = self._explained(self.network.halfway_from(normalised), novelty)
         return LungExplanation(
             *explanation,
             lungs=view.lungs[:, 0],
@@ -165,7 +174,7 @@ class ExplainedNetwork(nn.Module):
             lung_figures=torch.stack(view.figures, dim=1),
         )
 
-    def _explained(self, halfway: Tensor | Masked) -> Explanation:
+    def _explained(self, halfway: Tensor | Masked, novelty: Float[Tensor, "batch"]) -> Explanation:
         logits, evidence = self.grad_cam.explain_halfway(halfway)
         scaled = logits / self.temperature
         return Explanation(
@@ -173,6 +182,7 @@ class ExplainedNetwork(nn.Module):
             probabilities=scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(dim=1),
             evidence=evidence,
             distance=self.distance(self.network.layout(halfway)),
+            novelty=novelty,
         )
 
 

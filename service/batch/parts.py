@@ -183,6 +183,7 @@ def _schema(class_names: Sequence[str]) -> pa.Schema:
             ("columns", pa.int32()),
             *of_classes,
             ("distance", pa.float32()),
+            ("novelty", pa.float32()),
             ("in_distribution", pa.bool_()),
             ("refusals", pa.list_(pa.string())),
             ("is_confident", pa.bool_()),
