@@ -38,6 +38,7 @@ VERBS = {
     "prepare": Verb("training", "make a manifest from a collection of films, or check one"),
     "lung-field": Verb("training", "measure lung outlines: how near to masks, and what they tell"),
     "leave-out": Verb("training", "measure a recipe on origins left out of its training"),
+    "novelty": Verb("training", "measure whether novelty tells films of origins never seen"),
     "phantom": Verb("training", "draw synthetic films to train and test on"),
 }
 OURS = {"models", "xai", "training", "service"}

@@ -23,10 +23,13 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
+from models.lungs.window import window_of
 from models.network import Chain, Masked, Network
 from training.backprop_proofs.networks import IMAGE_SIZE, NETWORKS, lungs_only
+from training.export.novelty import MOST_FILMS
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import Distance, ExplainedNetwork
+from xai.novelty import STATISTICS, Novelty
 
 CLASSES = 5
 FILM_SIZE = (320, 320)
@@ -81,7 +84,10 @@ def explained_network(name: str) -> ExplainedNetwork:
         layout = network.layout(network.halfway(torch.zeros(1, *input_size(name))))
     features = layout.shape[1]
     distance = Distance(torch.eye(features), torch.zeros(CLASSES, features))
-    return ExplainedNetwork(network, distance, temperature=1.5).eval()
+    measured = len(STATISTICS) - (0 if window_of(network) else 3)
+    films = torch.zeros(MOST_FILMS, measured)
+    novelty = Novelty(torch.zeros(measured), torch.eye(measured), films)
+    return ExplainedNetwork(network, distance, novelty, temperature=1.5).eval()
 
 
 def input_size(name: str) -> tuple[int, int, int]:

@@ -18,8 +18,8 @@ Task = Literal["multiclass", "multilabel"]
 ResizeMode = Literal["stretch", "letterbox"]
 Storage = Literal["float32", "float16", "int8"]
 ExplanationMethod = Literal["grad_cam", "hirescam", "legrad"]
-Refusal = Literal["lungs", "distance"]
-"""Why a film is refused: no plausible lungs, or unlike the training films."""
+Refusal = Literal["lungs", "distance", "novelty"]
+"""Why a film is refused: no plausible lungs, unlike the training films, or acquired unlike them."""
 REFUSALS: tuple[Refusal, ...] = get_args(Refusal)
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -150,6 +150,7 @@ class Golden(Record):
         logits: One per class.
         probabilities: One per class.
         distance: Distance from the training films.
+        novelty: How unlike theirs its acquisition is; None of a file without that output.
         evidence: Classes x grid rows x grid columns, in the units of the card's `method`.
         group_evidence: Groups x grid rows x grid columns; empty without groups.
     """
@@ -158,6 +159,7 @@ class Golden(Record):
     logits: tuple[float, ...]
     probabilities: tuple[Probability, ...]
     distance: float
+    novelty: float | None = None
     evidence: tuple[tuple[tuple[float, ...], ...], ...]
     group_evidence: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
@@ -391,6 +393,7 @@ class ModelCard(NetworkSpec):
         evidence_scale: Evidence that gets full colour, in the units of `method`: the 99th
             percentile, over val films, of positive evidence of the true class.
         distance_threshold: Films whose `distance` is above it are refused.
+        novelty_threshold: Films whose `novelty` is above it are refused; None is no such limit.
         lung_limits: Films whose lungs are beyond them are refused; None is no such limit, as for a
             network that sees the whole film.
         confidence_threshold: Films whose largest probability is below it get no decision; None is
@@ -404,6 +407,7 @@ class ModelCard(NetworkSpec):
         golden: An input with its outputs.
         score_histograms: Calibrated probabilities of val films, one histogram per class.
         distance_histogram: Distances of val films.
+        novelty_histogram: Novelties of val films; None of a file without that output.
         metrics: Figures with intervals.
         training_data: Films that it was trained on.
         intended_use: Purpose of the model.
@@ -423,6 +427,7 @@ class ModelCard(NetworkSpec):
     groups: tuple[ClassGroup, ...] = ()
     evidence_scale: PositiveFloat
     distance_threshold: PositiveFloat
+    novelty_threshold: PositiveFloat | None = None
     lung_limits: LungLimits | None = None
     confidence_threshold: Probability | None = None
     method: ExplanationMethod = "grad_cam"
@@ -430,6 +435,7 @@ class ModelCard(NetworkSpec):
     golden: Golden
     score_histograms: tuple[Histogram, ...]
     distance_histogram: Histogram
+    novelty_histogram: Histogram | None = None
     metrics: tuple[Metric, ...] = ()
     training_data: TrainingData
     intended_use: str
@@ -440,22 +446,32 @@ class ModelCard(NetworkSpec):
     credits: tuple[str, ...] = ()
 
     def refusals(
-        self, distance: float, lung_figures: Sequence[float] | None
+        self,
+        distance: float,
+        lung_figures: Sequence[float] | None,
+        novelty: float | None = None,
     ) -> tuple[Refusal, ...]:
         """Return why a film is refused; empty for a film that is answered.
 
         Args:
             distance: The film's, from the training films.
             lung_figures: Its area, balance and stray; None of a network without a lung field.
+            novelty: How unlike the training films' its acquisition is; None of a file without it.
         """
-        return tuple(self.reasons(distance, lung_figures))
+        return tuple(self.reasons(distance, lung_figures, novelty))
 
-    def reasons(self, distance: float, lung_figures: Sequence[float] | None) -> dict[Refusal, str]:
+    def reasons(
+        self,
+        distance: float,
+        lung_figures: Sequence[float] | None,
+        novelty: float | None = None,
+    ) -> dict[Refusal, str]:
         """Return why a film is refused, each with a sentence that has its figures and limits.
 
         Args:
             distance: As for `refusals`.
             lung_figures: Likewise.
+            novelty: Likewise.
         """
         found: dict[Refusal, str] = {}
         if self.lung_limits is not None and lung_figures is not None:
@@ -466,6 +482,12 @@ class ModelCard(NetworkSpec):
             found["distance"] = (
                 f"Its distance is {distance:.3g}, the model's limit is "
                 f"{self.distance_threshold:.3g}."
+            )
+        limit = self.novelty_threshold
+        if limit is not None and novelty is not None and not novelty <= limit:
+            found["novelty"] = (
+                f"It was acquired in a way that training never saw: its novelty is {novelty:.3g}, "
+                f"the model's limit is {limit:.3g}."
             )
         return found
 
@@ -544,6 +566,12 @@ class ModelCard(NetworkSpec):
         if len(groups) < len(self.groups):
             raise ValueError("groups must have different names")
         check_groups(groups, class_names=self.class_names, task=self.task)
+        return self
+
+    @model_validator(mode="after")
+    def _a_limit_of_novelty_has_something_to_limit(self) -> "ModelCard":
+        if self.novelty_threshold is not None and self.golden.novelty is None:
+            raise ValueError("novelty_threshold must be null for a file without that output")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """The network that is exported, with Grad-CAM, HiResCAM or LeGrad maps of all classes.
 
-Pixels in; logits, probabilities, evidence and distance out. `xai.grad_cam`, `xai.hires_cam` and
-`xai.legrad` have the formulas.
+Pixels in; logits, probabilities, evidence, distance and novelty out. `xai.grad_cam`,
+`xai.hires_cam` and `xai.legrad` have the formulas.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from models.vit_b16 import ViTB16
 from xai.grad_cam import ClassGroups, FullyConnectedGradCAM, GradCAM, PooledGradCAM
 from xai.hires_cam import ClassTokenHiResCAM, FullyConnectedHiResCAM
 from xai.legrad import ClassTokenLeGrad
+from xai.novelty import Novelty
 from xai.vit_grad_cam import ClassTokenGradCAM, PatchAverageGradCAM
 
 
@@ -31,22 +32,25 @@ class Explanation(NamedTuple):
         evidence: Logits per position that argue for (or, negative, against) each class; by LeGrad
             logits per attention, at least 0.
         distance: Distance from the training films, at least 0.
+        novelty: How unlike the training films' the film's acquisition is, at least 0.
     """
 
     logits: Float[Tensor, "batch classes"]
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+    novelty: Float[Tensor, "batch"]
 
 
 class LungExplanation(NamedTuple):
     """Outputs of the exported graph of a network that sees only the lungs, in their order.
 
     Attributes:
-        logits: See `Explanation`, and so are the next three.
+        logits: See `Explanation`, and so are the next four.
         probabilities: Likewise.
         evidence: On the grid of the region.
         distance: Likewise.
+        novelty: Likewise.
         lungs: How surely each cell of the whole film is lung, in [0, 1]; exactly 0 outside.
         region: Top, left, bottom, right of the part that the network saw, as shares of its input.
         lung_figures: Area, balance and stray, by which a film without plausible lungs is refused;
@@ -57,6 +61,7 @@ class LungExplanation(NamedTuple):
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+    novelty: Float[Tensor, "batch"]
     lungs: Float[Tensor, "batch mask_rows mask_columns"]
     region: Float[Tensor, "batch 4"]
     lung_figures: Float[Tensor, "batch 3"]
@@ -66,10 +71,11 @@ class GroupedExplanation(NamedTuple):
     """Outputs of the exported graph of a model with groups of classes, in their order.
 
     Attributes:
-        logits: See `Explanation`, and so are the next three.
+        logits: See `Explanation`, and so are the next four.
         probabilities: Likewise.
         evidence: Likewise.
         distance: Likewise.
+        novelty: Likewise.
         group_evidence: The same as evidence for each group: of its log-odds, in place of a logit.
     """
 
@@ -77,6 +83,7 @@ class GroupedExplanation(NamedTuple):
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+    novelty: Float[Tensor, "batch"]
     group_evidence: Float[Tensor, "batch groups grid_rows grid_columns"]
 
 
@@ -84,10 +91,11 @@ class GroupedLungExplanation(NamedTuple):
     """Outputs of the exported graph of one that sees only the lungs besides, in their order.
 
     Attributes:
-        logits: See `LungExplanation`, and so are the next six.
+        logits: See `LungExplanation`, and so are the next seven.
         probabilities: Likewise.
         evidence: Likewise.
         distance: Likewise.
+        novelty: Likewise.
         lungs: Likewise.
         region: Likewise.
         lung_figures: Likewise.
@@ -98,6 +106,7 @@ class GroupedLungExplanation(NamedTuple):
     probabilities: Float[Tensor, "batch classes"]
     evidence: Float[Tensor, "batch classes grid_rows grid_columns"]
     distance: Float[Tensor, "batch"]
+    novelty: Float[Tensor, "batch"]
     lungs: Float[Tensor, "batch mask_rows mask_columns"]
     region: Float[Tensor, "batch 4"]
     lung_figures: Float[Tensor, "batch 3"]
@@ -156,6 +165,7 @@ class ExplainedNetwork(nn.Module):
     Attributes:
         grad_cam: The classifier (with a centred head, if it is multi-class), and its backward pass.
         distance: Distance of a film from the training films.
+        novelty: How unlike theirs its acquisition is, from the network's input as it comes in.
         temperature: Divides the logits before the softmax or the sigmoid.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
         groups: Groups of classes that have evidence of their own; None has none.
@@ -171,6 +181,7 @@ class ExplainedNetwork(nn.Module):
         self,
         network: Network,
         distance: Distance,
+        novelty: Novelty,
         *,
         temperature: float,
         task: Task = "multiclass",
@@ -182,6 +193,7 @@ class ExplainedNetwork(nn.Module):
         Args:
             network: The classifier.
             distance: Distance of a film from the training films.
+            novelty: How unlike the training films' its acquisition is.
             temperature: Divides the logits.
             task: `multiclass` or `multilabel`.
             method: How evidence is found.
@@ -191,6 +203,7 @@ class ExplainedNetwork(nn.Module):
         self.grad_cam = grad_cam(network, method)
         self.groups = ClassGroups(torch.tensor(is_member), temperature) if is_member else None
         self.distance = distance
+        self.novelty = novelty
         self.task = task
         self.register_buffer("temperature", torch.tensor(temperature))
 
@@ -208,20 +221,24 @@ class ExplainedNetwork(nn.Module):
         return grouped._fields
 
     def forward(self, pixels: Float[Tensor, "batch 1 rows columns"]) -> AnyExplanation:
-        """Return logits, probabilities, evidence and distance for pixels in [0, 1].
+        """Return logits, probabilities, evidence, distance and novelty for pixels in [0, 1].
 
         A network that sees only the lungs also says where they are, and one with groups of classes
         what argues for each group.
         """
         window = window_of(self.network)
         if window is None:
-            explanation, of_groups = self._explained(self.network.halfway(pixels))
+            explanation, of_groups = self._explained(
+                self.network.halfway(pixels), self.novelty(pixels)
+            )
             if of_groups is None:
                 return explanation
             return GroupedExplanation(*explanation, group_evidence=of_groups)
         view = window.view(pixels)
         normalised = cast(Chain, self.network.normalise)[1:](window.seen(view))
-        explanation, of_groups = self._explained(self.network.halfway_from(normalised))
+        explanation, of_groups = self._explained(
+            self.network.halfway_from(normalised), self.novelty(pixels, view.lungs)
+        )
         of_lungs = LungExplanation(
             *explanation,
             lungs=view.lungs[:, 0],
@@ -232,7 +249,9 @@ class ExplainedNetwork(nn.Module):
             return of_lungs
         return GroupedLungExplanation(*of_lungs, group_evidence=of_groups)
 
-    def _explained(self, halfway: Tensor | Masked) -> tuple[Explanation, Tensor | None]:
+    def _explained(
+        self, halfway: Tensor | Masked, novelty: Float[Tensor, "batch"]
+    ) -> tuple[Explanation, Tensor | None]:
         """Return the explanation, and the evidence for groups if there are any."""
         logits, evidence = self.grad_cam.explain_halfway(halfway, self.groups)
         scaled, classes = logits / self.temperature, logits.shape[1]
@@ -241,6 +260,7 @@ class ExplainedNetwork(nn.Module):
             probabilities=scaled.sigmoid() if self.task == "multilabel" else scaled.softmax(dim=1),
             evidence=evidence[:, :classes],
             distance=self.distance(self.network.layout(halfway)),
+            novelty=novelty,
         )
         return explanation, None if self.groups is None else evidence[:, classes:]
 

@@ -1,4 +1,4 @@
-"""Run an exported model: pixels in; logits, probabilities, evidence and distance out.
+"""Run an exported model: pixels in; logits, probabilities, evidence, distance and novelty out.
 
 It needs ONNX Runtime and no PyTorch. All else about the model is read from the card in the file.
 """
@@ -41,6 +41,8 @@ class Answers:
         evidence: [batch, classes, grid rows, grid columns], signed, in logits per position; by the
             card's method `legrad` in logits per attention, at least 0.
         distance: [batch], distance from the training films, at least 0.
+        novelty: [batch], how unlike the training films' the film's acquisition is, at least 0; None
+            of a file that was exported before it was.
         lungs: [batch, mask rows, mask columns] in [0, 1], how surely each cell of the whole input
             is lung; None of a model that sees the whole film.
         region: [batch, 4], top, left, bottom, right of the part of the input that the evidence lies
@@ -55,6 +57,7 @@ class Answers:
     probabilities: Floats
     evidence: Floats
     distance: Floats
+    novelty: Floats | None = None
     lungs: Floats | None = None
     region: Floats | None = None
     lung_figures: Floats | None = None
@@ -112,10 +115,21 @@ class Answers:
         """Return the figures of a film's lungs; None of a model that sees the whole film."""
         return None if self.lung_figures is None else tuple(self.lung_figures[film].tolist())
 
+    def novelty_of(self, film: int) -> float | None:
+        """Return a film's novelty; None of a file without that output."""
+        return None if self.novelty is None else float(self.novelty[film])
+
     def refusals(self, card: ModelCard) -> list[tuple[Refusal, ...]]:
         """Return for each film why it is refused; see `ModelCard.refusals`."""
+        return [tuple(reasons) for reasons in self.reasons(card)]
+
+    def reasons(self, card: ModelCard) -> list[dict[Refusal, str]]:
+        """Return the same with a sentence for each reason; see `ModelCard.reasons`."""
         distances = enumerate(self.distance.tolist())
-        return [card.refusals(distance, self.figures_of(film)) for film, distance in distances]
+        return [
+            card.reasons(distance, self.figures_of(film), self.novelty_of(film))
+            for film, distance in distances
+        ]
 
     def outputs(self) -> dict[str, Floats]:
         """Return the outputs that the model has, by name."""
@@ -124,16 +138,12 @@ class Answers:
 
 OUTPUTS = ("logits", "probabilities", "evidence", "distance")
 """What every exported graph answers with."""
+NOVELTY_OUTPUT = ("novelty",)
+"""What those answer with besides that were exported since it was."""
 LUNG_OUTPUTS = ("lungs", "region", "lung_figures")
 """What those answer with besides that see only the lungs."""
 GROUP_OUTPUTS = ("group_evidence",)
 """What those answer with besides, last, that have groups of classes."""
-
-
-def output_names(card: ModelCard) -> tuple[str, ...]:
-    """Return the names of a model's outputs, in their order."""
-    of_lungs, of_groups = LUNG_OUTPUTS if card.lungs else (), GROUP_OUTPUTS if card.groups else ()
-    return (*OUTPUTS, *of_lungs, *of_groups)
 
 
 def group_probabilities(
@@ -314,8 +324,15 @@ def _card(model: Path) -> ModelCard:
         raise ValueError(f"the {CARD_KEY} in the file is not valid: {error}") from error
 
 
+def outputs_of(card: ModelCard) -> tuple[str, ...]:
+    """Return the names of the outputs that a model with this card has, in their order."""
+    novelty = () if card.golden.novelty is None else NOVELTY_OUTPUT
+    of_lungs, of_groups = LUNG_OUTPUTS if card.lungs else (), GROUP_OUTPUTS if card.groups else ()
+    return (*OUTPUTS, *novelty, *of_lungs, *of_groups)
+
+
 def _answers(session: onnxruntime.InferenceSession, pixels: Floats) -> Answers:
-    known = (*OUTPUTS, *LUNG_OUTPUTS, *GROUP_OUTPUTS)
+    known = (*OUTPUTS, *NOVELTY_OUTPUT, *LUNG_OUTPUTS, *GROUP_OUTPUTS)
     names = [output.name for output in session.get_outputs() if output.name in known]
     found = session.run(names, {"pixels": pixels.astype(np.float32, copy=False)})
     return Answers(**dict(zip(names, found, strict=True)))
@@ -326,7 +343,8 @@ def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> 
     inputs = {node.name: node.shape for node in session.get_inputs()}
     if list(inputs) != ["pixels"]:
         raise ValueError(f"the graph's only input must be `pixels`, not {list(inputs)}")
-    missing = set(output_names(card)) - {node.name for node in session.get_outputs()}
+    wanted = outputs_of(card)
+    missing = set(wanted) - {node.name for node in session.get_outputs()}
     if missing:
         raise ValueError(f"the graph lacks the outputs {sorted(missing)}")
     batch, *shape = inputs["pixels"]

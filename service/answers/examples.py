@@ -44,6 +44,8 @@ PREDICTION: JsonDict = {
     "mask": None,
     "distance": 12.1,
     "distance_threshold": 19.6,
+    "novelty": 1.3,
+    "novelty_threshold": 2.4,
     "in_distribution": True,
     "refusals": [],
     "confidence_threshold": 0.366,
@@ -188,6 +190,7 @@ MODEL_DESCRIPTION: JsonDict = {
         "decision_thresholds": [THRESHOLD, THRESHOLD],
         "evidence_scale": 0.0747,
         "distance_threshold": 19.6,
+        "novelty_threshold": 2.4,
         "confidence_threshold": 0.366,
         "cell_centres": {"origin": [0.5, 0.5], "step": [112.0, 112.0]},
         "golden": {
@@ -195,10 +198,12 @@ MODEL_DESCRIPTION: JsonDict = {
             "logits": [-0.7, 0.7],
             "probabilities": [0.19, 0.81],
             "distance": 12.1,
+            "novelty": 1.3,
             "evidence": [[[0.0, 0.02], [-0.08, -0.04]], [[0.0, -0.02], [0.08, 0.04]]],
         },
         "score_histograms": [HISTOGRAM, HISTOGRAM],
         "distance_histogram": {"edges": [0.0, 10.0, 20.0], "counts": [120, 309]},
+        "novelty_histogram": {"edges": [0.0, 1.5, 3.0], "counts": [280, 149]},
         "training_data": {
             "manifest_sha256": "a47967a866601428a889d8c4a9442f17e9ab9df9f6f2b965f689530745972a8f",
             "split_sha256": "b08febd5e71052635afc5653c7ded906194685020aaa0058b6f2c8fd0202422a",
@@ -239,6 +244,7 @@ AUDIT_PAGE: JsonDict = {
             "in_distribution": True,
             "refusals": [],
             "distance": 12.1,
+            "novelty": 1.3,
             "status": "ok",
         }
     ],
@@ -248,6 +254,7 @@ AUDIT_PAGE: JsonDict = {
 SCALES: JsonDict = {
     "evidence_scale": 0.0747,
     "distance_threshold": 19.6,
+    "novelty_threshold": 2.4,
     "confidence_threshold": 0.366,
 }
 SERVER_METADATA: JsonDict = {
@@ -267,6 +274,7 @@ MODEL_METADATA: JsonDict = {
         {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
         {"name": "evidence", "datatype": "FP32", "shape": [-1, 2, 2, 2]},
         {"name": "distance", "datatype": "FP32", "shape": [-1]},
+        {"name": "novelty", "datatype": "FP32", "shape": [-1]},
         {"name": "in_distribution", "datatype": "BOOL", "shape": [-1]},
     ],
     "parameters": SCALES

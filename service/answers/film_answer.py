@@ -66,6 +66,11 @@ class FilmAnswer:
         return float(self.answers.distance[0])
 
     @cached_property
+    def novelty(self) -> float | None:
+        """How unlike the training films' its acquisition is; None of a file without that output."""
+        return self.answers.novelty_of(0)
+
+    @cached_property
     def probabilities(self) -> dict[str, float]:
         """Calibrated probability of each class."""
         values = self.answers.probabilities[0].tolist()
@@ -190,7 +195,7 @@ class FilmAnswer:
         index = self.explainer.card.question_names.index(class_name)
         status = self.status(index, force=force)
         if status is Status.OUT_OF_DISTRIBUTION:
-            why = self.explainer.card.reasons(self.distance, self.answers.figures_of(0))
+            [why] = self.answers.reasons(self.explainer.card)
             raise FilmRefused(f"{' '.join(why.values())} Ask for JSON, or add ?force=true.")
         return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
 
@@ -211,6 +216,8 @@ class FilmAnswer:
             "mask": film.mask,
             "distance": self.distance,
             "distance_threshold": card.distance_threshold,
+            "novelty": self.novelty,
+            "novelty_threshold": card.novelty_threshold,
             "in_distribution": self.in_distribution,
             "refusals": list(self.refusals),
             "confidence_threshold": card.confidence_threshold,

@@ -159,12 +159,21 @@ class Prediction(Answer):
     )
     distance: float = Field(description="The larger, the less similar to the training films.")
     distance_threshold: float = Field(description="A film above it is refused.")
+    novelty: float | None = Field(
+        default=None,
+        description="How unlike the training films' its acquisition is (grey levels, sharpness, "
+        "noise, borders), the larger the more; null of a model without this figure.",
+    )
+    novelty_threshold: float | None = Field(
+        default=None, description="A film above it is refused; null is no such limit."
+    )
     in_distribution: bool = Field(
         description="Whether the film is like the training films; false of one that is refused."
     )
     refusals: list[str] = Field(
         description="Why the film is refused; empty if it is answered. `lungs`: no plausible lungs "
-        "were found. `distance`: it is above the threshold. Others may follow."
+        "were found. `distance`: it is above the threshold. `novelty`: its novelty is above "
+        "`novelty_threshold`. Others may follow."
     )
     confidence_threshold: float | None = Field(
         description="Largest probability from which classes are decided; null is no such limit."

@@ -33,8 +33,7 @@ from service.answers.open_inference_schemas import (
     TensorParameters,
 )
 from service.problems import MalformedTensor
-from xai.explainer import Answers, Explainer, Floats
-from xai.explainer import output_names as network_outputs
+from xai.explainer import Answers, Explainer, Floats, outputs_of
 
 Tensor = NDArray[np.float32] | NDArray[np.bool_]
 
@@ -103,7 +102,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
 
 def output_names(card: ModelCard) -> tuple[str, ...]:
     """Return the names of a model's output tensors, in their order."""
-    return (*network_outputs(card), *VERDICTS)
+    return (*outputs_of(card), *VERDICTS)
 
 
 def read_question(
@@ -299,6 +298,7 @@ def _scales(card: ModelCard) -> dict[str, Scalar]:
         "evidence_scale": card.evidence_scale,
         "distance_threshold": card.distance_threshold,
     }
-    if card.confidence_threshold is not None:
-        scales["confidence_threshold"] = card.confidence_threshold
+    for name in ("novelty_threshold", "confidence_threshold"):
+        if (limit := getattr(card, name)) is not None:
+            scales[name] = limit
     return scales

@@ -95,6 +95,7 @@ AUDIT = Table(
     Column("distance", Double(), nullable=False),
     Column("status", Text(), nullable=False),
     Column("refusals", JSON(none_as_null=True)),
+    Column("novelty", Double()),
     Index("audit_time", "time"),
     Index("audit_film", "film_sha256"),
     sqlite_autoincrement=True,  # a deleted row's id is not used again

@@ -62,6 +62,9 @@ class AuditRow(Answer):
         "servers.",
     )
     distance: float
+    novelty: float | None = Field(
+        default=None, description="Null of a model without it, and in rows of older servers."
+    )
     status: Literal["ok"] = Field(default="ok", description="Only answers are kept so far.")
 
 
@@ -132,4 +135,5 @@ def audit_row(
         in_distribution=not refusals,
         refusals=list(refusals),
         distance=float(answers.distance[0]),
+        novelty=answers.novelty_of(0),
     )

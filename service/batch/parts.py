@@ -187,6 +187,7 @@ def _schema(class_names: Sequence[str], group_names: Sequence[str]) -> pa.Schema
             ("columns", pa.int32()),
             *asked,
             ("distance", pa.float32()),
+            ("novelty", pa.float32()),
             ("in_distribution", pa.bool_()),
             ("refusals", pa.list_(pa.string())),
             ("is_confident", pa.bool_()),

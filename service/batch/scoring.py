@@ -98,7 +98,14 @@ def _answers(explainer: Explainer, films: Sequence[SeenFilm]) -> Iterable[Row]:
 def _answer(film_answer: FilmAnswer) -> Row:
     prediction = film_answer.prediction()
     row: Row = prediction.film.model_dump() | prediction.model_dump(
-        include={"distance", "in_distribution", "refusals", "is_confident", "predicted_class"}
+        include={
+            "distance",
+            "novelty",
+            "in_distribution",
+            "refusals",
+            "is_confident",
+            "predicted_class",
+        }
     )
     for finding in prediction.findings:
         for name in ("probability", "logit", "decision"):

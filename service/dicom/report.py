@@ -37,6 +37,7 @@ RESEARCH = "Research use only. Not a medical device. Computed by a program, veri
 REFUSED = {
     "lungs": "Refused: no plausible lungs were found.",
     "distance": "Refused: the film is unlike the films that the model learnt from.",
+    "novelty": "Refused: the film was acquired in a way that training never saw.",
 }
 WITHHELD = "There are no findings and there is no map."
 FORCED = "Nothing is decided; probabilities and map were asked for all the same."
@@ -75,14 +76,20 @@ def _observer(context: ResultContext) -> ObserverContext:
 
 
 def _film_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluations:
-    """Return the film's distance from the training films, and whether it is decided or refused."""
+    """Return the film's distance and novelty, and whether it is decided or refused."""
     film = context.prediction
+    novelty = {"novelty": film.novelty, "novelty_threshold": film.novelty_threshold}
     return _group(
         context,
         "film",
         [
             _number(_own_code("distance"), film.distance),
             _number(codes.DCM.ThresholdValue, film.distance_threshold),
+            *(
+                _number(_own_code(name), value)
+                for name, value in novelty.items()
+                if value is not None
+            ),
         ],
         [QualitativeEvaluation(_own_code("film"), _own_code(_film_status(film)))],
     )

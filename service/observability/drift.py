@@ -92,11 +92,12 @@ class Tally:
 
 
 class Drift:
-    """Tallies of one model's scores and distances, to compare with those in its card.
+    """Tallies of one model's scores, distances and novelties, to compare with those in its card.
 
     Attributes:
         scores: Probability of each class.
         distance: From the training films.
+        novelty: Of the acquisition; None of a model without it.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -105,12 +106,15 @@ class Drift:
             for class_name, histogram in zip(card.class_names, card.score_histograms, strict=True)
         }
         self.distance = Tally(card.distance_histogram)
+        self.novelty = Tally(card.novelty_histogram) if card.novelty_histogram else None
 
-    def add(self, probabilities: dict[str, float], distance: float) -> None:
+    def add(self, probabilities: dict[str, float], distance: float, novelty: float | None) -> None:
         """Count a film."""
         for class_name, probability in probabilities.items():
             self.scores[class_name].add(probability)
         self.distance.add(distance)
+        if self.novelty and novelty is not None:
+            self.novelty.add(novelty)
 
 
 def _first_bins(counts: Sequence[int]) -> list[int]:

@@ -129,7 +129,7 @@ class Metrics:
         for class_name, decision in film_answer.decisions.items():
             self._findings.labels(name, class_name, DECISIONS[decision]).inc()
         drift = self._models.drift(film_answer.explainer)
-        drift.add(film_answer.probabilities, film_answer.distance)
+        drift.add(film_answer.probabilities, film_answer.distance, film_answer.novelty)
 
     def problem(self, model: str, type_name: str) -> None:
         """Count a film or request that gets no answer.
@@ -189,6 +189,7 @@ class _Models(Collector):
             self._drifts = {offered[name].sha256: drift for name, drift in drifts.items()}
         yield from _score_metrics(drifts)
         yield from _distance_metrics(drifts)
+        yield from _novelty_metrics(drifts)
 
     def _identities(self, offered: Mapping[str, Explainer]) -> Iterator[Metric]:
         labels = ("model", "version", "sha256")
@@ -225,6 +226,11 @@ def _score_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:
 def _distance_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:
     distances = [((name,), drift.distance) for name, drift in drifts.items()]
     return _tally_metrics("distance", "distance from the training films", ("model",), distances)
+
+
+def _novelty_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:
+    novelties = [((name,), drift.novelty) for name, drift in drifts.items() if drift.novelty]
+    return _tally_metrics("novelty", "novelty of their acquisition", ("model",), novelties)
 
 
 def _tally_metrics(

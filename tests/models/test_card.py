@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from models.card import Histogram, LungLimits, NetworkSpec
+from models.card import Histogram, LungLimits, ModelCard, NetworkSpec
 from service.settings import OWN_MODELS
 from tests.support.tiny_model import card
 from xai.explainer import Explainer
@@ -88,6 +88,33 @@ def test_a_film_beyond_one_of_the_lungs_limits_is_refused(
 def test_a_film_beyond_the_distance_is_refused(distance: float) -> None:
     assert card(lung_limits=LIMITS).refusals(distance, PLAUSIBLE) == ("distance",)
     assert card(lung_limits=LIMITS).refusals(distance, (0.0, 0.0, 0.0)) == ("lungs", "distance")
+
+
+def novel_card(limit: float | None) -> ModelCard:
+    """Return a card whose golden film has a novelty."""
+    known = card().golden.model_copy(update={"novelty": 1.0})
+    return card(lung_limits=LIMITS, golden=known, novelty_threshold=limit)
+
+
+@pytest.mark.parametrize("novelty", [2.501, float("inf"), float("nan")])
+def test_a_film_of_a_new_acquisition_is_refused_with_figure_and_limit(novelty: float) -> None:
+    asked = novel_card(2.5)
+    assert asked.refusals(4.0, PLAUSIBLE, novelty) == ("novelty",)
+    assert asked.refusals(9.0, (0.0, 0.0, 0.0), novelty) == ("lungs", "distance", "novelty")
+    words = asked.reasons(4.0, PLAUSIBLE, novelty)["novelty"]
+    assert words.startswith("It was acquired in a way that training never saw: its novelty is ")
+    assert words.endswith(f"{novelty:.3g}, the model's limit is 2.5.")
+
+
+def test_a_film_within_the_limit_of_novelty_or_without_one_is_answered() -> None:
+    assert novel_card(2.5).refusals(4.0, PLAUSIBLE, 2.5) == ()
+    assert novel_card(None).refusals(4.0, PLAUSIBLE, 99.0) == ()
+    assert card().refusals(4.0, None, None) == ()
+
+
+def test_a_limit_of_novelty_needs_a_file_that_answers_it() -> None:
+    with pytest.raises(ValidationError, match="novelty_threshold must be null"):
+        card(novelty_threshold=2.5)
 
 
 def test_a_refused_film_gets_no_decision() -> None:

@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.card import CARD_KEY, DecisionThreshold, Histogram
+from models.lungs.window import window_of
+from models.network import Network
 from tests.support import tiny_model
 from tests.support.drawn_lungs import LEFT, LUNG_GREY, RIGHT, TISSUE_GREY, ellipses
 from tests.support.lung_networks import FILM, SPEC, films, lung_network
-from tests.support.small_networks import plain_distance
+from tests.support.small_networks import plain_distance, plain_novelty
 from tests.support.tiny_model import picture
 from training.export.lung_limits import lung_limits
 from training.export.model_card import golden_answer
+from training.export.novelty import fitted_novelty
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import ExplainedNetwork, LungExplanation
+from xai.novelty import Novelty, acquisition
 
 CLASS_NAMES = ("normal", "pneumonia", "effusion", "mass")
 
@@ -43,14 +47,16 @@ WITHOUT_LUNGS = {
 """Films by what is on them."""
 
 
-def write_lung_model(folder: Path, **changes: Any) -> Path:
+def write_lung_model(folder: Path, *, known: Tensor | None = None, **changes: Any) -> Path:
     """Write the network as an ONNX file with its card, some fields changed; return its path.
 
-    Its limits are chosen on drawn films, and no distance is too large for it.
+    Its limits are chosen on drawn films, and no distance is too large for it; nor is a novelty,
+    which is measured from films that are `known`.
     """
     network = lung_network(local=True).float()
     distance = plain_distance(network, films(1).float())
-    explained = ExplainedNetwork(network, distance, temperature=1.0).eval()
+    novelty = plain_novelty(lungs=True) if known is None else novelty_from(network, known)
+    explained = ExplainedNetwork(network, distance, novelty, temperature=1.0).eval()
     fields = _fields(explained) | changes
     model = onnx_model(explained, films(2).float(), explained.outputs)
     card = tiny_model.card(**fields)
@@ -58,6 +64,15 @@ def write_lung_model(folder: Path, **changes: Any) -> Path:
     path = folder / f"{card.name}.onnx"
     onnx.save(model, path)
     return path
+
+
+def novelty_from(network: Network, known: Tensor) -> Novelty:
+    """Return the novelty that is fitted on films."""
+    window = window_of(network)
+    assert window is not None
+    with torch.inference_mode():
+        statistics = acquisition(known, window.view(known).lungs)
+    return fitted_novelty(statistics.numpy(), ["drawn"] * len(known))
 
 
 def drawn_figures(explained: ExplainedNetwork, number: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from models.network import Network
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from xai.explained_network import Distance
+from xai.novelty import STATISTICS, Novelty
 
 N = TypeVar("N", bound=Network)
 
@@ -68,6 +69,13 @@ def plain_distance(network: Network, pixels: Tensor) -> Distance:
     """Return the distance of a network's layouts from 0."""
     features = network.layout(network.halfway(pixels)).shape[1]
     return Distance(torch.eye(features), torch.zeros(1, features))
+
+
+def plain_novelty(*, lungs: bool = False) -> Novelty:
+    """Return the novelty of films from two that are known, by unweighted statistics."""
+    statistics = len(STATISTICS) - (0 if lungs else 3)
+    films = torch.stack([torch.zeros(statistics), torch.ones(statistics)])
+    return Novelty(torch.zeros(statistics), torch.eye(statistics), films)
 
 
 def with_random_shifts(network: N) -> N:

@@ -6,9 +6,16 @@ import torch
 from torch import Tensor
 
 from models.card import ExplanationMethod
+from models.lungs.window import window_of
 from models.network import Network
 from tests.support.lung_networks import films, lung_network, lung_vit
-from tests.support.small_networks import SMALL, noise, plain_distance, small_network
+from tests.support.small_networks import (
+    SMALL,
+    noise,
+    plain_distance,
+    plain_novelty,
+    small_network,
+)
 from tests.xai.test_legrad import map_of
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import AnyExplanation, ExplainedNetwork
@@ -19,10 +26,16 @@ TEMPERATURE = 2.0
 
 
 def grouped(network: Network, method: ExplanationMethod = "grad_cam") -> ExplainedNetwork:
-    pixels = films(1) if "Window" in str(network) else noise(1)[0]
+    sees_lungs = window_of(network) is not None
+    pixels = films(1) if sees_lungs else noise(1)[0]
     distance = plain_distance(network, pixels.to(network.head.weight)).to(network.head.weight)
     return ExplainedNetwork(
-        network, distance, temperature=TEMPERATURE, method=method, is_member=IS_MEMBER
+        network,
+        distance,
+        plain_novelty(lungs=sees_lungs).to(network.head.weight),
+        temperature=TEMPERATURE,
+        method=method,
+        is_member=IS_MEMBER,
     ).eval()
 
 
@@ -83,10 +96,11 @@ def test_centring_the_head_changes_no_groups_map() -> None:
 
 def test_without_groups_the_answer_is_what_it_was() -> None:
     network, (pixels, _) = small_network("chest_cnn"), noise(2)
-    alone = ExplainedNetwork(network, grouped(network).distance, temperature=TEMPERATURE)
-    assert alone.outputs == grouped(network).outputs[:-1]
+    other = grouped(network)
+    alone = ExplainedNetwork(network, other.distance, other.novelty, temperature=TEMPERATURE)
+    assert alone.outputs == other.outputs[:-1]
     for name, value in alone(pixels)._asdict().items():
-        torch.testing.assert_close(getattr(grouped(network)(pixels), name), value)
+        torch.testing.assert_close(getattr(other(pixels), name), value)
 
 
 @pytest.mark.slow

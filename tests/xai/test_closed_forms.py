@@ -8,7 +8,7 @@ from torch import Tensor
 
 from models.card import ExplanationMethod
 from models.network import Network
-from tests.support.small_networks import SMALL, noise, plain_distance, small_network
+from tests.support.small_networks import SMALL, noise, plain_distance, plain_novelty, small_network
 from xai.explained_network import ExplainedNetwork, Explanation, grad_cam
 
 NETWORKS = pytest.mark.parametrize("name", SMALL)
@@ -31,7 +31,7 @@ def explained(
     distance = plain_distance(network, pixels).double()
     with torch.no_grad():
         explanation: Explanation = ExplainedNetwork(
-            network, distance, temperature=2.0, method=method
+            network, distance, plain_novelty().double(), temperature=2.0, method=method
         )(pixels)
     return explanation
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.chest_cnn import ChestCNN
+from tests.support.small_networks import plain_novelty
 from xai.explained_network import Distance, ExplainedNetwork
 from xai.grad_cam import centred_head
 
@@ -16,7 +17,7 @@ def network() -> ExplainedNetwork:
     torch.nn.init.normal_(classifier.head.bias)
     classifier.head = centred_head(classifier.head)
     distance = Distance(torch.eye(256), torch.zeros(3, 256))
-    return ExplainedNetwork(classifier, distance, temperature=2.0).double().eval()
+    return ExplainedNetwork(classifier, distance, plain_novelty(), temperature=2.0).double().eval()
 
 
 PIXELS = torch.rand(2, 1, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -49,7 +50,7 @@ def test_probabilities_use_the_temperature(network: ExplainedNetwork) -> None:
 
 def test_probabilities_of_findings_are_sigmoids(network: ExplainedNetwork) -> None:
     findings = ExplainedNetwork(
-        network.network, network.distance, temperature=2.0, task="multilabel"
+        network.network, network.distance, network.novelty, temperature=2.0, task="multilabel"
     )
     explanation = findings.double()(PIXELS)
     assert torch.allclose(explanation.probabilities, torch.sigmoid(explanation.logits / 2.0))

@@ -8,7 +8,7 @@ from models.radiograph import grid_place
 from models.registration import cell_centres
 from tests.models.lungs.test_place import lung_card
 from tests.support.lung_networks import FILM, NETWORKS, films
-from tests.support.small_networks import plain_distance
+from tests.support.small_networks import plain_distance, plain_novelty
 from xai.explained_network import ExplainedNetwork, LungExplanation
 from xai.measures.localisation import map_on_film, share_inside
 from xai.outline import lung_outline, outline_mask
@@ -19,13 +19,14 @@ BEFORE = {
     "vgg16 conv5_3": "trunk.13",
 }
 """The layer before the masking."""
+NOVELTY = plain_novelty(lungs=True)
 NAMES = pytest.mark.parametrize("name", BEFORE)
 
 
 def explained(name: str) -> LungExplanation:
     network = NETWORKS[name]()
     distance = plain_distance(network, films(1)).double()
-    return ExplainedNetwork(network, distance, temperature=1.0).double()(films(2))
+    return ExplainedNetwork(network, distance, NOVELTY, temperature=1.0).double()(films(2))
 
 
 @NAMES
@@ -66,7 +67,7 @@ def test_without_lungs_all_answers_are_finite_and_no_evidence_is_left(name: str)
     network = NETWORKS[name]()
     distance = plain_distance(network, films(1)).double()
     white = torch.ones(1, 1, *FILM, dtype=torch.float64)
-    explanation = ExplainedNetwork(network, distance, temperature=1.0).double()(white)
+    explanation = ExplainedNetwork(network, distance, NOVELTY, temperature=1.0).double()(white)
     assert (explanation.lungs == 0).all()
     assert all(answer.isfinite().all() for answer in explanation)
     assert (explanation.evidence == 0).all()

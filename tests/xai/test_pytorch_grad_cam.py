@@ -28,7 +28,7 @@ from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.models.test_vgg16 import IMAGENET, coloured
 from tests.support.lung_networks import CROP, behind_window, films
-from tests.support.small_networks import plain_distance
+from tests.support.small_networks import plain_distance, plain_novelty
 from xai.explained_network import ExplainedNetwork
 
 SIZE = (96, 64)
@@ -62,7 +62,7 @@ def three_films(batch: int) -> Tensor:
 def evidence(network: Network, pixels: Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
         distance = plain_distance(network, pixels[:1])
-        explanation = ExplainedNetwork(network, distance, temperature=1.0)(pixels)
+        explanation = ExplainedNetwork(network, distance, plain_novelty(), temperature=1.0)(pixels)
     return explanation.evidence.numpy()
 
 

@@ -14,7 +14,7 @@ from models.card import ExplanationMethod, ReadOut
 from models.network import Masked
 from models.registration import cell_centres
 from tests.support.lung_networks import CROP, FILM, SPEC, films, lung_vit
-from tests.support.small_networks import SmallViTB16, plain_distance
+from tests.support.small_networks import SmallViTB16, plain_distance, plain_novelty
 from tests.support.tiny_model import card
 from training.export.model_card import golden_answer
 from training.maps.methods import METHODS, class_activation
@@ -128,7 +128,8 @@ def test_the_exported_file_answers_as_pytorch_and_repeats_its_golden_answer(
 ) -> None:
     network = lung_vit(read_out).float()
     distance = plain_distance(network, films(1).float())
-    explaining = ExplainedNetwork(network, distance, temperature=1.0, method=method).eval()
+    novelty = plain_novelty(lungs=True)
+    explaining = ExplainedNetwork(network, distance, novelty, temperature=1.0, method=method).eval()
     three = card()
     written = three.model_copy(
         update={

@@ -44,14 +44,21 @@ def sentences(report: RefusalReport) -> Iterator[str]:
     yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
     for kind in report.kinds:
         figure = f"{kind.silent:.3f} ({kind.low:.3f} to {kind.high:.3f})"
-        lungs = f", without lungs {kind.without_lungs:.3f}" if kind.without_lungs else ""
-        yield f"{kind.kind:22} {figure} of {kind.images}; refused {kind.refused:.3f}{lungs}"
+        reasons = {
+            "lungs": kind.without_lungs,
+            "distance": kind.distant,
+            "novelty": kind.novel,
+        }
+        why = ", ".join(f"{reason} {share:.3f}" for reason, share in reasons.items())
+        yield f"{kind.kind:22} {figure} of {kind.images}; refused {kind.refused:.3f}: {why}"
     if report.images:
         silent = sum(found.outcome != "answered" for found in report.images)
         yield f"\n{silent} of {len(report.images)} images refused or undecided"
         for found in report.images:
-            distance = "" if found.distance is None else f"{found.distance:8.2f}"
-            why = "".join(f" ({reason})" for reason in found.refusals if reason != "distance")
-            yield (
-                f"{found.outcome:10} {distance:8} {found.image} {found.predicted_class or ''}{why}"
-            )
+            figures = [
+                f"{'' if value is None else f'{value:.2f}':>8}"
+                for value in (found.distance, found.novelty)
+            ]
+            why = f" ({', '.join(found.refusals)})" if found.refusals else ""
+            name = f"{found.image} {found.predicted_class or ''}"
+            yield f"{found.outcome:10} {' '.join(figures)} {name}{why}"

@@ -22,7 +22,8 @@ class Curve(Record):
     Attributes:
         model: Name and version.
         kind: `roc`, `precision_recall`, `reliability_unscaled`, `reliability_scaled`,
-            `net_benefit`, `net_benefit_treat_all`, `risk_by_uncertainty` or `risk_by_distance`.
+            `net_benefit`, `net_benefit_treat_all`, `risk_by_uncertainty`,
+            `risk_by_distance` or `risk_by_novelty`.
         class_name: Against all others; None for curves over all classes.
         x: False positive rate, recall, mean largest probability, threshold probability, coverage.
         y: Sensitivity, precision, share that is right, net benefit, error rate.
@@ -112,10 +113,11 @@ def _share_by_bin(
 
 def refusal_scores(evaluation: Evaluation) -> dict[str, Scores]:
     """Return the scores by which films may be refused, the largest first."""
-    return {
+    scores = {
         "uncertainty": 1 - evaluation.probabilities.max(axis=1),
         "distance": evaluation.distance,
     }
+    return scores if evaluation.novelty is None else scores | {"novelty": evaluation.novelty}
 
 
 def risk_coverage(

@@ -146,6 +146,7 @@ class Evaluation:
         probabilities: As the file gives them, calibrated.
         distance: From the training films.
         lung_figures: Area, balance and stray; None of a model that sees the whole film.
+        novelty: Of the films' acquisition; None of a file without that output.
     """
 
     card: ModelCard
@@ -155,6 +156,7 @@ class Evaluation:
     probabilities: Probabilities
     distance: Float[np.ndarray, " films"]
     lung_figures: Float[np.ndarray, "films 3"] | None = None
+    novelty: Float[np.ndarray, " films"] | None = None
 
     @property
     def model(self) -> str:
@@ -277,7 +279,8 @@ class Evaluation:
     def is_refused(self) -> Bool[np.ndarray, " films"]:
         """Whether each film is refused, whatever for."""
         figures = repeat(None) if self.lung_figures is None else self.lung_figures.tolist()
-        films = zip(self.distance.tolist(), figures, strict=False)
+        novelty = repeat(None) if self.novelty is None else self.novelty.tolist()
+        films = zip(self.distance.tolist(), figures, novelty, strict=False)
         return np.array([bool(self.card.refusals(*film)) for film in films])
 
     @property
@@ -308,6 +311,7 @@ def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
         probabilities=answers.probabilities,
         distance=answers.distance,
         lung_figures=answers.lung_figures,
+        novelty=answers.novelty,
     )
 
 

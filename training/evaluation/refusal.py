@@ -54,6 +54,7 @@ class Reaction(Record):
             are refused before they reach a model.
         refusals: Why it is refused.
         distance: From the training films.
+        novelty: Of its acquisition; None of a file without that output.
         predicted_class: The class with the largest probability, of a multi-class model.
     """
 
@@ -61,6 +62,7 @@ class Reaction(Record):
     outcome: Outcome
     refusals: tuple[Refusal, ...] = ()
     distance: float | None = None
+    novelty: float | None = None
     predicted_class: str | None = None
 
 
@@ -75,6 +77,8 @@ class KindShare(Record):
         high: Upper end.
         refused: Share refused.
         without_lungs: Share refused because no plausible lungs were found.
+        distant: Share refused for their distance from the training films.
+        novel: Share refused for the way in which they were acquired.
     """
 
     kind: str
@@ -84,6 +88,8 @@ class KindShare(Record):
     high: float
     refused: float
     without_lungs: float = 0.0
+    distant: float = 0.0
+    novel: float = 0.0
 
 
 class RefusalReport(Record):
@@ -155,6 +161,10 @@ def kind_share(kind: str, reactions: Sequence[Reaction], groups: Sequence[str]) 
     """Return the share of images of a kind that got no decision."""
     is_silent = np.array([found.outcome != "answered" for found in reactions])
     everyone = np.full(len(is_silent), True)
+
+    def refused_for(reason: Refusal) -> float:
+        return float(np.mean([reason in found.refusals for found in reactions]))
+
     silent = Resamples(groups).estimate(lambda weights: share(is_silent, everyone, weights))
     return KindShare(
         kind=kind,
@@ -163,7 +173,9 @@ def kind_share(kind: str, reactions: Sequence[Reaction], groups: Sequence[str]) 
         low=silent.low,
         high=silent.high,
         refused=float(np.mean([found.outcome == "refused" for found in reactions])),
-        without_lungs=float(np.mean(["lungs" in found.refusals for found in reactions])),
+        without_lungs=refused_for("lungs"),
+        distant=refused_for("distance"),
+        novel=refused_for("novelty"),
     )
 
 
@@ -191,6 +203,7 @@ def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reacti
         outcome=outcome,
         refusals=refusals,
         distance=float(answers.distance[0]),
+        novelty=answers.novelty_of(0),
         predicted_class=None
         if card.task == "multilabel"
         else card.class_names[int(probabilities.argmax())],

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from models.card import ExplanationMethod, ModelCard, Storage, WeightStorage, memberships
+from models.lungs.window import window_of
 from models.network import Network
 from training.backprop_proofs.report import backprop_report, verified
 from training.data.dataset import film_targets
@@ -19,6 +20,7 @@ from training.evaluation.evaluation import evaluated
 from training.export.distance import fitted_distance
 from training.export.model_card import Measurements, golden_answer, model_card
 from training.export.model_card_page import write_page
+from training.export.novelty import film_statistics, fitted_novelty
 from training.export.trained_run import FilmSet, TrainedRun, read_trained_run
 from training.fitting.run_folder import RunFolder
 from training.maps.trust import doubts, films_of
@@ -104,7 +106,7 @@ def _measured(
     storage: Storage,
     method: ExplanationMethod,
 ) -> tuple[ExplainedNetwork, Measurements]:
-    """Fit distance (on train) and temperature (on val); return the network with what was measured.
+    """Fit distance and novelty (train), temperature (val); return the network, and measurements.
 
     Args:
         run: Its network has the weights as they were trained.
@@ -115,7 +117,14 @@ def _measured(
     """
     train = run.film_set("train")
     distance = fitted_distance(layouts(network, train), train.targets)
-    explaining = partial(ExplainedNetwork, distance=distance, task=run.spec.task, method=method)
+    statistics = film_statistics(train.dataset, window_of(network))
+    explaining = partial(
+        ExplainedNetwork,
+        distance=distance,
+        novelty=fitted_novelty(statistics, [film.source for film in train.films]),
+        task=run.spec.task,
+        method=method,
+    )
     answers = explained(explaining(network, temperature=1.0), val)
     loss = _storage_loss(storage, explaining, run.network, answers, val)
     temperature = fitted_temperature(answers.logits.numpy(), val.targets)

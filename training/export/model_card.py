@@ -40,6 +40,9 @@ from xai.explained_network import (
 DISTANCE_QUANTILE = 0.98
 """Share of val films that the distance threshold accepts."""
 
+NOVELTY_QUANTILE = 0.95
+"""Share of val films that the novelty threshold accepts."""
+
 CONFIDENCE_QUANTILE = 0.01
 """Share of val films whose largest probability is below the confidence threshold."""
 
@@ -79,7 +82,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
     """
     config, spec, answers = run.config, run.spec, measured.answers
     probabilities = calibrated(answers.logits.numpy(), measured.temperature, task=spec.task)
-    distance = answers.distance.numpy()
+    distance, novelty = answers.distance.numpy(), answers.novelty.numpy()
     return ModelCard(
         **spec.model_dump(),
         name=config.name,
@@ -89,6 +92,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         groups=class_groups(run.config.groups, spec.class_names, probabilities, measured),
         evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
+        novelty_threshold=float(np.quantile(novelty, NOVELTY_QUANTILE)),
         lung_limits=lung_limits(answers.lung_figures.numpy())
         if isinstance(answers, LungExplanation | GroupedLungExplanation)
         else None,
@@ -100,6 +104,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         golden=measured.golden,
         score_histograms=tuple(histogram(scores, (0.0, 1.0)) for scores in probabilities.T),
         distance_histogram=histogram(distance, (0.0, float(distance.max()))),
+        novelty_histogram=histogram(novelty, (0.0, float(novelty.max()))),
         training_data=run.data,
         intended_use=config.intended_use,
         limits=config.limits,
@@ -189,6 +194,7 @@ def golden_answer(network: ExplainedNetwork, image_size: Grid) -> Golden:
         logits=answer.logits[0].tolist(),
         probabilities=answer.probabilities[0].tolist(),
         distance=answer.distance[0].item(),
+        novelty=answer.novelty[0].item(),
         evidence=answer.evidence[0].tolist(),
         group_evidence=group_evidence,
     )

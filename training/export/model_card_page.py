@@ -93,13 +93,23 @@ def _factors(card: ModelCard) -> Iterator[str]:
         "Hospital and scanner, view position, age and sex change how a film looks, and may stand "
         "for a class without being it. The figures below are over all films of a split; "
         "`cxr evaluate --report` breaks them down. A film whose distance from the training films "
-        f"is above {card.distance_threshold:.3g} is refused{_lung_limits(card)}."
+        f"is above {card.distance_threshold:.3g} is refused{_novelty_limit(card)}"
+        f"{_lung_limits(card)}."
         + (
             f" One whose largest probability is below {card.confidence_threshold:.3f} gets no "
             "decision."
             if card.confidence_threshold is not None
             else ""
         )
+    )
+
+
+def _novelty_limit(card: ModelCard) -> str:
+    if card.novelty_threshold is None:
+        return ""
+    return (
+        f", and so is one acquired in a way that training never saw (a novelty above "
+        f"{card.novelty_threshold:.3g})"
     )
 
 

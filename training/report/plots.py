@@ -88,7 +88,7 @@ def draw_risk_coverage(curves: Sequence[Curve]) -> str:
     """Return error rates as films are refused, by each score and model, as a data URL."""
     figure, panels = _panels(1, size=(6.0, 4.0))
     models = list(dict.fromkeys(curve.model for curve in curves))
-    lines = {"risk_by_uncertainty": "-", "risk_by_distance": ":"}
+    lines = {"risk_by_uncertainty": "-", "risk_by_distance": ":", "risk_by_novelty": "--"}
     largest = 0.0
     for curve in (curve for curve in curves if curve.kind in lines):
         label = f"{curve.model}, {curve.kind.removeprefix('risk_')}"

@@ -1,9 +1,9 @@
-/** Shows how far a film lies from the training films, on the scale of the validation films. */
+/** Shows how unlike the training films a film is, and its acquisition, beside validation films. */
 
 import { lacksLungs } from "../page/strings.js";
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
-import { distance as words, facts } from "./strings.js";
+import { distance as distanceWords, facts, novelty as noveltyWords } from "./strings.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 300;
@@ -18,13 +18,26 @@ export function showDistance(container, answer, card = null) {
   const { distance, distance_threshold: limit, refusals } = answer;
   const said = [refusals.includes("distance") ? facts.unlike(limit) : facts.like(limit)];
   if (lacksLungs(answer)) said.push(facts.noLungs);
-  if (card) said.push(words.place(shareBeyond(card.distance_histogram, distance)));
+  show(container, distance, limit, card?.distance_histogram, said, distanceWords);
+}
+
+/** Fills a container with the film's novelty in the same way; the model may have no limit for it. */
+export function showNovelty(container, answer, card = null) {
+  const { novelty, novelty_threshold: limit, refusals } = answer;
+  if (typeof limit !== "number") {
+    container.replaceChildren(facts.novelty[1](novelty), ` ${facts.unlimited}`);
+    return;
+  }
+  const said = [refusals.includes("novelty") ? facts.novel(limit) : facts.known(limit)];
+  show(container, novelty, limit, card?.novelty_histogram, said, noveltyWords);
+}
+
+function show(container, value, limit, histogram, said, words) {
+  const place = histogram ? [words.place(shareBeyond(histogram, value))] : [];
   container.replaceChildren(
-    facts.distance[1](distance),
-    ...(card
-      ? [chart(card.distance_histogram, distance, limit), key()]
-      : [plainBar(distance, limit)]),
-    element("span", { className: "decision", textContent: said.join(", ") }),
+    facts.distance[1](value),
+    ...(histogram ? [chart(histogram, value, limit, words), key(words)] : [plainBar(value, limit)]),
+    element("span", { className: "decision", textContent: [...said, ...place].join(", ") }),
   );
 }
 
@@ -47,7 +60,7 @@ function plainBar(distance, limit) {
 }
 
 /** Returns the chart; a film beyond twice the limit is shown at its end. */
-function chart({ edges, counts }, distance, limit) {
+function chart({ edges, counts }, distance, limit, words) {
   const end = Math.max(edges.at(-1), limit, Math.min(distance, 2 * limit));
   const x = (value) => (clamp(value, 0, end) / end) * WIDTH;
   const tallest = Math.max(...counts);
@@ -67,7 +80,7 @@ function chart({ edges, counts }, distance, limit) {
 }
 
 /** Returns what the two marks of the chart are; its label says it to screen readers. */
-function key() {
+function key(words) {
   const entry = (mark, name) => {
     const sample = svg("svg", { viewBox: `0 0 ${2 * ARROW} ${2 * ARROW}` }, [mark]);
     return element("span", {}, [sample, name]);

@@ -1,7 +1,7 @@
 /** Shows the facts of an answer: film, model, and how far the film is from the training films. */
 
 import { element } from "../page/elements.js";
-import { showDistance } from "./distance_view.js";
+import { showDistance, showNovelty } from "./distance_view.js";
 import { facts } from "./strings.js";
 
 /**
@@ -12,14 +12,22 @@ import { facts } from "./strings.js";
 export function showFacts(list, answer, { card = null, onCard = null } = {}) {
   const distance = element("dd", { className: "wide" });
   showDistance(distance, answer, card);
+  const isMeasured = typeof answer.novelty === "number";
+  const novelty = isMeasured ? [wide(facts.novelty), element("dd", { className: "wide" })] : [];
+  if (isMeasured) showNovelty(novelty[1], answer, card);
   list.replaceChildren(
     ...fact(facts.size, answer.film),
     ...fact(facts.format, answer.film),
     ...fact(facts.model, answer.model, onCard ? [" ", cardButton(onCard)] : []),
     ...fact(facts.fingerprint, answer.model),
-    element("dt", { className: "wide", textContent: facts.distance[0] }),
+    wide(facts.distance),
     distance,
+    ...novelty,
   );
+}
+
+function wide([name]) {
+  return element("dt", { className: "wide", textContent: name });
 }
 
 function fact([name, words], about, children = []) {

@@ -78,6 +78,11 @@ export const facts = {
   distance: ["Distance from the training films", (distance) => figure(distance)],
   like: (threshold) => `Like them: at or below the limit of ${figure(threshold)}`,
   unlike: (threshold) => `Unlike them: above the limit of ${figure(threshold)}`,
+  novelty: ["Novelty of its acquisition", (novelty) => figure(novelty)],
+  known: (threshold) => `Acquired like the training films: at or below ${figure(threshold)}`,
+  novel: (threshold) =>
+    `Acquired in a way that training never saw: above the limit of ${figure(threshold)}`,
+  unlimited: "The model has no limit for it",
   noLungs: "refused because no plausible lungs were found",
   card: "Model card",
 };
@@ -92,10 +97,27 @@ export const distance = {
   bars: "bars: validation films",
   place(share) {
     const [than, films] = share < 0.5 ? ["farther", 1 - share] : ["nearer", share];
-    if (films > 0.995) return `${than} than ${films < 1 ? "nearly " : ""}every validation film`;
-    return `${than} than about ${percent(films)} of the validation films`;
+    return `${than} than ${many(films)}`;
   },
 };
+
+/** Texts at the chart of novelties, as for distances. */
+export const novelty = {
+  ...distance,
+  chart: (novelty, limit) =>
+    "Bar chart of the validation films\u2019 novelties, with the limit at " +
+    `${figure(limit)} and this film at ${figure(novelty)}`,
+  place(share) {
+    const [than, films] = share < 0.5 ? ["more novel", 1 - share] : ["less novel", share];
+    return `${than} than ${many(films)}`;
+  },
+};
+
+/** Returns a share, in [0.5, 1], of the validation films in words. */
+function many(films) {
+  if (films > 0.995) return `${films < 1 ? "nearly " : ""}every validation film`;
+  return `about ${percent(films)} of the validation films`;
+}
 
 /** Texts of the choice of a model. */
 export const picker = {
@@ -153,6 +175,13 @@ export const card = {
       "Unlike",
       ({ distance_threshold: limit }) =>
         `No decision where the distance from the training films is beyond ${figure(limit)}`,
+    ],
+    [
+      "Novel",
+      ({ novelty_threshold: limit }) =>
+        typeof limit === "number"
+          ? `No decision where the novelty of the acquisition is beyond ${figure(limit)}`
+          : null,
     ],
     ["No lungs", lungLimits],
   ],

@@ -1,7 +1,7 @@
 /** Texts about the film in view and how it is seen. */
 
 import { decided } from "../answer/strings.js";
-import { lacksLungs } from "../page/strings.js";
+import { isNovel, lacksLungs } from "../page/strings.js";
 import { className, figure, FORMATS, percent, wholePercent } from "../page/formats.js";
 
 /** Texts of the toolbar. */
@@ -53,6 +53,7 @@ export const panel = {
 };
 
 function refusedBriefly(answer) {
+  if (isNovel(answer)) return "acquired as none known";
   return lacksLungs(answer) ? "no plausible lungs" : "unlike known films";
 }
 

@@ -6,7 +6,7 @@ import { detail } from "../desk/strings.js";
 import { fullColour } from "../maps/questions.js";
 import { area, oneScale, UNLIKE_FILM } from "../maps/strings.js";
 import { className, figure, finePercent, percent, unitOf } from "../page/formats.js";
-import { lacksLungs, page, refused } from "../page/strings.js";
+import { isNovel, lacksLungs, page, refused } from "../page/strings.js";
 
 /** Texts of the buttons that keep something. */
 export const keeping = {
@@ -123,6 +123,7 @@ export const report = {
     ...(window ? [["Window", windowWords(window)]] : []),
     ...(mask ? [["Rectangle", maskWords(mask, finding)]] : []),
     ["Distance", distanceWords(answer)],
+    ...(typeof answer.novelty === "number" ? [["Novelty", noveltyWords(answer)]] : []),
     ["Model", `${answer.model.name} ${answer.model.version}`],
     ["File SHA-256", answer.model.sha256],
     ...(card ? [["Code revision", card.code_revision]] : []),
@@ -163,11 +164,14 @@ function mapState({ explanation: { status } }, answer, shown) {
     below_threshold: shown
       ? "Shown although the class is not called: this map explains no decision."
       : "Not shown: the class is not called, so its map explains no decision.",
-    out_of_distribution: lacksLungs(answer)
-      ? "No map: it is withheld for a film without plausible lungs."
-      : "No map: it is withheld for a film unlike those the model knows.",
+    out_of_distribution: `No map: it is withheld for a film ${whatFilm(answer)}.`,
   };
   return texts[status];
+}
+
+function whatFilm(answer) {
+  if (isNovel(answer)) return "acquired in a way that training never saw";
+  return lacksLungs(answer) ? "without plausible lungs" : "unlike those the model knows";
 }
 
 function strongestWords({ x, y, share }) {
@@ -185,6 +189,12 @@ function scaleWords(answer, finding) {
 function distanceWords({ distance, distance_threshold: limit, refusals }) {
   const verdict = refusals.includes("distance") ? "unlike" : "like";
   return `${figure(distance)} (limit ${figure(limit)}): ${verdict} the training films`;
+}
+
+function noveltyWords({ novelty, novelty_threshold: limit, refusals }) {
+  if (typeof limit !== "number") return `${figure(novelty)} (no limit)`;
+  const verdict = refusals.includes("novelty") ? "unlike" : "like";
+  return `${figure(novelty)} (limit ${figure(limit)}): acquired ${verdict} the training films`;
 }
 
 const NOT_KNOWN = "\u2013";

@@ -1,7 +1,7 @@
 /** Texts about the maps of an answer, and about the questions that can be put to them. */
 
 import { className, figure, percent } from "../page/formats.js";
-import { lacksLungs, refused } from "../page/strings.js";
+import { isNovel, lacksLungs, refused } from "../page/strings.js";
 
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
 export function explanation(status, { answer, finding, shown, forced, drawing, peak, signed }) {
@@ -28,11 +28,14 @@ export function explanation(status, { answer, finding, shown, forced, drawing, p
     ],
   };
   const [heading, sentence, button] = texts[status];
-  const why = lacksLungs(answer)
-    ? "No plausible lungs were found"
-    : "This film is unlike those the model knows";
-  const warning = `${why}: no decision, and a map only on demand.`;
+  const warning = `${whyRefused(answer)}: no decision, and a map only on demand.`;
   return { heading, sentence: forced ? `${warning} ${sentence}` : sentence, button };
+}
+
+function whyRefused(answer) {
+  if (isNovel(answer)) return "This film was acquired in a way that training never saw";
+  if (lacksLungs(answer)) return "No plausible lungs were found";
+  return "This film is unlike those the model knows";
 }
 
 export function refusedHeading(answer) {
@@ -164,9 +167,11 @@ export const occlusion = {
     "Change in percentage points. The rectangle is filled with the film\u2019s median; such a film " +
     "is one that the model was never trained on.",
   refused: (masked) =>
-    (lacksLungs(masked)
-      ? "With this mask no plausible lungs are found"
-      : "With this mask the film is unlike those the model knows") +
+    (isNovel(masked)
+      ? "With this mask the film is as no film of the training was acquired"
+      : lacksLungs(masked)
+        ? "With this mask no plausible lungs are found"
+        : "With this mask the film is unlike those the model knows") +
     ": the probabilities mean little.",
 };
 

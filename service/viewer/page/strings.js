@@ -127,7 +127,13 @@ export function lacksLungs({ refusals }) {
   return refusals.includes("lungs");
 }
 
+/** Returns whether a film is refused for nothing but the way in which it was acquired. */
+export function isNovel({ refusals }) {
+  return refusals.length > 0 && refusals.every((reason) => reason === "novelty");
+}
+
 /** Returns why a film is refused, from the `refusals` of its answer. */
 export function refused(answer) {
+  if (isNovel(answer)) return "Acquired in a way that training never saw";
   return lacksLungs(answer) ? "No plausible lungs found" : "Unlike the films this model knows";
 }

@@ -85,8 +85,9 @@ def test_open_inference_tells_the_lungs_and_the_reasons(client: httpx.Client) ->
     assert shapes["pixels"] == [-1, 1, *FILM]
     assert shapes["lungs"] == [-1, *MASK]
     assert (shapes["region"], shapes["lung_figures"]) == ([-1, 4], [-1, 3])
-    assert metadata["parameters"]["refusals"] == '["lungs", "distance"]'
-    assert shapes["refusals"] == [-1, 2]
+    assert metadata["parameters"]["refusals"] == '["lungs", "distance", "novelty"]'
+    assert shapes["refusals"] == [-1, 3]
+    assert shapes["novelty"] == [-1]
 
 
 @WITHOUT
@@ -95,7 +96,7 @@ def test_open_inference_tells_why_a_film_is_refused(client: httpx.Client, film: 
     outputs = client.post("/v2/models/lungs/infer", json=body).json()["outputs"]
     data = {one["name"]: (one["shape"], one["data"]) for one in outputs}
     assert data["in_distribution"] == ([2], [True, False])
-    assert data["refusals"] == ([2, 2], [False, False, True, False])
+    assert data["refusals"] == ([2, 3], [False, False, False, True, False, False])
     assert data["lungs"][0] == [2, *MASK]
     assert data["region"][0] == [2, 4]
     assert data["lung_figures"][0] == [2, 3]

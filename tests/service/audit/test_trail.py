@@ -37,8 +37,9 @@ COLUMNS = {
     "distance": ("DOUBLE", True),
     "status": ("TEXT", True),
     "refusals": ("JSON", False),
+    "novelty": ("DOUBLE", False),
 }
-"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 and v2 made them."""
+"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 to v3 made them."""
 
 OLD_ROW = f"""
     INSERT INTO audit (time, request_id, verb, model, version, model_sha256, film_sha256,
@@ -136,7 +137,7 @@ def test_the_table_and_its_revision_are_those_that_older_servers_wrote(path: Pat
     engine.dispose()
     assert {column[1]: (column[2], bool(column[3])) for column in columns} == COLUMNS
     assert {index[1] for index in indices} == {"audit_time", "audit_film"}
-    assert versions == [("v2",)]
+    assert versions == [("v3",)]
 
 
 def test_a_database_newer_than_the_program_is_refused(path: Path):
@@ -145,11 +146,11 @@ def test_a_database_newer_than_the_program_is_refused(path: Path):
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE audit_version SET version_num = 'v99'")
     engine.dispose()
-    with pytest.raises(ValueError, match="as old as this program, which knows v2, not v99"):
+    with pytest.raises(ValueError, match="as old as this program, which knows v3, not v99"):
         open_file(path)
 
 
-def test_rows_of_an_older_server_say_nothing_of_refusals(path: Path, monkeypatch):
+def test_rows_of_an_older_server_say_nothing_of_refusals_and_novelty(path: Path, monkeypatch):
     upgrade = command.upgrade
     monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "v1"))
     open_file(path).close()
@@ -159,8 +160,9 @@ def test_rows_of_an_older_server_say_nothing_of_refusals(path: Path, monkeypatch
         connection.exec_driver_sql(OLD_ROW)
     engine.dispose()
     trail = open_file(path)
-    trail.write(row(refusals=["lungs"]))
+    trail.write(row(refusals=["lungs"], novelty=1.5))
     assert [kept.refusals for kept in trail.rows(EVERYTHING)] == [None, ["lungs"]]
+    assert [kept.novelty for kept in trail.rows(EVERYTHING)] == [None, 1.5]
     trail.close()
 
 

@@ -13,7 +13,8 @@ from models.card import LungLimits
 from tests.support.drawn_answers import evaluation, films
 from tests.support.tiny_model import CLASS_NAMES, FILM, REFUSED_FILM, write_model
 from training.data.manifest import Film, of_split, read_manifest
-from training.evaluation.refusal import refusal_report
+from training.evaluation.curves import refusal_scores
+from training.evaluation.refusal import Reaction, kind_share, refusal_report
 from xai.explainer import Explainer
 
 FILMS = 12
@@ -60,7 +61,9 @@ def test_kinds_and_files_are_told(
     assert outcomes == {"bright.png": "refused", "broken.png": "unreadable", "dark.png": "answered"}
     text = capsys.readouterr().out
     assert "2 of 3 images refused or undecided" in text
-    assert "inverted films         1.000 (1.000 to 1.000) of 5; refused 1.000" in text
+    figures = "1.000 (1.000 to 1.000) of 5; refused 1.000"
+    assert f"inverted films         {figures}: lungs 0.000, distance 1.000, novelty 0.000" in text
+    assert "bright.png normal (distance)" in text or "bright.png pneumonia (distance)" in text
 
 
 def test_what_is_undecided_is_not_answered(unlike: Path, manifest: Path, tmp_path: Path) -> None:
@@ -81,6 +84,29 @@ def test_an_evaluation_takes_films_without_lungs_for_refused() -> None:
         lung_figures=np.array([[0.3, 0.9, 0.0], [0.3, 0.1, 0.0], [0.3, 0.9, 0.0]]),
     )
     assert asked.is_refused.tolist() == [False, True, True]
+
+
+def test_each_reason_is_counted_by_itself() -> None:
+    reactions = [
+        Reaction(image="", outcome="refused", refusals=refusals)
+        for refusals in (("lungs", "novelty"), ("novelty",), ("distance",))
+    ]
+    found = kind_share("films", [*reactions, Reaction(image="", outcome="answered")], list("abcd"))
+    assert (found.refused, found.without_lungs, found.distant, found.novel) == (
+        0.75,
+        0.25,
+        0.25,
+        0.5,
+    )
+
+
+def test_an_evaluation_takes_films_of_a_new_acquisition_for_refused() -> None:
+    made = evaluation(films(3))
+    card = made.card.model_copy(update={"novelty_threshold": 2.0})
+    asked = replace(made, card=card, distance=np.ones(3), novelty=np.array([1.0, 2.5, np.nan]))
+    assert asked.is_refused.tolist() == [False, True, True]
+    assert not replace(asked, novelty=None).is_refused.any()
+    assert set(refusal_scores(asked)) == {"uncertainty", "distance", "novelty"}
 
 
 def test_no_films_are_refused(manifest: Path, tmp_path: Path) -> None:

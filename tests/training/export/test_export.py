@@ -16,6 +16,8 @@ from models.checkpoint import load_checkpoint
 from models.chest_cnn import ChestCNN
 from tests.models.tape.test_network import one_per_cent_too_large, plant
 from training.backprop_proofs.report import BackpropReport
+from training.data.dataset import film_radiograph, seen_by
+from training.data.manifest import Split, of_split, read_manifest
 from training.export.export import export
 from training.fitting.run_folder import RunFolder
 from training.onnx_files import writing
@@ -30,6 +32,8 @@ def test_the_card_says_what_the_run_was(spot_model: Path) -> None:
     assert card.training_data.films == {"train": 48, "val": 24, "test": 24}
     assert {metric.split for metric in card.metrics} == {"test"}
     assert sum(card.distance_histogram.counts) == 24
+    assert card.novelty_histogram is not None
+    assert sum(card.novelty_histogram.counts) == 24
     assert card.cell_centres == CellCentres(origin=(0.5, 0.5), step=(16, 16))
 
 
@@ -45,6 +49,21 @@ def test_the_file_names_no_path_of_the_machine_that_made_it(spot_model: Path) ->
     assert b".py" not in spot_model.read_bytes()
 
 
+def test_films_of_the_training_are_not_novel_and_most_of_val_pass(
+    spot_model: Path, spot_manifest: Path
+) -> None:
+    explainer = Explainer(spot_model)
+    films, limit = read_manifest(spot_manifest), explainer.card.novelty_threshold
+
+    def novelties(split: Split) -> np.ndarray:
+        shown = (film_radiograph(film) for film in of_split(films, split))
+        pixels = [seen_by(explainer.card, film).pixels[None] for film in shown]
+        return explainer(np.stack(pixels)).novelty
+
+    assert novelties("train").max() < 0.5 * limit
+    assert (novelties("val") > limit).sum() == 2  # of 24: one in twenty is the limit
+
+
 @pytest.mark.parametrize("batch", [1, 3, 8])
 def test_every_batch_size_gives_the_same_answers(spot_model: Path, batch: int) -> None:
     explainer = Explainer(spot_model)
@@ -53,6 +72,7 @@ def test_every_batch_size_gives_the_same_answers(spot_model: Path, batch: int) -
     assert np.allclose(whole.probabilities[:batch], part.probabilities, atol=1e-5)
     assert np.allclose(whole.evidence[:batch], part.evidence, atol=1e-4)
     assert np.allclose(whole.distance[:batch], part.distance, rtol=1e-4)
+    assert np.allclose(whole.novelty[:batch], part.novelty, rtol=1e-4)
 
 
 def test_two_films_give_different_evidence(spot_model: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from models.card import Golden, LungSpec, Storage, WeightStorage
 from models.registration import cell_centres
 from tests.support.lung_networks import CROP, FILM, NETWORKS, films
-from tests.support.small_networks import plain_distance
+from tests.support.small_networks import plain_distance, plain_novelty
 from tests.support.tiny_model import card
 from training.export.model_card import golden_answer
 from training.onnx_files import storage
@@ -33,7 +33,7 @@ def _few_values_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 def explained(name: str, kind: Storage = "float32") -> ExplainedNetwork:
     network = with_rounded_weights(NETWORKS[name]().float(), kind)
     distance = plain_distance(network, films(1).float())
-    return ExplainedNetwork(network, distance, temperature=2.0).eval()
+    return ExplainedNetwork(network, distance, plain_novelty(lungs=True), temperature=2.0).eval()
 
 
 def write(network: ExplainedNetwork, file: Path, golden: Golden, **changes: object) -> str:
@@ -87,4 +87,7 @@ def test_weights_stored_small_give_the_answers_of_the_rounded_ones(
     write(network, file, golden_answer(network, FILM), storage=stored)
     small = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16}
     assert small & {tensor.data_type for tensor in onnx.load(file).graph.initializer}
-    assert torch.from_numpy(Explainer(file)(films(2).float().numpy()).evidence).isfinite().all()
+    answers = Explainer(file)(films(2).float().numpy())
+    assert torch.from_numpy(answers.evidence).isfinite().all()
+    as_trained = explained(name)(films(2).float()).novelty
+    torch.testing.assert_close(torch.from_numpy(answers.novelty), as_trained, rtol=1e-3, atol=0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.card import ExplanationMethod
-from tests.support.small_networks import SMALL, noise, plain_distance, small_network
+from tests.support.small_networks import SMALL, noise, plain_distance, plain_novelty, small_network
 from training.onnx_files.network_from_onnx import check_same
 from training.onnx_files.writing import onnx_model
 from xai.explained_network import ExplainedNetwork, Explanation
@@ -39,7 +39,9 @@ class WithWeights(nn.Module):
 def explained(name: str, method: ExplanationMethod = "grad_cam") -> ExplainedNetwork:
     network = small_network(name).float()
     distance = plain_distance(network, films(1))
-    return ExplainedNetwork(network, distance, temperature=2.0, method=method).eval()
+    return ExplainedNetwork(
+        network, distance, plain_novelty(), temperature=2.0, method=method
+    ).eval()
 
 
 def films(batch: int) -> Tensor:

@@ -56,7 +56,7 @@ def rounded_network(name: str, kind: Any) -> ExplainedNetwork:
     width = len(exact.distance.whitening)
     distance = Distance(torch.randn(width, width), torch.zeros(4, width))
     network = with_rounded_weights(exact.network, kind)
-    return ExplainedNetwork(network, distance, temperature=2.0).eval()
+    return ExplainedNetwork(network, distance, exact.novelty, temperature=2.0).eval()
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_weights_that_the_exporter_folds_are_refused() -> None:
 def said(probabilities: NDArray[np.float32], evidence: NDArray[np.float32]) -> Explanation:
     tensors = (torch.from_numpy(values) for values in (probabilities, evidence))
     shown, maps = tensors
-    return Explanation(shown, shown, maps, torch.ones(len(shown)))
+    return Explanation(shown, shown, maps, *(torch.ones(len(shown)),) * 2)
 
 
 def test_the_loss_is_measured_and_refused_when_it_is_large() -> None:

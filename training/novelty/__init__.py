@@ -1,0 +1,1 @@
+"""Measure the novelty: whether it tells films of origins that the training never saw."""
