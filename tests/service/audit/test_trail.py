@@ -37,8 +37,10 @@ COLUMNS = {
     "distance": ("DOUBLE", True),
     "status": ("TEXT", True),
     "refusals": ("JSON", False),
+    "is_decided": ("BOOLEAN", False),
+    "prediction_set": ("JSON", False),
 }
-"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 and v2 made them."""
+"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 to v3 made them."""
 
 OLD_ROW = f"""
     INSERT INTO audit (time, request_id, verb, model, version, model_sha256, film_sha256,
@@ -73,6 +75,7 @@ def test_a_row_says_what_the_answer_said(model_file: Path):
     assert True in kept.decisions.values()
     assert (kept.distance, kept.in_distribution) == (answer.distance, True)
     assert kept.refusals == []
+    assert (kept.is_decided, kept.prediction_set) == (True, None)
     assert kept.model_sha256 == answer.model.sha256
     assert timedelta(0) <= datetime.now(UTC) - kept.time < timedelta(seconds=30)
 
@@ -81,6 +84,7 @@ def test_a_refused_film_has_a_row_without_a_decision(model_file: Path):
     kept = row_of(answer_film(Explainer(model_file), REFUSED_FILM))
     assert (kept.in_distribution, kept.refusals) == (False, ["distance"])
     assert set(kept.decisions.values()) == {None}
+    assert kept.is_decided is False
 
 
 def test_rows_come_back_as_they_were_written(trail: AuditTrail):
@@ -136,7 +140,7 @@ def test_the_table_and_its_revision_are_those_that_older_servers_wrote(path: Pat
     engine.dispose()
     assert {column[1]: (column[2], bool(column[3])) for column in columns} == COLUMNS
     assert {index[1] for index in indices} == {"audit_time", "audit_film"}
-    assert versions == [("v2",)]
+    assert versions == [("v3",)]
 
 
 def test_a_database_newer_than_the_program_is_refused(path: Path):
@@ -145,13 +149,15 @@ def test_a_database_newer_than_the_program_is_refused(path: Path):
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE audit_version SET version_num = 'v99'")
     engine.dispose()
-    with pytest.raises(ValueError, match="as old as this program, which knows v2, not v99"):
+    with pytest.raises(ValueError, match="as old as this program, which knows v3, not v99"):
         open_file(path)
 
 
-def test_rows_of_an_older_server_say_nothing_of_refusals(path: Path, monkeypatch):
+@pytest.fixture(params=["v1", "v2"])
+def older(request: pytest.FixtureRequest, path: Path, monkeypatch) -> Iterator[AuditTrail]:
+    """Open a file with a row that an older server wrote, of each revision before."""
     upgrade = command.upgrade
-    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "v1"))
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, request.param))
     open_file(path).close()
     monkeypatch.undo()
     engine = create_engine(f"sqlite:///{path}")
@@ -159,9 +165,21 @@ def test_rows_of_an_older_server_say_nothing_of_refusals(path: Path, monkeypatch
         connection.exec_driver_sql(OLD_ROW)
     engine.dispose()
     trail = open_file(path)
-    trail.write(row(refusals=["lungs"]))
-    assert [kept.refusals for kept in trail.rows(EVERYTHING)] == [None, ["lungs"]]
+    yield trail
     trail.close()
+
+
+def test_rows_of_an_older_server_say_nothing_of_refusals(older: AuditTrail):
+    older.write(row(refusals=["lungs"]))
+    assert [kept.refusals for kept in older.rows(EVERYTHING)] == [None, ["lungs"]]
+
+
+def test_rows_of_an_older_server_are_neither_decided_nor_undecided(older: AuditTrail):
+    older.write(row(is_decided=False, prediction_set=["normal", "pneumonia"]))
+    told = [(kept.is_decided, kept.prediction_set) for kept in older.rows(EVERYTHING)]
+    assert told == [(None, None), (False, ["normal", "pneumonia"])]
+    for asked, count in ((True, 0), (False, 1)):
+        assert len(older.rows(AuditQuery(is_decided=asked))) == count
 
 
 def test_servers_that_start_together_do_not_get_in_each_others_way(path: Path):
