@@ -35,7 +35,7 @@ function sections(card, sha256, trust) {
     [words.limits, list(card.limits)],
     [
       words.decisions,
-      paragraph(words.optimistic),
+      paragraph(words.howDecided(card)),
       thresholds(card),
       facts(words.decisionFacts, card),
     ],
@@ -51,7 +51,12 @@ function sections(card, sha256, trust) {
   );
 }
 
-function thresholds({ class_names: names, decision_thresholds: thresholds }) {
+function thresholds(card) {
+  const { class_names: names, decision_thresholds: thresholds, conformal_quantiles: limits } = card;
+  if (limits) {
+    const limitRow = (quantile, index) => [className(names[index]), finePercent(1 - quantile)];
+    return table(words.exclusionHeads, limits.map(limitRow));
+  }
   const row = ({ value, sensitivity, specificity, criterion }, index) => [
     className(names[index]),
     ...[value, sensitivity, specificity].map(finePercent),
