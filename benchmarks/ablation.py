@@ -240,7 +240,7 @@ def left_out(
         else:
             scores[name] = left_out_scores(
                 recipe, films, folder, seeds=options.seeds, device=options.device
-            )
+            ).scores
         seeds = seeds_of(recipe, len(scores[name]))
         figures.append(recipe_figures(name, recipe, seeds, scores[name], films))
         print("\n".join(recipe_sentences(figures[-1])), flush=True)

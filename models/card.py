@@ -211,6 +211,26 @@ class WeightStorage(Record):
     evidence_correlation: float
 
 
+def prediction_set(probabilities: Sequence[float], quantiles: Sequence[float]) -> list[bool]:
+    """Return the conformal prediction set of a film: for each class, whether it is not excluded.
+
+    A class is in the set when 1 - probability is at most its quantile; the most probable class
+    always is. Where each quantile is of films of its class, `training.statistics.conformal`, a film
+    of any class has that class in its set as often as the quantiles were chosen for.
+
+    Args:
+        probabilities: Calibrated, in class order.
+        quantiles: One per class, in [0, 1].
+
+    Source:
+        Sadinle, Lei and Wasserman 2019, JASA 114(525), least ambiguous sets with class-conditional
+        coverage.
+    """
+    most = max(probabilities)
+    pairs = zip(probabilities, quantiles, strict=True)
+    return [p == most or 1 - p <= quantile for p, quantile in pairs]
+
+
 def check_variant(architecture: str, *, head: Head | None, read_out: ReadOut | None) -> None:
     """Raise ValueError unless vgg16 has a `head`, vit_b16 a `read_out`, and no other has either."""
     for name, value, owner in (("head", head, "vgg16"), ("read_out", read_out, "vit_b16")):
@@ -388,7 +408,8 @@ class ModelCard(NetworkSpec):
         name: Name under which the server offers the model.
         version: Version of the weights.
         temperature: Divides the logits before softmax or sigmoid.
-        decision_thresholds: One per class, in class order.
+        decision_thresholds: One per class, in class order. They decide about the findings of a
+            multi-label model, each for itself, and about no film of a multi-class one.
         groups: Groups of classes that are answered beside the classes, of a multi-class model.
         evidence_scale: Evidence that gets full colour, in the units of `method`: the 99th
             percentile, over val films, of positive evidence of the true class.
@@ -397,7 +418,10 @@ class ModelCard(NetworkSpec):
         lung_limits: Films whose lungs are beyond them are refused; None is no such limit, as for a
             network that sees the whole film.
         confidence_threshold: Films whose largest probability is below it get no decision; None is
-            no such limit, as for findings.
+            no such limit, as for findings, and in all files exported since `conformal_quantiles`.
+        conformal_quantiles: One per class, of a multi-class model: a class is excluded when 1 minus
+            its probability is above its quantile; see `prediction_set`. A film is decided when one
+            class is left. None in files that were exported before.
         method: Method by which evidence is computed. Evidence is in logits per position; that of
             `legrad` in logits per attention, and it is at least 0.
         cell_centres: Centres of the cells of `activation_grid`, computed from the layers below
@@ -430,6 +454,7 @@ class ModelCard(NetworkSpec):
     novelty_threshold: PositiveFloat | None = None
     lung_limits: LungLimits | None = None
     confidence_threshold: Probability | None = None
+    conformal_quantiles: tuple[Probability, ...] | None = None
     method: ExplanationMethod = "grad_cam"
     cell_centres: CellCentres | None = None
     golden: Golden
@@ -513,17 +538,71 @@ class ModelCard(NetworkSpec):
             step=(down * row_step, across * column_step),
         )
 
-    def decisions(
-        self, probabilities: Sequence[float], refusals: Sequence[Refusal]
-    ) -> list[bool | None]:
-        """Return the decision for each class: present or not, or None if there is no decision.
+    def most_probable_class(self, probabilities: Sequence[float]) -> str:
+        """Return the class with the largest probability, whether the film is decided or not."""
+        return self.class_names[max(range(len(probabilities)), key=probabilities.__getitem__)]
+
+    def prediction_set(self, probabilities: Sequence[float]) -> list[str] | None:
+        """Return the classes that cannot be excluded; None without `conformal_quantiles`."""
+        if self.conformal_quantiles is None:
+            return None
+        is_in = prediction_set(probabilities, self.conformal_quantiles)
+        return [name for name, held in zip(self.class_names, is_in, strict=True) if held]
+
+    def excluded_below(self, class_number: int) -> float | None:
+        """Return the probability below which a class is excluded; None without such limits."""
+        quantiles = self.conformal_quantiles
+        return None if quantiles is None else 1 - quantiles[class_number]
+
+    def is_decided(self, probabilities: Sequence[float], refusals: Sequence[Refusal]) -> bool:
+        """Return whether a film is decided: not refused, confident, and one class is left.
 
         Args:
             probabilities: In class order.
             refusals: Why the film is refused; see `refusals`.
         """
-        if refusals or not self.is_confident(max(probabilities)):
+        possible = self.prediction_set(probabilities)
+        is_one = possible is None or len(possible) == 1
+        return not refusals and self.is_confident(max(probabilities)) and is_one
+
+    def decisions(
+        self, probabilities: Sequence[float], refusals: Sequence[Refusal]
+    ) -> list[bool | None]:
+        """Return the decision for each class: present or not; all None if the film is undecided.
+
+        A multi-class model decides for the most probable class and against all others; a
+        multi-label one about each finding for itself, by its threshold.
+
+        Args:
+            probabilities: As for `is_decided`.
+            refusals: Likewise.
+        """
+        if not self.is_decided(probabilities, refusals):
             return [None] * len(self.class_names)
+        if self.task == "multilabel":
+            return [*self.is_above_threshold(probabilities)]
+        most = self.most_probable_class(probabilities)
+        return [name == most for name in self.class_names]
+
+    def is_possible(self, probabilities: Sequence[float]) -> list[bool]:
+        """Return for each class and group whether its map may be read.
+
+        A class must be in the prediction set, or, without `conformal_quantiles`, at or above its
+        threshold, and a group at or above its own.
+
+        Args:
+            probabilities: In the order of `question_names`.
+        """
+        of_classes = probabilities[: len(self.class_names)]
+        if self.conformal_quantiles is None:
+            classes = self.is_above_threshold(of_classes)
+        else:
+            classes = prediction_set(of_classes, self.conformal_quantiles)
+        of_groups = zip(probabilities[len(classes) :], self.groups, strict=True)
+        return [*classes, *(p >= group.threshold.value for p, group in of_groups)]
+
+    def is_above_threshold(self, probabilities: Sequence[float]) -> list[bool]:
+        """Return for each class whether its probability is at or above its decision threshold."""
         thresholds = [threshold.value for threshold in self.decision_thresholds]
         return [p >= value for p, value in zip(probabilities, thresholds, strict=True)]
 
@@ -579,4 +658,15 @@ class ModelCard(NetworkSpec):
         for field in ("decision_thresholds", "score_histograms"):
             if len(getattr(self, field)) != len(self.class_names):
                 raise ValueError(f"{field} must have one entry per class of {self.class_names}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_quantile_per_class_of_one_softmax(self) -> "ModelCard":
+        if self.conformal_quantiles is None:
+            return self
+        if self.task == "multilabel" or len(self.conformal_quantiles) != len(self.class_names):
+            raise ValueError(
+                f"conformal_quantiles must have one entry per class of a multi-class model: "
+                f"{len(self.conformal_quantiles)} for {self.task}, {self.class_names}"
+            )
         return self

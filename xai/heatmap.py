@@ -39,13 +39,17 @@ class Status(StrEnum):
     NO_POSITIVE_EVIDENCE = "no_positive_evidence"
     BELOW_THRESHOLD = "below_threshold"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
+    OUT_OF_DISTRIBUTION_FORCED = "out_of_distribution_forced"
+
+
+PAINTED = (Status.OK, Status.OUT_OF_DISTRIBUTION_FORCED)
+"""Statuses of maps that are painted: explanations, and maps that were asked for all the same."""
 
 
 def explanation_status(
     evidence: Floats,
     *,
-    probability: float,
-    threshold: float,
+    is_possible: bool,
     in_distribution: bool,
     force: bool = False,
 ) -> Status:
@@ -53,16 +57,16 @@ def explanation_status(
 
     Args:
         evidence: Signed evidence of one class, grid rows x grid columns.
-        probability: Calibrated probability of that class.
-        threshold: Decision threshold of that class; at or above it the class is called present.
-        in_distribution: True if the film is similar to the training films.
-        force: Ignore `in_distribution`.
+        is_possible: False if the class is excluded, or below its threshold;
+            see `ModelCard.is_possible`.
+        in_distribution: True if the film is answered, not refused.
+        force: The map of a refused film is asked for all the same.
     """
-    if not in_distribution and not force:
-        return Status.OUT_OF_DISTRIBUTION
+    if not in_distribution:
+        return Status.OUT_OF_DISTRIBUTION_FORCED if force else Status.OUT_OF_DISTRIBUTION
     if not np.any(evidence > 0):
         return Status.NO_POSITIVE_EVIDENCE
-    if probability < threshold:
+    if not is_possible:
         return Status.BELOW_THRESHOLD
     return Status.OK
 

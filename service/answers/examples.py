@@ -12,6 +12,7 @@ FINDING: JsonDict = {
     "logit": 1.3,
     "probability": 0.81,
     "threshold": 0.27,
+    "excluded_below": 0.31,
     "decision": True,
 }
 EXPLANATION: JsonDict = {
@@ -48,9 +49,12 @@ PREDICTION: JsonDict = {
     "novelty_threshold": 2.4,
     "in_distribution": True,
     "refusals": [],
-    "confidence_threshold": 0.366,
+    "confidence_threshold": None,
     "is_confident": True,
+    "is_decided": True,
+    "prediction_set": ["pneumonia"],
     "predicted_class": "pneumonia",
+    "most_probable_class": "pneumonia",
     "findings": [FINDING],
     "groups": [],
 }
@@ -172,7 +176,7 @@ MODEL_DESCRIPTION: JsonDict = {
         },
     },
     "card": {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": "chest_cnn",
         "version": "2.0.0",
         "architecture": "chest_cnn",
@@ -191,7 +195,7 @@ MODEL_DESCRIPTION: JsonDict = {
         "evidence_scale": 0.0747,
         "distance_threshold": 19.6,
         "novelty_threshold": 2.4,
-        "confidence_threshold": 0.366,
+        "conformal_quantiles": [0.64, 0.69],
         "cell_centres": {"origin": [0.5, 0.5], "step": [112.0, 112.0]},
         "golden": {
             "pixels_png": "iVBORw0KGgo...",
@@ -241,6 +245,8 @@ AUDIT_PAGE: JsonDict = {
             "film_sha256": "5f4768f831ada93990db37768957eba18135bbff923b1f038ed95f8840e4be91",
             "probabilities": {"normal": 0.19, "pneumonia": 0.81},
             "decisions": {"normal": False, "pneumonia": True},
+            "is_decided": True,
+            "prediction_set": ["pneumonia"],
             "in_distribution": True,
             "refusals": [],
             "distance": 12.1,
@@ -255,7 +261,6 @@ SCALES: JsonDict = {
     "evidence_scale": 0.0747,
     "distance_threshold": 19.6,
     "novelty_threshold": 2.4,
-    "confidence_threshold": 0.366,
 }
 SERVER_METADATA: JsonDict = {
     "name": "chest-xray-explainer",
@@ -276,10 +281,13 @@ MODEL_METADATA: JsonDict = {
         {"name": "distance", "datatype": "FP32", "shape": [-1]},
         {"name": "novelty", "datatype": "FP32", "shape": [-1]},
         {"name": "in_distribution", "datatype": "BOOL", "shape": [-1]},
+        {"name": "is_decided", "datatype": "BOOL", "shape": [-1]},
+        {"name": "prediction_set", "datatype": "BOOL", "shape": [-1, 2]},
     ],
     "parameters": SCALES
     | {
         "class_names": '["normal", "pneumonia"]',
+        "conformal_quantiles": "[0.64, 0.69]",
         "decision_thresholds": "[0.674, 0.271]",
         "sha256": CHEST_CNN,
     },

@@ -24,7 +24,7 @@ from service.answers.schemas import (
 from service.films.decoding import Limits, Paint, SeenFilm, View, seen_film
 from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from xai.explainer import Answers, Explainer
-from xai.heatmap import Status, explanation_status, heat
+from xai.heatmap import PAINTED, Status, explanation_status, heat
 from xai.measures.localisation import shares_in_outline
 from xai.outline import Outline, film_outline
 
@@ -38,7 +38,7 @@ class Overlay:
     Attributes:
         paint: The heat and its place.
         class_name: Name of the class or group.
-        status: The film stays grey unless it is `ok`.
+        status: The film stays grey unless it is one of `PAINTED`.
     """
 
     paint: Paint
@@ -90,8 +90,18 @@ class FilmAnswer:
     def decisions(self) -> dict[str, bool | None]:
         """Decision for each class, True for present; None if the film is not decided."""
         card = self.explainer.card
-        values = card.decisions(list(self.probabilities.values()), self.refusals)
+        values = card.decisions(self._values, self.refusals)
         return dict(zip(card.class_names, values, strict=True))
+
+    @property
+    def is_decided(self) -> bool:
+        """True if the film is not refused and one class is left."""
+        return self.explainer.card.is_decided(self._values, self.refusals)
+
+    @property
+    def prediction_set(self) -> list[str] | None:
+        """The classes that cannot be excluded; None of a model that excludes none."""
+        return self.explainer.card.prediction_set(self._values)
 
     @cached_property
     def refusals(self) -> tuple[Refusal, ...]:
@@ -109,19 +119,22 @@ class FilmAnswer:
         return self.explainer.card.is_confident(max(self.probabilities.values()))
 
     @property
+    def most_probable_class(self) -> str:
+        """The class with the largest probability, of refused and undecided films too."""
+        return self.explainer.card.most_probable_class(self._values)
+
+    @property
     def predicted_class(self) -> str | None:
-        """The class with the largest probability; None where findings are independent."""
-        card = self.explainer.card
-        if card.task == "multilabel":
+        """The most probable class; None of a refused film, and where findings are independent."""
+        if self.refusals or self.explainer.card.task == "multilabel":
             return None
-        return card.class_names[int(np.argmax(self.answers.probabilities[0]))]
+        return self.most_probable_class
 
     @property
     def top_class(self) -> str:
-        """The predicted class; or the most probable finding, those called present before others."""
+        """The most probable class, or finding, those called present before others."""
         decisions, probabilities = self.decisions, self.probabilities
-        most = max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
-        return self.predicted_class or most
+        return max(probabilities, key=lambda one: (decisions[one] or False, probabilities[one]))
 
     @property
     def place(self) -> GridPlace:
@@ -180,7 +193,8 @@ class FilmAnswer:
     def overlay(self, class_name: str | None = None, *, force: bool = False) -> Overlay:
         """Return the evidence for one class or group, to be painted over the film.
 
-        The film stays grey for one that is not called present, or without positive evidence.
+        The film stays grey for one that is excluded or below its threshold, and without positive
+        evidence.
 
         Args:
             class_name: Name of the class or group; None is the top class.
@@ -197,7 +211,11 @@ class FilmAnswer:
         if status is Status.OUT_OF_DISTRIBUTION:
             [why] = self.answers.reasons(self.explainer.card)
             raise FilmRefused(f"{' '.join(why.values())} Ask for JSON, or add ?force=true.")
-        return Overlay(self._paint(index, coloured=status is Status.OK), class_name, status)
+        return Overlay(self._paint(index, coloured=status in PAINTED), class_name, status)
+
+    @property
+    def _values(self) -> list[float]:
+        return list(self.probabilities.values())
 
     @property
     def _classes(self) -> range:
@@ -222,7 +240,10 @@ class FilmAnswer:
             "refusals": list(self.refusals),
             "confidence_threshold": card.confidence_threshold,
             "is_confident": self.is_confident,
+            "is_decided": self.is_decided,
+            "prediction_set": self.prediction_set,
             "predicted_class": self.predicted_class,
+            "most_probable_class": self.most_probable_class,
         }
 
     def _finding(self, index: int) -> dict[str, Any]:
@@ -233,6 +254,7 @@ class FilmAnswer:
             "logit": float(self.answers.logits[0, index]),
             "probability": self.probabilities[class_name],
             "threshold": card.decision_thresholds[index].value,
+            "excluded_below": card.excluded_below(index),
             "decision": self.decisions[class_name],
         }
 
@@ -266,8 +288,7 @@ class FilmAnswer:
         """
         return explanation_status(
             self.all_evidence[index],
-            probability=self.all_probabilities[index],
-            threshold=self.explainer.card.question_thresholds[index].value,
+            is_possible=self.explainer.card.is_possible(self.all_probabilities)[index],
             in_distribution=self.in_distribution,
             force=force,
         )

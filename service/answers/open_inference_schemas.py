@@ -155,7 +155,7 @@ class InferenceResponse(Message):
     """The answer to a request for inference.
 
     The tensors are as the network gives them. Nothing is withheld of a film that is unlike the
-    training films, or undecided: read `in_distribution` and `is_confident` first. `refusals` tells
+    training films, or undecided: read `in_distribution` and `is_decided` first. `refusals` tells
     why a film is refused: a column for each reason that the model's metadata name.
     """
 

@@ -85,9 +85,11 @@ class Explanation(Answer):
     """The evidence for one class on the film."""
 
     status: Status = Field(
-        description="First that holds. `out_of_distribution`: the film is unlike the training "
-        "films, evidence is withheld. `no_positive_evidence`: none of it is for the class. "
-        "`below_threshold`: the class is not called present. `ok`."
+        description="First that holds. `out_of_distribution`: the film is refused, evidence is "
+        "withheld. `out_of_distribution_forced`: it is refused, and the evidence was asked for all "
+        "the same. `no_positive_evidence`: none of it is for the class. `below_threshold`: the "
+        "class is excluded, not in `prediction_set`; of a model without sets, its probability is "
+        "below its threshold. `ok`."
     )
     method: ExplanationMethod
     target_layer: str
@@ -111,9 +113,19 @@ class Finding(Answer):
     class_name: str
     logit: float
     probability: float = Field(description="Calibrated.")
-    threshold: float = Field(description="Probability from which the class is called present.")
+    threshold: float = Field(
+        description="Probability from which a multi-label model calls the finding present. It "
+        "decides nothing where a film has exactly one class."
+    )
+    excluded_below: float | None = Field(
+        default=None,
+        description="Probability below which the class is excluded, unless it is the most probable "
+        "one; null of a model without prediction sets.",
+    )
     decision: bool | None = Field(
-        description="Called present; null for a film that is refused or unsure."
+        description="Called present. Where a film has exactly one class: true for "
+        "`predicted_class` of a decided film, and for no other. Null for all classes of a film "
+        "that is not decided."
     )
 
 
@@ -178,10 +190,27 @@ class Prediction(Answer):
     confidence_threshold: float | None = Field(
         description="Largest probability from which classes are decided; null is no such limit."
     )
-    is_confident: bool = Field(description="Whether the largest probability reaches that.")
+    is_confident: bool = Field(
+        description="Whether the largest probability reaches that. It is one condition of "
+        "`is_decided`, and holds for every film where there is no such limit."
+    )
+    is_decided: bool = Field(
+        description="Whether the film is decided: it is not refused, `is_confident`, and one class "
+        "is left in `prediction_set`, if there is one."
+    )
+    prediction_set: list[str] | None = Field(
+        description="The classes that cannot be excluded, in the model's order; the most probable "
+        "one always is among them. On films like those of validation, the true class is in it for "
+        "at least 90 % of the films of each class; of a refused film it means as little as its "
+        "probabilities. Null of a multi-label model, and of files exported before there were sets."
+    )
     predicted_class: str | None = Field(
-        description="The class with the largest probability; null of a multi-label model, whose "
-        "findings do not exclude each other and whose probabilities do not add up to 1."
+        description="The class with the largest probability, whether the film is decided or not; "
+        "null of a refused film, and of a multi-label model, whose findings do not exclude each "
+        "other and whose probabilities do not add up to 1."
+    )
+    most_probable_class: str = Field(
+        description="The class, or finding, with the largest probability, of refused films too."
     )
     findings: Sequence[Finding] = Field(description="Every class, in the model's order.")
     groups: Sequence[GroupFinding] = Field(

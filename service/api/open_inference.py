@@ -167,7 +167,7 @@ async def infer(
     """Give the tensors that a model answers to films or to pixels.
 
     Nothing is withheld of a film that is unlike the training films, or undecided: read
-    `in_distribution` and `is_confident` first. `refusals` tells why a film is refused: a column for
+    `in_distribution` and `is_decided` first. `refusals` tells why a film is refused: a column for
     each reason that the model's metadata name.
     """
     settings = engine.settings

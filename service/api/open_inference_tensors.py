@@ -39,8 +39,9 @@ Tensor = NDArray[np.float32] | NDArray[np.bool_]
 
 BINARY_EXTENSION = "binary_tensor_data"
 DATATYPES = {"pixels": "FP32", "film": "BYTES"}
-VERDICTS = ("in_distribution", "refusals", "is_confident")
-"""What is concluded from the network's outputs, as booleans."""
+VERDICTS = ("in_distribution", "refusals", "is_confident", "is_decided")
+SET = "prediction_set"
+"""What is concluded from the network's outputs, as booleans; the set only by some models."""
 LENGTH_BYTES = 4
 """Each element of a binary BYTES tensor follows its length, little-endian."""
 OTHER_VALUES = 1000
@@ -72,6 +73,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         "region": [-1, 4],
         "lung_figures": [-1, 3],
         "refusals": [-1, len(REFUSALS)],
+        SET: [-1, classes],
     }
     return ModelMetadata(
         name=card.name,
@@ -84,7 +86,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         outputs=[
             TensorMetadata(
                 name=name,
-                datatype="BOOL" if name in VERDICTS else "FP32",
+                datatype="BOOL" if name in (*VERDICTS, SET) else "FP32",
                 shape=shapes.get(name, [-1]),
             )
             for name in output_names(card)
@@ -92,6 +94,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         parameters=_scales(card)
         | {
             "class_names": json.dumps(card.class_names),
+            "conformal_quantiles": json.dumps(card.conformal_quantiles),
             "decision_thresholds": json.dumps([one.value for one in card.decision_thresholds]),
             **_groups(card),
             "refusals": json.dumps(REFUSALS),
@@ -102,7 +105,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
 
 def output_names(card: ModelCard) -> tuple[str, ...]:
     """Return the names of a model's output tensors, in their order."""
-    return (*outputs_of(card), *VERDICTS)
+    return (*outputs_of(card), *VERDICTS, *((SET,) if card.conformal_quantiles else ()))
 
 
 def read_question(
@@ -267,13 +270,17 @@ def _decoded(value: object) -> bytes:
 
 def _tensors(answers: Answers, card: ModelCard) -> Mapping[str, Tensor]:
     """Return the output tensors by name, in the order of `output_names`."""
-    refused = answers.refusals(card)
-    probable = answers.probabilities.max(axis=1).tolist()
-    return answers.outputs() | {
+    refused, films = answers.refusals(card), answers.probabilities.tolist()
+    decided = [card.is_decided(*film) for film in zip(films, refused, strict=True)]
+    verdicts = {
         "in_distribution": np.array([not reasons for reasons in refused]),
         "refusals": np.array([[one in reasons for one in REFUSALS] for reasons in refused]),
-        "is_confident": np.array([card.is_confident(one) for one in probable]),
+        "is_confident": np.array([card.is_confident(max(film)) for film in films]),
+        "is_decided": np.array(decided),
     }
+    if card.conformal_quantiles:
+        verdicts[SET] = np.array([card.is_possible(film) for film in films])
+    return answers.outputs() | verdicts
 
 
 def _output(name: str, tensor: Tensor, binary: bytes) -> ResponseOutput:

@@ -96,6 +96,8 @@ AUDIT = Table(
     Column("status", Text(), nullable=False),
     Column("refusals", JSON(none_as_null=True)),
     Column("novelty", Double()),
+    Column("is_decided", Boolean()),
+    Column("prediction_set", JSON(none_as_null=True)),
     Index("audit_time", "time"),
     Index("audit_film", "film_sha256"),
     sqlite_autoincrement=True,  # a deleted row's id is not used again
@@ -191,7 +193,7 @@ def _selected(query: AuditQuery) -> Select[tuple[object, ...]]:
         rows = rows.where(AUDIT.c.time >= query.since)
     if query.until:
         rows = rows.where(AUDIT.c.time < query.until)
-    for name in ("model", "key_id", "film_sha256"):
+    for name in ("model", "key_id", "film_sha256", "is_decided"):
         if (value := getattr(query, name)) is not None:
             rows = rows.where(AUDIT.c[name] == value)
     return rows

@@ -51,7 +51,17 @@ class AuditRow(Answer):
     )
     decisions: dict[str, bool | None] = Field(
         description="By class, then by group: called present; null for a film that is refused or "
-        "(of classes) unsure."
+        "(of classes) not decided. In rows of older servers, by the threshold of each class."
+    )
+    is_decided: bool | None = Field(
+        default=None,
+        description="Whether the film is decided: not refused, and one class is left. Null in rows "
+        "of older servers.",
+    )
+    prediction_set: list[str] | None = Field(
+        default=None,
+        description="The classes that cannot be excluded; null of a model without prediction sets, "
+        "and in rows of older servers.",
     )
     in_distribution: bool = Field(
         description="Whether the film is like the training films; false of one that is refused."
@@ -93,6 +103,9 @@ class AuditQuery(BaseModel):
     model: ModelName | None = Field(default=None, description="Of the model of this name.")
     key_id: Text | None = Field(default=None, description="Asked with this API key.")
     film_sha256: Sha256 | None = Field(default=None, description="About this film.")
+    is_decided: bool | None = Field(
+        default=None, description="Decided, or not; rows of older servers are neither."
+    )
     after: int = Field(default=0, ge=0, le=LAST_ID, description="With a larger id than this.")
     limit: int = Field(default=100, ge=1, le=1000, description="Most rows to return.")
 
@@ -132,6 +145,8 @@ def audit_row(
         film_sha256=film_sha256,
         probabilities=dict(zip(card.question_names, probabilities, strict=True)),
         decisions=dict(zip(card.question_names, decisions, strict=True)),
+        is_decided=card.is_decided(probabilities[:classes], refusals),
+        prediction_set=card.prediction_set(probabilities[:classes]),
         in_distribution=not refusals,
         refusals=list(refusals),
         distance=float(answers.distance[0]),

@@ -106,14 +106,15 @@ def _score(work: Work, parts: Sequence[Part], resources: Resources, say: Say) ->
 
 def _outcome(result: Path) -> str:
     """Return a sentence that counts the films by outcome."""
-    columns = ("error_type", "in_distribution", "is_confident")
+    columns = ("error_type", "in_distribution", "is_decided")
     table = pq.read_table(result, columns=list(columns), partitioning=None)
-    errors, similar, sure = (Counter(table[column].to_pylist()) for column in columns)
+    errors, similar, decided = (Counter(table[column].to_pylist()) for column in columns)
     answered = errors.pop(None, 0)
     kinds = ", ".join(f"{_words(kind)} {count}" for kind, count in errors.most_common())
+    refused = similar[False]
     return (
-        f"{table.num_rows} films: {answered} answered, {similar[False]} of them refused and "
-        f"{sure[False]} unsure; {errors.total()} errors{kinds and f' ({kinds})'}"
+        f"{table.num_rows} films: {answered} answered, {refused} of them refused and "
+        f"{decided[False] - refused} undecided; {errors.total()} errors{kinds and f' ({kinds})'}"
     )
 
 

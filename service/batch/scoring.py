@@ -17,6 +17,19 @@ from xai.explainer import Explainer
 Row = dict[str, object]
 """Cells by column; a column without a value for the film is absent."""
 
+ABOUT_THE_FILM = {
+    "distance",
+    "novelty",
+    "in_distribution",
+    "refusals",
+    "is_confident",
+    "is_decided",
+    "prediction_set",
+    "predicted_class",
+    "most_probable_class",
+}
+"""Fields of an answer that are columns of their own."""
+
 FILM_LOST = ProblemDocument(
     type="about:blank",
     title="Film lost",
@@ -97,16 +110,7 @@ def _answers(explainer: Explainer, films: Sequence[SeenFilm]) -> Iterable[Row]:
 
 def _answer(film_answer: FilmAnswer) -> Row:
     prediction = film_answer.prediction()
-    row: Row = prediction.film.model_dump() | prediction.model_dump(
-        include={
-            "distance",
-            "novelty",
-            "in_distribution",
-            "refusals",
-            "is_confident",
-            "predicted_class",
-        }
-    )
+    row: Row = prediction.film.model_dump() | prediction.model_dump(include=ABOUT_THE_FILM)
     for finding in prediction.findings:
         for name in ("probability", "logit", "decision"):
             row[f"{name}:{finding.class_name}"] = getattr(finding, name)

@@ -42,6 +42,7 @@ REFUSED = {
 WITHHELD = "There are no findings and there is no map."
 FORCED = "Nothing is decided; probabilities and map were asked for all the same."
 UNSURE = "Unsure: no probability is large enough for a decision."
+UNDECIDED = "Undecided: more than one class cannot be excluded: {}."
 
 
 def report_document(context: ResultContext) -> Comprehensive3DSR:
@@ -76,8 +77,12 @@ def _observer(context: ResultContext) -> ObserverContext:
 
 
 def _film_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluations:
-    """Return the film's distance and novelty, and whether it is decided or refused."""
+    """Return the film's distance and novelty, and whether it is decided or refused.
+
+    Of a film that is not refused, each class that cannot be excluded follows.
+    """
     film = context.prediction
+    possible = film.prediction_set if film.in_distribution else None
     novelty = {"novelty": film.novelty, "novelty_threshold": film.novelty_threshold}
     return _group(
         context,
@@ -91,25 +96,33 @@ def _film_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluations
                 if value is not None
             ),
         ],
-        [QualitativeEvaluation(_own_code("film"), _own_code(_film_status(film)))],
+        [
+            QualitativeEvaluation(_own_code("film"), _own_code(_film_status(film))),
+            *(
+                QualitativeEvaluation(_own_code("not excluded"), _own_code(name))
+                for name in possible or ()
+            ),
+        ],
     )
 
 
 def _film_status(film: ExplainedPrediction) -> str:
     if not film.in_distribution:
         return "refused"
-    return "decided" if film.is_confident else "unsure"
+    return "decided" if film.is_decided else "unsure"
 
 
 def _finding_group(
     context: ResultContext, name: str, finding: ExplainedFinding | ExplainedGroupFinding
 ) -> MeasurementsAndQualitativeEvaluations:
+    excluded_below = finding.excluded_below if isinstance(finding, ExplainedFinding) else None
+    limit = finding.threshold if excluded_below is None else excluded_below
     return _group(
         context,
         name,
         [
             _number(codes.DCM.Probability, finding.probability),
-            _number(codes.DCM.ThresholdValue, finding.threshold),
+            _number(codes.DCM.ThresholdValue, limit),
         ],
         [
             QualitativeEvaluation(_own_code("decision"), DECISIONS[finding.decision]),
@@ -154,7 +167,14 @@ def _comments(context: ResultContext) -> list[str]:
     if not film.in_distribution:
         why = [REFUSED[reason] for reason in film.refusals]
         return [RESEARCH, " ".join([*why, WITHHELD if context.is_withheld else FORCED])]
-    return [RESEARCH] if film.is_confident else [RESEARCH, UNSURE]
+    return [RESEARCH] if film.is_decided else [RESEARCH, _undecided(film)]
+
+
+def _undecided(film: ExplainedPrediction) -> str:
+    """Return why a film that is not refused is not decided."""
+    if not film.is_confident or film.prediction_set is None:
+        return UNSURE
+    return UNDECIDED.format(", ".join(film.prediction_set))
 
 
 def _comment(text: str) -> TextContentItem:

@@ -16,7 +16,7 @@ from service.dicom.source import SourceInstance
 from xai.outline import Outline
 
 SOFTWARE = "chest-xray-explainer"
-LAYOUT = 1
+LAYOUT = 2
 """Raise it when the objects change for the same answer, so that their UIDs change too."""
 
 

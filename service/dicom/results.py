@@ -26,7 +26,7 @@ from service.dicom.report import report_document
 from service.dicom.result_context import ResultContext
 from service.dicom.source import read_source_instance
 from service.films.decoding import Limits, Paint, painted_pixels
-from xai.heatmap import Status, film_evidence, heat
+from xai.heatmap import PAINTED, film_evidence, heat
 
 OVERLAY_SIDE = 1024
 """Most pixels along the longer side of the overlay, which is only for viewing."""
@@ -125,7 +125,7 @@ def painted_film(context: ResultContext, film: bytes, limits: Limits) -> SCImage
 
 def _paint(context: ResultContext) -> Paint:
     warm = heat(context.evidence, context.evidence_scale)
-    is_coloured = context.finding.explanation.status is Status.OK
+    is_coloured = context.finding.explanation.status in PAINTED
     return Paint(warm * np.float32(is_coloured), context.place, context.outline)
 
 

@@ -211,7 +211,7 @@ class _Models(Collector):
 def _outcome(film_answer: FilmAnswer) -> str:
     if not film_answer.in_distribution:
         return "refused"
-    return "decided" if film_answer.is_confident else "unsure"
+    return "decided" if film_answer.is_decided else "unsure"
 
 
 def _score_metrics(drifts: Mapping[str, Drift]) -> Iterator[Metric]:

@@ -37,7 +37,8 @@ def dark_noise(rows: int, columns: int) -> NDArray[np.uint8]:
 def bright_square(rows: int = 320, columns: int = 480) -> bytes:
     """Return a dark film whose lower right quarter is bright.
 
-    The tiny model calls pneumonia and effusion, and says that normal is most likely.
+    The tiny model says that normal is most likely; with findings that do not exclude each other it
+    calls pneumonia and effusion.
     """
     film = dark_noise(rows, columns)
     film[rows // 2 :, columns // 2 :] += 165

@@ -76,7 +76,10 @@ def answer(class_names: tuple[str, ...] = CLASS_NAMES, **changes: Any) -> Json:
         "refusals": [],
         "confidence_threshold": 0.4,
         "is_confident": True,
+        "is_decided": True,
+        "prediction_set": None,
         "predicted_class": class_names[1],
+        "most_probable_class": class_names[1],
         "findings": findings,
     }
     return ExplainedPrediction.model_validate(fields | changes).model_dump(mode="json")
@@ -84,11 +87,23 @@ def answer(class_names: tuple[str, ...] = CLASS_NAMES, **changes: Any) -> Json:
 
 def refused_answer() -> Json:
     """Return an answer about a film unlike the training films."""
-    refused = answer(in_distribution=False, refusals=["distance"], distance=9.5)
+    undecided = {"is_decided": False, "predicted_class": None}
+    refused = answer(in_distribution=False, refusals=["distance"], distance=9.5, **undecided)
     for one in refused["findings"]:
         one["decision"] = None
         one["explanation"] |= {"status": "out_of_distribution", "evidence": None}
     return refused
+
+
+def undecided_answer() -> Json:
+    """Return an answer of a model with prediction sets, to which two classes are left."""
+    left = list(CLASS_NAMES[:2])
+    found = answer(is_decided=False, prediction_set=left)
+    for one in found["findings"]:
+        excluded = one["class_name"] not in left
+        one |= {"decision": None, "excluded_below": 0.31}
+        one["explanation"]["status"] = "below_threshold" if excluded else "ok"
+    return found
 
 
 def described(**changes: Any) -> Json:

@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from tests.browser.reader import Pixels, Reader
-from tests.browser.snapshots import LOOK, answer, kept, refused_answer, snapshot
+from tests.browser.snapshots import (
+    LOOK,
+    answer,
+    kept,
+    refused_answer,
+    snapshot,
+    undecided_answer,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -94,6 +101,13 @@ def test_the_caption_says_what_one_sees(reader: Reader) -> None:
 def test_the_caption_of_a_refused_film_says_that_there_is_no_decision(reader: Reader) -> None:
     said = caption(reader, answer=refused_answer())
     assert "no decision (unlike the films this model knows)" in said
+
+
+def test_the_caption_of_an_undecided_film_says_whether_the_class_is_excluded(
+    reader: Reader,
+) -> None:
+    said = caption(reader, answer=undecided_answer()).replace("\u202f", " ")
+    assert "Pneumonia 87 %: not excluded, excluded below 31 %" in said
 
 
 def test_the_film_is_named_only_if_the_reader_wants_it(reader: Reader) -> None:

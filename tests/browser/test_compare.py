@@ -71,14 +71,14 @@ def fails(reader: Reader, model: str, status: int = 500) -> None:
 def test_each_panel_says_its_model_probability_and_state(comparer: Reader) -> None:
     compares(comparer)
     comparer.chooses("Pneumonia")
-    states = ("called", "called", "unlike known films")
+    states = ("not called", "not called", "unlike known films")
     for answer, state in zip(answers(comparer)["models"], states, strict=True):
         name, version = answer["model"]["name"], answer["model"]["version"]
         per_cent = round(100 * answer["findings"][1]["probability"])
         expect(panel(comparer, name)).to_contain_text(f"{name} {version}")
         expect(panel(comparer, name)).to_contain_text(f"Pneumonia {per_cent}\u202f% · {state}")
     comparer.chooses(NORMAL)
-    expect(panel(comparer, "alpha")).to_contain_text("not called · no map shown")
+    expect(panel(comparer, "alpha")).to_contain_text("% · called · no map shown")
     comparer.chooses(EFFUSION)
     expect(panel(comparer, "beta")).to_contain_text("does not know “Effusion”")
     assert violations(comparer.page) == []

@@ -155,7 +155,7 @@ def test_space_hides_the_map_and_shows_it_again_although_a_class_was_just_chosen
 
 
 def test_a_map_below_the_threshold_is_hidden_until_asked_for(beside: Reader) -> None:
-    # The film is most likely normal, but that is not called.
+    # The film is most likely normal, but that is below its threshold.
     assert "Below the decision threshold: map hidden" in beside.explanation()
     assert is_bare(beside)
     beside.presses("Show it anyway")

@@ -101,7 +101,7 @@ def test_every_control_and_picture_has_a_name(reader: Reader) -> None:
 def test_a_screen_reader_hears_the_answer(reader: Reader) -> None:
     reader.opens(bright_square())
     summary = reader.page.locator("#summary[role=status]")
-    expect(summary).to_contain_text("Film read. Called: Pneumonia")
+    expect(summary).to_contain_text("Film read. Called: Normal")
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (1024, 768), (768, 1024), (390, 844)])

@@ -43,9 +43,9 @@ def test_a_picked_film_gets_a_bar_with_its_threshold_for_every_class(reader: Rea
 
 def test_the_page_says_what_was_decided_and_about_what_film_and_model(reader: Reader) -> None:
     reader.opens(bright_square())
-    expect(reader.finding(PNEUMONIA)).to_contain_text("Called: at or above its threshold of 10")
-    expect(reader.finding(NORMAL)).to_contain_text("Not called: below its threshold of 90")
-    expect(reader.finding(NORMAL)).to_contain_text("most likely")
+    expect(reader.finding(PNEUMONIA)).to_contain_text("Not called: another class is more likely")
+    expect(reader.finding(NORMAL)).to_contain_text("Called: the most likely class")
+    expect(reader.page.locator("#findings-hint")).to_contain_text("Decided: Normal.")
     expect(reader.page.locator("#film-detail")).to_have_text("480 \u00d7 320 \u00b7 PNG")
     expect(reader.page.locator("#stage .caption")).to_have_text("tiny 1.2.3")
     for fact in ("480 \u00d7 320 pixels", "PNG", "tiny 1.2.3", "SHA-256", "limit of 8"):

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from pypdf import PageObject, PdfReader
 
 from tests.browser.reader import Reader
-from tests.browser.snapshots import LOOK, answer, described, kept, refused_answer
+from tests.browser.snapshots import (
+    LOOK,
+    answer,
+    described,
+    kept,
+    refused_answer,
+    undecided_answer,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -122,6 +129,16 @@ def test_a_report_of_a_refused_film_says_so_before_all_else(reader: Reader) -> N
     assert said.index("Unlike the films this model knows") < said.index("The film:")
     assert "Called" not in said.replace("Not called", "")
     assert "withheld" in said
+
+
+def test_a_report_of_an_undecided_film_names_the_classes_that_are_left(reader: Reader) -> None:
+    said = words(reader, answer=undecided_answer())
+    assert said.index("Undecided: Normal or Pneumonia") < said.index("The film:")
+    assert "None of these classes can be excluded." in said
+    assert "Pneumonia 87 % 31 % Not excluded \u2013 0.951" in said
+    assert "Effusion 9 % 31 % Excluded" in said
+    assert "A film is decided when one class is left." in said
+    assert "threshold" not in said
 
 
 def test_a_refused_films_probabilities_are_greyed(reader: Reader) -> None:

@@ -82,7 +82,7 @@ def answer(**changes: Any) -> dict[str, Any]:
         {"class_name": "normal", "probability": 0.2, "decision": False},
         {"class_name": "pneumonia", "probability": 0.8, "decision": True},
     ]
-    told = {"in_distribution": True, "is_confident": True, "predicted_class": "pneumonia"}
+    told = {"in_distribution": True, "is_decided": True, "prediction_set": None}
     return {"findings": findings, **told, "refusals": [], **changes}
 
 
@@ -107,13 +107,16 @@ def is_open(reader: Reader) -> str:
     ("changes", "words"),
     [
         ({}, "Pneumonia 80\u202f%"),
-        ({"predicted_class": None}, "Pneumonia 80\u202f%"),
         (
             {"in_distribution": False, "refusals": ["distance"]},
             "Unlike the films this model knows",
         ),
         ({"in_distribution": False, "refusals": ["lungs"]}, "No plausible lungs found"),
-        ({"is_confident": False}, "No decision"),
+        ({"is_decided": False}, "No decision"),
+        (
+            {"is_decided": False, "prediction_set": ["normal", "pneumonia"]},
+            "Undecided: Normal or Pneumonia",
+        ),
     ],
 )
 def test_a_film_that_was_read_shows_its_top_finding(
@@ -125,7 +128,8 @@ def test_a_film_that_was_read_shows_its_top_finding(
 
 
 def test_a_finding_that_is_called_stands_out(reader: Reader) -> None:
-    shows(reader, {"a": answer(), "b": answer(predicted_class="normal")})
+    findings = [one | {"decision": None} for one in answer()["findings"]]
+    shows(reader, {"a": answer(), "b": answer(is_decided=False, findings=findings)})
     expect(row(reader, "a")).to_have_class("called")
     expect(row(reader, "b")).not_to_have_class("called")
 

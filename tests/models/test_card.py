@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.card import Histogram, LungLimits, ModelCard, NetworkSpec
 from service.settings import OWN_MODELS
-from tests.support.tiny_model import card
+from tests.support.tiny_model import CLASS_NAMES, card, softmax
 from xai.explainer import Explainer
 
 SPEC = {
@@ -117,13 +120,78 @@ def test_a_limit_of_novelty_needs_a_file_that_answers_it() -> None:
         card(novelty_threshold=2.5)
 
 
+PROBABLE = [0.6, 0.3, 0.1]
+MULTILABEL = {"task": "multilabel"}
+
+
 def test_a_refused_film_gets_no_decision() -> None:
-    assert card().decisions([0.9, 0.1, 0.0], ()) == [True, True, False]
+    assert card().decisions([0.9, 0.1, 0.0], ()) == [True, False, False]
     assert card().decisions([0.9, 0.1, 0.0], ("lungs",)) == [None] * 3
+    assert not card().is_decided([0.9, 0.1, 0.0], ("lungs",))
+
+
+def test_findings_are_decided_each_by_its_threshold() -> None:
+    several = card(**MULTILABEL)
+    assert several.is_decided([0.9, 0.1, 0.0], ())
+    assert several.decisions([0.9, 0.1, 0.0], ()) == [True, True, False]
+    assert several.decisions([0.9, 0.1, 0.0], ("lungs",)) == [None] * 3
+    assert several.prediction_set([0.9, 0.1, 0.0]) is None
+
+
+def test_a_class_is_excluded_when_it_is_less_probable_than_its_quantile_allows() -> None:
+    asked = card(conformal_quantiles=(0.5, 0.75, 0.85))
+    assert asked.prediction_set(PROBABLE) == ["normal", "pneumonia"]
+    assert asked.is_possible(PROBABLE) == [True, True, False]
+    assert asked.excluded_below(1) == 0.25
+    assert card().prediction_set(PROBABLE) is None
+    assert card().excluded_below(1) is None
+
+
+def test_a_film_is_decided_when_one_class_is_left() -> None:
+    assert card(conformal_quantiles=(0.5, 0.75, 0.85)).decisions(PROBABLE, ()) == [None] * 3
+    decided = card(conformal_quantiles=(0.0, 0.65, 0.85))
+    assert decided.prediction_set(PROBABLE) == ["normal"]
+    assert decided.decisions(PROBABLE, ()) == [True, False, False]
+    assert decided.decisions(PROBABLE, ("distance",)) == [None] * 3
+
+
+def test_a_film_that_is_not_confident_is_not_decided() -> None:
+    shy = {"confidence_threshold": 0.7}
+    assert card(**shy).decisions(PROBABLE, ()) == [None] * 3
+    assert not card(conformal_quantiles=(0.0, 0.0, 0.0), **shy).is_decided(PROBABLE, ())
+
+
+@settings(max_examples=50)
+@given(
+    logits=st.lists(st.floats(-9, 9), min_size=3, max_size=3),
+    quantiles=st.lists(st.floats(0, 1), min_size=3, max_size=3),
+)
+def test_one_class_or_none_is_decided_for_and_it_is_the_most_probable(
+    logits: list[float], quantiles: list[float]
+) -> None:
+    probabilities = softmax(np.array(logits, np.float32)).tolist()
+    asked = card(conformal_quantiles=tuple(quantiles))
+    most, possible = asked.most_probable_class(probabilities), asked.prediction_set(probabilities)
+    assert possible is not None
+    assert most in possible
+    decisions = asked.decisions(probabilities, ())
+    decided_for = [name for name, is_in in zip(CLASS_NAMES, decisions, strict=True) if is_in]
+    assert decided_for == ([most] if possible == [most] else [])
+    assert (None in decisions) == (len(possible) > 1)
+
+
+@pytest.mark.parametrize("changes", [{}, MULTILABEL])
+def test_quantiles_are_one_per_class_of_a_multi_class_model(changes: dict[str, str]) -> None:
+    quantiles = (0.5, 0.5) if not changes else (0.5, 0.5, 0.5)
+    with pytest.raises(ValidationError, match="conformal_quantiles must have one entry per class"):
+        card(conformal_quantiles=quantiles, **changes)
 
 
 @pytest.mark.parametrize("model", sorted(OWN_MODELS.glob("*.onnx")), ids=lambda path: path.stem)
 def test_files_of_the_first_schema_are_read_with_the_new_fields_null(model: Path) -> None:
     read = Explainer(model, lazy=True).card
     assert (read.schema_version, read.lungs, read.lung_limits) == (1, None, None)
+    assert (read.conformal_quantiles, read.prediction_set([0.2] * 5)) == (None, None)
+    decisions = read.decisions([0.1, 0.2, 0.4, 0.2, 0.1], ())
+    assert decisions == [False, False, True, False, False]
     assert card().schema_version == 2

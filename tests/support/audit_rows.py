@@ -28,6 +28,8 @@ def row(**changes: Any) -> AuditRow:
         "decisions": {"normal": False, "pneumonia": True},
         "in_distribution": True,
         "refusals": [],
+        "is_decided": True,
+        "prediction_set": ["pneumonia"],
         "distance": 4.0,
     }
     return AuditRow(**fields | changes)

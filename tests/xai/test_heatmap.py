@@ -51,27 +51,26 @@ def interpolated_slowly(grid, place, row, column):
 
 
 @pytest.mark.parametrize(
-    ("evidence", "probability", "in_distribution", "force", "status"),
+    ("evidence", "is_possible", "in_distribution", "force", "status"),
     [
-        (POSITIVE, 0.9, True, False, Status.OK),
-        (POSITIVE, 0.5, True, False, Status.OK),
-        (POSITIVE, 0.4, True, False, Status.BELOW_THRESHOLD),
-        (-abs(POSITIVE), 0.9, True, False, Status.NO_POSITIVE_EVIDENCE),
-        (-abs(POSITIVE), 0.4, True, False, Status.NO_POSITIVE_EVIDENCE),
-        (POSITIVE, 0.9, False, False, Status.OUT_OF_DISTRIBUTION),
-        (-abs(POSITIVE), 0.4, False, False, Status.OUT_OF_DISTRIBUTION),
-        (-abs(POSITIVE), 0.4, False, True, Status.NO_POSITIVE_EVIDENCE),
-        (POSITIVE, 0.4, False, True, Status.BELOW_THRESHOLD),
-        (POSITIVE, 0.9, False, True, Status.OK),
+        (POSITIVE, True, True, False, Status.OK),
+        (POSITIVE, True, True, True, Status.OK),
+        (POSITIVE, False, True, False, Status.BELOW_THRESHOLD),
+        (-abs(POSITIVE), True, True, False, Status.NO_POSITIVE_EVIDENCE),
+        (-abs(POSITIVE), False, True, False, Status.NO_POSITIVE_EVIDENCE),
+        (POSITIVE, True, False, False, Status.OUT_OF_DISTRIBUTION),
+        (-abs(POSITIVE), False, False, False, Status.OUT_OF_DISTRIBUTION),
+        (-abs(POSITIVE), False, False, True, Status.OUT_OF_DISTRIBUTION_FORCED),
+        (POSITIVE, False, False, True, Status.OUT_OF_DISTRIBUTION_FORCED),
+        (POSITIVE, True, False, True, Status.OUT_OF_DISTRIBUTION_FORCED),
     ],
 )
 def test_the_status_is_the_first_reason_that_holds(
-    evidence, probability, in_distribution, force, status
+    evidence, is_possible, in_distribution, force, status
 ):
     found = explanation_status(
         evidence,
-        probability=probability,
-        threshold=0.5,
+        is_possible=is_possible,
         in_distribution=in_distribution,
         force=force,
     )
@@ -80,6 +79,7 @@ def test_the_status_is_the_first_reason_that_holds(
 
 def test_statuses_are_the_words_of_the_answer():
     words = ["ok", "no_positive_evidence", "below_threshold", "out_of_distribution"]
+    words += ["out_of_distribution_forced"]
     assert [str(status) for status in Status] == words
 
 

@@ -55,11 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     scores: dict[str, SeedScores] = {}
     measured = []
     for name, recipe in recipes.items():
-        scores[name] = left_out_scores(
+        scores[name], sets = left_out_scores(
             recipe, films, arguments.folder, seeds=arguments.seeds, device=arguments.device
         )
         seeds = seeds_of(recipe, arguments.seeds)
-        measured.append(recipe_figures(name, recipe, seeds, scores[name], films))
+        measured.append(recipe_figures(name, recipe, seeds, scores[name], films, sets))
         _say(recipe_sentences(measured[-1]))
     differences = tuple(recipe_differences(scores, films))
     _say(difference_sentences(differences))
@@ -111,6 +111,11 @@ def recipe_sentences(recipe: LeaveOutRecipe) -> Iterator[str]:
     for mean in recipe.means:
         seeds = ", ".join(f"{value:.3f}" for value in mean.by_seed)
         yield f"  mean of {', '.join(mean.origins)}: {_named(mean.auroc)}; by seed {seeds}"
+    for found in recipe.sets:
+        left = "".join(f", without {films} of {n}" for n, films in found.never_trained.items())
+        yield f"  sets of {', '.join(found.origins)}, {found.films} films{left}"
+        for metric in found.figures:
+            yield f"    {_named(metric)}"
     constant = recipe.constant_macro_auroc.estimate
     yield f"  pooled {_named(recipe.macro_auroc)}; a constant for each origin: {constant:.3f}"
 

@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _risk(config: Config, measured: MeasuredFilms, arguments: argparse.Namespace) -> LeftOutRisk:
     films = OriginFilms.of(config.data, checked_films(config))
     asked = {"seeds": arguments.seeds, "device": arguments.device}
-    scores = left_out_scores(config, films, arguments.scores, **asked)
-    return left_out_risk(config, scores, films, measured)
+    said = left_out_scores(config, films, arguments.scores, **asked)
+    return left_out_risk(config, said.scores, films, measured)
 
 
 def sentences(result: NoveltyResult) -> Iterator[str]:

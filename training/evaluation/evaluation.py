@@ -11,11 +11,16 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.card import Metric, ModelCard
+from models.card import Metric, ModelCard, Refusal
 from training.data.dataset import class_numbers, film_radiograph, film_targets, seen_by
 from training.data.manifest import Film, Split, of_split, task_of
 from training.statistics.bootstrap import Resamples, Statistic
 from training.statistics.calibration import calibrated
+from training.statistics.conformal import (
+    decision_statistics,
+    prediction_sets,
+    set_statistics,
+)
 from training.statistics.metrics import (
     IsClass,
     Probabilities,
@@ -275,19 +280,45 @@ class Evaluation:
             for name, rows in chosen.items()
         }
 
+    @cached_property
+    def refusals(self) -> list[tuple[Refusal, ...]]:
+        """Why each film is refused; empty if it is answered."""
+        figures = repeat(None) if self.lung_figures is None else self.lung_figures.tolist()
+        films = zip(self.distance.tolist(), figures, strict=False)
+        return [self.card.refusals(*film) for film in films]
+
     @property
     def is_refused(self) -> Bool[np.ndarray, " films"]:
         """Whether each film is refused, whatever for."""
-        figures = repeat(None) if self.lung_figures is None else self.lung_figures.tolist()
-        novelty = repeat(None) if self.novelty is None else self.novelty.tolist()
-        films = zip(self.distance.tolist(), figures, novelty, strict=False)
-        return np.array([bool(self.card.refusals(*film)) for film in films])
+        return np.array([bool(reasons) for reasons in self.refusals])
 
-    @property
-    def is_unsure(self) -> Bool[np.ndarray, " films"]:
-        """Whether each film has no probability large enough for a decision."""
-        largest = self.probabilities.max(axis=1).tolist()
-        return np.array([not self.card.is_confident(probability) for probability in largest])
+    @cached_property
+    def is_decided(self) -> Bool[np.ndarray, " films"]:
+        """Whether the model decides about each film."""
+        films = zip(self.probabilities.tolist(), self.refusals, strict=True)
+        return np.array([self.card.is_decided(*film) for film in films])
+
+    def decision_metrics(self) -> Iterator[Metric]:
+        """Yield how many films are decided and right, and coverage and size of their sets.
+
+        There are none of findings, each of which is decided for itself. Refused films count as
+        undecided; the sets are those of all films.
+        """
+        if self.is_multilabel:
+            return
+        everyone = np.full(len(self.films), True)
+        is_right = self.probabilities.argmax(axis=1) == self.targets
+        statistics = decision_statistics(self.is_decided, is_right, everyone)
+        quantiles = self.card.conformal_quantiles
+        sets = None if quantiles is None else prediction_sets(self.probabilities, quantiles)
+        if sets is not None:
+            statistics |= set_statistics(sets, self.is_class, everyone)
+        for name, statistic in statistics.items():
+            yield figure(name, statistic, self.films)
+        for number, class_name in numbered(self.is_class, self.card.class_names):
+            if sets is not None:
+                of_class = partial(share, sets[:, number], self.is_class[:, number])
+                yield figure("set_coverage", of_class, self.films, class_name=class_name)
 
 
 def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:

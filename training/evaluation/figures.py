@@ -64,7 +64,7 @@ class ModelFigures(Record):
         temperature: Fitted on val.
         metrics: Discrimination and, of classes, calibration.
         refused_share: Share of films called unlike the training films.
-        unsure_share: Share of the others without a probability large enough for a decision.
+        unsure_share: Share of films that are neither refused nor decided.
         calibration_error_by_chance: Of a perfectly calibrated model on as few films. None for
             findings, for which all below is empty too.
         read_off_the_curve: Sensitivity at 90 % specificity and the reverse, off the ROC curve of
@@ -72,6 +72,8 @@ class ModelFigures(Record):
         operating_points: Sensitivity and specificity at thresholds chosen on val.
         confusion_by_source: True class by row, class of the largest probability by column.
         selective: Error rate, and the areas under the risk-coverage curves.
+        decisions: Share of films that are decided, how often those are right beside the others,
+            and coverage and mean size of the prediction sets, of a model that gives them.
         failures: The wrong answers with the largest probabilities.
     """
 
@@ -89,6 +91,7 @@ class ModelFigures(Record):
     operating_points: tuple[OperatingPoint, ...] = ()
     confusion_by_source: dict[str, tuple[tuple[int, ...], ...]] = Field(default_factory=dict)
     selective: tuple[Metric, ...] = ()
+    decisions: tuple[Metric, ...] = ()
     failures: tuple[Failure, ...] = ()
 
     @property
@@ -215,7 +218,7 @@ def model_figures(evaluation: Evaluation, val: Evaluation | None, splits: str) -
         temperature=card.temperature,
         metrics=evaluation.metrics,
         refused_share=float(evaluation.is_refused.mean()),
-        unsure_share=float((evaluation.is_unsure & ~evaluation.is_refused).mean()),
+        unsure_share=float((~evaluation.is_decided & ~evaluation.is_refused).mean()),
     )
     if evaluation.is_multilabel:
         return measured()
@@ -228,6 +231,7 @@ def model_figures(evaluation: Evaluation, val: Evaluation | None, splits: str) -
             for source, matrix in evaluation.confusion_by_source().items()
         },
         selective=tuple(selective_metrics(evaluation)),
+        decisions=tuple(evaluation.decision_metrics()),
         failures=tuple(failures(evaluation)),
     )
 
@@ -251,7 +255,7 @@ def selective_metrics(evaluation: Evaluation) -> Iterator[Metric]:
     """Yield the error rates of all and of accepted films, and areas under risk-coverage curves."""
     is_wrong = evaluation.probabilities.argmax(axis=1) != evaluation.targets
     everyone = np.full(len(is_wrong), True)
-    accepted = ~(evaluation.is_refused | evaluation.is_unsure)
+    accepted = evaluation.is_decided
     yield figure("error_rate", partial(share, is_wrong, everyone), evaluation.films)
     if accepted.any():
         statistic = partial(share, is_wrong, accepted)

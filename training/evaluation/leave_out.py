@@ -3,7 +3,7 @@
 For every origin the recipe is trained without it, on the other films of the train split, and
 scores that origin's films of the train split. Recipes are chosen by this, so neither val nor test
 films are scored. The origin takes part in nothing: films of val, less the origin's, choose the
-epoch, and no temperature is fitted.
+epoch. Scores have no temperature; prediction sets have one, and quantiles, of the same val films.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import softmax
 from tqdm import tqdm
 
@@ -24,12 +24,14 @@ from training.config import AugmentationConfig, Config
 from training.data.dataset import FilmDataset
 from training.data.manifest import Film, manifest_sha256, of_split
 from training.data.whole_file import whole_file
-from training.evaluation.leave_out_figures import SeedScores
+from training.evaluation.leave_out_figures import SeedScores, SeedSets
 from training.evaluation.leave_out_films import OriginFilms
 from training.fitting.feature_cache import feature_cache
 from training.fitting.loop import TrainingRun
 from training.fitting.start import checked_films, datasets, starting_network
 from training.fitting.subset import Films, Subset
+from training.statistics.calibration import calibrated, fitted_temperature
+from training.statistics.conformal import Sets, conformal_quantiles, prediction_sets
 
 Scores = Float[np.ndarray, "films classes"]
 """Probabilities; NaN for a class that the model never saw."""
@@ -37,11 +39,14 @@ FAST_SIDE, FAST_EPOCHS = 128, 8
 """Most pixels of a side, and most epochs, of the fast form that recipes are chosen by."""
 FAST_FILM_SIDE = 192
 """Most pixels of a side of films that are then cropped to the lungs."""
+STATISTICS = Path(__file__).parents[1] / "statistics"
 LEARNING = (
+    STATISTICS / "calibration.py",
+    STATISTICS / "conformal.py",
     Path(models.__path__[0]),
     *(Path(__file__).parents[1] / name for name in ("data", "fitting", "outlines", "step")),
 )
-"""Folders of the files that scores follow from, beside this one."""
+"""Files, and folders of files, that scores follow from, beside this one."""
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     "crop and local contrast": {"network": {"crop_pct": 1.0, "local_contrast": None}},
     "augmentation": {
@@ -102,9 +107,21 @@ def seeds_of(config: Config, number: int) -> tuple[int, ...]:
     return tuple(config.training.seed + step for step in range(number))
 
 
+class LeftOut(NamedTuple):
+    """What networks say of films of origins that they never saw.
+
+    Attributes:
+        scores: Probabilities; NaN for a class that a network never saw.
+        sets: Prediction sets; no class that a network never saw is in one.
+    """
+
+    scores: SeedScores
+    sets: SeedSets
+
+
 def left_out_scores(
     config: Config, films: OriginFilms, folder: Path, *, seeds: int, device: str
-) -> SeedScores:
+) -> LeftOut:
     """Train a recipe once per seed and origin left out, and return what it says of that origin.
 
     Args:
@@ -124,14 +141,16 @@ def left_out_scores(
     if OriginFilms.of(config.data, read, compared=compared) != films:
         raise ValueError(f"{config.name} must have the films and origins of the other recipes")
     scores = np.full((seeds, len(films.films), len(films.class_names)), np.nan)
+    sets = np.full(scores.shape, False)
     folds = seeds * len(films.left_out)
     with tqdm(total=folds, desc="left out", unit="fold", leave=False) as progress:
-        for own, seed in zip(scores, seeds_of(config, seeds), strict=True):
+        for number, seed in enumerate(seeds_of(config, seeds)):
             run = SeedRun(_with_seed(config, seed), read, films, folder, device)
             for origin in films.left_out:
-                own[films.rows(origin)] = run.scores(origin)
+                found, rows = run.left_out(origin), films.rows(origin)
+                scores[number, rows], sets[number, rows] = found
                 progress.update()
-    return scores
+    return LeftOut(scores, sets)
 
 
 def _check_sees_nothing(config: Config) -> None:
@@ -180,18 +199,22 @@ class SeedRun:
         folder = self.folder / "features"
         return RecipeFilms.read(self.config, self.read, folder, device=self.device)
 
-    def scores(self, origin: str) -> Scores:
-        """Return the probabilities of an origin's films by a network that never saw it."""
+    def left_out(self, origin: str) -> tuple[Scores, Sets]:
+        """Return probabilities and sets of an origin's films by a network that never saw it."""
 
         def write(path: Path) -> None:
-            own = np.full((self.films.origins.count(origin), len(self.films.class_names)), np.nan)
-            classes, logits = fold(self.recipe_films, self.films.origins, origin)
-            own[:, classes] = softmax(logits, axis=1)
+            scores = np.full(
+                (self.films.origins.count(origin), len(self.films.class_names)), np.nan
+            )
+            sets = np.full(scores.shape, False)
+            found = fold(self.recipe_films, self.films.origins, origin)
+            scores[:, found.classes] = softmax(found.logits, axis=1)
+            sets[:, found.classes] = found.sets()
             with path.open("wb") as file:
-                np.save(file, own)
+                np.savez(file, scores=scores, sets=sets)
 
-        file = self.folder / f"{self._key(origin)}.npy"
-        return np.asarray(np.load(whole_file(file, write)))
+        with np.load(whole_file(self.folder / f"{self._key(origin)}.npz", write)) as kept:
+            return kept["scores"], kept["sets"]
 
     def _key(self, origin: str) -> str:
         """Return a hash of all that the scores follow from, so that a file is never out of date."""
@@ -207,7 +230,7 @@ def _sources() -> Iterator[Path]:
     yield Path(__file__)
     yield LUNG_FIELD / WEIGHTS
     for folder in LEARNING:
-        yield from sorted(folder.rglob("*.py"))
+        yield from sorted(folder.rglob("*.py")) if folder.is_dir() else (folder,)
 
 
 @dataclass(frozen=True)
@@ -259,10 +282,31 @@ class RecipeFilms:
         )
 
 
-def fold(
-    recipe_films: RecipeFilms, origins: Sequence[str], origin: str
-) -> tuple[list[int], Float[np.ndarray, "films classes"]]:
-    """Train without an origin; return the classes that are left, and the logits of its films."""
+class Fold(NamedTuple):
+    """What a network says that was trained without an origin.
+
+    Attributes:
+        classes: Numbers of the classes that are left, in the order of its logits.
+        logits: Of the origin's films.
+        val_logits: Of the films of val that are not the origin's.
+        val_targets: Their classes, as places in `classes`.
+    """
+
+    classes: list[int]
+    logits: Float[np.ndarray, "films classes"]
+    val_logits: Float[np.ndarray, "val_films classes"]
+    val_targets: Int[np.ndarray, " val_films"]
+
+    def sets(self) -> Sets:
+        """Return the prediction sets of the origin's films: temperature and quantiles of val."""
+        temperature = fitted_temperature(self.val_logits, self.val_targets)
+        on_val = calibrated(self.val_logits, temperature)
+        quantiles = conformal_quantiles(on_val, self.val_targets)
+        return prediction_sets(calibrated(self.logits, temperature), quantiles)
+
+
+def fold(recipe_films: RecipeFilms, origins: Sequence[str], origin: str) -> Fold:
+    """Train without an origin; return the logits of its films, and of val without it."""
     learnt = [film for film, own in enumerate(origins) if own != origin]
     out = [film for film, own in enumerate(origins) if own == origin]
     classes = sorted({recipe_films.train.targets[film] for film in learnt})
@@ -283,8 +327,10 @@ def fold(
     scored = Subset(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():
         if training.state.is_best:
-            logits = training.predicted_logits(scored).numpy()
-    return classes, logits
+            logits, val_logits = (
+                training.predicted_logits(films).numpy() for films in (scored, training.val)
+            )
+    return Fold(classes, logits, val_logits, np.asarray(training.val.targets))
 
 
 def subset(whole: Films, films: Sequence[int], classes: Sequence[int]) -> Subset:

@@ -20,6 +20,7 @@ from training.evaluation.evaluation import figure, numbered
 from training.evaluation.leave_out_films import NORMAL, PAIR, OriginFilms
 from training.evaluation.leave_out_result import (
     LeaveOutRecipe,
+    LeftOutSets,
     OriginMean,
     OriginPair,
     RecipeDifference,
@@ -27,11 +28,14 @@ from training.evaluation.leave_out_result import (
 )
 from training.evaluation.subgroups import among
 from training.statistics.bootstrap import Statistic, averaged
+from training.statistics.conformal import decision_statistics, set_statistics
 from training.statistics.metrics import auroc, mean_auroc
 from training.statistics.pairs import Pair, mean_pair_auroc, pair_auroc, renormalised
 
 SeedScores = Float[np.ndarray, "seeds films classes"]
 """Probabilities of each film by a network without its origin; NaN of classes it never saw."""
+SeedSets = Bool[np.ndarray, "seeds films classes"]
+"""Prediction sets of each film by the same; classes it never saw are in none."""
 
 
 def within(name: str, origins: Sequence[str], scores: SeedScores, films: OriginFilms) -> Statistic:
@@ -58,7 +62,12 @@ def _of_origin(
 
 
 def recipe_figures(
-    name: str, config: Config, seeds: Sequence[int], scores: SeedScores, films: OriginFilms
+    name: str,
+    config: Config,
+    seeds: Sequence[int],
+    scores: SeedScores,
+    films: OriginFilms,
+    sets: SeedSets | None = None,
 ) -> LeaveOutRecipe:
     """Return a recipe's figures, within origins and pooled.
 
@@ -68,6 +77,7 @@ def recipe_figures(
         seeds: Of the trainings, in the order of the scores.
         scores: Of the films by networks that never saw their origin.
         films: All films of train.
+        sets: Prediction sets of the films, if they are to be measured.
     """
     kept = [films.class_names[number] for number in films.kept]
     nothing = constant_scores(films, balanced=is_balanced(config))
@@ -91,6 +101,7 @@ def recipe_figures(
             _within_origin(origin, scores, films) for origin in sorted(set(films.origins))
         ),
         means=tuple(_origin_mean(*mean, scores, films) for mean in films.means()),
+        sets=() if sets is None else tuple(left_out_sets(scores, sets, films)),
         seeds=tuple(seeds),
         epochs=config.training.epochs,
         image_size=config.network.image_size,
@@ -188,6 +199,44 @@ def _origin_pair(origin: str, pair: Pair, scores: SeedScores, films: OriginFilms
         auroc=None if obstacle else figure("auroc", statistic, films.films, class_name=positive),
         reason=obstacle,
     )
+
+
+def left_out_sets(scores: SeedScores, sets: SeedSets, films: OriginFilms) -> Iterator[LeftOutSets]:
+    """Yield figures of prediction sets of each origin left out, and of all of them together."""
+    every = [(origin,) for origin in films.left_out]
+    for origins in [*every, films.left_out] if len(every) > 1 else every:
+        is_own = np.array([origin in origins for origin in films.origins])
+        is_known = np.full(len(is_own), False)
+        for origin in origins:
+            of_known = films.is_class[:, films.learnt(origin)].any(axis=1)
+            is_known |= films.rows(origin) & of_known
+        unknown = films.is_class[is_own & ~is_known].sum(axis=0).tolist()
+        yield LeftOutSets(
+            origins=origins,
+            films=int(is_known.sum()),
+            never_trained={
+                name: count for name, count in zip(films.class_names, unknown, strict=True) if count
+            },
+            figures=tuple(_set_figures(scores, sets, is_known, films)) if is_known.any() else (),
+        )
+
+
+def _set_figures(
+    scores: SeedScores, sets: SeedSets, among: Bool[np.ndarray, " films"], films: OriginFilms
+) -> Iterator[Metric]:
+    targets = films.is_class.argmax(axis=1)
+    of_seeds = []
+    for own, own_sets in zip(scores, sets, strict=True):
+        is_right = np.nan_to_num(own, nan=-1.0).argmax(axis=1) == targets
+        is_decided = own_sets.sum(axis=1) == 1
+        of_seeds.append(
+            set_statistics(own_sets, films.is_class, among)
+            | decision_statistics(is_decided, is_right, among)
+        )
+    for name in of_seeds[0]:
+        if all(name in statistics for statistics in of_seeds):
+            mean = averaged([statistics[name] for statistics in of_seeds])
+            yield figure(name, mean, films.films)
 
 
 def _origin_mean(

@@ -61,6 +61,28 @@ class OriginMean(Record):
     by_seed: tuple[float, ...]
 
 
+class LeftOutSets(Record):
+    """Prediction sets of films of origins that the networks never saw.
+
+    Quantiles are chosen on the films of val that are not the origin's. No film is refused here: it
+    is decided when one class is left in its set.
+
+    Attributes:
+        origins: One, or all that are left out; each film counts alike.
+        films: Measured.
+        never_trained: Films of classes that no network without the origin knows, by class: their
+            class can be in no set, and they are not measured.
+        figures: `set_coverage`, `mean_set_size`, `decided_share`, `right_if_decided`,
+            `right_if_undecided` and the difference of both; means over seeds. One that is not
+            defined for every seed is absent.
+    """
+
+    origins: tuple[str, ...]
+    films: int
+    never_trained: dict[str, int]
+    figures: tuple[Metric, ...]
+
+
 class RecipeDifference(Record):
     """Difference of a figure within origins between two recipes: same films, same resamples.
 
@@ -99,6 +121,7 @@ class LeaveOutRecipe(Record):
         constant_macro_auroc: What it gets instead of `macro_auroc`.
         within: Figures within each origin.
         means: Their means over origins, also without origins in which the machine tells the class.
+        sets: Of prediction sets, of each origin and of all; empty in files from before there were.
         seeds: Of the trainings.
         epochs: Of each training.
         image_size: Rows and columns of the network's input.
@@ -114,6 +137,7 @@ class LeaveOutRecipe(Record):
     constant_macro_auroc: Metric
     within: tuple[WithinOrigin, ...]
     means: tuple[OriginMean, ...]
+    sets: tuple[LeftOutSets, ...] = ()
     seeds: tuple[int, ...]
     epochs: int
     image_size: Grid

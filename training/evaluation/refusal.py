@@ -50,8 +50,8 @@ class Reaction(Record):
 
     Attributes:
         image: Name of its file.
-        outcome: `refused`, or `undecided` because no class is likely enough; `unreadable` images
-            are refused before they reach a model.
+        outcome: `refused`, or `undecided` because more than one class is left, or none is likely
+            enough; `unreadable` images are refused before they reach a model.
         refusals: Why it is refused.
         distance: From the training films.
         novelty: Of its acquisition; None of a file without that output.
@@ -196,7 +196,7 @@ def reaction(explainer: Explainer, radiograph: Radiograph, image: str) -> Reacti
     outcome: Outcome = "answered"
     if refusals:
         outcome = "refused"
-    elif not card.is_confident(float(probabilities.max())):
+    elif not card.is_decided(probabilities.tolist(), refusals):
         outcome = "undecided"
     return Reaction(
         image=image,

@@ -29,6 +29,7 @@ from training.data.phantom import draw_film
 from training.export.lung_limits import lung_limits
 from training.export.trained_run import TrainedRun
 from training.statistics.calibration import calibrated, youden_threshold
+from training.statistics.conformal import conformal_quantiles
 from xai.explained_network import (
     AnyExplanation,
     ExplainedNetwork,
@@ -42,9 +43,6 @@ DISTANCE_QUANTILE = 0.98
 
 NOVELTY_QUANTILE = 0.95
 """Share of val films that the novelty threshold accepts."""
-
-CONFIDENCE_QUANTILE = 0.01
-"""Share of val films whose largest probability is below the confidence threshold."""
 
 EVIDENCE_QUANTILE = 0.99
 """Share of positive evidence of the true class, on val, that does not saturate the colours."""
@@ -96,9 +94,9 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         lung_limits=lung_limits(answers.lung_figures.numpy())
         if isinstance(answers, LungExplanation | GroupedLungExplanation)
         else None,
-        confidence_threshold=None
+        conformal_quantiles=None
         if spec.task == "multilabel"
-        else float(np.quantile(probabilities.max(axis=1), CONFIDENCE_QUANTILE)),
+        else conformal_quantiles(probabilities, measured.truth.argmax(axis=1)),
         method=measured.method,
         cell_centres=cell_centres(run.network),
         golden=measured.golden,

@@ -96,6 +96,11 @@ def _factors(card: ModelCard) -> Iterator[str]:
         f"is above {card.distance_threshold:.3g} is refused{_novelty_limit(card)}"
         f"{_lung_limits(card)}."
         + (
+            " One that leaves more than one class is not decided."
+            if card.conformal_quantiles
+            else ""
+        )
+        + (
             f" One whose largest probability is below {card.confidence_threshold:.3f} gets no "
             "decision."
             if card.confidence_threshold is not None
@@ -125,11 +130,14 @@ def _lung_limits(card: ModelCard) -> str:
 
 
 def _metrics(card: ModelCard) -> Iterator[str]:
-    yield (
-        f"Probabilities are calibrated on val (temperature {card.temperature:.3f}). A class is "
-        "called present from its threshold on; sensitivity and specificity are those on the films "
-        "that the threshold was chosen on, and so optimistic.\n"
-    )
+    calibrated = f"Probabilities are calibrated on val (temperature {card.temperature:.3f})."
+    yield f"{calibrated} {_rule(card)}\n"
+    if card.conformal_quantiles:
+        yield "| class | excluded below |"
+        yield "| --- | --- |"
+        for name, quantile in zip(card.class_names, card.conformal_quantiles, strict=True):
+            yield f"| {name} | {1 - quantile:.3f} |"
+        return
     yield "| class | threshold | sensitivity | specificity | chosen as |"
     yield "| --- | --- | --- | --- | --- |"
     of_groups = (group.threshold for group in card.groups)
@@ -139,6 +147,23 @@ def _metrics(card: ModelCard) -> Iterator[str]:
             f"| {name} | {threshold.value:.3f} | {threshold.sensitivity:.3f} "
             f"| {threshold.specificity:.3f} | {threshold.criterion} |"
         )
+
+
+def _rule(card: ModelCard) -> str:
+    """Return how a film, or each finding on it, is decided."""
+    if card.conformal_quantiles:
+        return (
+            "A class is excluded below a probability that 90 % of the val films of that class "
+            "reach, unless it is the most probable one. A film is decided when one class is left."
+        )
+    if card.task == "multilabel":
+        rule = "A class is called present from its threshold on"
+    else:
+        rule = "The most probable class is called; from its threshold on a class's map is shown"
+    return (
+        f"{rule}; sensitivity and specificity are those on the films that the threshold was "
+        "chosen on, and so optimistic."
+    )
 
 
 def _evaluation_data(card: ModelCard) -> Iterator[str]:

@@ -140,7 +140,7 @@ def faithfulness_report(
 
 
 def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFilm]:
-    """Yield the films that are classified correctly, confidently by the card, and not refused."""
+    """Yield the films that are decided, and decided correctly."""
     card = explainer.card
     numbers = class_numbers(films, card.class_names)
     for film, number in zip(tqdm(films, "films", unit="film", leave=False), numbers, strict=True):
@@ -148,7 +148,7 @@ def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFi
         answers = explainer(seen.pixels[None, None])
         probabilities = answers.probabilities[0]
         [refusals] = answers.refusals(card)
-        is_decided = not refusals and card.is_confident(float(probabilities.max()))
+        is_decided = card.is_decided(probabilities.tolist(), refusals)
         if is_decided and probabilities.argmax() == number:
             evidence, probability = answers.evidence[0, number], float(probabilities[number])
             cells = card.cells_on(answers.region_of(0))

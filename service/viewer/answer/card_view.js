@@ -36,8 +36,8 @@ function sections(card, sha256, trust) {
     [words.limits, list(card.limits)],
     [
       words.decisions,
-      paragraph(words.optimistic),
-      thresholds(card),
+      paragraph(words.howDecided(card)),
+      ...thresholds(card),
       facts(words.decisionFacts, card),
     ],
     [words.figures, ...figures(card)],
@@ -57,8 +57,12 @@ function thresholds(card) {
     const { value, sensitivity, specificity, criterion } = thresholdOf(card, name);
     return [className(name), ...[value, sensitivity, specificity].map(finePercent), criterion];
   };
+  const { class_names: names, conformal_quantiles: limits } = card;
   const groups = card.groups.map(({ name }) => name);
-  return table(words.thresholdHeads, [...card.class_names, ...groups].map(row));
+  if (!limits) return [table(words.thresholdHeads, [...names, ...groups].map(row))];
+  const limitRow = (quantile, index) => [className(names[index]), finePercent(1 - quantile)];
+  const excluded = table(words.exclusionHeads, limits.map(limitRow));
+  return groups.length ? [excluded, table(words.thresholdHeads, groups.map(row))] : [excluded];
 }
 
 function figures({ metrics }) {

@@ -12,9 +12,19 @@ export function thresholdOf({ class_names: names, decision_thresholds: threshold
   return thresholds[names.indexOf(name)] ?? groups?.find((group) => group.name === name)?.threshold;
 }
 
-/** Returns the predicted class; or the most probable finding, those called before others. */
-export function topClass({ predicted_class: predicted, findings }) {
+/** Returns the most probable class, or finding, those called before others. */
+export function topClass({ findings }) {
   const before = (one, other) =>
     one.decision === other.decision ? one.probability > other.probability : one.decision;
-  return predicted ?? findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
+  return findings.reduce((a, b) => (before(b, a) ? b : a)).class_name;
+}
+
+/** Returns whether the findings of an answer that is not refused do not exclude each other. */
+export function areIndependent({ in_distribution: isAnswered, predicted_class: predicted }) {
+  return isAnswered && predicted === null;
+}
+
+/** Returns the probability at the mark on a finding's bar: what excludes its class, or calls it. */
+export function markOf({ excluded_below: limit, threshold }) {
+  return limit ?? threshold;
 }

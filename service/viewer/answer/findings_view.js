@@ -4,7 +4,7 @@ import { questionsOf } from "../maps/questions.js";
 import { thresholdBar } from "../page/bars.js";
 import { element } from "../page/elements.js";
 import { className, percent } from "../page/formats.js";
-import { thresholdOf } from "./findings.js";
+import { areIndependent, markOf, thresholdOf } from "./findings.js";
 import { decision, meaning } from "./strings.js";
 
 /**
@@ -49,7 +49,7 @@ function findingChoice(finding, answer, { selected, onSelect, words }) {
     radio,
     ...nameAndTag(finding, answer),
     element("span", { className: "probability", textContent: percent(finding.probability) }),
-    thresholdBar(finding.probability, finding.threshold),
+    thresholdBar(finding.probability, markOf(finding)),
     element("span", { className: "decision", textContent: decisionWords(finding, answer) }),
   ]);
   choice.classList.toggle("called", finding.decision === true);
@@ -59,22 +59,32 @@ function findingChoice(finding, answer, { selected, onSelect, words }) {
 
 function nameAndTag(finding, answer) {
   const name = element("span", { className: "name", textContent: className(finding.class_name) });
-  if (finding.class_name === answer.predicted_class && answer.in_distribution) {
+  if (finding.class_name === answer.predicted_class) {
     name.append(" ", element("span", { className: "tag", textContent: decision.mostLikely }));
   }
   return [name];
 }
 
-function decisionWords({ decision: called, threshold, class_names: group }, answer) {
+function decisionWords(finding, answer) {
+  const { class_name: name, decision: called, threshold, excluded_below: limit } = finding;
   if (!answer.in_distribution) return decision.none;
-  if (!answer.is_confident && !group) return decision.unsure(answer.confidence_threshold);
-  return called ? decision.called(threshold) : decision.notCalled(threshold);
+  if (finding.class_names || (answer.is_confident && areIndependent(answer))) {
+    return called ? decision.called(threshold) : decision.notCalled(threshold);
+  }
+  if (!answer.is_confident) return decision.unsure(answer.confidence_threshold);
+  if (!answer.prediction_set) return called ? decision.mostLikelyCalled : decision.anotherCalled;
+  if (called) return decision.onlyOneLeft;
+  return answer.prediction_set.includes(name) ? decision.possible : decision.excluded(limit);
 }
 
 function thresholdMeaning(card, name) {
-  const threshold = thresholdOf(card, name);
+  const quantile = card.conformal_quantiles?.[card.class_names.indexOf(name)];
+  const mark =
+    quantile === undefined
+      ? meaning.threshold(thresholdOf(card, name))
+      : meaning.exclusion(1 - quantile);
   const auroc = card.metrics.find(
     (one) => one.name === "auroc" && one.split === "test" && one.class_name === name,
   );
-  return `${meaning.threshold(threshold)} ${auroc ? meaning.auroc(auroc) : meaning.noAuroc}`;
+  return `${mark} ${auroc ? meaning.auroc(auroc) : meaning.noAuroc}`;
 }

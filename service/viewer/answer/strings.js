@@ -13,41 +13,93 @@ import {
   unitOf,
 } from "../page/formats.js";
 import { sentenceOf } from "../page/strings.js";
+import { areIndependent } from "./findings.js";
 
 /** Returns the sentence that a screen reader hears when an answer has come. */
 export function summary(answer) {
   if (!answer.in_distribution) return refusedHeading(answer);
-  if (!answer.is_confident) return UNSURE;
   const called = questionsOf(answer).filter((finding) => finding.decision);
   const names = called.map(
     (finding) => `${className(finding.class_name)} ${percent(finding.probability)}`,
   );
-  return `Film read. Called: ${names.join(", ") || "none"}.`;
+  const said = `Called: ${names.join(", ") || "none"}.`;
+  if (answer.is_decided) return `Film read. ${said}`;
+  return names.length ? `${undecidedHeading(answer)}. ${said}` : undecidedHeading(answer);
 }
 
-export const UNSURE = "No class is likely enough for a decision";
+const UNSURE = "No class is likely enough for a decision";
+const alternatives = new Intl.ListFormat("en-GB", { type: "disjunction" });
 
-/** Returns the hint on how to read the findings of an answer; a multi-label one predicts no class. */
-export function findingsHint({ predicted_class: predicted }) {
-  const hint =
-    "Choose a class to see its evidence. Each is called from the mark on its bar: several may be, " +
-    "or none.";
-  const independent =
-    " Each probability stands for itself: findings do not exclude each other, and their " +
-    "probabilities do not add up to 100\u202f%.";
-  return predicted === null ? hint + independent : hint;
+/** Returns why a film that is not refused is undecided: what cannot be excluded, if that is it. */
+export function undecidedHeading(answer) {
+  return isBetweenClasses(answer) ? undecided(answer) : UNSURE;
+}
+
+/** Returns the same in a word or two, for the list of films. */
+export function undecided(answer) {
+  if (!isBetweenClasses(answer)) return decision.none;
+  return `Undecided: ${alternatives.format(answer.prediction_set.map(className))}`;
+}
+
+/** Returns why a film is undecided, in a sentence for a report. */
+export function undecidedSentence(answer) {
+  return isBetweenClasses(answer)
+    ? "None of these classes can be excluded."
+    : `No class reaches the ${finePercent(answer.confidence_threshold ?? 0)} from which this ` +
+        "model decides.";
+}
+
+function isBetweenClasses({ prediction_set: possible }) {
+  return possible?.length > 1;
+}
+
+/** Returns how an answer is decided, and how its findings are to be read. */
+export function findingsHint(answer) {
+  const choose = "Choose a class to see its evidence.";
+  if (!answer.in_distribution) return choose;
+  if (areIndependent(answer)) {
+    return (
+      `${choose} Each is called from the mark on its bar: several may be, or none. Each ` +
+      "probability stands for itself: findings do not exclude each other, and their " +
+      "probabilities do not add up to 100\u202f%."
+    );
+  }
+  const verdict = answer.is_decided
+    ? `Decided: ${className(answer.predicted_class)}.`
+    : `${undecidedHeading(answer)}.`;
+  const rule = answer.prediction_set
+    ? "Below the mark on its bar a class is excluded, but for the most likely one; a film is " +
+      "decided when one class is left."
+    : "The most likely class is called, and no other.";
+  return `${verdict} ${choose} ${rule}`;
 }
 
 export const decision = {
   called: (threshold) => `Called: at or above its threshold of ${finePercent(threshold)}`,
   notCalled: (threshold) => `Not called: below its threshold of ${finePercent(threshold)}`,
+  mostLikelyCalled: "Called: the most likely class",
+  anotherCalled: "Not called: another class is more likely",
+  onlyOneLeft: "Called: every other class is excluded",
+  possible: "Cannot be excluded",
+  excluded: (limit) => `Excluded: below its limit of ${finePercent(limit)}`,
   none: "No decision",
   unsure: (limit) => `No decision: no class reaches ${finePercent(limit)}`,
   mostLikely: "most likely",
 };
 
-export function decided({ decision: called }) {
-  return called === null ? "No decision" : called ? "Called" : "Not called";
+/** Returns what an answer decides about a class, in a word or two. */
+export function decided({ class_name: name, class_names: group, decision: called }, answer) {
+  const { in_distribution: isAnswered, prediction_set: possible } = answer;
+  if (called) return "Called";
+  if (isAnswered && possible && !group) return possible.includes(name) ? "Not excluded" : "Excluded";
+  return called === null ? decision.none : "Not called";
+}
+
+/** Returns the probability at the mark on a class's or group's bar, and what it means. */
+export function limitWords({ excluded_below: limit, threshold }) {
+  return typeof limit === "number"
+    ? `excluded below ${finePercent(limit)}`
+    : `threshold ${finePercent(threshold)}`;
 }
 
 /** Texts under the chosen finding: its threshold's meaning, by the card. */
@@ -56,6 +108,9 @@ export const meaning = {
   threshold: ({ sensitivity, specificity, criterion }) =>
     `Threshold ${chosenFor(criterion)}: there it finds ${percent(sensitivity)} of positive films ` +
     `and rightly clears ${percent(specificity)} of negative ones.`,
+  exclusion: (limit) =>
+    `Excluded below ${finePercent(limit)}: of validation films of this class, about 90\u202f% lie ` +
+    "at or above it.",
   auroc: ({ estimate, low, high }) =>
     `AUROC ${decimal(estimate)} (${interval(low, high)}) on the model\u2019s test films.`,
   noAuroc: "The model\u2019s card has no AUROC for this class.",
@@ -159,10 +214,25 @@ export const card = {
   use: "Intended use",
   limits: "Limits",
   decisions: "Decisions",
-  optimistic:
-    "A class is called present from its threshold on. Sensitivity and specificity are those on " +
-    "the films that the threshold was chosen on, and so optimistic.",
+  howDecided: ({ task, conformal_quantiles: quantiles }) => {
+    if (quantiles) {
+      return (
+        "A class is excluded below its limit, unless it is the most likely one. A film is decided " +
+        "when one class is left. The limits were chosen on validation films, so that for films " +
+        "like them the true class is not excluded in 90\u202f% of the films of each class."
+      );
+    }
+    const called =
+      task === "multilabel"
+        ? "A class is called present from its threshold on."
+        : "The most likely class is called. The thresholds say from where a class\u2019s map is shown.";
+    return (
+      `${called} Sensitivity and specificity are those on the films that the threshold was chosen ` +
+      "on, and so optimistic."
+    );
+  },
   thresholdHeads: ["Class", "Threshold", "Sensitivity", "Specificity", "Chosen as"],
+  exclusionHeads: ["Class", "Excluded below"],
   decisionFacts: [
     ["Calibration", ({ temperature }) => `Logits are divided by ${decimal(temperature)}`],
     ["Calibration error", calibrationError],

@@ -45,7 +45,7 @@ export const panel = {
   finding: (answer, finding, { shown }) =>
     [
       `${className(finding.class_name)} ${percent(finding.probability)}`,
-      answer.in_distribution ? decided(finding).toLowerCase() : refusedBriefly(answer),
+      answer.in_distribution ? decided(finding, answer).toLowerCase() : refusedBriefly(answer),
       ...(shown ? [] : ["no map shown"]),
     ].join(" \u00b7 "),
   unread: { waiting: "not read yet", asking: "reading\u2026", failed: "gave no answer" },

@@ -4,7 +4,7 @@ import { showShare } from "../page/bars.js";
 import { element } from "../page/elements.js";
 import { findingOf, topClass } from "../answer/findings.js";
 import { WORTH_A_RETRY } from "../page/problem_view.js";
-import { decision } from "../answer/strings.js";
+import { undecided } from "../answer/strings.js";
 import { refused } from "../page/strings.js";
 import { workList as words } from "./strings.js";
 
@@ -104,7 +104,7 @@ function unread(state, sent, problem) {
 
 function headline(prediction) {
   if (!prediction.in_distribution) return refused(prediction);
-  return prediction.is_confident ? words.finding(topFinding(prediction)) : decision.none;
+  return prediction.is_decided ? words.finding(topFinding(prediction)) : undecided(prediction);
 }
 
 function isCalled(prediction) {

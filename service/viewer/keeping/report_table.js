@@ -2,6 +2,7 @@
 
 import { questionsOf } from "../maps/questions.js";
 import { className, finePercent, percent } from "../page/formats.js";
+import { markOf } from "../answer/findings.js";
 import { reportTable as words } from "./strings.js";
 
 const INK = "#15191e";
@@ -20,7 +21,7 @@ const MOST_ROWS = 20;
 export function tableOfFindings(page, { x, y, width }, { answer, finding, card }) {
   const questions = questionsOf(answer);
   const rows = chosenRows(questions, finding);
-  headings(page, x, y);
+  headings(page, x, y, answer);
   page.line(x, y + ROW, x + width, y + ROW, { colour: RULE });
   rows.forEach((one, at) => {
     const top = y + ROW + 2 + ROW * at;
@@ -28,7 +29,7 @@ export function tableOfFindings(page, { x, y, width }, { answer, finding, card }
     row(page, x, top, { finding: one, answer, card });
   });
   const under = y + ROW + 5 + ROW * rows.length;
-  const note = words.note(card, questions.length - rows.length);
+  const note = words.note(answer, card, questions.length - rows.length);
   return page.paragraph(note, x, under, width, { size: 7.5, colour: QUIET, lines: 2 }) + 9;
 }
 
@@ -40,11 +41,11 @@ function chosenRows(findings, shown) {
   return findings.filter((finding) => kept.includes(finding));
 }
 
-function headings(page, x, y) {
+function headings(page, x, y, answer) {
   const look = { size: 7.5, colour: QUIET };
   page.text(words.className, x + 4, y + 9, look);
   page.text(words.probability, x + 126, y + 9, look);
-  page.text(words.threshold, x + 262, y + 9, { ...look, align: "right" });
+  page.text(words.limit(answer), x + 262, y + 9, { ...look, align: "right" });
   page.text(words.decision, x + 276, y + 9, look);
   page.text(words.sensitivity, x + 338, y + 9, look);
   page.text(words.auroc, x + 422, y + 9, look);
@@ -58,14 +59,14 @@ function row(page, x, y, { finding, answer, card }) {
   page.paragraph(className(finding.class_name), x + 4, y + 2.5, 118, look);
   page.text(percent(finding.probability), x + 158, y + 9, { ...look, align: "right" });
   bar(page, x + 166, y + 4, finding, colour);
-  page.text(finePercent(finding.threshold), x + 262, y + 9, { ...TEXT, align: "right" });
-  page.text(words.decided(finding), x + 276, y + 9, look);
+  page.text(finePercent(markOf(finding)), x + 262, y + 9, { ...TEXT, align: "right" });
+  page.text(words.decided(finding, answer), x + 276, y + 9, look);
   page.text(words.operatingPoint(card, finding), x + 338, y + 9, TEXT);
   page.text(words.aurocOf(card, finding), x + 422, y + 9, TEXT);
 }
 
-function bar(page, x, y, { probability, threshold }, colour) {
+function bar(page, x, y, finding, colour) {
   page.rectangle(x, y, 48, 5, TRACK);
-  page.rectangle(x, y, 48 * probability, 5, colour);
-  page.rectangle(x + 48 * threshold - 0.75, y - 1.5, 1.5, 8, INK);
+  page.rectangle(x, y, 48 * finding.probability, 5, colour);
+  page.rectangle(x + 48 * markOf(finding) - 0.75, y - 1.5, 1.5, 8, INK);
 }

@@ -1,7 +1,13 @@
 /** Texts in the files that are kept, and beside the buttons that keep them. */
 
-import { findingOf, thresholdOf } from "../answer/findings.js";
-import { decided, METHODS, UNSURE } from "../answer/strings.js";
+import { areIndependent, findingOf, thresholdOf } from "../answer/findings.js";
+import {
+  decided,
+  limitWords,
+  METHODS,
+  undecidedHeading,
+  undecidedSentence,
+} from "../answer/strings.js";
 import { detail } from "../desk/strings.js";
 import { fullColour } from "../maps/questions.js";
 import { area, oneScale, UNLIKE_FILM } from "../maps/strings.js";
@@ -33,7 +39,7 @@ export const caption = {
     const unlike = answer.in_distribution ? "" : ` (${lowered(refused(answer))})`;
     return (
       `${className(finding.class_name)} ${percent(finding.probability)}: ` +
-      `${decided(finding).toLowerCase()}${unlike}, threshold ${finePercent(finding.threshold)}`
+      `${decided(finding, answer).toLowerCase()}${unlike}, ${limitWords(finding)}`
     );
   },
   /** What a panel shows, of several side by side; without an answer, or a finding, why it is bare. */
@@ -101,9 +107,9 @@ export const report = {
   undecided: (answer) => {
     if (!answer.in_distribution)
       return { heading: `${refused(answer)}: no decision`, sentence: UNLIKE_FILM };
-    const limit = finePercent(answer.confidence_threshold ?? 0);
-    const sentence = `No class reaches the ${limit} from which this model decides.`;
-    return answer.is_confident ? null : { heading: UNSURE, sentence };
+    return answer.is_decided
+      ? null
+      : { heading: undecidedHeading(answer), sentence: undecidedSentence(answer) };
   },
   film: (film) => `The film: ${detail.film(film)}`,
   view: (finding, { mapShown }) =>
@@ -157,13 +163,17 @@ function lowered(sentence) {
   return sentence[0].toLowerCase() + sentence.slice(1);
 }
 
-function mapState({ explanation: { status } }, answer, shown) {
+function mapState(finding, answer, shown) {
+  const { explanation: { status }, decision: called, class_names: group } = finding;
+  const isExcluded = answer.prediction_set && !group;
+  const why = isExcluded ? "excluded" : called ? "below its threshold" : "not called";
   const texts = {
     ok: shown ? "Colour shows where the model sees evidence for the class." : "The map was hidden.",
     no_positive_evidence: "No position argues for this class.",
     below_threshold: shown
-      ? "Shown although the class is not called: this map explains no decision."
-      : "Not shown: the class is not called, so its map explains no decision.",
+      ? `Shown although the class is ${why}: this map explains no decision.`
+      : `Not shown: the class is ${why}, so its map explains no decision.`,
+    out_of_distribution_forced: "Shown although the film is refused: this map explains no decision.",
     out_of_distribution: `No map: it is withheld for a film ${whatFilm(answer)}.`,
   };
   return texts[status];
@@ -203,14 +213,14 @@ const NOT_KNOWN = "\u2013";
 export const reportTable = {
   className: "Class",
   probability: "Probability",
-  threshold: "Threshold",
+  limit: (answer) => (answer.prediction_set ? "Excluded below" : "Threshold"),
   decision: "Decision",
   sensitivity: "Sens. / spec.",
   auroc: "AUROC (95 %)",
   decided,
-  operatingPoint: (card, { class_name: name }) => {
+  operatingPoint: (card, { class_name: name, excluded_below: limit }) => {
     const chosen = card && thresholdOf(card, name);
-    return chosen
+    return chosen && typeof limit !== "number"
       ? `${finePercent(chosen.sensitivity)} / ${finePercent(chosen.specificity)}`
       : NOT_KNOWN;
   },
@@ -221,12 +231,25 @@ export const reportTable = {
     const [estimate, low, high] = figures;
     return `${estimate} (${low}\u2013${high})`;
   },
-  note: (card, left) =>
+  note: (answer, card, left) =>
     (left > 0 ? `And ${left} more classes. ` : "") +
-    "Probabilities are calibrated; each class is decided on its own, at its threshold " +
-    "(the dark mark). " +
-    (card
+    `Probabilities are calibrated; ${ruleOf(answer)} ` +
+    (card && !answer.prediction_set
       ? "Sensitivity and specificity: at that threshold, on the films it was chosen on " +
-        `(${card.decision_thresholds[0].criterion}). AUROC: with its 95\u202f% interval.`
-      : ""),
+        `(${card.decision_thresholds[0].criterion}). `
+      : "") +
+    (card ? "AUROC: with its 95\u202f% interval." : ""),
 };
+
+/** Returns how the classes of an answer are decided, by the dark mark on each one's bar. */
+function ruleOf(answer) {
+  if (answer.prediction_set) {
+    return (
+      "below the dark mark a class is excluded, but for the most likely one. A film is decided " +
+      "when one class is left."
+    );
+  }
+  return areIndependent(answer)
+    ? "each class is decided on its own, at its threshold (the dark mark)."
+    : "the dark mark is the threshold of a class.";
+}

@@ -8,8 +8,13 @@ import { explanation } from "./strings.js";
  * Returns whether a finding has a map that is painted: `belowShown` if it is below threshold, in the
  * signed view even if all evidence argues against it.
  */
-export function isPainted({ explanation: { status } }, { belowShown, look }) {
-  const shown = { ok: true, below_threshold: belowShown, no_positive_evidence: look.signed };
+export function isPainted({ explanation: { status, evidence } }, { belowShown, look }) {
+  const shown = {
+    ok: true,
+    below_threshold: belowShown,
+    no_positive_evidence: look.signed,
+    out_of_distribution_forced: look.signed || (evidence && hottestCell(evidence).heat > 0),
+  };
   return shown[status] ?? false;
 }
 
@@ -25,14 +30,12 @@ export class ExplanationView {
   /** Shows the explanation of a finding of an answer; `drawing`: the film is one of our samples. */
   show(answer, finding, { belowShown, drawing, look: { signed } }) {
     const { status, evidence } = finding.explanation;
-    const refused = status === "out_of_distribution";
-    const forced = !answer.in_distribution && !refused;
     const peak = evidence ? peakOf(evidence, fullColour(answer, finding)) : 0;
     const words = explanation(status, {
-      ...{ answer, finding, shown: belowShown, forced, drawing, peak, signed },
+      ...{ answer, finding, shown: belowShown, drawing, peak, signed },
     });
     const { box, heading, sentence, button } = this.#elements;
-    box.dataset.status = refused || forced ? "out_of_distribution" : status;
+    box.dataset.status = answer.in_distribution ? status : "out_of_distribution";
     heading.textContent = words.heading;
     sentence.textContent = words.sentence;
     button.textContent = words.button ?? "";

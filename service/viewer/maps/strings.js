@@ -4,9 +4,10 @@ import { className, figure, percent } from "../page/formats.js";
 import { isNovel, lacksLungs, refused } from "../page/strings.js";
 
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
-export function explanation(status, { answer, finding, shown, forced, drawing, peak, signed }) {
+export function explanation(status, { answer, finding, shown, drawing, peak, signed }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.` + inLungs(finding);
+  const words = belowWords(answer, finding);
   const texts = {
     ok: [`Where the model sees \u201c${name}\u201d`, hottest],
     no_positive_evidence: [
@@ -15,10 +16,10 @@ export function explanation(status, { answer, finding, shown, forced, drawing, p
         (signed ? "what is coloured argues against it." : "there is nothing to colour."),
     ],
     below_threshold: shown
-      ? ["Shown although below the decision threshold", `${hottest} The class is not called.`, "Hide the map"]
+      ? [words.shown, `${hottest} The class is ${words.why}.`, "Hide the map"]
       : [
-          "Below the decision threshold: map hidden",
-          `\u201c${name}\u201d is not called, so its map explains no decision.`,
+          `${words.heading}: map hidden`,
+          `\u201c${name}\u201d is ${words.why}, so its map explains no decision.`,
           "Show it anyway",
         ],
     out_of_distribution: [
@@ -27,7 +28,9 @@ export function explanation(status, { answer, finding, shown, forced, drawing, p
       "Ask for the maps anyway",
     ],
   };
-  const [heading, sentence, button] = texts[status];
+  const forced = status === "out_of_distribution_forced";
+  const asIfAnswered = peak > 0 ? "ok" : "no_positive_evidence";
+  const [heading, sentence, button] = texts[forced ? asIfAnswered : status];
   const warning = `${whyRefused(answer)}: no decision, and a map only on demand.`;
   return { heading, sentence: forced ? `${warning} ${sentence}` : sentence, button };
 }
@@ -36,6 +39,17 @@ function whyRefused(answer) {
   if (isNovel(answer)) return "This film was acquired in a way that training never saw";
   if (lacksLungs(answer)) return "No plausible lungs were found";
   return "This film is unlike those the model knows";
+}
+
+/** Returns why a map explains no decision: its class is excluded, or it is below its threshold. */
+function belowWords({ prediction_set: possible }, { decision: called, class_names: group }) {
+  return possible && !group
+    ? { heading: "Excluded", shown: "Shown although the class is excluded", why: "excluded" }
+    : {
+        heading: "Below the decision threshold",
+        shown: "Shown although below the decision threshold",
+        why: called ? "most likely, but below its threshold" : "not called",
+      };
 }
 
 export function refusedHeading(answer) {

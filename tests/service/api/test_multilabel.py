@@ -31,12 +31,14 @@ def test_probabilities_are_sigmoids_that_do_not_add_up_to_one(findings_client: T
     probabilities = [finding["probability"] for finding in answer["findings"]]
     assert probabilities == pytest.approx(SIGMOIDS, abs=1e-4)
     assert [finding["decision"] for finding in answer["findings"]] == [False, True, True]
+    assert (answer["is_decided"], answer["prediction_set"]) == (True, None)
 
 
 @pytest.mark.parametrize("verb", ["predict", "explain"])
 def test_no_class_is_predicted(findings_client: TestClient, verb: str) -> None:
     answer = findings_client.post(f"/v1/{verb}", content=FILM).json()
     assert answer["predicted_class"] is None
+    assert answer["most_probable_class"] == "normal"
 
 
 @pytest.mark.parametrize(

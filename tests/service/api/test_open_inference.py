@@ -111,9 +111,10 @@ def test_an_undecided_film_is_called_so(tmp_path: Path):
         Settings(models=write_model(tmp_path, confidence_threshold=0.99), own_models=False)
     )
     with serving(app) as client:
-        body = {"inputs": [json_films(FILM)], "outputs": [{"name": "is_confident"}]}
+        asked = [{"name": "is_confident"}, {"name": "is_decided"}]
+        body = {"inputs": [json_films(FILM)], "outputs": asked}
         response = client.post("/v2/models/tiny/infer", json=body).json()
-    assert response["outputs"][0]["data"] == [False]
+    assert [one["data"] for one in response["outputs"]] == [[False], [False]]
     assert response["parameters"]["confidence_threshold"] == 0.99
 
 

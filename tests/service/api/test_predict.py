@@ -30,7 +30,10 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
         "refusals",
         "confidence_threshold",
         "is_confident",
+        "is_decided",
+        "prediction_set",
         "predicted_class",
+        "most_probable_class",
         "findings",
     ]
     assert answer["model"] | {"sha256": ""} == {
@@ -47,8 +50,10 @@ def test_findings_are_those_worked_out_by_hand(client: httpx.Client):
     assert [finding["logit"] for finding in findings] == pytest.approx([0.4, -0.4, 0], abs=1e-4)
     assert [finding["probability"] for finding in findings] == pytest.approx(PROBABILITIES, 1e-4)
     assert [finding["threshold"] for finding in findings] == list(THRESHOLDS)
-    assert [finding["decision"] for finding in findings] == [False, True, True]
-    assert answer["predicted_class"] == "normal"
+    assert [finding["decision"] for finding in findings] == [True, False, False]
+    assert [finding["excluded_below"] for finding in findings] == [None] * 3
+    assert (answer["predicted_class"], answer["most_probable_class"]) == ("normal", "normal")
+    assert (answer["is_decided"], answer["prediction_set"]) == (True, None)
     assert answer["distance"] == pytest.approx(4)
 
 
@@ -57,6 +62,8 @@ def test_a_film_unlike_the_training_films_gets_no_decision(client: httpx.Client)
     assert (answer["in_distribution"], answer["refusals"]) == (False, ["distance"])
     assert answer["distance"] > answer["distance_threshold"] == 8
     assert [finding["decision"] for finding in answer["findings"]] == [None] * 3
+    assert answer["is_decided"] is False
+    assert (answer["predicted_class"], answer["most_probable_class"]) == (None, "pneumonia")
     assert sum(finding["probability"] for finding in answer["findings"]) == pytest.approx(1)
 
 
@@ -66,7 +73,8 @@ def test_a_film_that_leaves_the_model_unsure_gets_no_decision(tmp_path: Path) ->
         for limit in (0.47, 0.48)
     ]
     assert [answer.is_confident for answer in answers] == [True, False]
-    assert [finding.decision for finding in answers[0].findings] == [False, True, True]
+    assert [answer.is_decided for answer in answers] == [True, False]
+    assert [finding.decision for finding in answers[0].findings] == [True, False, False]
     assert [finding.decision for finding in answers[1].findings] == [None] * 3
     assert answers[1].predicted_class == "normal"
 

@@ -38,6 +38,8 @@ COLUMNS = {
     "status": ("TEXT", True),
     "refusals": ("JSON", False),
     "novelty": ("DOUBLE", False),
+    "is_decided": ("BOOLEAN", False),
+    "prediction_set": ("JSON", False),
 }
 """Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 to v3 made them."""
 
@@ -74,6 +76,7 @@ def test_a_row_says_what_the_answer_said(model_file: Path):
     assert True in kept.decisions.values()
     assert (kept.distance, kept.in_distribution) == (answer.distance, True)
     assert kept.refusals == []
+    assert (kept.is_decided, kept.prediction_set) == (True, None)
     assert kept.model_sha256 == answer.model.sha256
     assert timedelta(0) <= datetime.now(UTC) - kept.time < timedelta(seconds=30)
 
@@ -82,6 +85,7 @@ def test_a_refused_film_has_a_row_without_a_decision(model_file: Path):
     kept = row_of(answer_film(Explainer(model_file), REFUSED_FILM))
     assert (kept.in_distribution, kept.refusals) == (False, ["distance"])
     assert set(kept.decisions.values()) == {None}
+    assert kept.is_decided is False
 
 
 def test_rows_come_back_as_they_were_written(trail: AuditTrail):
@@ -150,9 +154,11 @@ def test_a_database_newer_than_the_program_is_refused(path: Path):
         open_file(path)
 
 
-def test_rows_of_an_older_server_say_nothing_of_refusals_and_novelty(path: Path, monkeypatch):
+@pytest.fixture(params=["v1", "v2"])
+def older(request: pytest.FixtureRequest, path: Path, monkeypatch) -> Iterator[AuditTrail]:
+    """Open a file with a row that an older server wrote, of each revision before."""
     upgrade = command.upgrade
-    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "v1"))
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, request.param))
     open_file(path).close()
     monkeypatch.undo()
     engine = create_engine(f"sqlite:///{path}")
@@ -160,10 +166,22 @@ def test_rows_of_an_older_server_say_nothing_of_refusals_and_novelty(path: Path,
         connection.exec_driver_sql(OLD_ROW)
     engine.dispose()
     trail = open_file(path)
-    trail.write(row(refusals=["lungs"], novelty=1.5))
-    assert [kept.refusals for kept in trail.rows(EVERYTHING)] == [None, ["lungs"]]
-    assert [kept.novelty for kept in trail.rows(EVERYTHING)] == [None, 1.5]
+    yield trail
     trail.close()
+
+
+def test_rows_of_an_older_server_say_nothing_of_refusals_and_novelty(older: AuditTrail):
+    older.write(row(refusals=["lungs"], novelty=1.5))
+    assert [kept.refusals for kept in older.rows(EVERYTHING)] == [None, ["lungs"]]
+    assert [kept.novelty for kept in older.rows(EVERYTHING)] == [None, 1.5]
+
+
+def test_rows_of_an_older_server_are_neither_decided_nor_undecided(older: AuditTrail):
+    older.write(row(is_decided=False, prediction_set=["normal", "pneumonia"]))
+    told = [(kept.is_decided, kept.prediction_set) for kept in older.rows(EVERYTHING)]
+    assert told == [(None, None), (False, ["normal", "pneumonia"])]
+    for asked, count in ((True, 0), (False, 1)):
+        assert len(older.rows(AuditQuery(is_decided=asked))) == count
 
 
 def test_servers_that_start_together_do_not_get_in_each_others_way(path: Path):

@@ -118,7 +118,7 @@ def test_killed_and_started_again_it_loses_no_film_and_scores_none_twice(
     said = second.communicate()[1]
     assert second.returncode == 0, said
     assert "5 of 6 parts were scored before" in said
-    assert "22 films: 21 answered, 0 of them refused and 0 unsure; 1 errors (unreadable" in said
+    assert "22 films: 21 answered, 0 of them refused and 0 undecided; 1 errors (unreadable" in said
     assert not parts.exists()
     assert_answered_as_alone(pq.read_table(out).to_pylist(), sorted(names), Explainer(model))
 

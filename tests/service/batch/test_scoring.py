@@ -32,6 +32,8 @@ def test_a_row_says_what_one_film_alone_is_told(explainer: Explainer, tmp_path: 
     alone = answer_film(explainer, FILM).prediction()
     assert row["sha256"] == hashlib.sha256(FILM).hexdigest()
     assert (row["rows"], row["columns"], row["predicted_class"]) == (32, 48, "normal")
+    assert (row["is_decided"], row["prediction_set"]) == (True, None)
+    assert row["most_probable_class"] == "normal"
     assert (row["model_name"], row["model_sha256"]) == ("tiny", explainer.sha256)
     for finding in alone.findings:
         assert row[f"probability:{finding.class_name}"] == finding.probability
@@ -44,6 +46,7 @@ def test_a_refused_film_has_probabilities_and_no_decision(explainer: Explainer, 
     row = score_films(explainer, tmp_path, ["refused.png"], batch_size=8)[0]
     assert row["in_distribution"] is False
     assert row["refusals"] == ["distance"]
+    assert (row["is_decided"], row["predicted_class"]) == (False, None)
     assert [row[f"decision:{name}"] for name in CLASS_NAMES] == [None] * 3
     assert sum(row[f"probability:{name}"] for name in CLASS_NAMES) == pytest.approx(1)
 

@@ -59,7 +59,7 @@ def value(client: httpx.Client) -> Value:
 @pytest.mark.parametrize(
     ("model", "film", "outcome", "decision"),
     [
-        ("tiny", FILM, "decided", "present"),
+        ("tiny", FILM, "decided", "absent"),
         ("shy", FILM, "unsure", "undecided"),
         ("tiny", REFUSED_FILM, "refused", "undecided"),
     ],

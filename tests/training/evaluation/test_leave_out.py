@@ -17,6 +17,7 @@ from training.data.dataset import FilmDataset
 from training.data.manifest import read_manifest
 from training.evaluation import leave_out
 from training.evaluation.leave_out import (
+    Fold,
     RecipeFilms,
     fast,
     fold,
@@ -29,10 +30,14 @@ from training.evaluation.leave_out_result import read_leave_out
 from training.fitting.loop import TrainingRun
 from training.fitting.start import mean_and_std
 from training.fitting.subset import Subset
+from training.statistics.calibration import calibrated, fitted_temperature
+from training.statistics.conformal import conformal_quantiles
 
 pytestmark = pytest.mark.slow
 
 SOURCES = ("east", "east_copies", "west")
+SURE = (9 * np.repeat(np.eye(2), 10, axis=0), np.repeat([0, 1], 10))
+"""Logits and classes of val films about which a network is sure, and right."""
 
 
 def recipe(manifest: Path, **training: object) -> Config:
@@ -96,9 +101,30 @@ def test_sources_of_one_origin_are_left_out_together(films: OriginFilms) -> None
 def test_a_model_knows_no_class_that_only_the_origin_left_out_has(
     split: RecipeFilms, films: OriginFilms
 ) -> None:
-    classes, logits = fold(split, films.origins, "eastern")
-    assert [split.class_names[number] for number in classes] == ["normal", "spot"]
-    assert logits.shape == (films.origins.count("eastern"), 2)
+    found = fold(split, films.origins, "eastern")
+    assert [split.class_names[number] for number in found.classes] == ["normal", "spot"]
+    assert found.logits.shape == (films.origins.count("eastern"), 2)
+
+
+def test_sets_have_their_quantiles_from_val_films_of_the_other_origins(
+    split: RecipeFilms, films: OriginFilms
+) -> None:
+    found = fold(split, films.origins, "eastern")
+    kept = [
+        found.classes.index(target)
+        for target, origin in zip(split.val.targets, split.val_origins, strict=True)
+        if origin != "eastern" and target in found.classes
+    ]
+    assert found.val_targets.tolist() == kept
+    assert found.val_logits.shape == (len(kept), 2)
+    temperature = fitted_temperature(found.val_logits, found.val_targets)
+    scores = calibrated(found.val_logits, temperature)
+    quantiles = conformal_quantiles(scores, found.val_targets)
+    probabilities = calibrated(found.logits, temperature)
+    most = probabilities.argmax(axis=1)
+    expected = 1 - probabilities <= quantiles
+    expected[np.arange(len(most)), most] = True
+    np.testing.assert_array_equal(found.sets(), expected)
 
 
 def test_every_film_is_scored_once_per_seed_and_only_by_a_model_without_its_origin(
@@ -106,17 +132,15 @@ def test_every_film_is_scored_once_per_seed_and_only_by_a_model_without_its_orig
 ) -> None:
     asked: list[tuple[int, str]] = []
 
-    def noted(
-        own: RecipeFilms, origins: tuple[str, ...], origin: str
-    ) -> tuple[list[int], np.ndarray]:
+    def noted(own: RecipeFilms, origins: tuple[str, ...], origin: str) -> Fold:
         asked.append((own.config.training.seed, origin))
         logits = np.zeros((origins.count(origin), 2))
         logits[:, 0] = len(asked)
-        return [0, 2], logits
+        return Fold([0, 2], logits, *SURE)
 
     monkeypatch.setattr(leave_out, "fold", noted)
     own = recipe(manifest, seed=5)
-    scores = left_out_scores(own, films, tmp_path, seeds=2, device="cpu")
+    scores, sets = left_out_scores(own, films, tmp_path, seeds=2, device="cpu")
     assert asked == [(5, "eastern"), (5, "west"), (6, "eastern"), (6, "west")]
     expected = torch.softmax(torch.tensor([[4.0, 0.0]], dtype=torch.float64), dim=1).numpy()
     assert scores[1, films.rows("west")][:, [0, 2]] == pytest.approx(
@@ -124,6 +148,8 @@ def test_every_film_is_scored_once_per_seed_and_only_by_a_model_without_its_orig
     )
     assert not np.isnan(scores[:, :, [0, 2]]).any()
     assert np.isnan(scores[:, :, 1]).all()
+    assert sets[:, :, 0].all()
+    assert not sets[:, :, 1].any()
 
 
 def test_the_training_part_holds_no_film_of_the_origin(
@@ -170,7 +196,7 @@ def test_the_origin_left_out_takes_no_part_in_training_normalisation_or_choice(
     config = Config.model_validate(fields)
     split = RecipeFilms.read(config, read_manifest(manifest), manifest.parent, device="cpu")
     scored = [
-        fold(own, films.origins, "west")[1]
+        fold(own, films.origins, "west").logits
         for own in (split, with_other_films_of("west", split, films))
     ]
     one, other = (run.state for run in runs)
@@ -250,7 +276,7 @@ def test_scores_found_in_the_folder_are_not_computed_again(
     manifest: Path, films: OriginFilms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def scores(config: Config, seeds: int) -> np.ndarray:
-        return left_out_scores(config, films, tmp_path, seeds=seeds, device="cpu")
+        return left_out_scores(config, films, tmp_path, seeds=seeds, device="cpu").scores
 
     plain = without(recipe(manifest), ["augmentation", "crop and local contrast"])
     first = scores(plain, 2)
@@ -271,9 +297,9 @@ def test_scores_of_other_source_files_are_computed_again(
 ) -> None:
     made: list[str] = []
 
-    def noted(_: RecipeFilms, origins: tuple[str, ...], origin: str) -> tuple[list[int], object]:
+    def noted(_: RecipeFilms, origins: tuple[str, ...], origin: str) -> Fold:
         made.append(origin)
-        return [0, 2], np.zeros((origins.count(origin), 2))
+        return Fold([0, 2], np.zeros((origins.count(origin), 2)), *SURE)
 
     source = tmp_path / "network.py"
     source.write_text("one")

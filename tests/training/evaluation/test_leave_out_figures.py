@@ -24,6 +24,7 @@ from training.evaluation.leave_out_figures import (
     SeedScores,
     constant_scores,
     is_balanced,
+    left_out_sets,
     recipe_differences,
     recipe_figures,
     within,
@@ -316,3 +317,40 @@ def test_the_picture_shows_recipes_of_any_number(found: LeaveOutRecipe, tmp_path
         draw_left_out(LeaveOutResult(recipes=tuple(recipes)), file)
     sizes = [file.stat().st_size for file in files]
     assert 5000 < sizes[0] < sizes[1]
+
+
+def drawn_sets(scores: SeedScores) -> np.ndarray:
+    """Return sets that hold what has a probability of 0.3 or more, or the largest."""
+    known = np.nan_to_num(scores, nan=-1.0)
+    return np.asarray((known >= 0.3) | (known == known.max(axis=2, keepdims=True)))
+
+
+def test_sets_are_measured_by_origin_without_classes_that_nobody_could_learn() -> None:
+    scores = skilled(OWN, 3, seeds=1)
+    sets = drawn_sets(scores)
+    found = {one.origins: one for one in left_out_sets(scores, sets, OWN)}
+    assert list(found) == [(origin,) for origin in OWN.left_out] + [OWN.left_out]
+    assert found[("city",)].never_trained == {"ring": 14}
+    assert found[OWN.left_out].never_trained == {"ring": 14}
+    assert found[("city",)].films == 54
+    rows = rows_of("city", "normal", "pneumonia")
+    held = [bool(sets[0, row][OWN.is_class[row]].all()) for row in rows]
+    one = [row for row in rows if sets[0, row].sum() == 1]
+    right = [bool(sets[0, row][OWN.is_class[row]].all()) for row in one]
+    figures = {metric.name: metric.estimate for metric in found[("city",)].figures}
+    assert figures["set_coverage"] == pytest.approx(np.mean(held))
+    assert figures["mean_set_size"] == pytest.approx(sets[0, rows].sum(axis=1).mean())
+    assert figures["decided_share"] == pytest.approx(len(one) / len(rows))
+    assert figures["right_if_decided"] == pytest.approx(np.mean(right))
+    difference = figures["right_if_decided"] - figures["right_if_undecided"]
+    assert figures["right_if_decided_minus_undecided"] == pytest.approx(difference)
+
+
+def test_figures_of_sets_are_means_over_seeds(spot_config: Config) -> None:
+    scores = skilled(OWN, 3)
+    sets = drawn_sets(scores)
+    both = recipe_figures("recipe", spot_config, [7, 8], scores, OWN, sets).sets[-1]
+    each = [list(left_out_sets(scores[[k]], sets[[k]], OWN))[-1] for k in (0, 1)]
+    for number, metric in enumerate(both.figures):
+        mean = np.mean([one.figures[number].estimate for one in each])
+        assert metric.estimate == pytest.approx(mean)

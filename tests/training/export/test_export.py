@@ -18,9 +18,11 @@ from tests.models.tape.test_network import one_per_cent_too_large, plant
 from training.backprop_proofs.report import BackpropReport
 from training.data.dataset import film_radiograph, seen_by
 from training.data.manifest import Split, of_split, read_manifest
+from training.evaluation.evaluation import evaluated
 from training.export.export import export
 from training.fitting.run_folder import RunFolder
 from training.onnx_files import writing
+from training.statistics.conformal import conformal_quantiles
 from xai.explainer import Explainer
 
 pytestmark = pytest.mark.slow
@@ -35,6 +37,16 @@ def test_the_card_says_what_the_run_was(spot_model: Path) -> None:
     assert card.novelty_histogram is not None
     assert sum(card.novelty_histogram.counts) == 24
     assert card.cell_centres == CellCentres(origin=(0.5, 0.5), step=(16, 16))
+
+
+def test_the_quantiles_of_the_prediction_sets_are_those_of_the_val_films(
+    spot_model: Path, spot_manifest: Path
+) -> None:
+    explainer = Explainer(spot_model)
+    val = evaluated(explainer, of_split(read_manifest(spot_manifest), "val"))
+    quantiles = conformal_quantiles(val.probabilities, val.targets)
+    assert explainer.card.conformal_quantiles == pytest.approx(quantiles, abs=1e-4)
+    assert explainer.card.confidence_threshold is None
 
 
 def test_only_standard_operators_and_a_free_batch(spot_model: Path) -> None:

@@ -44,6 +44,7 @@ def test_the_page_has_the_sections_of_a_model_card() -> None:
         ({"metrics": (METRIC,)}, "The 1 films of the train split of the data below."),
         ({}, "Not evaluated when it was exported."),
         ({}, "| pneumonia | 0.100 | 1.000 | 1.000 | largest Youden index on val |"),
+        ({"conformal_quantiles": (0.5, 0.6, 0.7)}, "| pneumonia | 0.400 |"),
         ({"credits": ("Jane",)}, "- Jane"),
         ({"limits": ("is tiny",)}, "- is tiny"),
         ({"architecture": "vgg16", "head": "pooled"}, "- Architecture: `vgg16`, `pooled`"),

@@ -103,7 +103,7 @@ def test_links_within_the_page_lead_somewhere(page: str) -> None:
 
 def test_every_class_of_every_model_has_its_interval(page: str, found: Figures) -> None:
     for model in found.models:
-        for metric in model.metrics:
+        for metric in (*model.metrics, *model.decisions):
             assert f"{metric.estimate:.3f} ({metric.low:.3f} to {metric.high:.3f})" in page
 
 
@@ -116,6 +116,7 @@ def test_what_was_not_measured_is_said(
     page: str, found: Figures, page_without_curves: Page
 ) -> None:
     assert "one origin only" in page
+    assert '<td class="text">effusion 9<br>' in page  # films that no set could cover
     without = page_without_curves(found.model_copy(update={"left_out": None}))
     assert "nothing in this report says how well the models do on films from elsewhere" in without
     assert "left out by --no-baselines" in without
