@@ -33,6 +33,7 @@ VERBS = {
     "refusal": Verb("training", "measure which damaged films and other images a model refuses"),
     "trust": Verb("training", "test whether maps depend on what the model has learnt"),
     "export": Verb("training", "export a training run as one ONNX file"),
+    "ensemble": Verb("training", "let several exported models answer together"),
     "model-card": Verb("training", "write the card inside a model as a Markdown page"),
     "verify-backprop": Verb("training", "compare the hand-written gradients with autograd's"),
     "prepare": Verb("training", "make a manifest from a collection of films, or check one"),

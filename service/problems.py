@@ -179,6 +179,10 @@ class UnknownModel(ModelProblem, status=404):
     """No model here has that name."""
 
 
+class NoMap(ModelProblem, status=422):
+    """The ensemble of the models has no map of its own."""
+
+
 class UnknownClass(ModelProblem, status=422):
     """The model has no class of that name."""
 

@@ -68,14 +68,14 @@ class Answers:
         """Return the answers for several batches of one model, joined into one."""
         if len(batches) == 1:
             return batches[0]
-        names = batches[0].outputs()
-        return cls(**{n: np.concatenate([one.outputs()[n] for one in batches]) for n in names})
+        names, kind = batches[0].outputs(), type(batches[0])
+        return kind(**{n: np.concatenate([one.outputs()[n] for one in batches]) for n in names})
 
     def films(self) -> Iterator["Answers"]:
         """Yield the answers of each film, as a batch of one."""
         for place in range(len(self.distance)):
             one = slice(place, place + 1)
-            yield Answers(**{name: output[one] for name, output in self.outputs().items()})
+            yield type(self)(**{name: output[one] for name, output in self.outputs().items()})
 
     def region_of(self, film: int) -> tuple[float, ...] | None:
         """Return the region that a film's evidence lies on; None where it is the whole input."""

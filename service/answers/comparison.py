@@ -10,13 +10,19 @@ from xai.measures.agreement import Agreement, EvidenceMap, agreement
 UNKNOWN = Agreement(None, None)
 
 
-def comparison(film_answers: Sequence[FilmAnswer]) -> Comparison:
-    """Return several models' answers without explanations."""
-    return Comparison(models=[one.prediction() for one in film_answers])
+def comparison(
+    film_answers: Sequence[FilmAnswer], together: FilmAnswer | None = None
+) -> Comparison:
+    """Return several models' answers without explanations, and their ensemble's if there is one."""
+    return Comparison(
+        models=[one.prediction() for one in film_answers],
+        ensemble=together.prediction() if together else None,
+    )
 
 
 def explained_comparison(
     film_answers: Sequence[FilmAnswer],
+    together: FilmAnswer | None = None,
     *,
     force: bool = False,
     tests: Sequence[Faithfulness | None] = (),
@@ -25,6 +31,7 @@ def explained_comparison(
 
     Args:
         film_answers: Of one film, by different models.
+        together: Their ensemble's, if there is one.
         force: Give the evidence even where a model finds the film unlike its training films.
         tests: Results of testing a map of each, if that was asked for.
     """
@@ -38,6 +45,7 @@ def explained_comparison(
             for one, other in combinations(film_answers, 2)
             for found in _agreements(one, other, force)
         ],
+        ensemble=together.prediction() if together else None,
     )
 
 

@@ -51,7 +51,7 @@ class FilmAnswer:
     """A film with a model's answer about it; server and commands share it.
 
     Attributes:
-        explainer: The model.
+        explainer: The model; of an ensemble, which has no evidence, its card and hash.
         film: The film's size, and the pixels that the network saw.
         answers: The model's, of a batch of one.
     """

@@ -285,12 +285,20 @@ class MapAgreement(Answer):
     )
 
 
+TOGETHER = (
+    "What the models answer together, as a model called `ensemble`; null without a file that has "
+    "its calibration. It is refused where one of them refuses; its distance is the largest of "
+    "theirs, as a share of each one's limit."
+)
+
+
 class Comparison(Answer):
     """Each model's answer about a film, side by side."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.COMPARISON))
 
     models: list[Prediction]
+    ensemble: Prediction | None = Field(default=None, description=TOGETHER)
 
 
 class ExplainedComparison(Answer):
@@ -302,6 +310,7 @@ class ExplainedComparison(Answer):
     agreement: list[MapAgreement] = Field(
         description="Of each two models, for each class that both of them know, and each group."
     )
+    ensemble: Prediction | None = Field(default=None, description=TOGETHER)
 
 
 class ModelSummary(Answer):

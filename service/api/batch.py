@@ -13,7 +13,14 @@ from starlette.types import Receive, Scope, Send
 
 from models.film_files.errors import RadiographError
 from service.answers import examples
-from service.api.dependencies import AskedModels, Force, caller, explained, predicted
+from service.api.dependencies import (
+    AskedModels,
+    Force,
+    caller,
+    check_has_map,
+    explained,
+    predicted,
+)
 from service.api.openapi import BINARY, FILM_PROBLEMS
 from service.films.uploads import ANY_TYPE, FIELD, FORM, NO_MODEL, Bounds, uploaded_files
 from service.films.zip_files import ArchiveLimits, archived_films, is_archive
@@ -98,11 +105,12 @@ async def batch(
     `explain`, /v1/explain) answers to that film alone; or `{"index": 1, "status": 422, "problem":
     {...}}`. Lines come while later films are still being worked on.
     """
-    engine, explainers = asked
-    settings = engine.settings
+    if explain:
+        check_has_map(asked)
+    engine, settings = asked.engine, asked.engine.settings
     bounds = Bounds(settings.max_batch_bytes, settings.max_batch_films, settings.upload_seconds)
     with ExitStack() as stack:
-        names = [one.card.name for one in explainers]
+        names = [one.card.name for one in asked.explainers]
         held = stack.enter_context(engine.admission.place(*names))
         files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
         films: Iterable[Film] = files
@@ -113,7 +121,7 @@ async def batch(
         who = caller(request, "batch")
 
         async def answer(film: bytes) -> str:
-            film_answers = await engine.ask(explainers, film, who)
+            film_answers = await asked.answers(film, who)
             said = explained(film_answers, force) if explain else predicted(film_answers)
             return said.model_dump_json()
 

@@ -15,11 +15,13 @@ from service.answers.schemas import (
     Faithfulness,
     Prediction,
 )
+from service.films.masks import Mask
 from service.films.uploads import NO_MODEL, film_upload, while_connected
 from service.inference.engine import Caller, Engine
 from service.inference.registry import ALL
 from service.observability.trace_context import current_request
-from service.problems import NotAcceptable, NotReady
+from service.problems import NoMap, NotAcceptable, NotReady, UnknownModel
+from xai.ensemble import ENSEMBLE, Ensemble
 from xai.explainer import Explainer
 
 Accept = Annotated[str | None, Header(include_in_schema=False)]
@@ -50,29 +52,66 @@ class Asked(NamedTuple):
     Attributes:
         engine: The server's.
         explainers: One model, or all of them; none where a film is only shown.
+        ensemble: Of the models, if they are to answer together too.
+        is_alone: Whether only the ensemble's answer is wanted.
     """
 
     engine: Engine
     explainers: Sequence[Explainer] = ()
+    ensemble: Ensemble | None = None
+    is_alone: bool = False
+
+    async def answers(self, film: bytes, caller: Caller, mask: Mask | None = None) -> "FilmAnswers":
+        """Return each model's answer about a film, and the ensemble's; see `Engine.answer`."""
+        found = await self.engine.ask(self.explainers, film, caller, mask)
+        if self.ensemble is None:
+            return FilmAnswers(found)
+        together = await self.engine.together(self.ensemble, found, film, caller)
+        return FilmAnswers([] if self.is_alone else found, together)
+
+
+class FilmAnswers(NamedTuple):
+    """Answers about one film.
+
+    Attributes:
+        of_models: A model each; empty where only the ensemble's is wanted.
+        together: The ensemble's; None without one.
+    """
+
+    of_models: Sequence[FilmAnswer]
+    together: FilmAnswer | None = None
 
 
 async def asked_models(
     request: Request,
     model: Annotated[
-        str | None, Query(description=f"Name of a model, see /v1/models; `{ALL}` asks all of them.")
+        str | None,
+        Query(
+            description=f"Name of a model, see /v1/models; `{ALL}` asks all of them. `{ENSEMBLE}` "
+            "gives their answer together, where a file beside them has its calibration."
+        ),
     ] = None,
 ) -> Asked:
     """Return the engine and the models that the client asks, the default one if it names none.
 
     Raises:
         NotReady: The engine is not open.
-        UnknownModel: There is no model of that name.
+        UnknownModel: There is no model of that name, or no ensemble.
     """
     # Calls `open_engine` itself: FastAPI takes a tenth of a millisecond for each dependency.
     engine = await open_engine(request)
     if model == ALL:
         request.state.model = ALL
-        return Asked(engine, list(engine.registry.explainers.values()))
+        explainers = list(engine.registry.explainers.values())
+        return Asked(engine, explainers, engine.registry.ensemble())
+    if model == ENSEMBLE:
+        request.state.model = ENSEMBLE
+        ensemble = engine.registry.ensemble()
+        if ensemble is None:
+            raise UnknownModel(
+                "There is no ensemble of the models here; `cxr ensemble` writes one."
+            )
+        return Asked(engine, ensemble.members, ensemble, is_alone=True)
     explainer = engine.registry.explainer(model)
     request.state.model = explainer.card.name
     return Asked(engine, [explainer])
@@ -104,9 +143,9 @@ async def admitted_film(request: Request, asked: Asked, *, films: int = 1) -> As
         UploadProblem: The body could not be taken in, or the client disconnected.
         TooSlow: The deadline passed.
     """
-    engine, explainers = asked
-    settings = engine.settings
-    with engine.admission.place(*(one.card.name for one in explainers), films=films) as held:
+    engine, settings = asked.engine, asked.engine.settings
+    names = (one.card.name for one in asked.explainers)
+    with engine.admission.place(*names, films=films) as held:
         with engine.metrics.stage("upload", NO_MODEL):
             film = await film_upload(
                 request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
@@ -115,21 +154,31 @@ async def admitted_film(request: Request, asked: Asked, *, films: int = 1) -> As
             yield film
 
 
-def predicted(film_answers: Sequence[FilmAnswer]) -> Prediction | Comparison:
-    """Return the answer of one model, or those of several side by side."""
-    if len(film_answers) == 1:
-        return film_answers[0].prediction()
-    return comparison(film_answers)
+def predicted(film_answers: FilmAnswers) -> Prediction | Comparison:
+    """Return the answer of one model, or of the ensemble, or those of several side by side."""
+    of_models, together = film_answers
+    if not of_models and together:
+        return together.prediction()
+    if len(of_models) == 1:
+        return of_models[0].prediction()
+    return comparison(of_models, together)
 
 
 def explained(
-    film_answers: Sequence[FilmAnswer], force: bool, tests: Sequence[Faithfulness] = ()
+    film_answers: FilmAnswers, force: bool, tests: Sequence[Faithfulness] = ()
 ) -> ExplainedPrediction | ExplainedComparison:
     """Return the answer of one model with its evidence, or those of several side by side."""
-    if len(film_answers) == 1:
+    of_models, together = film_answers
+    if len(of_models) == 1:
         test = tests[0] if tests else None
-        return film_answers[0].explained_prediction(force=force, faithfulness=test)
-    return explained_comparison(film_answers, force=force, tests=tests)
+        return of_models[0].explained_prediction(force=force, faithfulness=test)
+    return explained_comparison(of_models, together, force=force, tests=tests)
+
+
+def check_has_map(asked: Asked) -> None:
+    """Raise NoMap if the ensemble alone is asked to explain."""
+    if asked.is_alone:
+        raise NoMap(f"Ask for the maps of its members, with ?model={ALL}, or for /v1/predict.")
 
 
 def negotiated(accept: str | None, offers: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from service.api.dependencies import (
     OpenEngine,
     admitted_film,
     caller,
+    check_has_map,
     explained,
     negotiated,
     predicted,
@@ -104,10 +105,9 @@ async def predict(
     negotiated(accept, (JSON,))
     mask = None if mask_text is None else asked_mask(mask_text)
     who = caller(request, "predict" if mask is None else "predict-masked")
-    engine, explainers = asked
     async with admitted_film(request, asked) as film:
-        film_answers = await engine.ask(explainers, film, who, mask)
-        with engine.metrics.stage("encode", NO_MODEL):
+        film_answers = await asked.answers(film, who, mask)
+        with asked.engine.metrics.stage("encode", NO_MODEL):
             text = predicted(film_answers).model_dump_json()
         return Response(text, media_type=JSON)
 
@@ -137,7 +137,8 @@ async def explain(
     and, unless the film is refused, a parametric map of the evidence for one class and a secondary
     capture of the overlay, all of the film's study.
     """
-    engine, explainers = asked
+    check_has_map(asked)
+    engine, explainers = asked.engine, asked.explainers
     media_type = negotiated(accept, (JSON,) if faithfulness else _offers(explainers))
     for explainer in explainers:
         check_class(explainer, class_name)
@@ -145,13 +146,14 @@ async def explain(
     async with admitted_film(request, asked, films=1 + FILMS if faithfulness else 1) as film:
         if media_type == RELATED_DICOM:
             check_is_source(film)
-        film_answers = await engine.ask(explainers, film, who)
+        film_answers = await asked.answers(film, who)
+        of_models = film_answers.of_models
         if media_type == PNG:
-            overlay = film_answers[0].overlay(class_name, force=force)
+            overlay = of_models[0].overlay(class_name, force=force)
             return await _painted(engine, film, overlay, outlined)
         if media_type == RELATED_DICOM:
-            return await _archived(engine, film, film_answers[0], class_name, force)
-        tests = await faithful(engine, film_answers, class_name, force) if faithfulness else ()
+            return await _archived(engine, film, of_models[0], class_name, force)
+        tests = await faithful(engine, of_models, class_name, force) if faithfulness else ()
         with engine.metrics.stage("encode", NO_MODEL):
             text = explained(film_answers, force, tests).model_dump_json()
         return Response(text, media_type=JSON, headers=VARY)

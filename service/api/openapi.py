@@ -19,6 +19,7 @@ from service.problems import (
     FilmTooLarge,
     MalformedForm,
     MissingFile,
+    NoMap,
     NoSourceInstance,
     NotAcceptable,
     NotAnImage,
@@ -72,7 +73,7 @@ PICTURE_PROBLEMS = (
     TooSlow,
 )
 FILM_PROBLEMS = (*PICTURE_PROBLEMS, UnknownModel, UnsoundModel)
-EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, NoSourceInstance, UnknownClass)
+EXPLAIN_PROBLEMS = (*FILM_PROBLEMS, FilmRefused, NoMap, NoSourceInstance, UnknownClass)
 PNG_CONTENT: dict[str, Any] = {PNG: {"schema": BINARY}}
 FILM_ANSWER: dict[str, Any] = {
     "description": "The film: its values, or a picture of them.",

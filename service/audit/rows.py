@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from models.card import ModelName, Sha256
 from service.answers.examples import AUDIT_PAGE, shown
 from service.answers.schemas import Answer
+from xai.ensemble import Ensemble
 from xai.explainer import Answers, Explainer
 
 LAST_ID = 2**63 - 1
@@ -111,7 +112,7 @@ class AuditQuery(BaseModel):
 
 
 def audit_row(
-    explainer: Explainer,
+    explainer: Explainer | Ensemble,
     answers: Answers,
     *,
     verb: str,
@@ -122,7 +123,7 @@ def audit_row(
     """Return the row of one film's answer, with the current time.
 
     Args:
-        explainer: The model that answered.
+        explainer: The model, or the ensemble, that answered.
         answers: Its answers for one film: a `FilmAnswer`'s, or one of `Answers.films()`.
         verb: What was asked, such as `predict`.
         request_id: As in the log.

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
@@ -33,6 +33,7 @@ from service.inference.batching import Batcher
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
 from service.settings import Settings
+from xai.ensemble import Ensemble
 from xai.explainer import Answers, Explainer, Floats
 from xai.measures.faithfulness import TenthTest, tenth_films, tenth_test
 from xai.runtime.processors import available_cpus
@@ -139,6 +140,27 @@ class Engine:
         await self.write_down(caller, explainer, answers, [film])
         return film_answer
 
+    async def together(
+        self, ensemble: Ensemble, film_answers: Sequence[FilmAnswer], film: bytes, caller: Caller
+    ) -> FilmAnswer:
+        """Return an ensemble's answer about a film, after it is written to the audit trail.
+
+        Args:
+            ensemble: Of the models that answered, among others.
+            film_answers: Of its members, and maybe of other models.
+            film: Its bytes.
+            caller: Of the request.
+
+        Raises:
+            AuditUnavailable: The answer can't be written to the audit trail.
+        """
+        by_name = {one.explainer.card.name: one for one in film_answers}
+        members = [by_name[member.card.name] for member in ensemble.members]
+        answers = ensemble.answers([member.answers for member in members])
+        await self.write_down(caller, ensemble, answers, [film])
+        # Of a model, a prediction takes no more than the card and the hash, which it has.
+        return FilmAnswer(cast(Explainer, ensemble), members[0].film, answers)
+
     async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
         seen = await self._read(seen_film, film, view, self._limits, mask)
         if mask is not None and seen.mask is None:
@@ -176,7 +198,11 @@ class Engine:
         return tenth_test(probability, found.all_probabilities(card)[:, number])
 
     async def write_down(
-        self, caller: Caller, explainer: Explainer, answers: Answers, sent: Sequence[bytes]
+        self,
+        caller: Caller,
+        explainer: Explainer | Ensemble,
+        answers: Answers,
+        sent: Sequence[bytes],
     ) -> None:
         """Write the answers about each film to the audit trail, if there is one.
 
@@ -275,7 +301,11 @@ class Engine:
 
 
 def _write_row(
-    audit: AuditTrail, caller: Caller, explainer: Explainer, answer: Answers, film: bytes
+    audit: AuditTrail,
+    caller: Caller,
+    explainer: Explainer | Ensemble,
+    answer: Answers,
+    film: bytes,
 ) -> None:
     digest = hashlib.sha256(film).hexdigest()
     audit.write(audit_row(explainer, answer, film_sha256=digest, **caller._asdict()))

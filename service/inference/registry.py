@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.problems import ReloadRefused, UnknownModel, UnsoundModel
 from service.settings import OWN_MODELS, Settings
+from xai.ensemble import ENSEMBLE, FILE_NAME, Ensemble
 from xai.explainer import Explainer
 
 ALL = "all"
@@ -29,6 +30,7 @@ class Registry:
 
     explainers: Mapping[str, Explainer]
     default_model: str
+    _ensemble: tuple[Mapping[str, Explainer], Ensemble | None]
 
     def __init__(self, settings: Settings) -> None:
         """Read every model's card and load those that must be ready.
@@ -41,6 +43,7 @@ class Registry:
         self._settings = settings
         self._changing = threading.Lock()
         self.explainers = open_explainers(settings)
+        self._ensemble = (self.explainers, open_ensemble(settings, self.explainers))
         self.default_model = settings.default_model or next(iter(self.explainers))
         self._check_names()
         self._kept = self._names_kept()
@@ -57,6 +60,15 @@ class Registry:
         if name not in self.explainers:
             raise UnknownModel(f"The models here are {', '.join(self.explainers)}.")
         return self.explainers[name]
+
+    def ensemble(self) -> Ensemble | None:
+        """Return the ensemble of the models; None if no file beside them is of just these files."""
+        models, ensemble = self._ensemble
+        explainers = self.explainers
+        if models is not explainers:  # some were reloaded
+            ensemble = open_ensemble(self._settings, explainers)
+            self._ensemble = (explainers, ensemble)
+        return ensemble
 
     def load(self, explainer: Explainer) -> None:
         """Load a model that a request asks, and unload others if memory is short.
@@ -172,9 +184,27 @@ def open_explainers(settings: Settings) -> dict[str, Explainer]:
     given = _opened(settings.models, settings) if settings.models else {}
     own = _opened(OWN_MODELS, settings) if settings.own_models else {}
     explainers = given | {name: own[name] for name in own if name not in given}
-    if ALL in explainers:
-        raise ValueError(f"no model may be called {ALL!r}: it stands for all of them")
+    for name in {ALL, ENSEMBLE} & explainers.keys():
+        raise ValueError(f"no model may be called {name!r}: it stands for all of them")
     return explainers
+
+
+def open_ensemble(settings: Settings, explainers: Mapping[str, Explainer]) -> Ensemble | None:
+    """Return the ensemble beside the operator's models, or else beside those of the package.
+
+    One that does not fit the models is left out, and the log says why: they answer without it.
+    """
+    models = settings.models
+    folders = [] if models is None else [models if models.is_dir() else models.parent]
+    folders += [OWN_MODELS] if settings.own_models else []
+    file = next((one / FILE_NAME for one in folders if (one / FILE_NAME).is_file()), None)
+    if file is None:
+        return None
+    try:
+        return Ensemble(file, explainers)
+    except (ValueError, OSError) as error:
+        log.error("%s", error)
+        return None
 
 
 def open_model(file: Path, settings: Settings) -> Explainer:

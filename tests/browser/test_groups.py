@@ -53,8 +53,8 @@ def test_a_chosen_group_names_its_classes_and_shows_its_map_on_its_own_scale(
     expect(meaning).to_contain_text("finds 93")
     assert "Where the model sees \u201cAbnormal\u201d" in reader.explanation()
     assert np.ptp(reader.sees("mapped"), axis=-1).max() > 20
-    scale = "Full colour from 2.5: one scale for every film"
-    expect(reader.page.locator("#map-controls")).to_contain_text(scale)
+    controls = reader.page.locator("#map-controls")
+    expect(controls).to_contain_text("Full colour from 2.5: one scale for every film")
 
 
 def test_keys_step_through_groups_too(reader: Reader) -> None:

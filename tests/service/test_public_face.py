@@ -36,7 +36,7 @@ PROBLEMS = {
     409: "film-refused reload-refused",
     413: "archive-too-large film-too-large upload-too-large",
     415: "not-an-image unsupported-media-type",
-    422: "bad-archive empty-upload malformed-mask missing-file no-source-instance "
+    422: "bad-archive empty-upload malformed-mask missing-file no-map no-source-instance "
     "side-without-picture unknown-class unreadable-film unsupported-film",
     429: "too-many-requests",
     500: "unsound-model",

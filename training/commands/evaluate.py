@@ -16,7 +16,7 @@ from training.report.page import write_report
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `cxr evaluate`."""
-    parser.add_argument("models", type=Path, nargs="+", help="ONNX files that `cxr export` wrote")
+    parser.add_argument("models", type=Path, nargs="+", help="ONNX files, or ensemble.json")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument(

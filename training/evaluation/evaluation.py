@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models.card import Metric, ModelCard, Refusal
+from models.radiograph import Radiograph
 from training.data.dataset import class_numbers, film_radiograph, film_targets, seen_by
 from training.data.manifest import Film, Split, of_split, task_of
 from training.statistics.bootstrap import Resamples, Statistic
@@ -39,14 +40,22 @@ from training.statistics.metrics import (
     one_hot,
     share,
 )
+from xai.ensemble import Ensemble
 from xai.explainer import Answers, Explainer, group_probabilities
 
 
-def explained_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[Answers]:
+def explained_films(model: Explainer | Ensemble, films: Sequence[Film]) -> Iterator[Answers]:
     """Yield the model's answers film by film, in batches of one as in the server."""
     for film in tqdm(films, "evaluating", unit="film", leave=False):
-        pixels = seen_by(explainer.card, film_radiograph(film)).pixels
-        yield explainer(pixels[None, None])
+        radiograph = film_radiograph(film)
+        if isinstance(model, Ensemble):
+            yield model.answers([_answers(member, radiograph) for member in model.members])
+        else:
+            yield _answers(model, radiograph)
+
+
+def _answers(explainer: Explainer, radiograph: Radiograph) -> Answers:
+    return explainer(seen_by(explainer.card, radiograph).pixels[None, None])
 
 
 def figure(
@@ -321,8 +330,8 @@ class Evaluation:
                 yield figure("set_coverage", of_class, self.films, class_name=class_name)
 
 
-def evaluated(explainer: Explainer, films: Sequence[Film]) -> Evaluation:
-    """Return the model's answers for the films.
+def evaluated(explainer: Explainer | Ensemble, films: Sequence[Film]) -> Evaluation:
+    """Return the answers of a model, or of an ensemble, for the films.
 
     Raises:
         ValueError: The films' task is not the model's, a label is none of its classes, a finding of
@@ -355,7 +364,7 @@ def evaluated_models(
     findings.
 
     Args:
-        models: ONNX files.
+        models: ONNX files, and JSON files of ensembles of models beside them.
         films: All films of the manifest.
         split: To be evaluated.
     """
@@ -363,7 +372,8 @@ def evaluated_models(
     val = [film for film in films if film.split == "val"]
     asked: list[Evaluation] = []
     vals: list[Evaluation | None] = []
-    for explainer in map(Explainer, models):
+    for model in models:
+        explainer = Ensemble.beside(model) if model.suffix == ".json" else Explainer(model)
         asked.append(evaluated(explainer, chosen))
         if split == "val":
             vals.append(asked[-1])
