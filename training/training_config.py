@@ -17,7 +17,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Sampling = Literal["shuffle", "class", "class_and_source"]
+Sampling = Literal["shuffle", "class", "class_and_source", "class_and_origin"]
 Log = Literal["none", "tensorboard"]
 
 
@@ -69,6 +69,8 @@ class ShuffledConfig(Record):
             or a finding that is present by how many films lack it for each that has it.
     """
 
+    at_most: ClassVar[None] = None
+
     by: Literal["shuffle"] = "shuffle"
     class_weights: Literal["balanced", "none"] = "balanced"
 
@@ -77,12 +79,16 @@ class BalancedConfig(Record):
     """Table `[training.sampling]`: every class equally often, and equal in the loss.
 
     Attributes:
-        by: `class`, or `class_and_source`: also every source within a class equally often.
+        by: `class`; `class_and_source`: also every source within a class equally often; or
+            `class_and_origin`: every origin (`[data.origins]`) instead.
+        at_most: How often a film may come, relative to the mean of its class: a source or origin
+            of few films then comes less often than others; absent, as often.
     """
 
     class_weights: ClassVar[Literal["none"]] = "none"
 
-    by: Literal["class", "class_and_source"]
+    by: Literal["class", "class_and_source", "class_and_origin"]
+    at_most: Annotated[float, Field(ge=1)] | None = None
 
 
 class Unfreezing(NamedTuple):
@@ -173,6 +179,22 @@ class ManualConfig(Record):
     grad_checkpointing: bool = False
 
 
+class EvidenceConfig(Record):
+    """Table `[training.evidence]`: a penalty on evidence where none should lie.
+
+    Positive evidence of a film's class, in the network's own map, counts where experts drew boxes
+    on the film and it lies outside them (`boxes` in `[data]`), and where it lies on an opacity
+    that was drawn into the lungs of a normal film: an opacity is nothing normal.
+
+    Attributes:
+        weight: Of a logit of such evidence, relative to a nat of cross-entropy.
+        opacities: Share of normal films with an opacity drawn into their lungs.
+    """
+
+    weight: PositiveFloat = 1.0
+    opacities: Fraction = 0.0
+
+
 class TrainingConfig(Record):
     """Table `[training]`.
 
@@ -191,6 +213,7 @@ class TrainingConfig(Record):
         optimiser: The optimiser and its learning rates.
         sampling: How often films are shown, and how classes are weighed.
         unfreeze: The layers that train from an epoch on; absent, all train from the beginning.
+        evidence: Penalty on evidence where none should lie; absent, there is none.
         gradients: How gradients are computed.
     """
 
@@ -209,6 +232,7 @@ class TrainingConfig(Record):
         ShuffledConfig | BalancedConfig, Field(discriminator="by"), _default("by", "shuffle")
     ] = ShuffledConfig()
     unfreeze: UnfreezeConfig | None = None
+    evidence: EvidenceConfig | None = None
     gradients: Annotated[
         AutogradConfig | ManualConfig, Field(discriminator="by"), _default("by", "autograd")
     ] = AutogradConfig()
@@ -228,6 +252,8 @@ class TrainingConfig(Record):
             )
         if self.feature_cache and self.gradients.by == "manual":
             raise ValueError("feature_cache must be off where gradients are manual")
+        if self.evidence and self.gradients.mixup:
+            raise ValueError("mixup must be 0 with [training.evidence]: a mixed film has no place")
         return self
 
     @property

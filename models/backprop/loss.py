@@ -1,9 +1,9 @@
-"""Loss functions, forward and backward: cross-entropies, Dice loss, mean squared error.
+"""Loss functions, forward and backward: cross-entropies, Dice loss, squares, evidence out of place.
 
-All but the Dice loss are paired with the output function that makes their output error (BP1)
-predicted minus true: cross-entropy with softmax, binary cross-entropy with sigmoid, mean squared
-error with the identity. Predictions and targets are returned times each entry's weight in the loss
-(its share).
+The cross-entropies and mean squared error are paired with the output function that makes their
+output error (BP1) predicted minus true: cross-entropy with softmax, binary cross-entropy with
+sigmoid, mean squared error with the identity. Predictions and targets are returned times each
+entry's weight in the loss (its share).
 """
 
 from typing import NamedTuple
@@ -248,3 +248,39 @@ def mean_squared_error_backward(
         Rumelhart et al. 1986, doi:10.1038/323533a0, equation 4.
     """
     return predicted - true
+
+
+def misplaced_evidence_forward(
+    evidence: Float[Tensor, "batch classes rows columns"],
+    targets: Int[Tensor, " batch"],
+    barred: Float[Tensor, "batch 1 rows columns"],
+) -> Float[Tensor, ""]:
+    """Return the positive evidence of each film's class where none should lie, in logits, summed.
+
+        penalty = sum over films i and positions of barred_i(r, s) * max(evidence_i,y_i(r, s), 0)
+
+    Args:
+        evidence: Maps of all classes, in logits per position.
+        targets: Index of the true class, y.
+        barred: Share of each cell where evidence of that class should not lie, in [0, 1].
+    """
+    own = evidence[torch.arange(len(targets)), targets]
+    return (barred[:, 0] * own.clamp(min=0)).sum()
+
+
+def misplaced_evidence_backward(
+    evidence: Float[Tensor, "batch classes rows columns"],
+    targets: Int[Tensor, " batch"],
+    barred: Float[Tensor, "batch 1 rows columns"],
+) -> Float[Tensor, "batch classes rows columns"]:
+    """Return the derivative by the evidence: `barred` where the own class's is positive, else 0.
+
+    Args:
+        evidence: As in the forward pass; so are the others.
+        targets: Index of the true class.
+        barred: Share of each cell where its evidence should not lie.
+    """
+    films = torch.arange(len(targets))
+    grad = torch.zeros_like(evidence)
+    grad[films, targets] = barred[:, 0] * (evidence[films, targets] > 0)
+    return grad

@@ -1,6 +1,6 @@
 """Decode films to network pixels, with the server's own code, and serve them as a dataset."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,7 @@ LabelledFilm = tuple[Tensor, int | NDArray[np.float32]]
 """A film's pixels, or features that frozen layers made of them, with its truth (see `Targets`)."""
 Augmentation = Callable[[UInt8[Tensor, "planes rows columns"], np.random.Generator], Tensor]
 """Changes a film's pixels, the first plane; further planes, such as its outline, move with them."""
+Plane = UInt8[np.ndarray, "rows columns"]
 
 
 def film_radiograph(film: Film) -> Radiograph:
@@ -69,7 +70,10 @@ class FilmDataset(Dataset[LabelledFilm]):
     Attributes:
         lungs: Probability of lung on each film, 255 for 1, on a grid of its own; a second plane of
             the film. None leaves it to the network to find the lungs.
-        sources: Source of each film.
+        barred: Where evidence of the film's class should not lie, 255 there, by film number; the
+            last plane, 0 on other films. None adds no plane.
+        drawing: Draws on the planes of some films before they are augmented, by film number.
+        sources: Source of each film, or its origin where sampling is balanced by that.
         epoch: Set before each pass over the films.
     """
 
@@ -79,6 +83,8 @@ class FilmDataset(Dataset[LabelledFilm]):
         targets: Targets,
         *,
         lungs: UInt8[np.ndarray, "films mask_rows mask_columns"] | None = None,
+        barred: Mapping[int, Plane] | None = None,
+        drawing: Mapping[int, Augmentation] | None = None,
         sources: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -86,6 +92,8 @@ class FilmDataset(Dataset[LabelledFilm]):
         self.pixels = pixels
         self.targets = targets
         self.lungs = lungs
+        self.barred = barred
+        self.drawing = drawing or {}
         self.sources = ["unknown"] * len(targets) if sources is None else sources
         self.augmentation = augmentation
         self.seed = seed
@@ -99,17 +107,20 @@ class FilmDataset(Dataset[LabelledFilm]):
     ) -> tuple[Float[Tensor, "planes rows columns"], int | NDArray[np.float32]]:
         """Return planes in [0, 1], pixels first, and the class number, or the findings."""
         film = index % len(self)
-        planes = torch.from_numpy(np.stack([self.pixels[film], *self._outline(film)]))
-        if self.augmentation is not None:
-            random = np.random.default_rng((self.seed, self.epoch, index))
-            planes = self.augmentation(planes, random)
+        planes = torch.from_numpy(np.stack([self.pixels[film], *self._further_planes(film)]))
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        for change in (self.drawing.get(film), self.augmentation):
+            if change is not None:
+                planes = change(planes, random)
         return planes.float() / 255, self.targets[film]
 
-    def _outline(self, film: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the probability of lung at the film's own size, if it is known."""
+    def _further_planes(self, film: int) -> Iterator[Plane]:
+        """Yield what moves with the film: its outline and where evidence is barred, if known."""
+        rows, columns = self.pixels.shape[1:]
         if self.lungs is not None:
-            rows, columns = self.pixels.shape[1:]
             yield cv2.resize(self.lungs[film], (columns, rows), interpolation=cv2.INTER_LINEAR)
+        if self.barred is not None:
+            yield self.barred.get(film, np.zeros((rows, columns), np.uint8))
 
 
 def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import LayeredNetwork
+from models.network import LayeredNetwork, Network
 from training.data.dataset import LabelledFilm
 from training.fitting.feature_cache import from_entry
 from training.fitting.state import EpochRecord, TrainingState
@@ -21,6 +21,7 @@ from training.fitting.tensorboard import Scalar, unlogged
 from training.gradient_flow.flow import GradientFlow
 from training.step.backward import AutogradBackward, Backward, ManualBackward
 from training.step.distributed import Processes
+from training.step.evidence import BarredCells, EvidencePenalty
 from training.step.mixup import mixture
 from training.step.objective import objective_for
 from training.step.optimiser import learning_rate_factor, optimiser_of
@@ -58,6 +59,7 @@ class TrainingRun:
         self.device = next(self.network.parameters()).device
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.autocast = precision == "bfloat16"
+        self.penalty = self._penalty()
         self._convert_network()
         self.optimiser = optimiser_of(self.network, self.config.optimiser)
         self.gradient_flow = GradientFlow(
@@ -75,6 +77,15 @@ class TrainingRun:
         )
         self.backward = self._backward()
 
+    def _penalty(self) -> EvidencePenalty | None:
+        wanted = self.config.evidence
+        if wanted is None:
+            return None
+        if not isinstance(self.network, Network):
+            raise ValueError("[training.evidence] needs a classifier, not a lung field")
+        cells = BarredCells.of(self.network)
+        return EvidencePenalty(wanted.weight, cells, is_cached=bool(self.config.feature_cache))
+
     def _convert_network(self) -> None:
         self.network.to(self.dtype).to(memory_format=torch.channels_last)
         is_manual = self.config.gradients.by == "manual"
@@ -84,8 +95,9 @@ class TrainingRun:
     def _backward(self) -> Backward:
         config, common = self.config.gradients, (self.network, self.objective, self.processes)
         if isinstance(config, ManualConfig):
-            return ManualBackward(*common, config=config)
-        return AutogradBackward(*common, config=config, entry=from_entry(self.network, self.config))
+            return ManualBackward(*common, config=config, penalty=self.penalty)
+        entry = from_entry(self.network, self.config)
+        return AutogradBackward(*common, config=config, entry=entry, penalty=self.penalty)
 
     @property
     def steps_done(self) -> int:

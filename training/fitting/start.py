@@ -1,5 +1,6 @@
 """Load the films of a manifest and build the network that a training starts from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from models.lungs.window import LungWindow, window_of
 from models.network import Network
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from training.config import Config, NetworkConfig
-from training.data.augmentation import augmentation
+from training.data.augmentation import LungOpacities, augmentation
+from training.data.boxes import planes_outside_boxes
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
-from training.data.manifest import Film, class_names, of_split, read_manifest
+from training.data.manifest import Film, class_names, labels, of_split, read_manifest
 from training.data.split import check_classes, check_split
 from training.data.style_mixing import StyleBank
 from training.outlines.found import found_lungs
@@ -47,16 +49,43 @@ def datasets(
         window = LungWindow(lung_field()[0], wanted.lungs, wanted.image_size)
         lungs = found_lungs(train_films, train_pixels, window, config.data.cache)
     sources = [film.source for film in train_films]
+    by_origin = config.training.sampling.by == "class_and_origin"
     train_set = FilmDataset(
         train_pixels,
         film_targets(train_films, names),
         lungs=lungs,
-        sources=sources,
+        sources=[config.data.origin(source) for source in sources] if by_origin else sources,
         augmentation=augmentation(config.augmentation, StyleBank(train_pixels, sources)),
         seed=config.training.seed,
+        **_places_of_evidence(config, train_films),
     )
     val_set = FilmDataset(memory.pixels(val_films), film_targets(val_films, names))
     return train_set, val_set, names
+
+
+def _places_of_evidence(config: Config, films: Sequence[Film]) -> dict[str, Any]:
+    """Return what a data set is told of where evidence should not lie; nothing without a penalty.
+
+    Raises:
+        ValueError: Films have findings instead of a class, or the boxes are unfit.
+    """
+    wanted, seen = config.training.evidence, config.network
+    if wanted is None:
+        return {}
+    own = labels(films)
+    barred = {}
+    if config.data.boxes:
+        barred = planes_outside_boxes(
+            config.data.boxes,
+            films,
+            config.data.manifest,
+            image_size=seen.image_size,
+            resize_mode=seen.resize_mode,
+            crop_pct=seen.crop_pct,
+        )
+    normal = [n for n, label in enumerate(own) if label == config.data.normal]
+    drawn = normal if wanted.opacities else []
+    return {"barred": barred, "drawing": dict.fromkeys(drawn, LungOpacities(wanted.opacities))}
 
 
 def starting_network(
