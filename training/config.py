@@ -50,6 +50,8 @@ class DataConfig(Record):
             name; any other source is an origin of its own.
         confounded_origins: Origins in which each class has a machine of its own, so that even
             within them the machine tells the class; `cxr leave-out` also takes means without them.
+        hold_out: Origin whose films of train choose (epoch, temperature, thresholds) with those of
+            val, instead of being learnt from.
         normal: Class of the healthy films, which `cxr leave-out` measures against all others.
         boxes: CSV of boxes that experts drew on films, for `[training.evidence]`: `path` as in the
             manifest, and `x`, `y` (top left), `width`, `height` in the film's pixels. Those of
@@ -62,6 +64,7 @@ class DataConfig(Record):
     masks_by: tuple[MaskBy, ...] = ("human",)
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     confounded_origins: tuple[str, ...] = ()
+    hold_out: str | None = None
     normal: str | None = None
     boxes: Path | None = None
 

@@ -195,6 +195,26 @@ class EvidenceConfig(Record):
     opacities: Fraction = 0.0
 
 
+class ChoiceConfig(Record):
+    """Table `[training.choice]`: what val films choose.
+
+    An origin is a source, or what `[data.origins]` says. Whatever all films alike choose, the
+    largest home chooses.
+
+    Attributes:
+        epoch: By the largest `macro_auroc` of all films; or by how well classes are told within
+            an origin, as the mean over `origins` or of the `worst_origin`. Those in
+            `confounded_origins`, and without two classes of ten films, have no say.
+        temperature: Fitted to all `films` alike, to all `origins` alike, or the `largest` of those
+            fitted to one origin of thirty films or more.
+        thresholds: Chosen on all `films` alike, or on all `origins` alike.
+    """
+
+    epoch: Literal["macro_auroc", "origins", "worst_origin"] = "macro_auroc"
+    temperature: Literal["films", "origins", "largest"] = "films"
+    thresholds: Literal["films", "origins"] = "films"
+
+
 class TrainingConfig(Record):
     """Table `[training]`.
 
@@ -214,6 +234,7 @@ class TrainingConfig(Record):
         sampling: How often films are shown, and how classes are weighed.
         unfreeze: The layers that train from an epoch on; absent, all train from the beginning.
         evidence: Penalty on evidence where none should lie; absent, there is none.
+        choice: How val films choose the epoch, the temperature and the thresholds.
         gradients: How gradients are computed.
     """
 
@@ -233,6 +254,7 @@ class TrainingConfig(Record):
     ] = ShuffledConfig()
     unfreeze: UnfreezeConfig | None = None
     evidence: EvidenceConfig | None = None
+    choice: ChoiceConfig = ChoiceConfig()
     gradients: Annotated[
         AutogradConfig | ManualConfig, Field(discriminator="by"), _default("by", "autograd")
     ] = AutogradConfig()

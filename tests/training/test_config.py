@@ -200,7 +200,10 @@ def test_the_config_in_a_run_folder_reads_as_the_one_given(fields: dict[str, obj
 
 PENALISED = {"data": {"boxes": "boxes.csv"}, "training": {"evidence": {}}}
 UNFIT_FOR_EVIDENCE = {
-    "no pooled head": ({"network": {"architecture": "vit_b16"}}, "a network with a pooled head"),
+    "no pooled head": (
+        {"network": {"architecture": "vit_b16", "read_out": "average"}},
+        "a network with a pooled head",
+    ),
     "no place": ({"data": {"boxes": None}}, "boxes in .data., or opacities above 0"),
     "opacities in no lungs": (
         {"training": {"evidence": {"opacities": 0.5}}},

@@ -279,6 +279,7 @@ def fold(
         recipe_films.config.training,
         subset(recipe_films.train, learnt, classes),
         subset(recipe_films.val, chosen_on, classes),
+        recipe_films.config.data.confounded_origins,
     )
     scored = Subset(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():

@@ -48,6 +48,7 @@ class Measurements:
         golden: An input with its outputs.
         storage: How the weights are stored, if not in float32, and what that changed.
         method: How evidence is found.
+        weights: Of the films, when thresholds are chosen; None is 1 each.
     """
 
     answers: Explanation | LungExplanation
@@ -56,6 +57,7 @@ class Measurements:
     golden: Golden
     storage: WeightStorage | None = None
     method: ExplanationMethod = "grad_cam"
+    weights: Float[np.ndarray, " films"] | None = None
 
 
 def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) -> ModelCard:
@@ -74,7 +76,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         name=config.name,
         version=config.version,
         temperature=measured.temperature,
-        decision_thresholds=decision_thresholds(probabilities, measured.truth),
+        decision_thresholds=decision_thresholds(probabilities, measured.truth, measured.weights),
         evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
         lung_limits=lung_limits(answers.lung_figures.numpy())
@@ -99,14 +101,17 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
 
 
 def decision_thresholds(
-    probabilities: Float[np.ndarray, "films classes"], truth: Float[np.ndarray, "films classes"]
+    probabilities: Float[np.ndarray, "films classes"],
+    truth: Float[np.ndarray, "films classes"],
+    weights: Float[np.ndarray, " films"] | None = None,
 ) -> tuple[DecisionThreshold, ...]:
     """Return each class's threshold with the largest Youden index, over films of known truth."""
-    columns = zip(probabilities.T, truth.T, strict=True)
-    return tuple(
-        youden_threshold(scores[~np.isnan(known)], known[~np.isnan(known)] == 1)
-        for scores, known in columns
-    )
+    thresholds = []
+    for scores, values in zip(probabilities.T, truth.T, strict=True):
+        known = ~np.isnan(values)
+        own = None if weights is None else weights[known]
+        thresholds.append(youden_threshold(scores[known], values[known] == 1, own))
+    return tuple(thresholds)
 
 
 def evidence_scale(

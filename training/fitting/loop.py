@@ -1,6 +1,6 @@
 """Train a network epoch by epoch; a run can be resumed after any epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from training.fitting.step_films import StepFilms
 from training.fitting.subset import Films
 from training.fitting.tensorboard import Scalar, unlogged
 from training.gradient_flow.flow import GradientFlow
+from training.statistics.pairs import auroc_by_origin
 from training.step.backward import AutogradBackward, Backward, ManualBackward
 from training.step.distributed import Processes
 from training.step.evidence import BarredCells, EvidencePenalty
@@ -42,6 +43,7 @@ class TrainingRun:
         train: Films it learns from, augmented; with a feature cache their features, as
             `training.fitting.feature_cache` makes them.
         val: Films that choose the best epoch, not augmented; or their features.
+        confounded: Origins that have no say in the choice of the epoch.
         log: Called with the loss of every step and all figures of every epoch.
         processes: Those that train together; each has a run like this one.
     """
@@ -50,6 +52,7 @@ class TrainingRun:
     config: TrainingConfig
     train: Films
     val: Films
+    confounded: Collection[str] = ()
     log: Scalar = unlogged
     processes: Processes = field(default_factory=Processes.current)
 
@@ -69,9 +72,9 @@ class TrainingRun:
         )
         self.objective = objective_for(self.train.targets, self.config)
         average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        self.state = TrainingState(
-            self.network, average, self.optimiser, self.gradient_flow, self.objective.score
-        )
+        by = self.config.choice.epoch
+        score = self.objective.score if by == "macro_auroc" else f"val_{by}_auroc"
+        self.state = TrainingState(self.network, average, self.optimiser, self.gradient_flow, score)
         self.step_films = StepFilms(
             self.train, self.config, self.processes, pin_memory=self.device.type == "cuda"
         )
@@ -171,7 +174,24 @@ class TrainingRun:
 
     def _validation(self) -> EpochRecord:
         logits = self.predicted_logits(self.val)
-        return {**self.objective.validation(logits, self.val.targets)}
+        measured = self.objective.validation(logits, self.val.targets)
+        if self.config.choice.epoch == "macro_auroc":
+            return {**measured}
+        return {**measured, **self._within_origins(logits)}
+
+    def _within_origins(self, logits: Float[Tensor, "films classes"]) -> EpochRecord:
+        """Return how well val films' classes are told within an origin: the mean, and the worst."""
+        targets = np.asarray(self.val.targets)
+        if targets.ndim > 1:
+            raise ValueError("epoch of [training.choice] must be macro_auroc for findings or lungs")
+        found = auroc_by_origin(logits.softmax(dim=1).numpy(), targets, self.val.sources)
+        own = [value for origin, value in found.items() if origin not in self.confounded]
+        if not own:
+            raise ValueError(
+                "epoch of [training.choice] must be macro_auroc: no origin of val that is not "
+                "confounded has two classes of 10 films"
+            )
+        return {"val_origins_auroc": float(np.mean(own)), "val_worst_origin_auroc": min(own)}
 
     def predicted_logits(self, films: Films) -> Float[Tensor, "films *outputs"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""

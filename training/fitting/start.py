@@ -20,7 +20,7 @@ from training.data.boxes import planes_outside_boxes
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, class_names, labels, of_split, read_manifest
-from training.data.split import check_classes, check_split
+from training.data.split import check_classes, check_split, with_held_out
 from training.data.style_mixing import StyleBank
 from training.outlines.found import found_lungs
 
@@ -29,7 +29,7 @@ def checked_films(config: Config) -> tuple[Film, ...]:
     """Return the films of a classifier's manifest; ValueError says what is wrong with them."""
     if config.task != "classification":
         raise ValueError(f"task must be classification here, not {config.task}")
-    films = read_manifest(config.data.manifest)
+    films = with_held_out(read_manifest(config.data.manifest), config.data)
     check_split(films)
     check_classes(films)
     return films
@@ -59,7 +59,11 @@ def datasets(
         seed=config.training.seed,
         **_places_of_evidence(config, train_films),
     )
-    val_set = FilmDataset(memory.pixels(val_films), film_targets(val_films, names))
+    val_set = FilmDataset(
+        memory.pixels(val_films),
+        film_targets(val_films, names),
+        sources=[config.data.origin(film.source) for film in val_films],
+    )
     return train_set, val_set, names
 
 
