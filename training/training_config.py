@@ -195,6 +195,24 @@ class EvidenceConfig(Record):
     opacities: Fraction = 0.0
 
 
+class DistillationConfig(Record):
+    """Table `[training.distillation]`: learn from what other networks say of the training films.
+
+    The loss is (1 - weight) * cross-entropy of the classes + weight * T^2 * cross-entropy of the
+    teacher's probabilities, both sides softened by the temperature T.
+
+    Attributes:
+        probabilities: CSV with a row for each film of train: `path` as in the manifest, and a
+            column for each class; the mean of several networks, for instance.
+        weight: Share of the teacher in the loss.
+        temperature: T; large ones show how the teacher ranks the classes that it thinks unlikely.
+    """
+
+    probabilities: Path
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: PositiveFloat = 2.0
+
+
 class ChoiceConfig(Record):
     """Table `[training.choice]`: what val films choose.
 
@@ -234,6 +252,7 @@ class TrainingConfig(Record):
         sampling: How often films are shown, and how classes are weighed.
         unfreeze: The layers that train from an epoch on; absent, all train from the beginning.
         evidence: Penalty on evidence where none should lie; absent, there is none.
+        distillation: A teacher; absent, films' classes alone teach.
         choice: How val films choose the epoch, the temperature and the thresholds.
         gradients: How gradients are computed.
     """
@@ -254,6 +273,7 @@ class TrainingConfig(Record):
     ] = ShuffledConfig()
     unfreeze: UnfreezeConfig | None = None
     evidence: EvidenceConfig | None = None
+    distillation: DistillationConfig | None = None
     choice: ChoiceConfig = ChoiceConfig()
     gradients: Annotated[
         AutogradConfig | ManualConfig, Field(discriminator="by"), _default("by", "autograd")

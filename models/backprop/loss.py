@@ -250,6 +250,53 @@ def mean_squared_error_backward(
     return predicted - true
 
 
+def distillation_forward(
+    logits: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    *,
+    weights: Float[Tensor, " batch"],
+    temperature: float,
+) -> Loss:
+    """Return T^2 times the cross-entropy of softened probabilities with a teacher's, a mean.
+
+        loss = -T^2 * sum over films i and classes c of w_i q_ic log p_ic / sum of w
+        p = softmax(logits / T),    q = softmax(log teacher / T)
+
+    Softening divides the gradient by T^2, hence the factor.
+
+    Args:
+        logits: Of the network that learns.
+        teacher: Probabilities of the network, or the mean of several, that teaches.
+        weights: w, of each film.
+        temperature: T, by which both sides are softened.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, section 2.
+    """
+    likely = teacher.clamp(min=torch.finfo(torch.float32).tiny)
+    true = functional.softmax(likely.log() / temperature, dim=1)
+    log_probabilities = functional.log_softmax(logits / temperature, dim=1)
+    shares = weights[:, None] / weights.sum()
+    loss = -(shares * true * log_probabilities).sum() * temperature**2
+    share = temperature * shares
+    return Loss(loss, share * log_probabilities.exp(), share * true)
+
+
+def distillation_backward(
+    predicted: Float[Tensor, "batch classes"], true: Float[Tensor, "batch classes"]
+) -> Float[Tensor, "batch classes"]:
+    """Return the derivative by the logits (BP1): T * w / sum of w * (p - q), summing to 0.
+
+    Args:
+        predicted: As `distillation_forward` returned it.
+        true: As `distillation_forward` returned it.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, equation 2.
+    """
+    return predicted - true
+
+
 def misplaced_evidence_forward(
     evidence: Float[Tensor, "batch classes rows columns"],
     targets: Int[Tensor, " batch"],

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -26,6 +26,8 @@ LabelledFilm = tuple[Tensor, int | NDArray[np.float32]]
 """A film's pixels, or features that frozen layers made of them, with its truth (see `Targets`)."""
 Augmentation = Callable[[UInt8[Tensor, "planes rows columns"], np.random.Generator], Tensor]
 """Changes a film's pixels, the first plane; further planes, such as its outline, move with them."""
+Teacher = Float32[np.ndarray, "films classes"]
+"""A teacher's probabilities."""
 Plane = UInt8[np.ndarray, "rows columns"]
 
 
@@ -60,6 +62,14 @@ def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
     )
 
 
+def target_of(
+    targets: Targets, teacher: Teacher | None, film: int
+) -> int | Float32[np.ndarray, "*columns"]:
+    """Return a film's truth; with a teacher, a row of its class number and what that says of it."""
+    own = targets[film]
+    return own if teacher is None else np.append(np.float32(own), teacher[film])
+
+
 class FilmDataset(Dataset[LabelledFilm]):
     """Films of one split with their targets.
 
@@ -72,6 +82,8 @@ class FilmDataset(Dataset[LabelledFilm]):
             the film. None leaves it to the network to find the lungs.
         barred: Where evidence of the film's class should not lie, 255 there, by film number; the
             last plane, 0 on other films. None adds no plane.
+        teacher: What a teacher says of each film; its targets are then rows of a class number and
+            these probabilities. `targets` stay class numbers.
         drawing: Draws on the planes of some films before they are augmented, by film number.
         sources: Source of each film, or its origin where sampling is balanced by that.
         epoch: Set before each pass over the films.
@@ -85,6 +97,7 @@ class FilmDataset(Dataset[LabelledFilm]):
         lungs: UInt8[np.ndarray, "films mask_rows mask_columns"] | None = None,
         barred: Mapping[int, Plane] | None = None,
         drawing: Mapping[int, Augmentation] | None = None,
+        teacher: Teacher | None = None,
         sources: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -94,6 +107,7 @@ class FilmDataset(Dataset[LabelledFilm]):
         self.lungs = lungs
         self.barred = barred
         self.drawing = drawing or {}
+        self.teacher = teacher
         self.sources = ["unknown"] * len(targets) if sources is None else sources
         self.augmentation = augmentation
         self.seed = seed
@@ -112,7 +126,7 @@ class FilmDataset(Dataset[LabelledFilm]):
         for change in (self.drawing.get(film), self.augmentation):
             if change is not None:
                 planes = change(planes, random)
-        return planes.float() / 255, self.targets[film]
+        return planes.float() / 255, target_of(self.targets, self.teacher, film)
 
     def _further_planes(self, film: int) -> Iterator[Plane]:
         """Yield what moves with the film: its outline and where evidence is barred, if known."""

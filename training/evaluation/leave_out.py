@@ -141,6 +141,8 @@ def _check_sees_nothing(config: Config) -> None:
             "histogram_matching and style_mixing must be 0: they would show grey levels of films "
             "of the origin that is left out"
         )
+    if config.training.distillation:
+        raise ValueError("distillation must be off: a teacher has learnt of the origin left out")
     network = config.network
     has_own_mean = not (network.pretrained or network.weights or network.local_contrast)
     if config.training.feature_cache and has_own_mean:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from models.lungs.cells import LungCells
 from models.network import Chain, LayeredNetwork, Masked, Network, TakesLungs, split_at
-from training.data.dataset import FilmDataset, LabelledFilm, Targets
+from training.data.dataset import FilmDataset, LabelledFilm, Targets, Teacher, target_of
 from training.data.whole_file import whole_file
 from training.step.evidence import BarredCells, with_cells, without_cells
 from training.step.unfreezing import first_trained
@@ -61,11 +61,16 @@ class FeatureDataset(Dataset[LabelledFilm]):
     """
 
     def __init__(
-        self, copies: Sequence[np.ndarray], targets: Targets, sources: Sequence[str]
+        self,
+        copies: Sequence[np.ndarray],
+        targets: Targets,
+        sources: Sequence[str],
+        teacher: Teacher | None = None,
     ) -> None:
         self.copies = copies
         self.targets = targets
         self.sources = sources
+        self.teacher = teacher
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -75,7 +80,8 @@ class FeatureDataset(Dataset[LabelledFilm]):
         """Return features and class number; `training.data.sampling` explains large indices."""
         time, film = divmod(index, len(self))
         copy = self.copies[(self.epoch + time) % len(self.copies)]
-        return torch.from_numpy(np.array(copy[film])), self.targets[film]
+        target = target_of(self.targets, self.teacher, film)
+        return torch.from_numpy(np.array(copy[film])), target
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class FeatureCache:
         """Return the films' features in `copies` copies, each changed by its own draw."""
         files = [self._file(films, copy) for copy in range(copies)]
         arrays = [np.load(file, mmap_mode="r") for file in files]
-        return FeatureDataset(arrays, films.targets, films.sources)
+        return FeatureDataset(arrays, films.targets, films.sources, films.teacher)
 
     def _file(self, films: FilmDataset, copy: int) -> Path:
         """Return the file of one copy."""

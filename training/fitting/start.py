@@ -17,11 +17,12 @@ from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from training.config import Config, NetworkConfig
 from training.data.augmentation import LungOpacities, augmentation
 from training.data.boxes import planes_outside_boxes
-from training.data.dataset import FilmDataset, film_targets
+from training.data.dataset import FilmDataset, Teacher, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, class_names, labels, of_split, read_manifest
 from training.data.split import check_classes, check_split, with_held_out
 from training.data.style_mixing import StyleBank
+from training.fitting.teacher import read_teacher
 from training.outlines.found import found_lungs
 
 
@@ -57,6 +58,7 @@ def datasets(
         sources=[config.data.origin(source) for source in sources] if by_origin else sources,
         augmentation=augmentation(config.augmentation, StyleBank(train_pixels, sources)),
         seed=config.training.seed,
+        teacher=_teacher(config, train_films, names),
         **_places_of_evidence(config, train_films),
     )
     val_set = FilmDataset(
@@ -65,6 +67,15 @@ def datasets(
         sources=[config.data.origin(film.source) for film in val_films],
     )
     return train_set, val_set, names
+
+
+def _teacher(config: Config, films: Sequence[Film], names: Sequence[str]) -> Teacher | None:
+    """Return what a teacher says of the films; None without a teacher."""
+    wanted = config.training.distillation
+    if wanted is None:
+        return None
+    labels(films)
+    return read_teacher(wanted.probabilities, films, config.data.manifest, names)
 
 
 def _places_of_evidence(config: Config, films: Sequence[Film]) -> dict[str, Any]:

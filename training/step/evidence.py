@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.backprop.linear import pooled_evidence_forward
@@ -21,6 +21,7 @@ from models.lungs.region import cropped
 from models.lungs.window import LungWindow, window_of
 from models.network import Chain, Network
 from models.registration import cell_centres
+from training.step.objective import numbers_of
 
 
 class LogitsAndMaps(NamedTuple):
@@ -149,20 +150,20 @@ class EvidencePenalty:
     def total(
         self,
         evidence: Float[Tensor, "batch classes rows columns"],
-        targets: Int[Tensor, " batch"],
+        targets: Tensor,
         barred: Float[Tensor, "batch 1 rows columns"],
     ) -> Float[Tensor, ""]:
         """Return the sum over films, to be divided by what the loss is divided by."""
-        return self.weight * misplaced_evidence_forward(evidence, targets, barred)
+        return self.weight * misplaced_evidence_forward(evidence, numbers_of(targets), barred)
 
     def error(
         self,
         evidence: Float[Tensor, "batch classes rows columns"],
-        targets: Int[Tensor, " batch"],
+        targets: Tensor,
         barred: Float[Tensor, "batch 1 rows columns"],
     ) -> Float[Tensor, "batch classes rows columns"]:
         """Return the derivative of `total` by the evidence, by hand."""
-        return self.weight * misplaced_evidence_backward(evidence, targets, barred)
+        return self.weight * misplaced_evidence_backward(evidence, numbers_of(targets), barred)
 
 
 def with_cells(values: Tensor, cells: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
