@@ -11,6 +11,8 @@ from torch import Tensor
 
 from models.backprop.linear import pooled_evidence_forward
 from models.backprop.loss import misplaced_evidence_forward
+from models.lungs.cells import LungCells
+from models.lungs.region import cropped
 from models.network import Network
 from tests.models.backprop.errors import relative_error
 from tests.support import lung_networks
@@ -119,16 +121,20 @@ def test_cells_are_barred_where_the_plane_is() -> None:
 
 
 def test_behind_a_window_cells_lie_where_the_crop_does() -> None:
-    network = NETWORKS["chest_cnn local, lungs"]()
+    cells = BarredCells.of(NETWORKS["chest_cnn local, lungs"]())
     films = lung_networks.outlined_films(1)
-    cells = BarredCells.of(network)
-    view = cells.window.view(films) if cells.window else None
-    assert view is not None
-    expected = network.inside.cells(view.inside)
-    seen = cells(torch.cat([films, films[:, 1:]], dim=1))
-    assert seen.shape == expected.shape
-    assert (seen - expected).abs().mean() < 0.1
-    assert (seen - expected.flip(2)).abs().mean() > 0.12
+    plane = torch.zeros_like(films[:, :1])
+    plane[:, :, 40:90, 30:60] = 1
+    seen = cells(torch.cat([films, plane], dim=1))
+    assert cells.window is not None
+    crop = cropped(plane, cells.window.view(films).region, lung_networks.CROP)
+    # A cell is centred where the network's layers put it, in pixels of the crop.
+    grid, centres = cells.grid(lung_networks.CROP), cells.centres
+    place = LungCells(lung_networks.CROP, grid, origin=centres.origin, step=centres.step).double()
+    assert seen.shape == (1, 1, *grid)
+    assert (seen - place(crop)).abs().mean() < 0.05
+    assert 0.05 < seen.mean() < 0.9
+    assert (seen - place(crop.flip(2))).abs().mean() > 0.06
 
 
 def test_a_head_that_is_not_pooled_is_refused() -> None:
