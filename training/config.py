@@ -50,7 +50,12 @@ class DataConfig(Record):
             name; any other source is an origin of its own.
         confounded_origins: Origins in which each class has a machine of its own, so that even
             within them the machine tells the class; `cxr leave-out` also takes means without them.
+        hold_out: Origin whose films of train choose (epoch, temperature, thresholds) with those of
+            val, instead of being learnt from.
         normal: Class of the healthy films, which `cxr leave-out` measures against all others.
+        boxes: CSV of boxes that experts drew on films, for `[training.evidence]`: `path` as in the
+            manifest, and `x`, `y` (top left), `width`, `height` in the film's pixels. Those of
+            films that are not in train are left out.
     """
 
     manifest: Path
@@ -59,7 +64,9 @@ class DataConfig(Record):
     masks_by: tuple[MaskBy, ...] = ("human",)
     origins: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     confounded_origins: tuple[str, ...] = ()
+    hold_out: str | None = None
     normal: str | None = None
+    boxes: Path | None = None
 
     def origin(self, source: str) -> str:
         """Return the origin of the films of a source."""
@@ -284,6 +291,26 @@ class Config(Record):
                 f"architecture must be lung_field where task is segmentation, and only there: "
                 f"{self.task} has {self.network.architecture}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_has_a_place(self) -> "Config":
+        wanted, network = self.training.evidence, self.network
+        if wanted is None:
+            return self
+        is_pooled = network.architecture == "chest_cnn" or network.head == "pooled"
+        needs = {
+            "a network with a pooled head (chest_cnn, or vgg16 with head pooled), whose logit is a "
+            "sum of one term per position": is_pooled,
+            "boxes in [data], or opacities above 0": self.data.boxes or wanted.opacities,
+            "normal in [data] and [network.lungs] for its opacities": not wanted.opacities
+            or (self.data.normal and network.lungs),
+            "[network.lungs] with a feature_cache or an outline in [augmentation]": network.lungs
+            or not (self.training.feature_cache or self.augmentation.outline),
+        }
+        absent = [sentence for sentence, is_met in needs.items() if not is_met]
+        if absent:
+            raise ValueError(f"[training.evidence] needs {'; and '.join(absent)}")
         return self
 
 

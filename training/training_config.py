@@ -17,7 +17,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Sampling = Literal["shuffle", "class", "class_and_source"]
+Sampling = Literal["shuffle", "class", "class_and_source", "class_and_origin"]
 Log = Literal["none", "tensorboard"]
 
 
@@ -69,6 +69,8 @@ class ShuffledConfig(Record):
             or a finding that is present by how many films lack it for each that has it.
     """
 
+    at_most: ClassVar[None] = None
+
     by: Literal["shuffle"] = "shuffle"
     class_weights: Literal["balanced", "none"] = "balanced"
 
@@ -77,12 +79,16 @@ class BalancedConfig(Record):
     """Table `[training.sampling]`: every class equally often, and equal in the loss.
 
     Attributes:
-        by: `class`, or `class_and_source`: also every source within a class equally often.
+        by: `class`; `class_and_source`: also every source within a class equally often; or
+            `class_and_origin`: every origin (`[data.origins]`) instead.
+        at_most: How often a film may come, relative to the mean of its class: a source or origin
+            of few films then comes less often than others; absent, as often.
     """
 
     class_weights: ClassVar[Literal["none"]] = "none"
 
-    by: Literal["class", "class_and_source"]
+    by: Literal["class", "class_and_source", "class_and_origin"]
+    at_most: Annotated[float, Field(ge=1)] | None = None
 
 
 class Unfreezing(NamedTuple):
@@ -173,6 +179,60 @@ class ManualConfig(Record):
     grad_checkpointing: bool = False
 
 
+class EvidenceConfig(Record):
+    """Table `[training.evidence]`: a penalty on evidence where none should lie.
+
+    Positive evidence of a film's class, in the network's own map, counts where experts drew boxes
+    on the film and it lies outside them (`boxes` in `[data]`), and where it lies on an opacity
+    that was drawn into the lungs of a normal film: an opacity is nothing normal.
+
+    Attributes:
+        weight: Of a logit of such evidence, relative to a nat of cross-entropy.
+        opacities: Share of normal films with an opacity drawn into their lungs.
+    """
+
+    weight: PositiveFloat = 1.0
+    opacities: Fraction = 0.0
+
+
+class DistillationConfig(Record):
+    """Table `[training.distillation]`: learn from what other networks say of the training films.
+
+    The loss is (1 - weight) * cross-entropy of the classes + weight * T^2 * cross-entropy of the
+    teacher's probabilities, both sides softened by the temperature T.
+
+    Attributes:
+        probabilities: CSV with a row for each film of train: `path` as in the manifest, and a
+            column for each class; the mean of several networks, for instance.
+        weight: Share of the teacher in the loss.
+        temperature: T; large ones show how the teacher ranks the classes that it thinks unlikely.
+    """
+
+    probabilities: Path
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: PositiveFloat = 2.0
+
+
+class ChoiceConfig(Record):
+    """Table `[training.choice]`: what val films choose.
+
+    An origin is a source, or what `[data.origins]` says. Whatever all films alike choose, the
+    largest home chooses.
+
+    Attributes:
+        epoch: By the largest `macro_auroc` of all films; or by how well classes are told within
+            an origin, as the mean over `origins` or of the `worst_origin`. Those in
+            `confounded_origins`, and without two classes of ten films, have no say.
+        temperature: Fitted to all `films` alike, to all `origins` alike, or the `largest` of those
+            fitted to one origin of thirty films or more.
+        thresholds: Chosen on all `films` alike, or on all `origins` alike.
+    """
+
+    epoch: Literal["macro_auroc", "origins", "worst_origin"] = "macro_auroc"
+    temperature: Literal["films", "origins", "largest"] = "films"
+    thresholds: Literal["films", "origins"] = "films"
+
+
 class TrainingConfig(Record):
     """Table `[training]`.
 
@@ -191,6 +251,9 @@ class TrainingConfig(Record):
         optimiser: The optimiser and its learning rates.
         sampling: How often films are shown, and how classes are weighed.
         unfreeze: The layers that train from an epoch on; absent, all train from the beginning.
+        evidence: Penalty on evidence where none should lie; absent, there is none.
+        distillation: A teacher; absent, films' classes alone teach.
+        choice: How val films choose the epoch, the temperature and the thresholds.
         gradients: How gradients are computed.
     """
 
@@ -209,6 +272,9 @@ class TrainingConfig(Record):
         ShuffledConfig | BalancedConfig, Field(discriminator="by"), _default("by", "shuffle")
     ] = ShuffledConfig()
     unfreeze: UnfreezeConfig | None = None
+    evidence: EvidenceConfig | None = None
+    distillation: DistillationConfig | None = None
+    choice: ChoiceConfig = ChoiceConfig()
     gradients: Annotated[
         AutogradConfig | ManualConfig, Field(discriminator="by"), _default("by", "autograd")
     ] = AutogradConfig()
@@ -228,6 +294,8 @@ class TrainingConfig(Record):
             )
         if self.feature_cache and self.gradients.by == "manual":
             raise ValueError("feature_cache must be off where gradients are manual")
+        if self.evidence and self.gradients.mixup:
+            raise ValueError("mixup must be 0 with [training.evidence]: a mixed film has no place")
         return self
 
     @property

@@ -1,5 +1,9 @@
-"""Linear layer, forward and backward, on the last axis of inputs of any shape."""
+"""Linear layer, forward and backward, on the last axis of inputs of any shape.
 
+Also the evidence of one under a global average: the terms that positions add to its logits.
+"""
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -53,3 +57,55 @@ def linear_bias_gradient(
         Nielsen 2015, chapter 2, equation BP3 in his numbering.
     """
     return grad_out.flatten(0, -2).sum(dim=0)
+
+
+def pooled_evidence_forward(
+    x: Float[Tensor, "batch channels rows columns"], weight: Float[Tensor, "classes channels"]
+) -> Float[Tensor, "batch classes rows columns"]:
+    """Return the evidence maps of a linear layer on an average over positions, centred.
+
+        evidence_c(r, s) = sum over k of (weight_ck - mean over classes of weight_k) * x_k(r, s) / Z
+
+    Summed over all Z positions it is the logit without its bias, less the mean over classes.
+
+    Args:
+        x: What is averaged; masked terms of a mean inside the lungs, for instance.
+        weight: Of the linear layer.
+
+    Source:
+        Zhou et al. 2016, arXiv:1512.04150, equation 2.
+    """
+    positions = x.shape[2] * x.shape[3]
+    centred = (weight - weight.mean(dim=0)) / positions
+    return functional.conv2d(x, centred[:, :, None, None])
+
+
+def pooled_evidence_backward(
+    grad_out: Float[Tensor, "batch classes rows columns"], weight: Float[Tensor, "classes channels"]
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Return the derivative by `x` (BP2): each position's error times the centred weight / Z.
+
+    Args:
+        grad_out: Derivative by the evidence.
+        weight: As in the forward pass.
+    """
+    positions = grad_out.shape[2] * grad_out.shape[3]
+    centred = (weight - weight.mean(dim=0)) / positions
+    return functional.conv2d(grad_out, centred.T[:, :, None, None])
+
+
+def pooled_evidence_weight_gradient(
+    grad_out: Float[Tensor, "batch classes rows columns"],
+    x: Float[Tensor, "batch channels rows columns"],
+) -> Float[Tensor, "classes channels"]:
+    """Return the derivative by the weight (BP3): error times `x` / Z, centred over classes.
+
+    Each class's weight is also part of the mean that is subtracted from all.
+
+    Args:
+        grad_out: Derivative by the evidence.
+        x: As in the forward pass.
+    """
+    positions = x.shape[2] * x.shape[3]
+    products = torch.einsum("bcrs,bkrs->ck", grad_out, x) / positions
+    return products - products.mean(dim=0)

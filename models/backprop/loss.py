@@ -1,9 +1,10 @@
-"""Loss functions, forward and backward: cross-entropies, Dice loss, mean squared error; log-odds.
+"""Losses forward and backward: cross-entropies, Dice, squares, evidence out of place; log-odds.
 
-All but the Dice loss are paired with the output function that makes their output error (BP1)
-predicted minus true: cross-entropy with softmax, binary cross-entropy with sigmoid, mean squared
-error with the identity. Predictions and targets are returned times each entry's weight in the loss
-(its share). The log-odds of groups of classes are no loss, but begin a backward pass just so.
+The cross-entropies and mean squared error are paired with the output function that makes their
+output error (BP1) predicted minus true: cross-entropy with softmax, binary cross-entropy with
+sigmoid, mean squared error with the identity. Predictions and targets are returned times each
+entry's weight in the loss (its share). The log-odds of groups of classes are no loss, but begin a
+backward pass just so.
 """
 
 from typing import NamedTuple
@@ -304,3 +305,86 @@ def _apart(
     """Return the values of each group's classes and of the others; the rest is -infinity."""
     inside = torch.where(is_member, values, -torch.inf)
     return inside, torch.where(is_member, -torch.inf, values)
+
+
+def distillation_forward(
+    logits: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    *,
+    weights: Float[Tensor, " batch"],
+    temperature: float,
+) -> Loss:
+    """Return T^2 times the cross-entropy of softened probabilities with a teacher's, a mean.
+
+        loss = -T^2 * sum over films i and classes c of w_i q_ic log p_ic / sum of w
+        p = softmax(logits / T),    q = softmax(log teacher / T)
+
+    Softening divides the gradient by T^2, hence the factor.
+
+    Args:
+        logits: Of the network that learns.
+        teacher: Probabilities of the network, or the mean of several, that teaches.
+        weights: w, of each film.
+        temperature: T, by which both sides are softened.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, section 2.
+    """
+    likely = teacher.clamp(min=torch.finfo(torch.float32).tiny)
+    true = functional.softmax(likely.log() / temperature, dim=1)
+    log_probabilities = functional.log_softmax(logits / temperature, dim=1)
+    shares = weights[:, None] / weights.sum()
+    loss = -(shares * true * log_probabilities).sum() * temperature**2
+    share = temperature * shares
+    return Loss(loss, share * log_probabilities.exp(), share * true)
+
+
+def distillation_backward(
+    predicted: Float[Tensor, "batch classes"], true: Float[Tensor, "batch classes"]
+) -> Float[Tensor, "batch classes"]:
+    """Return the derivative by the logits (BP1): T * w / sum of w * (p - q), summing to 0.
+
+    Args:
+        predicted: As `distillation_forward` returned it.
+        true: As `distillation_forward` returned it.
+
+    Source:
+        Hinton et al. 2015, arXiv:1503.02531, equation 2.
+    """
+    return predicted - true
+
+
+def misplaced_evidence_forward(
+    evidence: Float[Tensor, "batch classes rows columns"],
+    targets: Int[Tensor, " batch"],
+    barred: Float[Tensor, "batch 1 rows columns"],
+) -> Float[Tensor, ""]:
+    """Return the positive evidence of each film's class where none should lie, in logits, summed.
+
+        penalty = sum over films i and positions of barred_i(r, s) * max(evidence_i,y_i(r, s), 0)
+
+    Args:
+        evidence: Maps of all classes, in logits per position.
+        targets: Index of the true class, y.
+        barred: Share of each cell where evidence of that class should not lie, in [0, 1].
+    """
+    own = evidence[torch.arange(len(targets)), targets]
+    return (barred[:, 0] * own.clamp(min=0)).sum()
+
+
+def misplaced_evidence_backward(
+    evidence: Float[Tensor, "batch classes rows columns"],
+    targets: Int[Tensor, " batch"],
+    barred: Float[Tensor, "batch 1 rows columns"],
+) -> Float[Tensor, "batch classes rows columns"]:
+    """Return the derivative by the evidence: `barred` where the own class's is positive, else 0.
+
+    Args:
+        evidence: As in the forward pass; so are the others.
+        targets: Index of the true class.
+        barred: Share of each cell where its evidence should not lie.
+    """
+    films = torch.arange(len(targets))
+    grad = torch.zeros_like(evidence)
+    grad[films, targets] = barred[:, 0] * (evidence[films, targets] > 0)
+    return grad

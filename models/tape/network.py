@@ -46,7 +46,7 @@ class Tape:
 
 
 def forward_with_tape(
-    network: LayeredNetwork,
+    network: nn.Module,
     pixels: Float[Tensor, "batch channels rows columns"],
     *,
     checkpointing: bool = False,
@@ -57,7 +57,8 @@ def forward_with_tape(
     normalisation, updates the running ones, and draws dropout masks.
 
     Args:
-        network: All its layer types have a `record` function.
+        network: Its layers are in order, and their types have a `record` function. The first layers
+            of a network alone give their output in place of the logits.
         pixels: In [0, 1].
         checkpointing: Keep only the activations between blocks and after max-poolings, and
             recompute the others on the way back: less memory for about a third more time (Chen et

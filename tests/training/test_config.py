@@ -1,10 +1,12 @@
 """A config is read strictly."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.card import LungSpec, check_groups
+from tests.support.training_tables import merged
 from training.config import Config, NetworkConfig, read_config
 from training.training_config import ShuffledConfig, TrainingConfig
 
@@ -223,3 +225,37 @@ def test_the_config_in_a_run_folder_reads_as_the_one_given(fields: dict[str, obj
     config = TrainingConfig.model_validate({"epochs": 4} | fields)
     assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
     assert TrainingConfig.model_validate(config.model_dump()) == config
+
+
+PENALISED = {"data": {"boxes": "boxes.csv"}, "training": {"evidence": {}}}
+UNFIT_FOR_EVIDENCE = {
+    "no pooled head": (
+        {"network": {"architecture": "vit_b16", "read_out": "average"}},
+        "a network with a pooled head",
+    ),
+    "no place": ({"data": {"boxes": None}}, "boxes in .data., or opacities above 0"),
+    "opacities in no lungs": (
+        {"training": {"evidence": {"opacities": 0.5}}},
+        "normal in .data. and .network.lungs. for its opacities",
+    ),
+    "an outline of nothing": ({"augmentation": {"outline": 0.1}}, "outline in .augmentation."),
+    "mixed films": ({"training": {"gradients": {"mixup": 0.2}}}, "mixup must be 0"),
+}
+
+
+def phantom(changes: dict[str, Any]) -> Config:
+    fields = read_config(CONFIGS[0].with_name("phantom.toml")).model_dump()
+    return Config.model_validate(merged(merged(fields, PENALISED), changes))
+
+
+def test_evidence_may_be_penalised_outside_boxes() -> None:
+    evidence = phantom({}).training.evidence
+    assert evidence is not None
+    assert evidence.weight == 1
+
+
+@pytest.mark.parametrize("name", UNFIT_FOR_EVIDENCE)
+def test_evidence_without_a_place_is_refused(name: str) -> None:
+    changes, message = UNFIT_FOR_EVIDENCE[name]
+    with pytest.raises(ValueError, match=message):
+        phantom(changes)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from models.card import Metric
+from training.config import read_config
 from training.data.manifest import read_manifest
 from training.data.split import check_split
 from training.evaluation.evaluation import evaluated_models
@@ -28,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--left-out", type=Path, nargs="+", default=(), help="JSON of `cxr leave-out`, to be shown"
     )
     parser.add_argument(
+        "--origins",
+        type=Path,
+        metavar="CONFIG",
+        help="training config that says which sources are one origin, for figures by origin",
+    )
+    parser.add_argument(
         "--no-baselines", action="store_true", help="leave out the baselines of classes"
     )
 
@@ -45,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         films=films,
         baselines=not arguments.no_baselines,
         left_out=left_out,
+        data=read_config(arguments.origins).data if arguments.origins else None,
     )
     _write("\n".join(sentences(found)))
     if arguments.report:

@@ -1,6 +1,6 @@
 """Augment training films: random position, grey levels, sharpness, noise, letters and corners.
 
-A film's outline, as further planes, moves with it.
+Further planes move with a film: the outline of its lungs, and where evidence should not lie.
 """
 
 import io
@@ -12,7 +12,7 @@ from functools import cache, partial
 import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
@@ -46,18 +46,21 @@ class FilmAugmentation:
             raise ValueError("style_bank must be given if style_mixing or histogram_matching is on")
 
     def __call__(self, film: Planes, random: np.random.Generator) -> Planes:
-        """Return a changed copy of a film of 0 to 255; planes after the first only move with it."""
-        pixels, outline = film[:1], film[1:]
+        """Return a changed copy of a film of 0 to 255; planes after the first only move with it.
+
+        The second one, the outline of the lungs, is also widened or narrowed.
+        """
+        pixels, others = film[:1], film[1:]
         for share, change in self._before_moving():
             if share and random.random() < share:
                 pixels = change(pixels, random)
-        film = moved(torch.cat([pixels, outline]), random, self.config)
-        pixels, outline = film[:1], self._redrawn(film[1:], random)
+        film = moved(torch.cat([pixels, others]), random, self.config)
+        pixels, others = film[:1], torch.cat([self._redrawn(film[1:2], random), film[2:]])
         pixels = regraded(pixels, random, self.config)
         for share, change in self._after_moving():
             if share and random.random() < share:
                 pixels = change(pixels, random)
-        return torch.cat([pixels, outline])
+        return torch.cat([pixels, others])
 
     def _redrawn(self, outline: Planes, random: np.random.Generator) -> Planes:
         """Return the outline widened or narrowed by as much as the config allows at most."""
@@ -219,13 +222,44 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def clouded(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Return the film with one to three soft bright clouds anywhere, as disease may look."""
     rows, columns = pixels.shape[1:]
-    y, x = torch.arange(rows)[:, None], torch.arange(columns)
     cloud = torch.zeros(rows, columns)
     for _ in range(random.integers(1, 4)):
         row, column, radius, height = random.uniform([0, 0, 0.06, 0.1], [1, 1, 0.25, 0.5])
-        across, down = (x / columns - column) / radius, (y / rows - row) / radius
-        cloud += height * torch.exp(-(across**2) - down**2)
+        cloud += height * _bell(rows, columns, centre=(row, column), radii=(radius, radius))
     return _bytes(pixels + 255 * cloud)
+
+
+def _bell(
+    rows: int, columns: int, *, centre: tuple[float, float], radii: tuple[float, float]
+) -> Float[Tensor, "{rows} {columns}"]:
+    """Return a Gaussian of height 1; centre and radii, down and across, are shares of the sides."""
+    y, x = torch.arange(rows)[:, None] / rows, torch.arange(columns) / columns
+    down, across = (y - centre[0]) / radii[0], (x - centre[1]) / radii[1]
+    return torch.exp(-(across**2) - down**2)
+
+
+@dataclass(frozen=True)
+class LungOpacities:
+    """Draw a soft opacity into the lungs of some films, and mark it on their last plane.
+
+    Attributes:
+        share: Of films that are drawn on.
+    """
+
+    share: float
+
+    def __call__(self, film: Planes, random: np.random.Generator) -> Planes:
+        """Return the film with or without one; its planes are pixels, lungs and mark, 0 to 255."""
+        pixels, lungs, _ = film
+        inside = torch.nonzero(lungs > 127)
+        if random.random() >= self.share or not len(inside):
+            return film
+        rows, columns = pixels.shape
+        row, column = inside[random.integers(len(inside))].tolist()
+        down, across, density = random.uniform([0.04, 0.04, 0.15], [0.14, 0.14, 0.5])
+        bell = _bell(rows, columns, centre=(row / rows, column / columns), radii=(down, across))
+        opacity = bell * lungs
+        return torch.stack([_bytes(pixels + density * opacity), lungs, _bytes(opacity)])
 
 
 def shaded(pixels: Pixels, random: np.random.Generator) -> Pixels:

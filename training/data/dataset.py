@@ -1,12 +1,12 @@
 """Decode films to network pixels, with the server's own code, and serve them as a dataset."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -26,6 +26,9 @@ LabelledFilm = tuple[Tensor, int | NDArray[np.float32]]
 """A film's pixels, or features that frozen layers made of them, with its truth (see `Targets`)."""
 Augmentation = Callable[[UInt8[Tensor, "planes rows columns"], np.random.Generator], Tensor]
 """Changes a film's pixels, the first plane; further planes, such as its outline, move with them."""
+Teacher = Float32[np.ndarray, "films classes"]
+"""A teacher's probabilities."""
+Plane = UInt8[np.ndarray, "rows columns"]
 
 
 def film_radiograph(film: Film) -> Radiograph:
@@ -59,6 +62,14 @@ def seen_by(spec: NetworkSpec, radiograph: Radiograph) -> NetworkPixels:
     )
 
 
+def target_of(
+    targets: Targets, teacher: Teacher | None, film: int
+) -> int | Float32[np.ndarray, "*columns"]:
+    """Return a film's truth; with a teacher, a row of its class number and what that says of it."""
+    own = targets[film]
+    return own if teacher is None else np.append(np.float32(own), teacher[film])
+
+
 class FilmDataset(Dataset[LabelledFilm]):
     """Films of one split with their targets.
 
@@ -69,7 +80,12 @@ class FilmDataset(Dataset[LabelledFilm]):
     Attributes:
         lungs: Probability of lung on each film, 255 for 1, on a grid of its own; a second plane of
             the film. None leaves it to the network to find the lungs.
-        sources: Source of each film.
+        barred: Where evidence of the film's class should not lie, 255 there, by film number; the
+            last plane, 0 on other films. None adds no plane.
+        teacher: What a teacher says of each film; its targets are then rows of a class number and
+            these probabilities. `targets` stay class numbers.
+        drawing: Draws on the planes of some films before they are augmented, by film number.
+        sources: Source of each film, or its origin where sampling is balanced by that.
         epoch: Set before each pass over the films.
     """
 
@@ -79,6 +95,9 @@ class FilmDataset(Dataset[LabelledFilm]):
         targets: Targets,
         *,
         lungs: UInt8[np.ndarray, "films mask_rows mask_columns"] | None = None,
+        barred: Mapping[int, Plane] | None = None,
+        drawing: Mapping[int, Augmentation] | None = None,
+        teacher: Teacher | None = None,
         sources: Sequence[str] | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -86,6 +105,9 @@ class FilmDataset(Dataset[LabelledFilm]):
         self.pixels = pixels
         self.targets = targets
         self.lungs = lungs
+        self.barred = barred
+        self.drawing = drawing or {}
+        self.teacher = teacher
         self.sources = ["unknown"] * len(targets) if sources is None else sources
         self.augmentation = augmentation
         self.seed = seed
@@ -99,17 +121,20 @@ class FilmDataset(Dataset[LabelledFilm]):
     ) -> tuple[Float[Tensor, "planes rows columns"], int | NDArray[np.float32]]:
         """Return planes in [0, 1], pixels first, and the class number, or the findings."""
         film = index % len(self)
-        planes = torch.from_numpy(np.stack([self.pixels[film], *self._outline(film)]))
-        if self.augmentation is not None:
-            random = np.random.default_rng((self.seed, self.epoch, index))
-            planes = self.augmentation(planes, random)
-        return planes.float() / 255, self.targets[film]
+        planes = torch.from_numpy(np.stack([self.pixels[film], *self._further_planes(film)]))
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        for change in (self.drawing.get(film), self.augmentation):
+            if change is not None:
+                planes = change(planes, random)
+        return planes.float() / 255, target_of(self.targets, self.teacher, film)
 
-    def _outline(self, film: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the probability of lung at the film's own size, if it is known."""
+    def _further_planes(self, film: int) -> Iterator[Plane]:
+        """Yield what moves with the film: its outline and where evidence is barred, if known."""
+        rows, columns = self.pixels.shape[1:]
         if self.lungs is not None:
-            rows, columns = self.pixels.shape[1:]
             yield cv2.resize(self.lungs[film], (columns, rows), interpolation=cv2.INTER_LINEAR)
+        if self.barred is not None:
+            yield self.barred.get(film, np.zeros((rows, columns), np.uint8))
 
 
 def film_targets(films: Sequence[Film], class_names: Sequence[str]) -> Targets:

@@ -3,10 +3,31 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from models.card import TrainingData
-from training.config import Config
+from training.config import Config, DataConfig
 from training.data.manifest import Film, manifest_sha256
+
+
+def with_held_out(films: Sequence[Film], data: DataConfig) -> tuple[Film, ...]:
+    """Return the films, those of train that are of the origin held out moved to val.
+
+    Raises:
+        ValueError: No film of train is of that origin.
+    """
+    if data.hold_out is None:
+        return tuple(films)
+    is_held = [
+        film.split == "train" and data.origin(film.source) == data.hold_out for film in films
+    ]
+    if not any(is_held):
+        known = sorted({data.origin(film.source) for film in films if film.split == "train"})
+        raise ValueError(f"hold_out must be an origin of train, {known}, not {data.hold_out!r}")
+    return tuple(
+        replace(film, split="val") if held else film
+        for film, held in zip(films, is_held, strict=True)
+    )
 
 
 def check_split(films: Iterable[Film]) -> None:
@@ -60,10 +81,17 @@ def split_sha256(films: Iterable[Film]) -> str:
 
 
 def training_data(films: Sequence[Film], config: Config) -> TrainingData:
-    """Return the record of the films that a run learns from: hashes and counts."""
+    """Return the record of the films that a run learns from: hashes and counts.
+
+    Args:
+        films: Of all splits, those held out in val.
+        config: Of the run.
+    """
+    held = config.data.hold_out
+    chose = f" Films of {held} chose epoch and thresholds, and taught nothing." if held else ""
     return TrainingData(
         manifest_sha256=manifest_sha256(config.data.manifest),
         split_sha256=split_sha256(films),
         films=dict(Counter(film.split for film in films)),
-        description=config.data.description,
+        description=config.data.description + chose,
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from models.card import Metric, Record, Sha256
+from training.config import DataConfig
 from training.data.manifest import Film, Split, manifest_sha256
 from training.data.split import split_sha256
 from training.evaluation.baselines import baseline_probabilities
@@ -117,7 +118,7 @@ class Figures(Record):
         left_out: On origins never seen in training, if `cxr leave-out` measured that.
         baselines: Of trivial baselines, fitted on train. Empty for findings, as is all below.
         comparisons: Between the models.
-        subgroups: By source, age group, sex and view.
+        subgroups: By source, origin if it is known, age group, sex and view.
         contrasts: One class against one, within a source.
         note: A warning of what the figures do not show.
     """
@@ -148,6 +149,7 @@ def figures(
     films: Sequence[Film],
     baselines: bool = True,
     left_out: LeaveOutResult | None = None,
+    data: DataConfig | None = None,
 ) -> Figures:
     """Return all figures; for findings only the models' metrics.
 
@@ -158,6 +160,7 @@ def figures(
         films: All films of the manifest.
         baselines: Whether to fit and measure them, if there are training films.
         left_out: Figures that `cxr leave-out` measured.
+        data: Says which sources are one origin, for subgroups by origin.
 
     Raises:
         ValueError: The models differ in their classes, or two have the same name and version.
@@ -169,19 +172,21 @@ def figures(
     progress = tqdm(pairs, "measuring", unit="model", leave=False)
     models = tuple(model_figures(own, val, split_sha256(films)) for own, val in progress)
     names = dict.fromkeys(group.name for one in evaluations for group in one.card.groups)
-    described = _described(first, manifest, films)
+    described = _described(first, manifest, films, data)
     measured = partial(described, models=models, left_out=left_out, group_names=tuple(names))
     if first.is_multilabel:
         return measured()
     return measured(
         baselines=baseline_figures(train, first) if baselines and train else {},
         comparisons=tuple(comparisons(evaluations)),
-        subgroups=tuple(subgroup_figures(evaluations)),
+        subgroups=tuple(subgroup_figures(evaluations, data)),
         contrasts=tuple(contrasts(evaluations, train)),
     )
 
 
-def _described(evaluation: Evaluation, manifest: Path, films: Sequence[Film]) -> partial[Figures]:
+def _described(
+    evaluation: Evaluation, manifest: Path, films: Sequence[Film], data: DataConfig | None
+) -> partial[Figures]:
     """Return a record of figures that describes the films, still without the figures."""
     return partial(
         Figures,
@@ -191,7 +196,7 @@ def _described(evaluation: Evaluation, manifest: Path, films: Sequence[Film]) ->
         class_names=evaluation.card.class_names,
         manifest_sha256=manifest_sha256(manifest),
         split_sha256=split_sha256(films),
-        case_mix=tuple(case_mix(films)),
+        case_mix=tuple(case_mix(films, data)),
     )
 
 

@@ -160,6 +160,8 @@ def _check_sees_nothing(config: Config) -> None:
             "histogram_matching and style_mixing must be 0: they would show grey levels of films "
             "of the origin that is left out"
         )
+    if config.training.distillation:
+        raise ValueError("distillation must be off: a teacher has learnt of the origin left out")
     network = config.network
     has_own_mean = not (network.pretrained or network.weights or network.local_contrast)
     if config.training.feature_cache and has_own_mean:
@@ -323,6 +325,7 @@ def fold(recipe_films: RecipeFilms, origins: Sequence[str], origin: str) -> Fold
         recipe_films.config.training,
         subset(recipe_films.train, learnt, classes),
         subset(recipe_films.val, chosen_on, classes),
+        recipe_films.config.data.confounded_origins,
     )
     scored = Subset(recipe_films.scored, out, [0] * len(out))
     for _ in training.epochs():

@@ -1,4 +1,4 @@
-"""Measure models within subgroups: by source, age group, sex and view; and class against class."""
+"""Measure models in subgroups by source, origin, age group, sex and view; class against class."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Bool
 
 from models.card import Metric, Record
+from training.config import DataConfig
 from training.data.manifest import Film
 from training.evaluation.baselines import class_shares
 from training.evaluation.evaluation import Evaluation, figure
 from training.statistics.bootstrap import Statistic, Weights
 from training.statistics.metrics import Values, auroc, share
 
-Attribute = Literal["source", "age_group", "sex", "view"]
-ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
+Attribute = Literal["source", "origin", "age_group", "sex", "view"]
 SMALLEST = 10
 """Fewer films of a kind get no figure: its interval would span most of the scale."""
 
@@ -28,7 +28,8 @@ class CaseMix(Record):
     """Number of films and groups of one kind in each split.
 
     Attributes:
-        attribute: Of the film: `label` or `finding`, `source`, `age_group`, `sex` or `view`.
+        attribute: Of the film: `label` or `finding`, `source`, `origin`, `age_group`, `sex` or
+            `view`.
         value: Of the attribute; or the finding that is present.
         films: By split.
         groups: By split; films of one group are not independent.
@@ -84,14 +85,29 @@ class Contrast(Record):
     auroc: dict[str, Metric]
 
 
-def case_mix(films: Sequence[Film]) -> Iterator[CaseMix]:
+def values_by_attribute(
+    films: Sequence[Film], data: DataConfig | None
+) -> dict[Attribute, list[str]]:
+    """Return each film's value of each attribute; of `origin` only if `data` says what one is."""
+    found: dict[Attribute, list[str]] = {
+        attribute: [getattr(film, attribute) for film in films]
+        for attribute in get_args(Attribute)
+        if attribute != "origin"
+    }
+    if data:
+        found["origin"] = [data.origin(film.source) for film in films]
+    return found
+
+
+def case_mix(films: Sequence[Film], data: DataConfig | None = None) -> Iterator[CaseMix]:
     """Yield the counts of every finding, or label, and of every value of every attribute."""
     for finding, _ in films[0].findings:
         positive = [film for film in films if (finding, True) in film.findings]
         yield _counted("finding", finding, positive)
-    for attribute in ("label", *ATTRIBUTES):
-        for value in sorted({getattr(film, attribute) for film in films} - {None}):
-            chosen = [film for film in films if getattr(film, attribute) == value]
+    of_film: dict[str, list[str | None]] = {"label": [film.label for film in films]}
+    for attribute, values in (of_film | values_by_attribute(films, data)).items():
+        for value in sorted({value for value in values if value is not None}):
+            chosen = [film for film, own in zip(films, values, strict=True) if own == value]
             yield _counted(attribute, value, chosen)
 
 
@@ -105,13 +121,14 @@ def _counted(attribute: str, value: str, films: Sequence[Film]) -> CaseMix:
     )
 
 
-def subgroup_figures(evaluations: Sequence[Evaluation]) -> Iterator[SubgroupFigure]:
+def subgroup_figures(
+    evaluations: Sequence[Evaluation], data: DataConfig | None = None
+) -> Iterator[SubgroupFigure]:
     """Yield each class's and group's figures in every subgroup in which it occurs."""
     first = evaluations[0]
-    for attribute in ATTRIBUTES:
-        values = np.array([getattr(film, attribute) for film in first.films])
-        for value in sorted(set(values.tolist())):
-            rows = values == value
+    for attribute, values in values_by_attribute(first.films, data).items():
+        for value in sorted(set(values)):
+            rows = np.array(values) == value
             for number in np.flatnonzero(first.is_positive[rows].any(axis=0)):
                 yield _subgroup_figure(evaluations, attribute, value, rows, int(number))
 

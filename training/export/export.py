@@ -26,7 +26,7 @@ from training.fitting.run_folder import RunFolder
 from training.maps.trust import doubts, films_of
 from training.onnx_files.storage import sentence, storage_loss, with_rounded_weights
 from training.onnx_files.writing import rewrite_card, write_checked
-from training.statistics.calibration import fitted_temperature
+from training.statistics.calibration import fitted_temperature, largest_temperature
 from training.step.objective import objective_for
 from xai.explained_network import AnyExplanation, ExplainedNetwork, grad_cam
 from xai.explainer import Explainer
@@ -127,7 +127,7 @@ def _measured(
     )
     answers = explained(explaining(network, temperature=1.0), val)
     loss = _storage_loss(storage, explaining, run.network, answers, val)
-    temperature = fitted_temperature(answers.logits.numpy(), val.targets)
+    temperature = chosen_temperature(run, val, answers.logits.numpy())
     groups = run.config.groups
     is_member = memberships(groups.values(), run.spec.class_names)
     exported = explaining(network, temperature=temperature, is_member=is_member).eval()
@@ -136,11 +136,22 @@ def _measured(
     return exported, Measurements(
         answers=answers,
         truth=val.truth(len(run.spec.class_names)),
+        weights=run.val_weights(val, run.config.training.choice.thresholds),
         temperature=temperature,
         golden=golden_answer(exported, run.spec.image_size),
         storage=loss,
         method=method,
     )
+
+
+def chosen_temperature(
+    run: TrainedRun, val: FilmSet, logits: Float[np.ndarray, "films classes"]
+) -> float:
+    """Return the temperature that val films choose, as `[training.choice]` says."""
+    by = run.config.training.choice.temperature
+    if by == "largest":
+        return largest_temperature(logits, val.targets, run.origins(val))
+    return fitted_temperature(logits, val.targets, run.val_weights(val, by))
 
 
 def _storage_loss(

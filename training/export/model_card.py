@@ -60,6 +60,7 @@ class Measurements:
         golden: An input with its outputs.
         storage: How the weights are stored, if not in float32, and what that changed.
         method: How evidence is found.
+        weights: Of the films, when thresholds are chosen; None is 1 each.
     """
 
     answers: AnyExplanation
@@ -68,6 +69,7 @@ class Measurements:
     golden: Golden
     storage: WeightStorage | None = None
     method: ExplanationMethod = "grad_cam"
+    weights: Float[np.ndarray, " films"] | None = None
 
 
 def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) -> ModelCard:
@@ -86,7 +88,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         name=config.name,
         version=config.version,
         temperature=measured.temperature,
-        decision_thresholds=decision_thresholds(probabilities, measured.truth),
+        decision_thresholds=decision_thresholds(probabilities, measured.truth, measured.weights),
         groups=class_groups(run.config.groups, spec.class_names, probabilities, measured),
         evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
@@ -114,14 +116,17 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
 
 
 def decision_thresholds(
-    probabilities: Float[np.ndarray, "films classes"], truth: Float[np.ndarray, "films classes"]
+    probabilities: Float[np.ndarray, "films classes"],
+    truth: Float[np.ndarray, "films classes"],
+    weights: Float[np.ndarray, " films"] | None = None,
 ) -> tuple[DecisionThreshold, ...]:
     """Return each class's threshold with the largest Youden index, over films of known truth."""
-    columns = zip(probabilities.T, truth.T, strict=True)
-    return tuple(
-        youden_threshold(scores[~np.isnan(known)], known[~np.isnan(known)] == 1)
-        for scores, known in columns
-    )
+    thresholds = []
+    for scores, values in zip(probabilities.T, truth.T, strict=True):
+        known = ~np.isnan(values)
+        own = None if weights is None else weights[known]
+        thresholds.append(youden_threshold(scores[known], values[known] == 1, own))
+    return tuple(thresholds)
 
 
 def class_groups(
@@ -140,7 +145,7 @@ def class_groups(
     is_member = np.array(memberships(groups.values(), class_names), float)
     of_groups, truth = probabilities @ is_member.T, measured.truth @ is_member.T
     evidence = measured.answers.group_evidence
-    thresholds = decision_thresholds(of_groups, truth)
+    thresholds = decision_thresholds(of_groups, truth, measured.weights)
     return tuple(
         ClassGroup(
             name=name,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from training.config import Config, read_run_config
 from training.data.dataset import FilmDataset, film_targets
 from training.data.film_cache import FilmMemory
 from training.data.manifest import Film, Split, of_split, read_manifest
-from training.data.split import split_sha256
+from training.data.split import split_sha256, with_held_out
 from training.fitting.run_folder import RunFolder
+from training.statistics.calibration import weights_by_origin
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,16 @@ class TrainedRun:
         targets = film_targets(films, spec.class_names)
         return FilmSet(films, FilmDataset(memory.pixels(films), targets))
 
+    def origins(self, films: FilmSet) -> list[str]:
+        """Return the origin of each film."""
+        return [self.config.data.origin(film.source) for film in films.films]
+
+    def val_weights(
+        self, val: FilmSet, by: Literal["films", "origins"]
+    ) -> Float[np.ndarray, " films"] | None:
+        """Return the weights by which all origins of val count alike; None if all films do."""
+        return weights_by_origin(self.origins(val)) if by == "origins" else None
+
 
 def read_trained_run(folder: RunFolder, manifest: Path | None = None) -> TrainedRun:
     """Return the run that a folder holds.
@@ -93,12 +105,14 @@ def read_trained_run(folder: RunFolder, manifest: Path | None = None) -> Trained
     config = read_run_config(folder.config)
     network, spec = load_checkpoint(folder.best)
     data = TrainingData.model_validate_json(folder.data.read_text())
-    films = _same_films(manifest or config.data.manifest, data, folder)
+    held = with_held_out(read_manifest(manifest or config.data.manifest), config.data)
+    films = _same_films(held, manifest or config.data.manifest, data, folder)
     return TrainedRun(config, network.eval(), spec, data, films)
 
 
-def _same_films(manifest: Path, data: TrainingData, folder: RunFolder) -> tuple[Film, ...]:
-    films = read_manifest(manifest)
+def _same_films(
+    films: tuple[Film, ...], manifest: Path, data: TrainingData, folder: RunFolder
+) -> tuple[Film, ...]:
     if split_sha256(films) != data.split_sha256:
         raise ValueError(
             f"manifest {manifest} has other films or other splits than the run {folder.path} "

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from models.lungs.cells import LungCells
-from models.network import Chain, LayeredNetwork, Masked, TakesLungs, split_at
-from training.data.dataset import FilmDataset, LabelledFilm, Targets
+from models.network import Chain, LayeredNetwork, Masked, Network, TakesLungs, split_at
+from training.data.dataset import FilmDataset, LabelledFilm, Targets, Teacher, target_of
 from training.data.whole_file import whole_file
+from training.step.evidence import BarredCells, with_cells, without_cells
 from training.step.unfreezing import first_trained
 from training.training_config import TrainingConfig
 
@@ -38,11 +38,7 @@ class Together(TakesLungs):
 
     def forward(self, x: Masked) -> Tensor:
         """Return the values with the cells after them, row by row, then zeros."""
-        cells, values = self.cells(x.lungs).flatten(1), x.values
-        added = planes_for(cells.shape[1], values)
-        room = added * values[0, 0].numel()
-        last = pad(cells, (0, room - cells.shape[1])).view(-1, added, *values.shape[2:])
-        return torch.cat([values, last], dim=1)
+        return with_cells(x.values, self.cells(x.lungs))
 
 
 class Apart(nn.Module):
@@ -54,15 +50,7 @@ class Apart(nn.Module):
 
     def forward(self, together: Tensor) -> Masked:
         """Return values and mask."""
-        rows, columns = self.grid
-        added = planes_for(rows * columns, together)
-        cells = together[:, -added:].flatten(1)[:, : rows * columns]
-        return Masked(together[:, :-added], torch.unflatten(cells, 1, (1, rows, columns)))
-
-
-def planes_for(cells: int, values: Tensor) -> int:
-    """Return the number of channels, or tokens, like those of `values` that hold so many cells."""
-    return -(-cells // values[0, 0].numel())
+        return Masked(*without_cells(together, self.grid))
 
 
 class FeatureDataset(Dataset[LabelledFilm]):
@@ -73,11 +61,16 @@ class FeatureDataset(Dataset[LabelledFilm]):
     """
 
     def __init__(
-        self, copies: Sequence[np.ndarray], targets: Targets, sources: Sequence[str]
+        self,
+        copies: Sequence[np.ndarray],
+        targets: Targets,
+        sources: Sequence[str],
+        teacher: Teacher | None = None,
     ) -> None:
         self.copies = copies
         self.targets = targets
         self.sources = sources
+        self.teacher = teacher
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -87,7 +80,8 @@ class FeatureDataset(Dataset[LabelledFilm]):
         """Return features and class number; `training.data.sampling` explains large indices."""
         time, film = divmod(index, len(self))
         copy = self.copies[(self.epoch + time) % len(self.copies)]
-        return torch.from_numpy(np.array(copy[film])), self.targets[film]
+        target = target_of(self.targets, self.teacher, film)
+        return torch.from_numpy(np.array(copy[film])), target
 
 
 @dataclass(frozen=True)
@@ -99,18 +93,21 @@ class FeatureCache:
         folder: Of the files; they may be removed after the training.
         dtype: Of the numbers in them.
         precision: `bfloat16` computes them under autocast.
+        barred: Brings the plane of where evidence should not lie onto the grid of the maps; its
+            cells are kept after the features of films that have the plane.
     """
 
     frozen: nn.Sequential
     folder: Path
     dtype: str
     precision: str
+    barred: BarredCells | None = None
 
     def features(self, films: FilmDataset, *, copies: int) -> FeatureDataset:
         """Return the films' features in `copies` copies, each changed by its own draw."""
         files = [self._file(films, copy) for copy in range(copies)]
         arrays = [np.load(file, mmap_mode="r") for file in files]
-        return FeatureDataset(arrays, films.targets, films.sources)
+        return FeatureDataset(arrays, films.targets, films.sources, films.teacher)
 
     def _file(self, films: FilmDataset, copy: int) -> Path:
         """Return the file of one copy."""
@@ -119,21 +116,25 @@ class FeatureCache:
         return whole_file(file, lambda path: self._write(path, films))
 
     def _key(self, films: FilmDataset) -> str:
-        change = films.augmentation and (films.augmentation, films.seed, films.epoch)
+        is_changed = films.augmentation or films.drawing
+        change = is_changed and (films.augmentation, films.drawing, films.seed, films.epoch)
         digest = hashlib.sha256(repr((self.frozen, self.dtype, self.precision, change)).encode())
         for name, value in self.frozen.state_dict().items():
             digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
         for planes in (films.pixels, films.lungs):
             if planes is not None:
                 digest.update(repr(planes.shape).encode() + np.ascontiguousarray(planes).data)
+        for film, plane in (films.barred or {}).items():
+            digest.update(repr((film, plane.shape)).encode() + np.ascontiguousarray(plane).data)
         return digest.hexdigest()[:32]
 
     def _write(self, file: Path, films: FilmDataset) -> None:
-        shape = (len(films), *self._features(films[0][0][None]).shape[1:])
+        has_barred = films.barred is not None
+        shape = (len(films), *self._features(films[0][0][None], has_barred=has_barred).shape[1:])
         array = np.lib.format.open_memmap(file, "w+", np.dtype(self.dtype), shape)
         progress = tqdm(DataLoader(films, 64), "frozen features", unit="batch", leave=False)
         for number, (pixels, _) in enumerate(progress):
-            features = self._features(pixels)
+            features = self._features(pixels, has_barred=has_barred)
             if np.abs(features).max() > np.finfo(self.dtype).max:
                 raise ValueError(
                     f"dtype of feature_cache must be float32: {np.abs(features).max()} is too large"
@@ -142,11 +143,14 @@ class FeatureCache:
         array.flush()
 
     @torch.inference_mode()
-    def _features(self, pixels: Tensor) -> np.ndarray:
+    def _features(self, planes: Tensor, *, has_barred: bool) -> np.ndarray:
         device = next(iter(self.frozen.state_dict().values())).device
         self.frozen.eval()
+        planes = planes.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            features: Tensor = self.frozen(pixels.to(device))
+            features: Tensor = self.frozen(planes[:, :-1] if has_barred else planes)
+        if has_barred and self.barred:
+            features = with_cells(features.float(), self.barred(planes))
         return features.float().cpu().numpy()
 
 
@@ -163,7 +167,8 @@ def feature_cache(network: LayeredNetwork, config: TrainingConfig, folder: Path)
     if not len(frozen):
         raise ValueError(f"feature_cache needs a frozen layer, and none comes before {first!r}")
     frozen.to(memory_format=torch.channels_last)
-    return FeatureCache(frozen, folder, wanted.dtype, config.gradients.precision)
+    barred = BarredCells.of(network) if config.evidence and isinstance(network, Network) else None
+    return FeatureCache(frozen, folder, wanted.dtype, config.gradients.precision, barred)
 
 
 def from_entry(network: LayeredNetwork, config: TrainingConfig) -> nn.Module:

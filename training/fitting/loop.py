@@ -1,6 +1,6 @@
 """Train a network epoch by epoch; a run can be resumed after any epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.network import LayeredNetwork
+from models.network import LayeredNetwork, Network
 from training.data.dataset import LabelledFilm
 from training.fitting.feature_cache import from_entry
 from training.fitting.state import EpochRecord, TrainingState
@@ -19,8 +19,10 @@ from training.fitting.step_films import StepFilms
 from training.fitting.subset import Films
 from training.fitting.tensorboard import Scalar, unlogged
 from training.gradient_flow.flow import GradientFlow
+from training.statistics.pairs import auroc_by_origin
 from training.step.backward import AutogradBackward, Backward, ManualBackward
 from training.step.distributed import Processes
+from training.step.evidence import BarredCells, EvidencePenalty
 from training.step.mixup import mixture
 from training.step.objective import objective_for
 from training.step.optimiser import learning_rate_factor, optimiser_of
@@ -41,6 +43,7 @@ class TrainingRun:
         train: Films it learns from, augmented; with a feature cache their features, as
             `training.fitting.feature_cache` makes them.
         val: Films that choose the best epoch, not augmented; or their features.
+        confounded: Origins that have no say in the choice of the epoch.
         log: Called with the loss of every step and all figures of every epoch.
         processes: Those that train together; each has a run like this one.
     """
@@ -49,6 +52,7 @@ class TrainingRun:
     config: TrainingConfig
     train: Films
     val: Films
+    confounded: Collection[str] = ()
     log: Scalar = unlogged
     processes: Processes = field(default_factory=Processes.current)
 
@@ -58,6 +62,7 @@ class TrainingRun:
         self.device = next(self.network.parameters()).device
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.autocast = precision == "bfloat16"
+        self.penalty = self._penalty()
         self._convert_network()
         self.optimiser = optimiser_of(self.network, self.config.optimiser)
         self.gradient_flow = GradientFlow(
@@ -67,13 +72,22 @@ class TrainingRun:
         )
         self.objective = objective_for(self.train.targets, self.config)
         average = ModelEmaV3(self.network, self.config.model_ema_decay, use_warmup=True)
-        self.state = TrainingState(
-            self.network, average, self.optimiser, self.gradient_flow, self.objective.score
-        )
+        by = self.config.choice.epoch
+        score = self.objective.score if by == "macro_auroc" else f"val_{by}_auroc"
+        self.state = TrainingState(self.network, average, self.optimiser, self.gradient_flow, score)
         self.step_films = StepFilms(
             self.train, self.config, self.processes, pin_memory=self.device.type == "cuda"
         )
         self.backward = self._backward()
+
+    def _penalty(self) -> EvidencePenalty | None:
+        wanted = self.config.evidence
+        if wanted is None:
+            return None
+        if not isinstance(self.network, Network):
+            raise ValueError("[training.evidence] needs a classifier, not a lung field")
+        cells = BarredCells.of(self.network)
+        return EvidencePenalty(wanted.weight, cells, is_cached=bool(self.config.feature_cache))
 
     def _convert_network(self) -> None:
         self.network.to(self.dtype).to(memory_format=torch.channels_last)
@@ -84,8 +98,9 @@ class TrainingRun:
     def _backward(self) -> Backward:
         config, common = self.config.gradients, (self.network, self.objective, self.processes)
         if isinstance(config, ManualConfig):
-            return ManualBackward(*common, config=config)
-        return AutogradBackward(*common, config=config, entry=from_entry(self.network, self.config))
+            return ManualBackward(*common, config=config, penalty=self.penalty)
+        entry = from_entry(self.network, self.config)
+        return AutogradBackward(*common, config=config, entry=entry, penalty=self.penalty)
 
     @property
     def steps_done(self) -> int:
@@ -159,7 +174,24 @@ class TrainingRun:
 
     def _validation(self) -> EpochRecord:
         logits = self.predicted_logits(self.val)
-        return {**self.objective.validation(logits, self.val.targets)}
+        measured = self.objective.validation(logits, self.val.targets)
+        if self.config.choice.epoch == "macro_auroc":
+            return {**measured}
+        return {**measured, **self._within_origins(logits)}
+
+    def _within_origins(self, logits: Float[Tensor, "films classes"]) -> EpochRecord:
+        """Return how well val films' classes are told within an origin: the mean, and the worst."""
+        targets = np.asarray(self.val.targets)
+        if targets.ndim > 1:
+            raise ValueError("epoch of [training.choice] must be macro_auroc for findings or lungs")
+        found = auroc_by_origin(logits.softmax(dim=1).numpy(), targets, self.val.sources)
+        own = [value for origin, value in found.items() if origin not in self.confounded]
+        if not own:
+            raise ValueError(
+                "epoch of [training.choice] must be macro_auroc: no origin of val that is not "
+                "confounded has two classes of 10 films"
+            )
+        return {"val_origins_auroc": float(np.mean(own)), "val_worst_origin_auroc": min(own)}
 
     def predicted_logits(self, films: Films) -> Float[Tensor, "films *outputs"]:
         """Return the averaged network's logits of all films, in float32 on the CPU."""

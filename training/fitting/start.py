@@ -1,5 +1,6 @@
 """Load the films of a manifest and build the network that a training starts from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,21 @@ from models.lungs.window import LungWindow, window_of
 from models.network import Network
 from models.pretrained import Pretrained, from_file, from_hub, load_pretrained
 from training.config import Config, NetworkConfig
-from training.data.augmentation import augmentation
-from training.data.dataset import FilmDataset, film_targets
+from training.data.augmentation import LungOpacities, augmentation
+from training.data.boxes import planes_outside_boxes
+from training.data.dataset import FilmDataset, Teacher, film_targets
 from training.data.film_cache import FilmMemory
-from training.data.manifest import Film, class_names, of_split, read_manifest, task_of
-from training.data.split import check_classes, check_split
+from training.data.manifest import (
+    Film,
+    class_names,
+    labels,
+    of_split,
+    read_manifest,
+    task_of,
+)
+from training.data.split import check_classes, check_split, with_held_out
 from training.data.style_mixing import StyleBank
+from training.fitting.teacher import read_teacher
 from training.outlines.found import found_lungs
 
 
@@ -27,7 +37,7 @@ def checked_films(config: Config) -> tuple[Film, ...]:
     """Return the films of a classifier's manifest; ValueError says what is wrong with them."""
     if config.task != "classification":
         raise ValueError(f"task must be classification here, not {config.task}")
-    films = read_manifest(config.data.manifest)
+    films = with_held_out(read_manifest(config.data.manifest), config.data)
     check_split(films)
     check_classes(films)
     check_groups(config.groups, class_names=class_names(films), task=task_of(films))
@@ -48,16 +58,57 @@ def datasets(
         window = LungWindow(lung_field()[0], wanted.lungs, wanted.image_size)
         lungs = found_lungs(train_films, train_pixels, window, config.data.cache)
     sources = [film.source for film in train_films]
+    by_origin = config.training.sampling.by == "class_and_origin"
     train_set = FilmDataset(
         train_pixels,
         film_targets(train_films, names),
         lungs=lungs,
-        sources=sources,
+        sources=[config.data.origin(source) for source in sources] if by_origin else sources,
         augmentation=augmentation(config.augmentation, StyleBank(train_pixels, sources)),
         seed=config.training.seed,
+        teacher=_teacher(config, train_films, names),
+        **_places_of_evidence(config, train_films),
     )
-    val_set = FilmDataset(memory.pixels(val_films), film_targets(val_films, names))
+    val_set = FilmDataset(
+        memory.pixels(val_films),
+        film_targets(val_films, names),
+        sources=[config.data.origin(film.source) for film in val_films],
+    )
     return train_set, val_set, names
+
+
+def _teacher(config: Config, films: Sequence[Film], names: Sequence[str]) -> Teacher | None:
+    """Return what a teacher says of the films; None without a teacher."""
+    wanted = config.training.distillation
+    if wanted is None:
+        return None
+    labels(films)
+    return read_teacher(wanted.probabilities, films, config.data.manifest, names)
+
+
+def _places_of_evidence(config: Config, films: Sequence[Film]) -> dict[str, Any]:
+    """Return what a data set is told of where evidence should not lie; nothing without a penalty.
+
+    Raises:
+        ValueError: Films have findings instead of a class, or the boxes are unfit.
+    """
+    wanted, seen = config.training.evidence, config.network
+    if wanted is None:
+        return {}
+    own = labels(films)
+    barred = {}
+    if config.data.boxes:
+        barred = planes_outside_boxes(
+            config.data.boxes,
+            films,
+            config.data.manifest,
+            image_size=seen.image_size,
+            resize_mode=seen.resize_mode,
+            crop_pct=seen.crop_pct,
+        )
+    normal = [n for n, label in enumerate(own) if label == config.data.normal]
+    drawn = normal if wanted.opacities else []
+    return {"barred": barred, "drawing": dict.fromkeys(drawn, LungOpacities(wanted.opacities))}
 
 
 def starting_network(

@@ -48,6 +48,7 @@ class StepFilms:
             self.films.targets,
             self.films.sources,
             sampling=self.config.sampling.by,
+            at_most=self.config.sampling.at_most,
             seed=self.config.seed,
             epoch=epoch,
         )

@@ -106,13 +106,13 @@ def training_run(
     config: Config, folder: RunFolder, network: LayeredNetwork, train: FilmDataset, val: FilmDataset
 ) -> TrainingRun:
     """Return the training run, on films or on their cached features."""
-    training = config.training
+    training, confounded = config.training, config.data.confounded_origins
     wanted = training.feature_cache
     if wanted is None:
-        return TrainingRun(network, training, train, val)
+        return TrainingRun(network, training, train, val, confounded)
     cache = feature_cache(network, training, wanted.folder or folder.features)
     copies = cache.features(train, copies=wanted.copies)
-    return TrainingRun(network, training, copies, cache.features(val, copies=1))
+    return TrainingRun(network, training, copies, cache.features(val, copies=1), confounded)
 
 
 def _save(folder: RunFolder, state: TrainingState, spec: NetworkSpec | LungFieldSpec) -> None:

@@ -1,14 +1,25 @@
 """Compute AUROCs of one class against another from the probabilities of several classes."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
 from training.statistics.bootstrap import Weights
-from training.statistics.metrics import IsClass, Probabilities, Scores, Values, auroc
+from training.statistics.metrics import (
+    IsClass,
+    Probabilities,
+    Scores,
+    Targets,
+    Values,
+    auroc,
+    one_hot,
+)
 
 Pair = tuple[int, int]
 """Numbers of two classes: the one that should get the higher score, and the other."""
+SMALLEST = 10
+"""Films of a class within an origin, at least, for it to be compared with others."""
 DIGITS = 12
 """Decimals of a score: what differs by rounding alone is a tie."""
 
@@ -56,3 +67,28 @@ def mean_pair_auroc(
     return np.mean(
         [pair_auroc(probabilities, is_class, weights, pair=pair) for pair in pairs], axis=0
     )
+
+
+def auroc_by_origin(
+    probabilities: Probabilities, targets: Targets, origins: Sequence[str]
+) -> dict[str, float]:
+    """Return how well classes are told within each origin: the mean AUROC over pairs of them.
+
+    Classes of fewer than 10 films in an origin, and origins without two others, are left out.
+
+    Args:
+        probabilities: Of the films.
+        targets: Class numbers.
+        origins: Of each film.
+    """
+    of_film, found = np.asarray(origins), {}
+    is_class = one_hot(targets, probabilities.shape[1])
+    for origin in sorted(set(origins)):
+        rows = of_film == origin
+        known = np.flatnonzero(is_class[rows].sum(axis=0) >= SMALLEST).tolist()
+        pairs = [(positive, negative) for negative, positive in combinations(known, 2)]
+        if pairs:
+            once = np.ones((1, int(rows.sum())), np.int64)
+            mean = mean_pair_auroc(probabilities[rows], is_class[rows], once, pairs=pairs)
+            found[origin] = float(mean[0])
+    return found

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 from models.network import LayeredNetwork
 from training.step.distributed import Processes
-from training.step.gradients import by_hand
+from training.step.evidence import EvidencePenalty, WithMaps
+from training.step.gradients import by_hand, by_hand_with_evidence
 from training.step.mixup import Mixture
 from training.step.objective import Objective
 from training.training_config import AutogradConfig, ManualConfig
@@ -23,17 +25,26 @@ class Backward(ABC):
     optimiser reads it.
     """
 
-    def __init__(self, network: LayeredNetwork, objective: Objective, processes: Processes) -> None:
+    def __init__(
+        self,
+        network: LayeredNetwork,
+        objective: Objective,
+        processes: Processes,
+        *,
+        penalty: EvidencePenalty | None = None,
+    ) -> None:
         """Take what both ways need.
 
         Args:
             network: Gets the gradients; in its final dtype and on its device.
             objective: Gives the loss.
             processes: Those that train together.
+            penalty: On misplaced evidence, added to the loss.
         """
         self.network = network
         self.objective = objective
         self.processes = processes
+        self.penalty = penalty
         weight = next(network.parameters())
         self.device, self.dtype = weight.device, weight.dtype
 
@@ -75,6 +86,7 @@ class AutogradBackward(Backward):
         *,
         config: AutogradConfig,
         entry: nn.Module,
+        penalty: EvidencePenalty | None = None,
     ) -> None:
         """Take what autograd needs besides.
 
@@ -84,10 +96,11 @@ class AutogradBackward(Backward):
             processes: Those that train together.
             config: Precision, and whether the network is compiled.
             entry: The layers of the network that films, or their cached features, go through.
+            penalty: On misplaced evidence, added to the loss.
         """
-        super().__init__(network, objective, processes)
+        super().__init__(network, objective, processes, penalty=penalty)
         self.config = config
-        self.entry = entry
+        self.entry = WithMaps(entry) if penalty else entry
         self._forward: Callable[..., Any] = _before_any_epoch
         self._trained: list[bool] = []
 
@@ -112,13 +125,27 @@ class AutogradBackward(Backward):
         return nullcontext() if is_last else getattr(self._forward, "no_sync", nullcontext)()
 
     def _pass(self, films: Mixture, weight: Tensor) -> Tensor:
-        is_mixed = self.config.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_mixed):
-            logits = self._forward(_channels_last(films.pixels))[: len(films.targets)]
-        loss = films.total(self.objective, logits.to(self.dtype)) / weight
+        total = self._with_penalty(films, self.penalty) if self.penalty else self._total(films)
+        loss = total / weight
         summed = loss * self.processes.count  # processes leave the mean of their gradients
         summed.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+    def _total(self, films: Mixture) -> Tensor:
+        with self._precision():
+            logits = self._forward(_channels_last(films.pixels))[: len(films.targets)]
+        return films.total(self.objective, logits.to(self.dtype))
+
+    def _with_penalty(self, films: Mixture, penalty: EvidencePenalty) -> Tensor:
+        pixels, barred = penalty.split(films.pixels)
+        with self._precision():
+            out = self._forward(_channels_last(pixels))
+        logits, maps, barred = (x[: len(films.targets)].to(self.dtype) for x in (*out, barred))
+        return films.total(self.objective, logits) + penalty.total(maps, films.targets, barred)
+
+    def _precision(self) -> AbstractContextManager[None]:
+        is_mixed = self.config.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_mixed)
 
 
 class ManualBackward(Backward):
@@ -131,6 +158,7 @@ class ManualBackward(Backward):
         processes: Processes,
         *,
         config: ManualConfig,
+        penalty: EvidencePenalty | None = None,
     ) -> None:
         """Take what the passes by hand need besides.
 
@@ -139,8 +167,9 @@ class ManualBackward(Backward):
             objective: Gives the loss.
             processes: Those that train together.
             config: Says whether activations are computed twice to keep fewer.
+            penalty: On misplaced evidence, added to the loss.
         """
-        super().__init__(network, objective, processes)
+        super().__init__(network, objective, processes, penalty=penalty)
         self.config = config
 
     def begin_epoch(self) -> None:
@@ -153,7 +182,10 @@ class ManualBackward(Backward):
         return sum(losses, start=torch.zeros_like(weight))
 
     def _pass(self, films: Mixture, weight: Tensor) -> Tensor:
-        loss, gradients = by_hand(
+        gradients_of = (
+            partial(by_hand_with_evidence, penalty=self.penalty) if self.penalty else by_hand
+        )
+        loss, gradients = gradients_of(
             self.network,
             _channels_last(films.pixels),
             films.targets,

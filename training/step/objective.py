@@ -24,6 +24,8 @@ from models.backprop.loss import (
     cross_entropy_forward,
     dice_loss_backward,
     dice_loss_forward,
+    distillation_backward,
+    distillation_forward,
 )
 from training.data.dataset import Targets
 from training.statistics.metrics import (
@@ -34,6 +36,9 @@ from training.statistics.metrics import (
 )
 from training.training_config import TrainingConfig
 from xai.grad_cam import centred_head
+
+TINY = torch.finfo(torch.float32).tiny
+"""A teacher's smallest probability: its logarithm must be finite."""
 
 
 class LossAndError(NamedTuple):
@@ -150,6 +155,61 @@ class Multiclass(Objective):
     def exported_head(self, head: nn.Linear) -> nn.Linear:
         """Return the head, centred over classes."""
         return centred_head(head)
+
+
+@dataclass(frozen=True)
+class Distillation(Multiclass):
+    """One class per film, and a teacher's probabilities: each has a share of the loss.
+
+    Targets are rows of a class number and the teacher's probabilities. A film's class weight is
+    that of its teacher too.
+
+    Attributes:
+        share: Of the teacher.
+        temperature: By which both sides are softened.
+    """
+
+    share: float = 0.5
+    temperature: float = 2.0
+
+    def total(
+        self, logits: Float[Tensor, "batch classes"], targets: Float[Tensor, "batch columns"]
+    ) -> Float[Tensor, ""]:
+        """Return the sum over films, weighted by class."""
+        numbers, teacher = numbers_of(targets), targets[:, 1:]
+        softened = softmax(teacher.to(logits).clamp(min=TINY).log() / self.temperature, dim=1)
+        entropies = cross_entropy(logits / self.temperature, softened, reduction="none")
+        taught = (self._film_weights(numbers, logits) * entropies).sum() * self.temperature**2
+        return (1 - self.share) * super().total(logits, numbers) + self.share * taught
+
+    def weight(self, targets: Float[Tensor, "batch columns"]) -> Float[Tensor, ""]:
+        """Return the sum of the films' class weights."""
+        return super().weight(numbers_of(targets))
+
+    def loss_by_hand(
+        self, logits: Float[Tensor, "batch classes"], targets: Float[Tensor, "batch columns"]
+    ) -> LossAndError:
+        """Return the same from `models.backprop`."""
+        numbers, teacher = numbers_of(targets), targets[:, 1:]
+        own = super().loss_by_hand(logits, numbers)
+        weights = self._film_weights(numbers, logits)
+        taught = distillation_forward(
+            logits, teacher.to(logits), weights=weights, temperature=self.temperature
+        )
+        grad = distillation_backward(taught.predicted, taught.true)
+        return LossAndError(
+            (1 - self.share) * own.loss + self.share * taught.loss,
+            (1 - self.share) * own.grad_logits + self.share * grad,
+        )
+
+    def _film_weights(self, numbers: Int[Tensor, " batch"], like: Tensor) -> Tensor:
+        weights = self._weights_like(like)
+        return like.new_ones(len(numbers)) if weights is None else weights[numbers]
+
+
+def numbers_of(targets: Tensor) -> Int[Tensor, " batch"]:
+    """Return class numbers, without what a teacher says."""
+    return targets if targets.ndim == 1 else targets[:, 0].long()
 
 
 CROSS_ENTROPY = Multiclass()
@@ -316,7 +376,11 @@ def objective_for(targets: Targets, config: TrainingConfig) -> Objective:
                 f"not {config.sampling.by}"
             )
         return Multilabel(positive_weights(known, config), config.label_smoothing)
-    return Multiclass(class_weights(known.tolist(), config), config.label_smoothing)
+    weights, teacher = class_weights(known.tolist(), config), config.distillation
+    if teacher:
+        smoothing = config.label_smoothing
+        return Distillation(weights, smoothing, teacher.weight, teacher.temperature)
+    return Multiclass(weights, config.label_smoothing)
 
 
 def class_weights(targets: Sequence[int], config: TrainingConfig) -> Float[Tensor, "classes"]:

@@ -2,7 +2,10 @@
 
 from collections import Counter
 
-from training.data.sampling import epoch_order
+import numpy as np
+import pytest
+
+from training.data.sampling import bounded_shares, epoch_order, equal_shares
 from training.training_config import Sampling
 
 TARGETS = [0] * 40 + [1] * 7 + [2] * 13
@@ -54,3 +57,30 @@ def test_classes_are_mixed_within_an_epoch() -> None:
 def test_the_draw_depends_on_seed_and_epoch_alone() -> None:
     assert order("class") == order("class")
     assert len({tuple(order("class", seed=s, epoch=e)) for s in (0, 1) for e in (0, 1)}) == 4
+
+
+def test_balance_by_origin_bounds_how_often_a_film_comes() -> None:
+    def drawn(at_most: float | None) -> Counter[str]:
+        numbers = epoch_order(
+            TARGETS, SOURCES, sampling="class_and_origin", at_most=at_most, seed=0, epoch=0
+        )
+        own = [number % 60 for number in numbers]
+        assert Counter(TARGETS[film] for film in own) == {0: 20, 1: 20, 2: 20}
+        return Counter(SOURCES[film] for film in own if TARGETS[film] == 2)
+
+    assert drawn(None)["b"] == 10
+    assert drawn(3.0)["b"] in (4, 5)  # one film of thirteen, three times as often as the mean
+    assert drawn(1.0)["b"] in (1, 2)
+
+
+def test_bounded_shares_keep_the_share_of_each_class() -> None:
+    strata = [(0, "a")] * 30 + [(0, "b")] * 2 + [(0, "c")] + [(1, "a")] * 5
+    classes = np.array([number for number, _ in strata])
+    shares = equal_shares(strata)
+    bounded = bounded_shares(shares, classes, 4.0)
+    for number in (0, 1):
+        own = bounded[classes == number]
+        assert own.sum() == pytest.approx(0.5)
+        assert own.max() <= 4 * own.mean() * (1 + 1e-6)
+    assert np.array_equal(bounded_shares(shares, classes, None), shares)
+    assert shares[classes == 0].max() > 10 * shares[classes == 0].mean()

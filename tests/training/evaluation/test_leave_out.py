@@ -272,6 +272,15 @@ def test_grey_levels_of_the_origin_left_out_are_not_shown(
         left_out_scores(Config.model_validate(fields), films, tmp_path, seeds=1, device="cpu")
 
 
+def test_a_teacher_that_saw_the_origin_left_out_is_refused(
+    manifest: Path, films: OriginFilms, tmp_path: Path
+) -> None:
+    fields = recipe(manifest).model_dump()
+    fields["training"]["distillation"] = {"probabilities": "teacher.csv"}
+    with pytest.raises(ValueError, match="distillation must be off"):
+        left_out_scores(Config.model_validate(fields), films, tmp_path, seeds=1, device="cpu")
+
+
 def test_scores_found_in_the_folder_are_not_computed_again(
     manifest: Path, films: OriginFilms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,14 @@
 """Subgroups give their size, and no figure where they are too small."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.support.drawn_answers import evaluation, films
+from training.config import DataConfig
 from training.evaluation.evaluation import Evaluation
 from training.evaluation.subgroups import (
     Contrast,
@@ -100,3 +102,22 @@ def test_the_case_mix_counts_films_and_groups_of_each_split() -> None:
     counted = {(mix.attribute, mix.value): mix for mix in case_mix(films(6) + films(3, "val"))}
     assert counted["label", "normal"].films == {"test": 2, "val": 1}
     assert counted["view", "PA"].groups == {"test": 2, "val": 1}
+
+
+def test_subgroups_by_origin_join_its_sources(asked) -> None:
+    sources = sorted({film.source for film in asked.films})
+    data = DataConfig(manifest=Path("m.csv"), description="", origins={"all": tuple(sources)})
+    found = {(s.attribute, s.value, s.class_name): s for s in subgroup_figures([asked], data)}
+    own = found["origin", "all", "pneumonia"]
+    assert own.positives == asked.is_class[:, 1].sum()
+    expected = roc_auc_score(asked.is_class[:, 1], asked.probabilities[:, 1])
+    assert own.auroc["tiny 1.2.3"].estimate == pytest.approx(expected)
+    assert len(sources) > 1
+    counted = {
+        mix.value: mix.films for mix in case_mix(films(6), data) if mix.attribute == "origin"
+    }
+    assert counted == {"all": {"test": 6}}
+
+
+def test_without_a_config_no_origin_is_named(found) -> None:
+    assert "origin" not in {attribute for attribute, _, _ in found}

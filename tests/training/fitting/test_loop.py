@@ -254,3 +254,48 @@ def test_a_traced_network_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     traced = trained("vgg16", gradients={"torchcompile": True})
     torch.testing.assert_close(traced, trained("vgg16"), rtol=0, atol=1e-9)
+
+
+def run_of_origins(epoch: str, *, confounded: tuple[str, ...] = ()) -> TrainingRun:
+    """Return a run whose val films are of two origins, 10 films of each class in each."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(256, size=(40, 32, 32), dtype=np.uint8)
+    val = FilmDataset(pixels, [0, 1] * 20, sources=["home"] * 20 + ["abroad"] * 20)
+    config = TrainingConfig.model_validate({"epochs": 1, "choice": {"epoch": epoch}})
+    network = ChestCNN(classes=2, mean=0.5, std=0.3)
+    return TrainingRun(network, config, val, val, confounded)
+
+
+def test_the_epoch_may_be_chosen_within_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = run_of_origins("worst_origin")
+    order = np.argsort([0, 1] * 20, kind="stable")
+    logits = torch.zeros(40, 2)
+    logits[order, 1] = torch.arange(40.0)  # right in both origins
+    logits[20:, 1] *= -1  # wrong abroad
+    monkeypatch.setattr(training, "predicted_logits", lambda films: logits)
+    monkeypatch.setattr(training, "_train_epoch", lambda epoch: 1.0)
+    (record,) = training.epochs()
+    assert record["val_origins_auroc"] == 0.5
+    assert record["val_worst_origin_auroc"] == 0
+    training.state.history.append(record | {"val_worst_origin_auroc": 0.1, "val_macro_auroc": 0.0})
+    assert training.state.is_best
+    training.state.history.append(record | {"val_macro_auroc": 1.0})
+    assert not training.state.is_best
+
+
+@pytest.mark.parametrize(
+    ("confounded", "expected"), [(("abroad",), 1.0), (("home", "abroad"), None)]
+)
+def test_confounded_origins_do_not_choose_the_epoch(
+    confounded: tuple[str, ...], expected: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = run_of_origins("origins", confounded=confounded)
+    logits = torch.tensor([[0.0, 1.0 * (number % 2)] for number in range(40)])
+    logits[20:] *= -1
+    monkeypatch.setattr(training, "predicted_logits", lambda films: logits)
+    monkeypatch.setattr(training, "_train_epoch", lambda epoch: 1.0)
+    if expected is None:
+        with pytest.raises(ValueError, match="no origin of val that is not confounded"):
+            next(training.epochs())
+    else:
+        assert next(training.epochs())["val_origins_auroc"] == expected

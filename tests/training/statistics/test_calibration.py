@@ -6,8 +6,10 @@ import pytest
 from training.statistics.calibration import (
     calibrated,
     fitted_temperature,
+    largest_temperature,
     threshold_at_sensitivity,
     threshold_at_specificity,
+    weights_by_origin,
     youden_threshold,
 )
 
@@ -90,3 +92,43 @@ def test_a_specificity_that_only_calling_nobody_reaches_has_a_threshold_still() 
     threshold = threshold_at_specificity(np.array([0.9, 0.1]), np.array([False, True]), 0.9)
     assert threshold.value > 0.9
     assert (threshold.sensitivity, threshold.specificity) == (0, 1)
+
+
+ORIGINS = ["large"] * 900 + ["small"] * 300 + ["tiny"] * 20
+FACTORS = np.array([1.0] * 900 + [4.0] * 320)
+
+
+def two_origins() -> tuple[np.ndarray, np.ndarray]:
+    """Return logits that are four times too large in the smaller origins, and true classes."""
+    random = np.random.default_rng(3)
+    logits = random.normal(0, 2, (len(ORIGINS), 3))
+    targets = np.array([random.choice(3, p=row) for row in calibrated(logits, 1.0)])
+    return logits * FACTORS[:, None], targets
+
+
+def test_origins_that_count_alike_move_the_temperature_towards_the_small_one() -> None:
+    logits, targets = two_origins()
+    weights = weights_by_origin(ORIGINS)
+    assert weights.mean() == pytest.approx(1)
+    sums = [weights[np.array(ORIGINS) == origin].sum() for origin in ("large", "small", "tiny")]
+    assert sums == pytest.approx([sums[0]] * 3)
+    alike, films = (fitted_temperature(logits, targets, own) for own in (weights, None))
+    assert films + 0.2 < alike < 4
+
+
+def test_the_largest_temperature_is_that_of_the_origin_most_wrongly_sure() -> None:
+    logits, targets = two_origins()
+    assert largest_temperature(logits, targets, ORIGINS) == pytest.approx(4, rel=0.2)
+    with pytest.raises(ValueError, match="none has 30 val films"):
+        largest_temperature(logits[-20:], targets[-20:], ORIGINS[-20:])
+
+
+def test_a_film_of_twice_the_weight_is_as_two_films() -> None:
+    random = np.random.default_rng(5)
+    is_class, weights = random.random(40) < 0.5, random.integers(1, 3, 40)
+    scores = random.random(40).round(2)
+    weighted = youden_threshold(scores, is_class, weights.astype(float))
+    doubled = youden_threshold(np.repeat(scores, weights), np.repeat(is_class, weights))
+    assert weighted.value == pytest.approx(doubled.value)
+    assert weighted.sensitivity == pytest.approx(doubled.sensitivity)
+    assert weighted.criterion == "largest Youden index on val, films weighted by origin"

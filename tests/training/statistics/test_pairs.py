@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.statistics.metrics import one_hot
-from training.statistics.pairs import mean_pair_auroc, pair_auroc, pair_scores, renormalised
+from training.statistics.pairs import (
+    auroc_by_origin,
+    mean_pair_auroc,
+    pair_auroc,
+    pair_scores,
+    renormalised,
+)
 
 CLASSES = 4
 
@@ -93,3 +99,20 @@ def test_a_class_that_was_never_learnt_gives_no_score() -> None:
 def test_equal_shares_of_any_number_of_classes_are_ties_among_fewer() -> None:
     uniform = [np.full((1, 5), 1 / classes) for classes in range(5, 30)]
     assert {float(share) for one in uniform for share in renormalised(one)[0]} == {0.2}
+
+
+def test_within_origins_only_classes_of_enough_films_are_compared() -> None:
+    random = np.random.default_rng(4)
+    counts = {"a": (12, 15, 3), "b": (10, 0, 11), "c": (30, 2, 0)}
+    origins = [origin for origin, own in counts.items() for _ in range(sum(own))]
+    targets = np.array(
+        [n for own in counts.values() for n, films in enumerate(own) for _ in range(films)]
+    )
+    probabilities = random.dirichlet(np.ones(3), len(targets))
+    found = auroc_by_origin(probabilities, targets, origins)
+    assert list(found) == ["a", "b"]
+    is_class, once = one_hot(targets, 3), np.ones((1, len(targets)), int)
+    for origin, pair in {"a": (1, 0), "b": (2, 0)}.items():
+        rows = np.array(origins) == origin
+        expected = pair_auroc(probabilities[rows], is_class[rows], once[:, rows], pair=pair)
+        assert found[origin] == pytest.approx(expected[0])

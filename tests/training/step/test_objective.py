@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from training.step.objective import (
+    Distillation,
     Multiclass,
     Multilabel,
     Objective,
@@ -21,6 +22,8 @@ LOGITS = torch.tensor([[0.3, -2.0, 1.5], [-0.4, 0.9, 4.0]], dtype=torch.float64)
 FINDINGS = torch.tensor([[1.0, NAN, 0.0], [0.0, 1.0, NAN]])
 MULTILABEL = Multilabel(torch.tensor([3.0, 0.5, 1.0]), label_smoothing=0.1)
 BALANCED = TrainingConfig(epochs=1)
+TAUGHT = torch.tensor([[2.0, 0.2, 0.0, 0.8], [0.0, 0.5, 0.3, 0.2]])
+"""Class numbers 2 and 0, and a teacher's probabilities."""
 
 
 def gradient(objective: Objective, targets: Tensor) -> Tensor:
@@ -33,6 +36,7 @@ def gradient(objective: Objective, targets: Tensor) -> Tensor:
     ("objective", "targets"),
     [
         (Multiclass(torch.tensor([3.0, 0.5, 1.0]), label_smoothing=0.1), torch.tensor([2, 0])),
+        (Distillation(torch.tensor([3.0, 0.5, 1.0]), 0.1, 0.7, 3.0), TAUGHT),
         (MULTILABEL, FINDINGS),
         (MULTILABEL, torch.full((2, 3), 0.3)),
         (MULTILABEL, torch.full((2, 3), NAN)),
@@ -143,3 +147,24 @@ def test_validation_of_findings_passes_over_unknown_ones() -> None:
     found = MULTILABEL.validation(logits, findings)
     losses = [np.log1p(np.exp(-2)), np.log1p(np.exp(-1)), np.log1p(np.exp(-5))]
     assert found == {"val_loss": pytest.approx(np.mean(losses)), "val_macro_auroc": 1.0}
+
+
+def test_a_teacher_that_is_not_softened_teaches_as_a_label_of_shares_does() -> None:
+    objective = Distillation(share=1.0, temperature=1.0)
+    shares = TAUGHT[:, 1:].double()
+    expected = -(shares * LOGITS.log_softmax(dim=1)).sum(dim=1).mean()
+    torch.testing.assert_close(objective.loss(LOGITS, TAUGHT), expected)
+
+
+def test_who_says_what_the_teacher_says_has_nothing_to_learn_from_it() -> None:
+    teacher = LOGITS.softmax(dim=1)
+    targets = torch.cat([torch.tensor([[2.0], [0.0]]), teacher], dim=1)
+    assert gradient(Distillation(share=1.0, temperature=4.0), targets).abs().max() < 1e-12
+
+
+def test_a_teacher_has_its_share_of_the_loss() -> None:
+    alone = Multiclass().loss(LOGITS, torch.tensor([2, 0]))
+    whole = Distillation(share=1.0).loss(LOGITS, TAUGHT)
+    torch.testing.assert_close(
+        Distillation(share=0.25).loss(LOGITS, TAUGHT), 0.75 * alone + 0.25 * whole
+    )
