@@ -113,6 +113,14 @@ def is_open(reader: Reader) -> str:
             "Unlike the films this model knows",
         ),
         ({"in_distribution": False, "refusals": ["lungs"]}, "No plausible lungs found"),
+        (
+            {"in_distribution": False, "refusals": ["novelty"]},
+            "Acquired in a way that training never saw",
+        ),
+        (
+            {"in_distribution": False, "refusals": ["distance", "novelty"]},
+            "Unlike the films this model knows",
+        ),
         ({"is_confident": False}, "No decision"),
     ],
 )
