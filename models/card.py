@@ -639,6 +639,19 @@ class ModelCard(NetworkSpec):
         pairs = zip(probabilities, self.groups, strict=True)
         return [None if refusals else p >= group.threshold.value for p, group in pairs]
 
+    def question_decisions(
+        self, probabilities: Sequence[float], refusals: Sequence[Refusal]
+    ) -> list[bool | None]:
+        """Return the decisions for the classes, then for the groups, in that order.
+
+        Args:
+            probabilities: In the order of `question_names`.
+            refusals: Why the film is refused.
+        """
+        classes = len(self.class_names)
+        of_groups = self.group_decisions(probabilities[classes:], refusals)
+        return [*self.decisions(probabilities[:classes], refusals), *of_groups]
+
     @model_validator(mode="after")
     def _groups_are_of_classes(self) -> "ModelCard":
         groups = {group.name: group.class_names for group in self.groups}

@@ -42,6 +42,11 @@ def tables(result: Record) -> Iterator[str]:
     means = ((interval(result[f"{name}_auroc"]), "", "") for name in numbers)
     yield row("**mean**", "", *(cell for cells in means for cell in cells))
     yield ""
+    yield from head("all origins known", "films", "flagged")
+    for one in result["at_home"]:
+        name = f"{one['attribute']} {one['value']}"
+        yield row(name, str(one["films"]), interval(one["flagged"]))
+    yield ""
     if result["risk"]:
         yield from risk_table(result["risk"])
 

@@ -133,8 +133,7 @@ def audit_row(
     card = explainer.card
     probabilities, classes = answers.all_probabilities(card)[0].tolist(), len(card.class_names)
     [refusals] = answers.refusals(card)
-    decisions = card.decisions(probabilities[:classes], refusals)
-    decisions += card.group_decisions(probabilities[classes:], refusals)
+    decisions = card.question_decisions(probabilities, refusals)
     return AuditRow(
         time=datetime.now(UTC),
         request_id=request_id,

@@ -38,6 +38,7 @@ CHANGES: dict[str, Any] = {
         ),
     ],
     "distance_histogram": Histogram(edges=(2, 4, 6, 8, 10), counts=(25, 50, 23, 2)),
+    "novelty_histogram": Histogram(edges=(1, 2, 3), counts=(80, 20)),
     "confidence_threshold": 0.3,
     "storage": WeightStorage(kind="int8", auroc_difference=0.0003, evidence_correlation=0.9995),
     "training_data": TrainingData(
@@ -195,6 +196,31 @@ def test_a_film_beyond_the_limit_is_placed_there(
     expect(facts).to_contain_text(
         "Unlike them: above the limit of 8, farther than nearly every validation"
     )
+
+
+def test_a_film_acquired_as_none_of_the_training_is_placed_there(reader: Reader) -> None:
+    novel = {"novelty": 3.1, "novelty_threshold": 2.4}
+    refused = {"in_distribution": False, "refusals": ["novelty"]}
+    reader.page.evaluate(SHOW, answer_to(reader, bright_square()) | novel | refused)
+    facts = reader.page.locator("#facts")
+    expect(facts).to_contain_text(
+        "Acquired in a way that training never saw: above the limit of 2.4, more novel than every "
+        "validation film"
+    )
+    expect(facts).to_contain_text("Like them: at or below the limit of 8")
+    expect(facts.get_by_role("img")).to_have_count(2)
+    expect(facts.get_by_role("img").last).to_have_accessible_name(
+        re.compile("validation films\u2019 novelties, with the limit at 2.4 and this film at 3.1$")
+    )
+
+
+def test_a_novelty_without_a_limit_is_told_and_none_is_not(reader: Reader) -> None:
+    answer = answer_to(reader, bright_square())
+    reader.page.evaluate(SHOW, answer | {"novelty": 3.1, "novelty_threshold": None})
+    facts = reader.page.locator("#facts")
+    expect(facts).to_contain_text("3.1 The model has no limit for it")
+    reader.page.evaluate(SHOW, answer)
+    expect(facts).not_to_contain_text("Novelty")
 
 
 def test_the_chart_marks_the_limit_and_the_film_on_one_scale(

@@ -105,6 +105,15 @@ def test_a_report_says_what_the_model_says_and_what_that_is_worth(reader: Reader
     assert "• knows nothing" in said
 
 
+def test_a_report_says_how_new_the_acquisition_is_where_that_is_known(reader: Reader) -> None:
+    assert "Novelty" not in words(reader)
+    novel = {"novelty": 3.1, "novelty_threshold": 2.4, "refusals": ["novelty"]}
+    said = words(reader, answer=answer(in_distribution=False, **novel))
+    assert "Acquired in a way that training never saw: no decision" in said
+    assert "3.1 (limit 2.4): acquired unlike the training films" in said
+    assert "4.2 (limit 8): like the training films" in said
+
+
 def test_a_report_names_the_film_and_the_model_file(reader: Reader) -> None:
     said = words(reader).replace(" ", "")
     assert "600\u00d7800\u00b7DICOM" in said

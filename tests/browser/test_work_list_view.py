@@ -117,6 +117,14 @@ def is_open(reader: Reader) -> str:
             {"is_decided": False, "prediction_set": ["normal", "pneumonia"]},
             "Undecided: Normal or Pneumonia",
         ),
+        (
+            {"in_distribution": False, "refusals": ["novelty"]},
+            "Acquired in a way that training never saw",
+        ),
+        (
+            {"in_distribution": False, "refusals": ["distance", "novelty"]},
+            "Unlike the films this model knows",
+        ),
     ],
 )
 def test_a_film_that_was_read_shows_its_top_finding(

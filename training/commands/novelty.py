@@ -77,6 +77,9 @@ def sentences(result: NoveltyResult) -> Iterator[str]:
     yield f"mean over origins: novelty AUROC {_interval(result.novelty_auroc)}"
     if result.distance_auroc:
         yield f"mean over origins: distance AUROC {_interval(result.distance_auroc)}"
+    for kind in result.at_home:
+        beyond = f"beyond the limit {_interval(kind.flagged)} of {kind.films}"
+        yield f"all origins known, {kind.attribute} {kind.value}: {beyond}"
     if result.risk:
         yield from _risk_sentences(result.risk)
 

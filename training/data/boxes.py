@@ -19,6 +19,9 @@ Box = tuple[float, float, float, float]
 COLUMNS = ("x", "y", "width", "height")
 
 
+BILINEAR = Image.Resampling.BILINEAR
+
+
 def planes_outside_boxes(
     file: Path,
     films: Sequence[Film],
@@ -53,11 +56,8 @@ def planes_outside_boxes(
                 radiograph, image_size=image_size, resize_mode=resize_mode, crop_pct=crop_pct
             )
             outside = _outside(boxes[film.path], (radiograph.columns, radiograph.rows))
-            planes[number] = np.asarray(
-                outside.transform(
-                    image_size[::-1], Image.Transform.AFFINE, seen.affine, Image.Resampling.BILINEAR
-                )
-            )
+            size, affine = image_size[::-1], Image.Transform.AFFINE
+            planes[number] = np.asarray(outside.transform(size, affine, seen.affine, BILINEAR))
     if not planes:
         raise ValueError(f"{file} has boxes of none of the films of train in {manifest}")
     return planes

@@ -168,9 +168,8 @@ def figures(
     check_comparable(evaluations)
     first = evaluations[0]
     train = [film for film in films if film.split == "train"]
-    pairs = list(zip(evaluations, vals, strict=True))
-    progress = tqdm(pairs, "measuring", unit="model", leave=False)
-    models = tuple(model_figures(own, val, split_sha256(films)) for own, val in progress)
+    pairs = tqdm(list(zip(evaluations, vals, strict=True)), "measuring", unit="model", leave=False)
+    models = tuple(model_figures(own, val, split_sha256(films)) for own, val in pairs)
     names = dict.fromkeys(group.name for one in evaluations for group in one.card.groups)
     described = _described(first, manifest, films, data)
     measured = partial(described, models=models, left_out=left_out, group_names=tuple(names))

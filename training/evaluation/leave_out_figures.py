@@ -32,6 +32,8 @@ from training.statistics.conformal import decision_statistics, set_statistics
 from training.statistics.metrics import auroc, mean_auroc
 from training.statistics.pairs import Pair, mean_pair_auroc, pair_auroc, renormalised
 
+ONE_ORIGIN = "all its films are of one origin"
+"""Why a class is not in the pooled figures."""
 SeedScores = Float[np.ndarray, "seeds films classes"]
 """Probabilities of each film by a network without its origin; NaN of classes it never saw."""
 SeedSets = Bool[np.ndarray, "seeds films classes"]
@@ -79,27 +81,20 @@ def recipe_figures(
         films: All films of train.
         sets: Prediction sets of the films, if they are to be measured.
     """
-    kept = [films.class_names[number] for number in films.kept]
+    kept = tuple(films.class_names[number] for number in films.kept)
     nothing = constant_scores(films, balanced=is_balanced(config))
-    constant = _pooled(nothing[None], films)
-    pooled = _pooled(scores, films)
+    constant, pooled = _pooled(nothing[None], films), _pooled(scores, films)
     is_pooled = _is_pooled(films).tolist()
     return LeaveOutRecipe(
         name=name,
-        kept_classes=tuple(kept),
-        dropped_classes={
-            class_name: "all its films are of one origin"
-            for class_name in films.class_names
-            if class_name not in kept
-        },
+        kept_classes=kept,
+        dropped_classes={name: ONE_ORIGIN for name in films.class_names if name not in kept},
         aurocs=pooled.aurocs,
         macro_auroc=pooled.mean,
         films_by_origin=dict(Counter(compress(films.origins, is_pooled))),
         constant_aurocs=constant.aurocs,
         constant_macro_auroc=constant.mean,
-        within=tuple(
-            _within_origin(origin, scores, films) for origin in sorted(set(films.origins))
-        ),
+        within=tuple(_within_origin(one, scores, films) for one in sorted(set(films.origins))),
         means=tuple(_origin_mean(*mean, scores, films) for mean in films.means()),
         sets=() if sets is None else tuple(left_out_sets(scores, sets, films)),
         seeds=tuple(seeds),

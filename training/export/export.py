@@ -115,16 +115,7 @@ def _measured(
         storage: How large weights are stored.
         method: How evidence is found.
     """
-    train = run.film_set("train")
-    distance = fitted_distance(layouts(network, train), train.targets)
-    statistics = film_statistics(train.dataset, window_of(network))
-    explaining = partial(
-        ExplainedNetwork,
-        distance=distance,
-        novelty=fitted_novelty(statistics, [film.source for film in train.films]),
-        task=run.spec.task,
-        method=method,
-    )
+    explaining = _fitted(run, network, method)
     answers = explained(explaining(network, temperature=1.0), val)
     loss = _storage_loss(storage, explaining, run.network, answers, val)
     temperature = chosen_temperature(run, val, answers.logits.numpy())
@@ -140,6 +131,21 @@ def _measured(
         temperature=temperature,
         golden=golden_answer(exported, run.spec.image_size),
         storage=loss,
+        method=method,
+    )
+
+
+def _fitted(
+    run: TrainedRun, network: Network, method: ExplanationMethod
+) -> partial[ExplainedNetwork]:
+    """Return what explains a network once it is given, with distance and novelty of train films."""
+    train = run.film_set("train")
+    statistics = film_statistics(train.dataset, window_of(network))
+    return partial(
+        ExplainedNetwork,
+        distance=fitted_distance(layouts(network, train), train.targets),
+        novelty=fitted_novelty(statistics, [film.source for film in train.films]),
+        task=run.spec.task,
         method=method,
     )
 

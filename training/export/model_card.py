@@ -19,6 +19,7 @@ from models.card import (
     Golden,
     Grid,
     Histogram,
+    LungLimits,
     ModelCard,
     WeightStorage,
     memberships,
@@ -93,9 +94,7 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         evidence_scale=evidence_scale(answers.evidence, measured.truth),
         distance_threshold=float(np.quantile(distance, DISTANCE_QUANTILE)),
         novelty_threshold=float(np.quantile(novelty, NOVELTY_QUANTILE)),
-        lung_limits=lung_limits(answers.lung_figures.numpy())
-        if isinstance(answers, LungExplanation | GroupedLungExplanation)
-        else None,
+        lung_limits=_lung_limits(answers),
         conformal_quantiles=None
         if spec.task == "multilabel"
         else conformal_quantiles(probabilities, measured.truth.argmax(axis=1)),
@@ -113,6 +112,12 @@ def model_card(run: TrainedRun, measured: Measurements, *, proof_sha256: str) ->
         storage=measured.storage,
         credits=config.credits,
     )
+
+
+def _lung_limits(answers: AnyExplanation) -> LungLimits | None:
+    if isinstance(answers, LungExplanation | GroupedLungExplanation):
+        return lung_limits(answers.lung_figures.numpy())
+    return None
 
 
 def decision_thresholds(

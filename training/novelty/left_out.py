@@ -4,7 +4,7 @@ For every origin, novelty and distance are fitted on the train films of the othe
 chosen on val films of the others, as `cxr export` does. Nothing is trained.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from training.export.model_card import DISTANCE_QUANTILE, NOVELTY_QUANTILE
 from training.export.novelty import film_statistics, fitted_novelty
 from training.export.trained_run import FilmSet
 from training.fitting.start import checked_films
-from training.novelty.result import NoveltyResult, OriginLeftOut, ToldApart
+from training.novelty.result import Flagged, NoveltyResult, OriginLeftOut, ToldApart
 from training.statistics.bootstrap import Statistic, averaged
 from training.statistics.metrics import auroc, share
 
@@ -65,11 +65,11 @@ class MeasuredFilms:
         """Return which films are of a split."""
         return np.array([film.split == split for film in self.films])
 
-    def from_origin(self, origin: str) -> Rows:
-        """Return which films are of an origin."""
+    def from_origin(self, origin: str | None) -> Rows:
+        """Return which films are of an origin; none are of None."""
         return np.array([own == origin for own in self.origins])
 
-    def novelty_without(self, origin: str) -> Told:
+    def novelty_without(self, origin: str | None) -> Told:
         """Return the novelty of all films, fitted without an origin, and its limit."""
         learnt = self.of("train") & ~self.from_origin(origin)
         sources = [self.films[row].source for row in np.flatnonzero(learnt)]
@@ -88,7 +88,7 @@ class MeasuredFilms:
             values = found(torch.from_numpy(self.features)).numpy()
         return self._with_limit(values, origin, DISTANCE_QUANTILE)
 
-    def _with_limit(self, values: Values, origin: str, passing: float) -> Told:
+    def _with_limit(self, values: Values, origin: str | None, passing: float) -> Told:
         at_home = self.of("val") & ~self.from_origin(origin)
         return values, float(np.quantile(values[at_home], passing))
 
@@ -175,7 +175,21 @@ def left_out_novelty(config: Config, measured: MeasuredFilms, split: Split) -> N
         ),
         novelty_auroc=_mean(novelty),
         distance_auroc=_mean([one for one in distance if one]) if any(distance) else None,
+        at_home=tuple(flagged_at_home(measured, split)),
     )
+
+
+def flagged_at_home(measured: MeasuredFilms, split: Split) -> Iterator[Flagged]:
+    """Yield the share of each class's and source's films beyond the limit, no origin left out."""
+    values, limit = measured.novelty_without(None)
+    asked = measured.of(split)
+    films, is_beyond = of_split(measured.films, split), ~(values[asked] <= limit)
+    for attribute in ("label", "source"):
+        own = np.array([str(getattr(film, attribute)) for film in films])
+        for value in sorted(set(own.tolist())):
+            rows = own == value
+            flagged = figure("flagged", partial(share, is_beyond, rows), films)
+            yield Flagged(attribute=attribute, value=value, films=int(rows.sum()), flagged=flagged)
 
 
 class _Without(NamedTuple):

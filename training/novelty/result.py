@@ -38,6 +38,22 @@ class OriginLeftOut(Record):
     distance: ToldApart | None = None
 
 
+class Flagged(Record):
+    """Share of known films beyond the limit, no origin left out: by class and by source.
+
+    Attributes:
+        attribute: `label` or `source`.
+        value: Of it.
+        films: Of the split.
+        flagged: Share of them.
+    """
+
+    attribute: str
+    value: str
+    films: int
+    flagged: Metric
+
+
 class CoverageError(Record):
     """Share of wrong answers among the films that a score accepts first."""
 
@@ -97,6 +113,7 @@ class NoveltyResult(Record):
         origins: Left out in turn.
         novelty_auroc: Mean over the origins.
         distance_auroc: The same by distance.
+        at_home: Films of the split beyond the limit of a novelty that knows all origins.
         risk: What networks that never saw the origins get right; None if not asked.
     """
 
@@ -106,4 +123,5 @@ class NoveltyResult(Record):
     origins: tuple[OriginLeftOut, ...]
     novelty_auroc: Metric
     distance_auroc: Metric | None
+    at_home: tuple[Flagged, ...]
     risk: LeftOutRisk | None = None

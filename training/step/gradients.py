@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.backprop.convolution import size_pair
 from models.backprop.linear import (
@@ -101,21 +101,28 @@ def by_hand_with_evidence(
         loss, grad_logits = objective.loss_by_hand(linear_forward(pooled, weight, bias), targets)
         films_weight = objective.weight(targets)
         grad_evidence = penalty.error(evidence, targets, barred) / films_weight
-        head = trainable_gradients(
-            parts.head,
-            weight=lambda: (
-                linear_weight_gradient(grad_logits, pooled)
-                + pooled_evidence_weight_gradient(grad_evidence, activations)
-            ),
-            bias=lambda: linear_bias_gradient(grad_logits),
-        )
-        grad_pooled = linear_backward(grad_logits, weight)
+        head = _head_gradients(parts.head, activations, grad_logits, grad_evidence)
         grad_activations = global_average_pool_backward(
-            grad_pooled, grid=size_pair(activations.shape[2:])
+            linear_backward(grad_logits, weight), grid=size_pair(activations.shape[2:])
         ) + pooled_evidence_backward(grad_evidence, weight)
         loss = loss + penalty.total(evidence, targets, barred) / films_weight
     before = parameter_gradients(tape, grad_activations)
     return LossAndGradients(loss, before | within("head", head))
+
+
+def _head_gradients(
+    head: nn.Linear, activations: Tensor, grad_logits: Tensor, grad_evidence: Tensor
+) -> dict[str, Tensor]:
+    """Return the gradients of a pooled head that the logits and the maps give."""
+    pooled = global_average_pool_forward(activations)
+    return trainable_gradients(
+        head,
+        weight=lambda: (
+            linear_weight_gradient(grad_logits, pooled)
+            + pooled_evidence_weight_gradient(grad_evidence, activations)
+        ),
+        bias=lambda: linear_bias_gradient(grad_logits),
+    )
 
 
 def by_autograd(

@@ -58,6 +58,8 @@ def test_films_of_one_distribution_are_not_told_apart(recipe: Config) -> None:
         for share in (one.novelty.flagged, one.novelty.flagged_at_home):
             assert share.estimate == pytest.approx(0.05, abs=0.05)
     assert result.distance_auroc is None
+    assert [(one.value, one.films) for one in result.at_home[:2]] == [("ill", 150), ("normal", 150)]
+    assert all(one.flagged.estimate < 0.15 for one in result.at_home)
 
 
 def test_an_origin_acquired_otherwise_is_told_when_it_is_left_out(recipe: Config) -> None:
