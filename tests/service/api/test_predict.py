@@ -32,6 +32,7 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
         "is_confident",
         "predicted_class",
         "findings",
+        "groups",
     ]
     assert answer["model"] | {"sha256": ""} == {
         "name": "tiny",
