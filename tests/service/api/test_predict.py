@@ -35,6 +35,7 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
         "predicted_class",
         "most_probable_class",
         "findings",
+        "groups",
     ]
     assert answer["model"] | {"sha256": ""} == {
         "name": "tiny",
