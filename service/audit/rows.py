@@ -131,9 +131,8 @@ def audit_row(
         film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
     """
     card = explainer.card
-    probabilities, classes = answers.all_probabilities(card)[0].tolist(), len(card.class_names)
-    [refusals] = answers.refusals(card)
-    decisions = card.question_decisions(probabilities, refusals)
+    probabilities = answers.all_probabilities(card)[0].tolist()
+    of_classes, [refusals] = probabilities[: len(card.class_names)], answers.refusals(card)
     return AuditRow(
         time=datetime.now(UTC),
         request_id=request_id,
@@ -144,9 +143,11 @@ def audit_row(
         model_sha256=explainer.sha256,
         film_sha256=film_sha256,
         probabilities=dict(zip(card.question_names, probabilities, strict=True)),
-        decisions=dict(zip(card.question_names, decisions, strict=True)),
-        is_decided=card.is_decided(probabilities[:classes], refusals),
-        prediction_set=card.prediction_set(probabilities[:classes]),
+        decisions=dict(
+            zip(card.question_names, card.question_decisions(probabilities, refusals), strict=True)
+        ),
+        is_decided=card.is_decided(of_classes, refusals),
+        prediction_set=card.prediction_set(of_classes),
         in_distribution=not refusals,
         refusals=list(refusals),
         distance=float(answers.distance[0]),
