@@ -2,7 +2,15 @@
 
 from torch import nn
 
-from models.card import Architecture, Grid, NetworkSpec, ReadLayer, ReadOut, ReceptiveField
+from models.card import (
+    Architecture,
+    BlockCount,
+    Grid,
+    NetworkSpec,
+    ReadLayer,
+    ReadOut,
+    ReceptiveField,
+)
 from models.chest_cnn import ChestCNN, LocalChestCNN
 from models.layers import LocalContrast
 from models.lung_field import LungField
@@ -62,6 +70,7 @@ def _network(spec: NetworkSpec, drop_rate: float, drop_path_rate: float) -> Netw
         read_out=spec.read_out or "token",
         image_size=seen_size(spec),
         inside_lungs=spec.lungs is not None and spec.lungs.inside,
+        blocks=spec.blocks,
         drop_path_rate=drop_path_rate,
     )
 
@@ -71,6 +80,7 @@ def target_layer(
     *,
     read_out: ReadOut | None = None,
     read_layer: ReadLayer | None = None,
+    blocks: BlockCount | None = None,
     inside_lungs: bool = False,
 ) -> str:
     """Return the name of a network's target layer, which its spec needs before it is built."""
@@ -78,7 +88,7 @@ def target_layer(
         return ChestCNN.last_layer(inside_lungs=inside_lungs)
     if architecture == "vgg16":
         return VGG16.last_layer(read_layer, inside_lungs=inside_lungs)
-    return ViTB16.last_layer(read_out or "token", inside_lungs=inside_lungs)
+    return ViTB16.last_layer(read_out or "token", blocks=blocks, inside_lungs=inside_lungs)
 
 
 def seen_size(spec: NetworkSpec) -> Grid:

@@ -27,6 +27,7 @@ PositiveShare = Annotated[float, Field(gt=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 """A name that can stand in a URL, and be the name of a file or folder."""
+BlockCount = Annotated[int, Field(ge=3, le=12)]
 Grid = tuple[PositiveInt, PositiveInt]
 """A size as (rows, columns)."""
 LUNG_MASK_SIZE: Grid = (64, 64)
@@ -250,6 +251,14 @@ def check_receptive_field(architecture: str, receptive_field: ReceptiveField | N
         )
 
 
+def check_blocks(architecture: str, blocks: BlockCount | None) -> None:
+    """Raise ValueError if a network other than vit_b16 has a number of `blocks`."""
+    if blocks is not None and architecture != "vit_b16":
+        raise ValueError(
+            f"blocks must be absent for {architecture}, not {blocks}: only vit_b16 has them"
+        )
+
+
 def check_read_layer(architecture: str, *, head: Head | None, read_layer: ReadLayer | None) -> None:
     """Raise ValueError if a network other than vgg16 with a pooled head has a `read_layer`."""
     if read_layer is not None and (architecture != "vgg16" or head != "pooled"):
@@ -347,6 +356,8 @@ class NetworkSpec(Record):
         read_layer: For `vgg16` with a `pooled` head only: the last convolution, which the head
             reads. `conv5_3` is the last of all, `conv4_3` half-way: a finer grid, and each of its
             positions looks at 92x92 pixels instead of 196x196. None is `conv5_3`.
+        blocks: For `vit_b16` only: number of its transformer blocks, of 12, after which it is read.
+            Later ones are not built. None is 12.
         lungs: How the network looks at the lungs only; None is a network that sees the whole film.
         class_names: In the order of the logits.
         task: `multiclass` is softmax, `multilabel` is sigmoid.
@@ -366,6 +377,7 @@ class NetworkSpec(Record):
     read_out: ReadOut | None = None
     receptive_field: ReceptiveField | None = None
     read_layer: ReadLayer | None = None
+    blocks: BlockCount | None = None
     lungs: LungSpec | None = None
     class_names: tuple[str, ...] = Field(min_length=2)
     task: Task = "multiclass"
@@ -391,6 +403,11 @@ class NetworkSpec(Record):
     @model_validator(mode="after")
     def _only_a_pooled_vgg16_has_a_read_layer(self) -> "NetworkSpec":
         check_read_layer(self.architecture, head=self.head, read_layer=self.read_layer)
+        return self
+
+    @model_validator(mode="after")
+    def _only_vit_b16_has_blocks(self) -> "NetworkSpec":
+        check_blocks(self.architecture, self.blocks)
         return self
 
     @model_validator(mode="after")

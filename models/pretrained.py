@@ -149,7 +149,8 @@ def _vgg16_weights(network: VGG16, pretrained: Pretrained) -> Weights:
 
 
 def _vit_b16_weights(network: ViTB16, pretrained: Pretrained) -> Weights:
-    weights = _renamed(pretrained.weights, "vit_b16")
+    renamed = _renamed(pretrained.weights, "vit_b16")
+    weights = {n: value for n, value in renamed.items() if not n.startswith(network.unread)}
     if {"embed.proj.weight", "embed.proj.bias"} <= weights.keys():
         weights["embed.proj.weight"], weights["embed.proj.bias"] = grey_patch_embedding(
             weights["embed.proj.weight"],

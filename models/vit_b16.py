@@ -4,7 +4,7 @@
 norm: after the attention that follows it, only the class token matters, and patch tokens have no
 gradient. The last block is computed for the class token alone. `average`: the logits are read from
 the mean of the patch tokens, as with timm's `global_pool="avg"`. The target layer is the last
-block.
+block. Either may be read after fewer than the twelve blocks: later ones are then not built.
 
 A network that looks only inside the lungs has a mask m of the patches: the mean of the lungs' mask
 over each patch's pixels, exactly 0 outside. `average` reads the mean inside it, and the masking is
@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from models.backprop.attention import masking_scores
 from models.backprop.pooling import beside_class_token, masked_token_terms_forward
-from models.card import Grid, PerChannel, ReadOut
+from models.card import BlockCount, Grid, PerChannel, ReadOut
 from models.layers import Normalisation, PatchAverage, grey
 from models.lungs.cells import LungCells
 from models.network import Chain, Masked, Network, Seam, TakesLungs, through, values_of
@@ -151,7 +151,7 @@ class TokensInsideLungs(TakesLungs):
 
 
 class ViTB16(Network):
-    """Twelve pre-norm transformer blocks on 16x16 patches.
+    """Twelve pre-norm transformer blocks, or the first of them, on 16x16 patches.
 
     Attributes:
         normalise: Normalisation of the pixels, one grey channel. (The patch embedding has no
@@ -178,6 +178,7 @@ class ViTB16(Network):
         read_out: ReadOut = "token",
         image_size: Grid = (224, 224),
         inside_lungs: bool = False,
+        blocks: BlockCount | None = None,
         drop_path_rate: float = 0.0,
     ) -> None:
         """Draw the network's weights.
@@ -189,12 +190,14 @@ class ViTB16(Network):
             read_out: `token` or `average`.
             image_size: Rows and columns, multiples of 16.
             inside_lungs: Only patches inside the lungs are read.
+            blocks: How many, of 12; None is all of them.
             drop_path_rate: Of stochastic depth in the last block; it grows with depth.
         """
         super().__init__()
         self.grid = patch_grid(image_size)
-        block = partial(self._block, read_out, image_size if inside_lungs else None)
-        timm_network = self._timm_network(classes, image_size, drop_path_rate, block)
+        number = blocks or self.depth
+        block = partial(self._block, read_out, image_size if inside_lungs else None, number)
+        timm_network = self._timm_network(classes, image_size, drop_path_rate, block, number)
         self.normalise = Normalisation(grey(mean), grey(std))
         self.embed = Embedding(timm_network)
         self.blocks = Chain(*timm_network.blocks)
@@ -206,16 +209,20 @@ class ViTB16(Network):
         self.head = timm_network.get_classifier()
 
     def _timm_network(
-        self, classes: int, image_size: Grid, drop_path_rate: float, block: Callable[..., Block]
+        self,
+        classes: int,
+        image_size: Grid,
+        drop_path_rate: float,
+        block: Callable[..., Block],
+        blocks: int,
     ) -> VisionTransformer:
-
         return VisionTransformer(
             img_size=image_size,
             patch_size=PATCH,
             in_chans=1,
             num_classes=classes,
             embed_dim=self.width,
-            depth=self.depth,
+            depth=blocks,
             num_heads=self.heads,
             drop_path_rate=drop_path_rate,
             block_fn=block,
@@ -223,20 +230,21 @@ class ViTB16(Network):
 
     @classmethod
     def _block(
-        cls, read_out: ReadOut, masked: Grid | None, *, depth: int, **settings: Any
+        cls, read_out: ReadOut, masked: Grid | None, blocks: int, *, depth: int, **settings: Any
     ) -> Block:
         """Return the block at a depth.
 
         Args:
             read_out: `token` or `average`.
             masked: Rows and columns of the lungs' mask; None looks at all patches.
+            blocks: How many there are.
             depth: From 0.
             settings: Of timm's block.
         """
-        if read_out == "average" or depth < cls.depth - 2:
+        if read_out == "average" or depth < blocks - 2:
             return Block(depth=depth, **settings)
         # Each has its own cells: `torch.export` loses the class of containers if any is shared.
-        kind = ClassTokenBlock if depth == cls.depth - 1 else MaskableBlock
+        kind = ClassTokenBlock if depth == blocks - 1 else MaskableBlock
         return kind(cells=masked and patch_cells(masked), depth=depth, **settings)
 
     @property
@@ -245,9 +253,11 @@ class ViTB16(Network):
         return not hasattr(self, "pool")
 
     @classmethod
-    def last_layer(cls, read_out: ReadOut, *, inside_lungs: bool = False) -> str:
+    def last_layer(
+        cls, read_out: ReadOut, *, blocks: BlockCount | None = None, inside_lungs: bool = False
+    ) -> str:
         """Return the target layer's name, which is known before the network is built."""
-        last = f"blocks.{cls.depth - 1}"
+        last = f"blocks.{(blocks or cls.depth) - 1}"
         if read_out == "token":
             return f"{last}.norm1"
         return "inside" if inside_lungs else last
@@ -256,7 +266,13 @@ class ViTB16(Network):
     def target_layer(self) -> str:
         """Name of the last block's first layer norm (`token`), of the last block or its masking."""
         read_out: ReadOut = "token" if self.reads_token else "average"
-        return self.last_layer(read_out, inside_lungs=hasattr(self, "inside"))
+        inside_lungs = hasattr(self, "inside")
+        return self.last_layer(read_out, blocks=len(self.blocks), inside_lungs=inside_lungs)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Beginnings of the names of the blocks after the one that is read, which it lacks."""
+        return tuple(f"blocks.{number}." for number in range(len(self.blocks), self.depth))
 
     def halfway_from(self, normalised: Tensor | Masked) -> Tensor | Masked:
         """Return all tokens after half of the blocks."""

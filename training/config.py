@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from models.card import (
     Architecture,
+    BlockCount,
     Colours,
     Grid,
     Head,
@@ -20,6 +21,7 @@ from models.card import (
     ReceptiveField,
     Record,
     ResizeMode,
+    check_blocks,
     check_read_layer,
     check_receptive_field,
     check_variant,
@@ -97,6 +99,8 @@ class NetworkConfig(Record):
             depends on a patch about a third of the lungs wide.
         read_layer: Of `vgg16` with a `pooled` head: the convolution that it reads, `conv5_3`
             (default), or `conv4_3`, half-way through the network.
+        blocks: Of `vit_b16`: how many of its 12 blocks there are (default: all); features half-way
+            tell less about the scanner than the last ones.
         lungs: See only the lungs, in this way (`models.card.LungSpec`); absent sees the whole film.
     """
 
@@ -115,6 +119,7 @@ class NetworkConfig(Record):
     drop_path_rate: Rate = 0.0
     receptive_field: ReceptiveField | None = None
     read_layer: ReadLayer | None = None
+    blocks: BlockCount | None = None
     lungs: LungSpec | None = None
 
     @model_validator(mode="before")
@@ -130,6 +135,7 @@ class NetworkConfig(Record):
     def _exists(self) -> "NetworkConfig":
         check_variant(self.architecture, head=self.head, read_out=self.read_out)
         check_receptive_field(self.architecture, self.receptive_field)
+        check_blocks(self.architecture, self.blocks)
         check_read_layer(self.architecture, head=self.head, read_layer=self.read_layer)
         if self.lungs and self.lungs.inside and self.head == "fully_connected":
             raise ValueError(

@@ -1,6 +1,7 @@
 """Rows, pages and queries of the audit trail, and how an answer becomes a row."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -132,6 +133,7 @@ def audit_row(
     """
     card = explainer.card
     probabilities = answers.all_probabilities(card)[0].tolist()
+    named = partial(zip, card.question_names, strict=True)
     of_classes, [refusals] = probabilities[: len(card.class_names)], answers.refusals(card)
     return AuditRow(
         time=datetime.now(UTC),
@@ -142,10 +144,8 @@ def audit_row(
         version=card.version,
         model_sha256=explainer.sha256,
         film_sha256=film_sha256,
-        probabilities=dict(zip(card.question_names, probabilities, strict=True)),
-        decisions=dict(
-            zip(card.question_names, card.question_decisions(probabilities, refusals), strict=True)
-        ),
+        probabilities=dict(named(probabilities)),
+        decisions=dict(named(card.question_decisions(probabilities, refusals))),
         is_decided=card.is_decided(of_classes, refusals),
         prediction_set=card.prediction_set(of_classes),
         in_distribution=not refusals,

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models import pretrained
-from models.card import ReadLayer
+from models.card import ReadLayer, ReadOut
 from models.pretrained import (
     Pretrained,
     from_file,
@@ -76,6 +76,34 @@ def test_an_unexpected_weight_is_named() -> None:
     weights = weights_of(timm_vit()) | {"blocks.3.norm1.weight": torch.ones(12)}
     with pytest.raises(ValueError, match=r"unexpected: blocks\.3\.norm1\.weight"):
         load_pretrained(small_vit(), Pretrained(weights, **IMAGENET))
+
+
+class DeeperViTB16(SmallViTB16):
+    """Four narrow blocks, if all are built."""
+
+    depth = 4
+
+
+@pytest.mark.parametrize("read_out", ["token", "average"])
+def test_read_after_some_blocks_it_answers_as_timms_network_of_so_many(read_out: ReadOut) -> None:
+    twin = timm_vit(depth=4, num_classes=2, global_pool="token" if read_out == "token" else "avg")
+    settings = COLOURS | {"read_out": read_out, "image_size": (32, 32)}
+    network = DeeperViTB16(**settings, blocks=3).eval()
+    load_pretrained(network, Pretrained(weights_of(twin), **IMAGENET))
+    network.head.load_state_dict(twin.head.state_dict())
+    assert network.target_layer == ("blocks.2.norm1" if read_out == "token" else "blocks.2")
+    pixels = torch.rand(2, 1, 32, 32)
+    whole = twin(coloured(pixels))
+    twin.blocks = twin.blocks[:3]
+    torch.testing.assert_close(network(pixels), twin(coloured(pixels)), rtol=1e-4, atol=1e-5)
+    assert (network(pixels) - whole).abs().max() > 1e-3
+
+
+def test_a_block_after_the_last_of_all_is_no_block_that_is_not_read() -> None:
+    weights = weights_of(timm_vit(depth=5))
+    network = DeeperViTB16(**COLOURS, image_size=(32, 32), blocks=3)
+    with pytest.raises(ValueError, match=r"unexpected: blocks\.4\.attn\.proj\.bias"):
+        load_pretrained(network, Pretrained(weights, **IMAGENET))
 
 
 def test_a_weight_of_another_shape_is_named() -> None:

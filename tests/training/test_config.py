@@ -104,6 +104,8 @@ REFUSED = {
         {"read_layer": "conv4_3"},
         "read_layer must be absent for chest_cnn",
     ),
+    "blocks of another network": ({"blocks": 6}, "blocks must be absent for chest_cnn"),
+    "more blocks than there are": ({"architecture": "vit_b16", "blocks": 13}, "less than or equal"),
     "stochastic depth without residual blocks of timm's": (
         {"drop_path_rate": 0.1},
         "drop_path_rate must be 0 for chest_cnn",

@@ -157,9 +157,14 @@ def _seen(wanted: NetworkConfig, architecture: Architecture) -> dict[str, Any]:
     return {
         "receptive_field": field,
         "read_layer": read,
+        "blocks": wanted.blocks,
         "lungs": lungs,
         "target_layer": target_layer(
-            architecture, read_out=wanted.read_out, read_layer=read, inside_lungs=inside
+            architecture,
+            read_out=wanted.read_out,
+            read_layer=read,
+            blocks=wanted.blocks,
+            inside_lungs=inside,
         ),
         "activation_grid": activation_grid(
             architecture, size, receptive_field=field, read_layer=read
