@@ -38,7 +38,7 @@ PREDICTION: JsonDict = {
     "distance_threshold": 19.6,
     "in_distribution": True,
     "refusals": [],
-    "confidence_threshold": None,
+    "confidence_threshold": 0.366,
     "is_confident": True,
     "is_decided": True,
     "prediction_set": ["pneumonia"],
