@@ -87,11 +87,7 @@ def recipe_figures(
     return LeaveOutRecipe(
         name=name,
         kept_classes=tuple(kept),
-        dropped_classes={
-            class_name: "all its films are of one origin"
-            for class_name in films.class_names
-            if class_name not in kept
-        },
+        dropped_classes=_dropped(films),
         aurocs=pooled.aurocs,
         macro_auroc=pooled.mean,
         films_by_origin=dict(Counter(compress(films.origins, is_pooled))),
@@ -106,6 +102,13 @@ def recipe_figures(
         epochs=config.training.epochs,
         image_size=config.network.image_size,
     )
+
+
+def _dropped(films: OriginFilms) -> dict[str, str]:
+    """Return the classes that some network does not know, each with the reason."""
+    dropped = set(range(len(films.class_names))) - set(films.kept)
+    reason = "all its films are of one origin"
+    return {films.class_names[number]: reason for number in sorted(dropped)}
 
 
 def constant_scores(films: OriginFilms, *, balanced: bool) -> Float[np.ndarray, "films classes"]:
