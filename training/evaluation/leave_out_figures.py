@@ -79,23 +79,20 @@ def recipe_figures(
         films: All films of train.
         sets: Prediction sets of the films, if they are to be measured.
     """
-    kept = [films.class_names[number] for number in films.kept]
     nothing = constant_scores(films, balanced=is_balanced(config))
     constant = _pooled(nothing[None], films)
     pooled = _pooled(scores, films)
     is_pooled = _is_pooled(films).tolist()
     return LeaveOutRecipe(
         name=name,
-        kept_classes=tuple(kept),
+        kept_classes=tuple(films.class_names[number] for number in films.kept),
         dropped_classes=_dropped(films),
         aurocs=pooled.aurocs,
         macro_auroc=pooled.mean,
         films_by_origin=dict(Counter(compress(films.origins, is_pooled))),
         constant_aurocs=constant.aurocs,
         constant_macro_auroc=constant.mean,
-        within=tuple(
-            _within_origin(origin, scores, films) for origin in sorted(set(films.origins))
-        ),
+        within=tuple(_within_origin(one, scores, films) for one in sorted(set(films.origins))),
         means=tuple(_origin_mean(*mean, scores, films) for mean in films.means()),
         sets=() if sets is None else tuple(left_out_sets(scores, sets, films)),
         seeds=tuple(seeds),
