@@ -49,7 +49,7 @@ PREDICTION: JsonDict = {
     "novelty_threshold": 2.4,
     "in_distribution": True,
     "refusals": [],
-    "confidence_threshold": None,
+    "confidence_threshold": 0.366,
     "is_confident": True,
     "is_decided": True,
     "prediction_set": ["pneumonia"],

@@ -103,6 +103,13 @@ def recipe_figures(
     )
 
 
+def _dropped(films: OriginFilms) -> dict[str, str]:
+    """Return the classes that some network does not know, each with the reason."""
+    dropped = set(range(len(films.class_names))) - set(films.kept)
+    reason = "all its films are of one origin"
+    return {films.class_names[number]: reason for number in sorted(dropped)}
+
+
 def constant_scores(films: OriginFilms, *, balanced: bool) -> Float[np.ndarray, "films classes"]:
     """Return what a network says that knows nothing of a film: a constant for each origin.
 
