@@ -26,6 +26,8 @@ def test_the_answer_has_the_promised_shape(client: httpx.Client):
         "mask",
         "distance",
         "distance_threshold",
+        "novelty",
+        "novelty_threshold",
         "in_distribution",
         "refusals",
         "confidence_threshold",
