@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from models.card import ModelName, Sha256
+from models.card import ModelCard, ModelName, Sha256
 from service.answers.examples import AUDIT_PAGE, shown
 from service.answers.schemas import Answer
 from xai.ensemble import Ensemble
@@ -132,9 +132,6 @@ def audit_row(
         film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
     """
     card = explainer.card
-    probabilities = answers.all_probabilities(card)[0].tolist()
-    named = partial(zip, card.question_names, strict=True)
-    of_classes, [refusals] = probabilities[: len(card.class_names)], answers.refusals(card)
     return AuditRow(
         time=datetime.now(UTC),
         request_id=request_id,
@@ -144,12 +141,22 @@ def audit_row(
         version=card.version,
         model_sha256=explainer.sha256,
         film_sha256=film_sha256,
-        probabilities=dict(named(probabilities)),
-        decisions=dict(named(card.question_decisions(probabilities, refusals))),
-        is_decided=card.is_decided(of_classes, refusals),
-        prediction_set=card.prediction_set(of_classes),
-        in_distribution=not refusals,
-        refusals=list(refusals),
-        distance=float(answers.distance[0]),
-        novelty=answers.novelty_of(0),
+        **_said(card, answers),
     )
+
+
+def _said(card: ModelCard, answers: Answers) -> dict[str, Any]:
+    """Return what a model says of one film, by the names of a row's fields."""
+    probabilities = answers.all_probabilities(card)[0].tolist()
+    of_classes, [refusals] = probabilities[: len(card.class_names)], answers.refusals(card)
+    named = partial(zip, card.question_names, strict=True)
+    return {
+        "probabilities": dict(named(probabilities)),
+        "decisions": dict(named(card.question_decisions(probabilities, refusals))),
+        "is_decided": card.is_decided(of_classes, refusals),
+        "prediction_set": card.prediction_set(of_classes),
+        "in_distribution": not refusals,
+        "refusals": list(refusals),
+        "distance": float(answers.distance[0]),
+        "novelty": answers.novelty_of(0),
+    }

@@ -32,8 +32,6 @@ from training.statistics.conformal import decision_statistics, set_statistics
 from training.statistics.metrics import auroc, mean_auroc
 from training.statistics.pairs import Pair, mean_pair_auroc, pair_auroc, renormalised
 
-ONE_ORIGIN = "all its films are of one origin"
-"""Why a class is not in the pooled figures."""
 SeedScores = Float[np.ndarray, "seeds films classes"]
 """Probabilities of each film by a network without its origin; NaN of classes it never saw."""
 SeedSets = Bool[np.ndarray, "seeds films classes"]
@@ -88,7 +86,7 @@ def recipe_figures(
     return LeaveOutRecipe(
         name=name,
         kept_classes=kept,
-        dropped_classes={name: ONE_ORIGIN for name in films.class_names if name not in kept},
+        dropped_classes=_dropped(films),
         aurocs=pooled.aurocs,
         macro_auroc=pooled.mean,
         films_by_origin=dict(Counter(compress(films.origins, is_pooled))),
