@@ -61,7 +61,7 @@ def test_every_verb_has_the_arguments_that_scripts_rely_on() -> None:
         import_module(cxr.module_of(verb)).add_arguments(parser)
         found |= arguments(verb, parser)
     assert json.loads(json.dumps(found, default=str)) == ARGUMENTS
-    assert len(cxr.VERBS) == 21
+    assert len(cxr.VERBS) == 22
 
 
 @pytest.mark.slow

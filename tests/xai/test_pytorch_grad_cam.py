@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from models.card import ReadLayer
 from models.chest_cnn import ChestCNN
+from models.lungs.window import window_of
 from models.network import Network
 from models.pretrained import Pretrained, load_pretrained
 from models.vgg16 import VGG16
@@ -62,7 +63,8 @@ def three_films(batch: int) -> Tensor:
 def evidence(network: Network, pixels: Tensor) -> NDArray[np.float32]:
     with torch.inference_mode():
         distance = plain_distance(network, pixels[:1])
-        explanation = ExplainedNetwork(network, distance, plain_novelty(), temperature=1.0)(pixels)
+        novelty = plain_novelty(lungs=window_of(network) is not None)
+        explanation = ExplainedNetwork(network, distance, novelty, temperature=1.0)(pixels)
     return explanation.evidence.numpy()
 
 

@@ -293,7 +293,8 @@ class Evaluation:
     def refusals(self) -> list[tuple[Refusal, ...]]:
         """Why each film is refused; empty if it is answered."""
         figures = repeat(None) if self.lung_figures is None else self.lung_figures.tolist()
-        films = zip(self.distance.tolist(), figures, strict=False)
+        novelty = repeat(None) if self.novelty is None else self.novelty.tolist()
+        films = zip(self.distance.tolist(), figures, novelty, strict=False)
         return [self.card.refusals(*film) for film in films]
 
     @property

@@ -132,17 +132,19 @@ def _lung_limits(card: ModelCard) -> str:
 def _metrics(card: ModelCard) -> Iterator[str]:
     calibrated = f"Probabilities are calibrated on val (temperature {card.temperature:.3f})."
     yield f"{calibrated} {_rule(card)}\n"
+    thresholds = dict(zip(card.question_names, card.question_thresholds, strict=True))
     if card.conformal_quantiles:
         yield "| class | excluded below |"
         yield "| --- | --- |"
         for name, quantile in zip(card.class_names, card.conformal_quantiles, strict=True):
+            del thresholds[name]
             yield f"| {name} | {1 - quantile:.3f} |"
-        return
+        if not thresholds:
+            return
+        yield "\nA group of classes is called from its threshold on.\n"
     yield "| class | threshold | sensitivity | specificity | chosen as |"
     yield "| --- | --- | --- | --- | --- |"
-    of_groups = (group.threshold for group in card.groups)
-    thresholds = (*card.decision_thresholds, *of_groups)
-    for name, threshold in zip(card.question_names, thresholds, strict=True):
+    for name, threshold in thresholds.items():
         yield (
             f"| {name} | {threshold.value:.3f} | {threshold.sensitivity:.3f} "
             f"| {threshold.specificity:.3f} | {threshold.criterion} |"

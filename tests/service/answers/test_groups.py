@@ -78,7 +78,7 @@ def test_a_refused_film_has_no_decision_about_a_group_and_no_map(grouped: httpx.
         assert group["explanation"]["status"] == "out_of_distribution"
     forced = groups(grouped, "?force=true", REFUSED_FILM)["abnormal"]
     assert forced["decision"] is None
-    assert forced["explanation"]["status"] == "ok"
+    assert forced["explanation"]["status"] == "out_of_distribution_forced"
 
 
 def test_a_model_without_groups_answers_with_none(grouped: httpx.Client) -> None:
@@ -98,7 +98,7 @@ def test_a_groups_map_can_be_painted_and_tested_by_its_name(grouped: httpx.Clien
     asked = "/v1/explain?class=abnormal&force=true"
     painted = grouped.post(asked, content=REFUSED_FILM, headers=png)
     assert painted.headers["explanation-class"] == "abnormal"
-    assert painted.headers["explanation-status"] == "ok"
+    assert painted.headers["explanation-status"] == "out_of_distribution_forced"
     tested = grouped.post(f"{asked}&faithfulness=true", content=FILM).json()["faithfulness"]
     assert tested["class_name"] == "abnormal"
     assert tested["probability"] == pytest.approx(groups(grouped)["abnormal"]["probability"])

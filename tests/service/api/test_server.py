@@ -287,6 +287,7 @@ def test_the_interface_is_described(client: httpx.Client):
         "Empty upload",
         "Unreadable film",
         "Unsupported film",
+        "No map",
         "No source instance",
         "Unknown class",
     ]

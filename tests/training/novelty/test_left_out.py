@@ -12,6 +12,7 @@ from tests.support.bright_spot import config, write_config
 from training.commands import novelty as command
 from training.config import Config
 from training.data.manifest import Film, Split
+from training.evaluation.leave_out import LeftOut
 from training.fitting.run_folder import RunFolder
 from training.novelty.left_out import MeasuredFilms, left_out_novelty
 
@@ -126,7 +127,8 @@ def test_the_command_measures_a_checkpoint_and_asks_what_is_right(
     manifest.write_text("\n".join(",".join(place) for place in places))
 
     def scores(config: Config, films: object, folder: Path, *, seeds: int, device: str):
-        return np.random.default_rng(0).dirichlet((1, 1), (seeds, 48))
+        said = np.random.default_rng(0).dirichlet((1, 1), (seeds, 48))
+        return LeftOut(said, said > 0.3)
 
     monkeypatch.setattr(command, "left_out_scores", scores)
     output, picture = tmp_path / "novelty.json", tmp_path / "risk.png"
