@@ -39,6 +39,10 @@ def page_tables() -> Iterator[str]:
     yield from left_out_tables(measured)
     for ablation in ablations:
         yield from ablation_tables(ablation)
+    for layers in of_kind("read_layers"):
+        yield f"\n### What each layer tells: {layers['network']}\n"
+        yield f"{layers['films']} films of train; logistic regressions on frozen features.\n"
+        yield from ablation_means(layers["left_out"])
 
 
 def refusals() -> list[Record]:
@@ -126,6 +130,14 @@ def ablation_tables(ablation: Record) -> Iterator[str]:
     seen = f"first row {rows} by {columns} pixels, {recipes[0]['epochs']} epochs"
     yield f"\n### What each part is worth: {ablation['network']}\n"
     yield f"{ablation['films']} films of train; {seen}; seeds {recipes[0]['seeds']}.\n"
+    yield from ablation_means(ablation["left_out"])
+    if ablation["maps"]:
+        yield from map_rows(ablation["maps"])
+
+
+def ablation_means(left_out: Record) -> Iterator[str]:
+    """Yield the means over origins of each row, beside their differences from the first."""
+    recipes = left_out["recipes"]
     for name, title in FIGURES.items():
         means = [mean for mean in recipes[0]["means"] if mean["auroc"]["name"] == name]
         if not means:
@@ -133,10 +145,8 @@ def ablation_tables(ablation: Record) -> Iterator[str]:
         columns = [f"{title}: mean of {', '.join(mean['origins'])}" for mean in means]
         yield from head(*chain(["AUROC"], *((column, "less the first row") for column in columns)))
         for recipe in recipes:
-            yield row(recipe["name"], *ablation_row(recipe, name, ablation["left_out"]))
+            yield row(recipe["name"], *ablation_row(recipe, name, left_out))
         yield ""
-    if ablation["maps"]:
-        yield from map_rows(ablation["maps"])
 
 
 def ablation_row(recipe: Record, name: str, left_out: Record) -> Iterator[str]:
