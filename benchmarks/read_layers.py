@@ -125,7 +125,7 @@ def measured(config: Config, augmentation: Config | None, copies: int) -> Ablati
     scores = {
         name: left_out_scores(plain[name], None, classes, films) for name in reversed(plain)
     } | {
-        f"{name}, {copies} changed copies": left_out_scores(plain[name], own, classes, films)
+        f"{name}, and changed copies": left_out_scores(plain[name], own, classes, films)
         for name, own in reversed(changed.items())
     }
     first = next(iter(scores))
