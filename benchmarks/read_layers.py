@@ -17,6 +17,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from ablation import Ablation, few_films, merged
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,7 +25,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from benchmarks.ablation import Ablation, few_films, merged
 from models.architectures import seen_size
 from models.card import Grid
 from models.lungs.cells import LungCells, position_weights

@@ -1,15 +1,20 @@
 """benchmarks/read_layers.py averages each layer as a network that is read there does."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import read_layers
-from benchmarks.read_layers import layers, mean_inside
 from models.vgg16 import VGG16
 from models.vit_b16 import ViTB16
 from tests.support.lung_networks import CROP, films, lung_vgg16, lung_vit
+
+# As a script it finds its neighbour in its own folder.
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
+import read_layers
+from read_layers import layers, mean_inside
 
 
 @pytest.mark.parametrize(
