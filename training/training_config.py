@@ -213,6 +213,20 @@ class DistillationConfig(Record):
     temperature: PositiveFloat = 2.0
 
 
+class LinearProbeConfig(Record):
+    """Table `[training.linear_probe]`: fit the head to frozen features by logistic regression.
+
+    The one epoch of the run then finds the head's weights at once, from all cached copies of the
+    films; `[training.optimiser]` has no part in it.
+
+    Attributes:
+        penalty: Of half the squared weights of standardised features, relative to a nat of the
+            mean cross-entropy; large ones travel better to origins never seen.
+    """
+
+    penalty: PositiveFloat = 1.0
+
+
 class ChoiceConfig(Record):
     """Table `[training.choice]`: what val films choose.
 
@@ -251,6 +265,7 @@ class TrainingConfig(Record):
         optimiser: The optimiser and its learning rates.
         sampling: How often films are shown, and how classes are weighed.
         unfreeze: The layers that train from an epoch on; absent, all train from the beginning.
+        linear_probe: Logistic regression of the head; absent, the optimiser finds the weights.
         evidence: Penalty on evidence where none should lie; absent, there is none.
         distillation: A teacher; absent, films' classes alone teach.
         choice: How val films choose the epoch, the temperature and the thresholds.
@@ -272,6 +287,7 @@ class TrainingConfig(Record):
         ShuffledConfig | BalancedConfig, Field(discriminator="by"), _default("by", "shuffle")
     ] = ShuffledConfig()
     unfreeze: UnfreezeConfig | None = None
+    linear_probe: LinearProbeConfig | None = None
     evidence: EvidenceConfig | None = None
     distillation: DistillationConfig | None = None
     choice: ChoiceConfig = ChoiceConfig()
@@ -296,6 +312,28 @@ class TrainingConfig(Record):
             raise ValueError("feature_cache must be off where gradients are manual")
         if self.evidence and self.gradients.mixup:
             raise ValueError("mixup must be 0 with [training.evidence]: a mixed film has no place")
+        return self
+
+    @model_validator(mode="after")
+    def _can_probe(self) -> "TrainingConfig":
+        if self.linear_probe is None:
+            return self
+        if self.unfreezings != (Unfreezing(0, "head"),) or not self.feature_cache:
+            raise ValueError(
+                "[training.linear_probe] fits the head alone, to cached features: it needs "
+                '[training.unfreeze] layers = [[0, "head"]] and [training.unfreeze.feature_cache]'
+            )
+        if self.epochs != 1:
+            raise ValueError(f"epochs must be 1 with [training.linear_probe], not {self.epochs}")
+        unused = {
+            "label_smoothing": self.label_smoothing,
+            "mixup": self.gradients.mixup,
+            "[training.evidence]": self.evidence,
+            "[training.distillation]": self.distillation,
+            "by of [training.sampling]": self.sampling.by != "shuffle",
+        }
+        if taken := [name for name, value in unused.items() if value]:
+            raise ValueError(f"[training.linear_probe] knows no {taken[0]}; leave it out")
         return self
 
     @property

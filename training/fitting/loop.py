@@ -23,6 +23,7 @@ from training.statistics.pairs import auroc_by_origin
 from training.step.backward import AutogradBackward, Backward, ManualBackward
 from training.step.distributed import Processes
 from training.step.evidence import BarredCells, EvidencePenalty
+from training.step.linear_probe import fit_head
 from training.step.mixup import mixture
 from training.step.objective import objective_for
 from training.step.optimiser import learning_rate_factor, optimiser_of
@@ -110,7 +111,7 @@ class TrainingRun:
     def epochs(self) -> Iterator[EpochRecord]:
         """Train the epochs that are left; yield the record of each."""
         for epoch in range(len(self.state.history), self.config.epochs):
-            train_loss = self._train_epoch(epoch)
+            train_loss = self._probe() if self.config.linear_probe else self._train_epoch(epoch)
             record = {"epoch": epoch, "train_loss": train_loss, **self._validation()}
             record["learning_rate"] = max(group["lr"] for group in self.optimiser.param_groups)
             self.state.history.append(record)
@@ -137,6 +138,22 @@ class TrainingRun:
             progress.set_postfix(loss=f"{np.mean(losses):.3f}")
         self.processes.average_statistics(self.network, self.state.averaged_network)
         return float(np.mean(losses))
+
+    def _probe(self) -> float:
+        """Fit the head to all copies of the films' features at once, and return the mean loss."""
+        probe, cache = self.config.linear_probe, self.config.feature_cache
+        if probe is None or cache is None or not isinstance(self.network, Network):
+            raise ValueError("[training.linear_probe] needs a classifier, not a lung field")
+        targets = np.tile(np.asarray(self.train.targets), cache.copies)
+        if targets.ndim != 1 or targets.dtype.kind != "i":
+            raise ValueError("[training.linear_probe] needs films of one class each, not findings")
+        features = np.stack([self.train[film][0].float().numpy() for film in range(len(targets))])
+        is_balanced = self.config.sampling.class_weights == "balanced"
+        loss = fit_head(
+            self.network.head, features, targets, penalty=probe.penalty, is_balanced=is_balanced
+        )
+        self.state.average.set(self.network)
+        return loss
 
     def _unfreeze(self, epoch: int) -> None:
         """Put the layers that train in this epoch into training, and freeze those before them."""
