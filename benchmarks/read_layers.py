@@ -1,7 +1,7 @@
 """Measure at which layer a pretrained network tells most about films of origins it never saw.
 
-    python benchmarks/read_layers.py training/configs/vit_b16_lungs.toml --weights FILE \
-        --augmentation training/configs/chest_cnn_lungs.toml -o docs/results/read_layers_vit.json
+    python benchmarks/read_layers.py training/configs/vit_b16.toml --weights FILE \
+        --augmentation training/configs/chest_cnn.toml -o docs/results/read_layers_vit.json
 
 The network is frozen. What each layer answers is averaged inside the lungs, and a logistic
 regression on it is fitted without each origin in turn, with one penalty for all layers. Films are
