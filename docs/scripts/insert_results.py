@@ -43,6 +43,10 @@ def page_tables() -> Iterator[str]:
         yield f"\n### What each layer tells: {layers['network']}\n"
         yield f"{layers['films']} films of train; logistic regressions on frozen features.\n"
         yield from ablation_means(layers["left_out"])
+    for changes in of_kind("augmentation"):
+        yield f"\n### What each change of the training films is worth: {changes['network']}\n"
+        yield f"{changes['films']} films of train; logistic regressions on frozen features.\n"
+        yield from ablation_means(changes["left_out"])
 
 
 def refusals() -> list[Record]:

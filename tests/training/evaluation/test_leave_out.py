@@ -399,7 +399,9 @@ def test_recipes_of_one_name_and_no_seed_are_refused(
     assert "--seeds must be at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["chest_cnn", "vgg16", "vgg16_whole_film", "vgg16_plain", "vit_b16"])
+@pytest.mark.parametrize(
+    "name", ["chest_cnn", "vgg16", "vgg16_whole_film", "vgg16_plain", "vit_b16"]
+)
 def test_our_configs_know_that_both_nih_sources_are_one_origin(name: str) -> None:
     folder = Path(__file__).parents[3] / "training/configs"
     data = read_config(folder / f"{name}.toml").data
