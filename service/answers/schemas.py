@@ -328,7 +328,7 @@ class ModelSummary(Answer):
 
 
 class EnsembleSummary(EnsembleCard):
-    """What the models answer together, asked with `?model=ensemble`, and what it was measured by."""
+    """What the models answer together, asked with `?model=ensemble`: members, limits, figures."""
 
     name: str
     sha256: str = Field(description="Of the file beside the models.")

@@ -41,7 +41,7 @@ async def models(engine: OpenEngine) -> ModelList:
             )
             for name, explainer in engine.registry.explainers.items()
         ],
-        ensemble=ensemble and summary(ensemble),
+        ensemble=summary(ensemble) if ensemble else None,
     )
 
 
