@@ -4,11 +4,11 @@
         [--films 40] [--few 10] [--seeds 3] [--methods NAME ...] [--layers NAME ...]
 
 Hit rate, IoU and energy are on val films with boxes; deletion, insertion and ROAD on val films that
-the network classifies rightly and confidently; randomisation (of the head alone, of the last block
-alone) and stability on a few of those, since each takes many maps of a film. Every figure has its
-95 % interval, bootstrapped by group. Time is the median of a map as `training.maps.methods` makes
-it. Score-CAM, which asks the network once for each channel, is left out unless it is named:
-ReciproCAM stands for methods without gradients.
+the network decides rightly; randomisation (of the head alone, of the last block alone) and
+stability on a few of those, since each takes many maps of a film. Every figure has its 95 %
+interval, bootstrapped by group. Time is the median of a map as `training.maps.methods` makes it.
+Score-CAM, which asks the network once for each channel, is left out unless it is named: ReciproCAM
+stands for methods without gradients.
 """
 
 import argparse
@@ -90,7 +90,7 @@ class Setting:
         network: The same as a PyTorch network.
         randomised_networks: By the part that is random (`head`, `last block`): a network per seed.
         marked: Val films with boxes.
-        right: Val films classified rightly and confidently.
+        right: Val films rightly decided.
         few: Number of them for randomisation and stability.
     """
 

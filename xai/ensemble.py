@@ -106,11 +106,13 @@ class Ensemble:
     """An ensemble with the models that it is made of.
 
     Attributes:
-        card: Its card, as a model's.
+        own: What its file holds.
+        card: The same as a model's card, by which it decides.
         sha256: Hash of its file.
         members: The models.
     """
 
+    own: EnsembleCard
     card: ModelCard
     sha256: str
     members: tuple[Explainer, ...]
@@ -128,10 +130,10 @@ class Ensemble:
         """
         text = file.read_bytes()
         try:
-            own = EnsembleCard.model_validate_json(text)
-            self.members = tuple(_found(member, explainers) for member in own.members)
+            self.own = EnsembleCard.model_validate_json(text)
+            self.members = tuple(_found(member, explainers) for member in self.own.members)
             check_members(self.members)
-            self.card = own.model_card(self.members[0].card)
+            self.card = self.own.model_card(self.members[0].card)
         except (ValidationError, ValueError) as error:
             raise ValueError(f"ensemble {file.name}: {error}") from error
         self.sha256 = hashlib.sha256(text).hexdigest()

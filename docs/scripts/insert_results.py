@@ -278,7 +278,7 @@ def calibration(models: list[Record]) -> Iterator[str]:
         "temperature-scaled",
         "by chance alone",
         "refused",
-        "unsure",
+        "undecided",
     )
     for model in models:
         errors = (

@@ -184,7 +184,7 @@ def faithfulness() -> Iterator[str]:
     """Yield the results of `cxr faithfulness`, one column for each model."""
     measured = {name: results(f"faithfulness_{name}") for name in NAMES}
     yield from head("", *(of_model(name, "faithfulness") for name in NAMES))
-    yield row("films, rightly and confidently classified", *map(_asked, measured.values()))
+    yield row("films rightly decided", *map(_asked, measured.values()))
     for figures in zip(*(one["figures"] for one in measured.values()), strict=True):
         yield row(figures[0]["name"], *map(interval, figures))
 
@@ -235,7 +235,7 @@ def methods(name: str) -> Iterator[str]:
         yield row(method["method"], f"{method['seconds']:.2f}", *cells)
     yield (
         f"\n{of_model(name, 'methods')}: {measured['marked_films']} marked val films, "
-        f"{measured['right_films']} val films rightly and confidently classified, "
+        f"{measured['right_films']} val films rightly decided, "
         f"{measured['few_films']} of them with {measured['seeds']} draws for randomisation and "
         "stability."
     )

@@ -137,7 +137,8 @@ MODEL_LIST: JsonDict = {
             "provider": "cpu",
             "is_loaded": True,
         }
-    ]
+    ],
+    "ensemble": None,
 }
 HISTOGRAM: JsonDict = {"edges": [0.0, 0.5, 1.0], "counts": [340, 98]}
 THRESHOLD: JsonDict = {

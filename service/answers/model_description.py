@@ -1,8 +1,9 @@
-"""Describe a model: its card, and the figures measured of its maps."""
+"""Describe a model, its card and the figures measured of its maps, and the models' ensemble."""
 
 import logging
 
-from service.answers.schemas import ModelDescription, TrustDescription
+from service.answers.schemas import EnsembleSummary, ModelDescription, TrustDescription
+from xai.ensemble import Ensemble
 from xai.explainer import Explainer
 from xai.measures.trust import read_trust
 
@@ -13,6 +14,16 @@ def description(explainer: Explainer) -> ModelDescription:
     """Return a model's card and figures, without figures that were measured of another file."""
     return ModelDescription(
         sha256=explainer.sha256, card=explainer.card, trust=_trust_description(explainer)
+    )
+
+
+def summary(ensemble: Ensemble) -> EnsembleSummary:
+    """Return an ensemble's name, members and what they were measured by together."""
+    return EnsembleSummary(
+        name=ensemble.card.name,
+        sha256=ensemble.sha256,
+        class_names=ensemble.card.class_names,
+        **dict(ensemble.own),
     )
 
 

@@ -9,6 +9,7 @@ from models.card import Architecture, ExplanationMethod, ModelCard
 from models.radiograph import FilmFormat
 from service.answers import examples
 from service.answers.examples import shown
+from xai.ensemble import EnsembleCard
 from xai.heatmap import ColourMapName, Status
 from xai.measures.trust import Trust
 
@@ -326,12 +327,25 @@ class ModelSummary(Answer):
     is_loaded: bool = Field(description="Answers at once; another loads when it is first asked.")
 
 
+class EnsembleSummary(EnsembleCard):
+    """What the models answer together, asked with `?model=ensemble`: members, limits, figures."""
+
+    name: str
+    sha256: str = Field(description="Of the file beside the models.")
+    class_names: tuple[str, ...]
+
+
 class ModelList(Answer):
     """The models that can be asked."""
 
     model_config = ConfigDict(json_schema_extra=shown(examples.MODEL_LIST))
 
     models: list[ModelSummary]
+    ensemble: EnsembleSummary | None = Field(
+        default=None,
+        description="Their answer together: members, temperature, limits and figures. Null without "
+        "a file that has its calibration.",
+    )
 
 
 class TrustDescription(Answer):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service.answers.model_description import description
+from service.answers.model_description import description, summary
 from service.answers.schemas import (
     ColourMap,
     ColourMapList,
@@ -25,7 +25,8 @@ admin_router = APIRouter()
 
 @router.get("/v1/models", tags=["models"], responses=openapi_problems(NotReady))
 async def models(engine: OpenEngine) -> ModelList:
-    """List the models that can be asked with `?model=`."""
+    """List the models that can be asked with `?model=`, and their ensemble if there is one."""
+    ensemble = engine.registry.ensemble()
     return ModelList(
         models=[
             ModelSummary(
@@ -39,7 +40,8 @@ async def models(engine: OpenEngine) -> ModelList:
                 is_loaded=explainer.is_loaded,
             )
             for name, explainer in engine.registry.explainers.items()
-        ]
+        ],
+        ensemble=summary(ensemble) if ensemble else None,
     )
 
 

@@ -54,9 +54,14 @@ class Registry:
         """Return a model by name, or the default one.
 
         Raises:
-            UnknownModel: There is none of that name.
+            UnknownModel: There is none of that name, or it is the ensemble's.
         """
         name = self.default_model if name is None else name
+        if name == ENSEMBLE and self.ensemble():
+            raise UnknownModel(
+                "The ensemble is no model with tensors and a card of its own. /v1/models describes "
+                f"it, and its answers are those of /v1/predict?model={ENSEMBLE}."
+            )
         if name not in self.explainers:
             raise UnknownModel(f"The models here are {', '.join(self.explainers)}.")
         return self.explainers[name]

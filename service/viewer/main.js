@@ -129,7 +129,7 @@ async function show(entry, signal) {
   enter("answer");
   document.body.dataset.film = entry.id;
   const { name, drawing } = entry;
-  desk.open({ name, drawing, reading, model: answer.model.name }, link);
+  desk.open({ name, drawing, reading, model: (answer.ensemble ?? answer).model.name }, link);
   link = null;
   keeping.show();
   dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);
@@ -194,6 +194,8 @@ async function makeDesk() {
     deskModules,
     descriptions,
   ]);
+  const ensemble = models.find(({ name }) => name === api.ENSEMBLE);
+  if (ensemble) cards.set(api.ENSEMBLE, Promise.resolve({ sha256: ensemble.sha256, card: ensemble }));
   const cardDialog = new CardDialog(document.body);
   const onCard = async () => cardDialog.show(await card(desk.state.model));
   desk = new Desk({ models, colourMaps, card, onCard, withKey });

@@ -84,7 +84,7 @@ def _model_sentences(model: ModelFigures, class_names: Sequence[str]) -> Iterato
     yield from _lines(model.metrics)
     if model.calibration_error_by_chance is not None:
         yield f"{'calibration error by chance alone':48} {model.calibration_error_by_chance:.3f}"
-    yield f"{'refused as unlike the training films':48} {model.refused_share:.3f}"
+    yield f"{'refused (lungs, distance, novelty)':48} {model.refused_share:.3f}"
     yield f"{'not refused, but undecided':48} {model.unsure_share:.3f}"
     yield from _lines(model.decisions)
     for source, matrix in model.confusion_by_source.items():

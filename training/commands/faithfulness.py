@@ -47,7 +47,7 @@ def sentences(made: FaithfulnessReport) -> Iterator[str]:
     """Yield the report as lines for a person."""
     yield (
         f"{made.model} {made.version}, {made.split}: {len(made.films)} of {made.asked} films "
-        "classified rightly and confidently"
+        "rightly decided"
     )
     yield "95 % intervals bootstrapped by group_id (1,000 resamples)\n"
     for figure in made.figures:

@@ -17,8 +17,6 @@ from training.data.tables import read_table
 Box = tuple[float, float, float, float]
 """Left, top, width and height, in a film's pixels."""
 COLUMNS = ("x", "y", "width", "height")
-
-
 BILINEAR = Image.Resampling.BILINEAR
 
 

@@ -161,6 +161,7 @@ class Evaluation:
         distance: From the training films.
         lung_figures: Area, balance and stray; None of a model that sees the whole film.
         novelty: Of the films' acquisition; None of a file without that output.
+        of_members: Why any member of an ensemble refuses each film; None of a model.
     """
 
     card: ModelCard
@@ -171,6 +172,7 @@ class Evaluation:
     distance: Float[np.ndarray, " films"]
     lung_figures: Float[np.ndarray, "films 3"] | None = None
     novelty: Float[np.ndarray, " films"] | None = None
+    of_members: tuple[tuple[Refusal, ...], ...] | None = None
 
     @property
     def model(self) -> str:
@@ -292,6 +294,8 @@ class Evaluation:
     @cached_property
     def refusals(self) -> list[tuple[Refusal, ...]]:
         """Why each film is refused; empty if it is answered."""
+        if self.of_members is not None:
+            return list(self.of_members)
         figures = repeat(None) if self.lung_figures is None else self.lung_figures.tolist()
         novelty = repeat(None) if self.novelty is None else self.novelty.tolist()
         films = zip(self.distance.tolist(), figures, novelty, strict=False)
@@ -344,8 +348,9 @@ def evaluated(explainer: Explainer | Ensemble, films: Sequence[Film]) -> Evaluat
     if targets.ndim == 1 and len(np.unique(targets)) < 2:
         raise ValueError(f"films must be of two classes or more, not all {films[0].label}")
     answers = Answers.joined(list(explained_films(explainer, films)))
+    card, is_ensemble = explainer.card, isinstance(explainer, Ensemble)
     return Evaluation(
-        card=explainer.card,
+        card=card,
         model_sha256=explainer.sha256,
         films=tuple(films),
         logits=answers.logits,
@@ -353,6 +358,7 @@ def evaluated(explainer: Explainer | Ensemble, films: Sequence[Film]) -> Evaluat
         distance=answers.distance,
         lung_figures=answers.lung_figures,
         novelty=answers.novelty,
+        of_members=tuple(answers.refusals(card)) if is_ensemble else None,
     )
 
 

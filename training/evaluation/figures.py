@@ -64,7 +64,8 @@ class ModelFigures(Record):
             training films may be among those that measure.
         temperature: Fitted on val.
         metrics: Discrimination and, of classes, calibration.
-        refused_share: Share of films called unlike the training films.
+        refused_share: Share of films that are refused, for any reason that the card has a limit
+            for: lungs, distance, novelty; of an ensemble, that any member refuses.
         unsure_share: Share of films that are neither refused nor decided.
         calibration_error_by_chance: Of a perfectly calibrated model on as few films. None for
             findings, for which all below is empty too.

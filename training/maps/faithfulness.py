@@ -1,7 +1,7 @@
 """Measure whether a network uses what its maps mark: masking, deletion, insertion and ROAD.
 
-Only films that it classifies correctly, confidently and without refusing them are used: where a
-network is wrong, it is not clear what its map should show.
+Only films that it decides, and decides rightly, are used: where a network is wrong, it is not clear
+what its map should show.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -73,7 +73,7 @@ class FaithfulnessReport(Record):
         sha256: Of its file.
         split: Of the films.
         asked: Number of films shown to the model.
-        figures: Over the films that were classified correctly and confidently.
+        figures: Over the films that were rightly decided.
         films: Those films, one by one.
     """
 
@@ -88,7 +88,7 @@ class FaithfulnessReport(Record):
 
 @dataclass(frozen=True)
 class RightFilm:
-    """A film that the network classifies correctly and confidently.
+    """A film that the network decides, and decides rightly.
 
     Attributes:
         film: The film.
@@ -118,11 +118,11 @@ def faithfulness_report(
         curves: Number of films for deletion, insertion and ROAD too, which take six times as long.
 
     Raises:
-        ValueError: A label is none of the model's classes, or no film is classified correctly.
+        ValueError: A label is none of the model's classes, or no film is rightly decided.
     """
     right = list(right_films(explainer, films))
     if not right:
-        raise ValueError("the model classifies none of the films rightly and confidently")
+        raise ValueError("the model decides none of the films rightly")
     tests = [_tested(explainer, one) for one in tqdm(right, "tenths", unit="film", leave=False)]
     followed = spread(right, curves)
     values = [_followed(explainer, one) for one in tqdm(followed, "curves", leave=False)]
@@ -140,7 +140,7 @@ def faithfulness_report(
 
 
 def right_films(explainer: Explainer, films: Sequence[Film]) -> Iterator[RightFilm]:
-    """Yield the films that are decided, and decided correctly."""
+    """Yield the films that are decided, and decided rightly."""
     card = explainer.card
     numbers = class_numbers(films, card.class_names)
     for film, number in zip(tqdm(films, "films", unit="film", leave=False), numbers, strict=True):

@@ -8,6 +8,7 @@ import { fullColour } from "../maps/questions.js";
 import { at } from "../page/elements.js";
 import { showFacts } from "./facts_view.js";
 import { showFindings, showMeaning } from "./findings_view.js";
+import { showMembers } from "./members_view.js";
 import { ModelPicker } from "./model_picker.js";
 import { findingsHint } from "./strings.js";
 
@@ -76,6 +77,7 @@ export class AnswerPanel {
     const hasLungs = answer.lung_outline?.length > 0;
     const [grid, isGroup] = [gridOf(answer), Boolean(finding.class_names)];
     this.#mapControls.show({ evidenceScale, method, grid, enabled: true, hasLungs, isGroup });
+    at("map-controls").hidden = !method; // the ensemble's: it has no map
     this.showAgreement();
   }
 
@@ -100,10 +102,16 @@ export class AnswerPanel {
     else this.faithfulness.invite(finding);
   }
 
-  /** Shows how far the maps of the models agree, where these lie side by side. */
+  /**
+   * Shows how far the maps of the models agree, where these lie side by side or answer together, and
+   * then what each of them says.
+   */
   showAgreement() {
-    const { mode, reading, className } = this.#state;
-    showAgreement(at("agreement"), mode === "compare" ? reading.agreement : [], className);
+    const { mode, members, reading, answer, className } = this.#state;
+    const isTold = mode === "compare" || members.length > 0;
+    const each = members.map(({ name }) => reading.answers.get(name));
+    showMembers(at("members"), answer, each, className);
+    showAgreement(at("agreement"), isTold ? reading.agreement : [], className);
   }
 
   /** Draws the maps in another look; the signed one also shows, and says, what argues against. */
@@ -124,6 +132,6 @@ export class AnswerPanel {
 }
 
 function gridOf({ findings }) {
-  const grid = findings.map((finding) => finding.explanation.evidence).find(Boolean);
+  const grid = findings.map(({ explanation }) => explanation?.evidence).find(Boolean);
   return grid ? [grid.length, grid[0].length] : [1, 1];
 }

@@ -31,9 +31,33 @@ export class CardDialog {
 }
 
 function sections(card, sha256, trust) {
-  const parts = [
+  const parts = card.members ? partsOfEnsemble(card) : partsOfModel(card, sha256, trust);
+  return parts.map(([title, ...content]) =>
+    element("section", {}, [element("h3", { textContent: title }), ...content]),
+  );
+}
+
+function partsOfEnsemble(card) {
+  const networks = list(card.members.map(words.member));
+  return [[words.networks, paragraph(words.together), networks], ...measured(card)];
+}
+
+function partsOfModel(card, sha256, trust) {
+  return [
     [words.use, paragraph(card.intended_use)],
     [words.limits, list(card.limits)],
+    ...measured(card),
+    [words.trust, trust ? list(trust.verdict) : paragraph(words.noTrust)],
+    [words.data, paragraph(card.training_data.description), films(card)],
+    [words.network, facts(words.networkFacts, card)],
+    [words.credits, card.credits.length ? list(card.credits) : paragraph(words.noCredits)],
+    [words.origin, facts(words.originFacts, { ...card, sha256 })],
+  ];
+}
+
+/** Returns the parts about how films are decided, and how well. */
+function measured(card) {
+  return [
     [
       words.decisions,
       paragraph(words.howDecided(card)),
@@ -41,15 +65,7 @@ function sections(card, sha256, trust) {
       facts(words.decisionFacts, card),
     ],
     [words.figures, ...figures(card)],
-    [words.trust, trust ? list(trust.verdict) : paragraph(words.noTrust)],
-    [words.data, paragraph(card.training_data.description), films(card)],
-    [words.network, facts(words.networkFacts, card)],
-    [words.credits, card.credits.length ? list(card.credits) : paragraph(words.noCredits)],
-    [words.origin, facts(words.originFacts, { ...card, sha256 })],
   ];
-  return parts.map(([title, ...content]) =>
-    element("section", {}, [element("h3", { textContent: title }), ...content]),
-  );
 }
 
 function thresholds(card) {

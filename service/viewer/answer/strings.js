@@ -12,7 +12,7 @@ import {
   percent,
   unitOf,
 } from "../page/formats.js";
-import { sentenceOf } from "../page/strings.js";
+import { refused, sentenceOf } from "../page/strings.js";
 import { areIndependent } from "./findings.js";
 
 /** Returns the sentence that a screen reader hears when an answer has come. */
@@ -101,6 +101,24 @@ export function limitWords({ excluded_below: limit, threshold }) {
     ? `excluded below ${finePercent(limit)}`
     : `threshold ${finePercent(threshold)}`;
 }
+
+/** Texts about what each network of an ensemble answers by itself. */
+export const members = {
+  heading: "The networks one by one",
+  columns: (name) => ["Network", className(name), "Its answer"],
+  agreeing: ({ most_probable_class: name }, answers) => {
+    const agreeing = answers.filter((answer) => answer.most_probable_class === name);
+    return (
+      `${agreeing.length} of ${answers.length} networks find \u201c${className(name)}\u201d most ` +
+      "likely, as the ensemble does."
+    );
+  },
+  probability: ({ probability }) => percent(probability),
+  verdict: (answer) => {
+    if (!answer.in_distribution) return refused(answer);
+    return answer.is_decided ? className(answer.most_probable_class) : undecided(answer);
+  },
+};
 
 /** Texts under the chosen finding: its threshold's meaning, by the card. */
 export const meaning = {
@@ -211,6 +229,11 @@ const pair = ([rows, columns]) => `${rows} \u00d7 ${columns}`;
 export const card = {
   heading: ({ name, version }) => `Model card: ${name} ${version}`,
   close: "Close",
+  networks: "Networks",
+  together:
+    "The mean of what these networks answer. A film that one of them refuses is refused. What they " +
+    "are for, and their limits, their own cards say.",
+  member: ({ name, version, sha256 }) => `${name} ${version}, SHA-256 ${sha256}`,
   use: "Intended use",
   limits: "Limits",
   decisions: "Decisions",
@@ -239,12 +262,14 @@ export const card = {
     [
       "Unsure",
       ({ confidence_threshold: limit }) =>
-        limit === null ? null : `No decision where no class reaches ${finePercent(limit)}`,
+        typeof limit === "number" ? `No decision where no class reaches ${finePercent(limit)}` : null,
     ],
     [
       "Unlike",
       ({ distance_threshold: limit }) =>
-        `No decision where the distance from the training films is beyond ${figure(limit)}`,
+        typeof limit === "number"
+          ? `No decision where the distance from the training films is beyond ${figure(limit)}`
+          : null,
     ],
     [
       "Novel",

@@ -48,6 +48,11 @@ export class DeskState extends EventTarget {
     return this.answer && findingOf(this.answer, this.className);
   }
 
+  /** The models {name, ...} that answer together in view; none where one answers alone. */
+  get members() {
+    return this.models.find(({ name }) => name === this.model)?.members ?? [];
+  }
+
   /** The window that the models see the film in. */
   get usualWindow() {
     const [{ centre, width }] = this.reading.pixels.windows;

@@ -29,10 +29,14 @@ export class Reading {
     this.pixels ??= new FilmPixels(...(await filmPixels(this.#film, { signal })));
   }
 
-  /** Takes a model's answer that was fetched elsewhere; one with demanded maps is kept. */
-  take(answer) {
-    const { name } = answer.model;
-    if (!this.answers.has(name)) this.answers.set(name, answer);
+  /** Takes what `explain` returned, here or elsewhere; an answer that is there already is kept. */
+  take(found) {
+    const { models = [found], agreement, ensemble } = found;
+    for (const answer of ensemble ? [...models, ensemble] : models) {
+      const { name } = answer.model;
+      if (!this.answers.has(name)) this.answers.set(name, answer);
+    }
+    if (agreement) Object.assign(this, { agreement, compared: true });
   }
 
   /** Fetches a model's answer, where it is not there yet. */
@@ -41,7 +45,7 @@ export class Reading {
     const { forced } = this;
     const answer = await this.#explained(model, [model], signal);
     if (forced !== this.forced) return this.ask(model, { signal });
-    this.answers.set(model, answer);
+    this.take(answer);
   }
 
   /**
@@ -53,10 +57,9 @@ export class Reading {
     if (this.compared) return [];
     const { forced } = this;
     try {
-      const { models, agreement } = await this.#explained("all", names, signal);
+      const found = await this.#explained("all", names, signal);
       if (forced !== this.forced) return this.askAll(names, { signal });
-      for (const answer of models) this.answers.set(answer.model.name, answer);
-      Object.assign(this, { agreement, compared: true });
+      this.take(found);
       return [];
     } catch (error) {
       if (!(error.status >= 500)) throw error;

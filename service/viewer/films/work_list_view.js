@@ -19,9 +19,9 @@ export class WorkListView {
 
   /**
    * Fills a container with a WorkList. `predictionOf(answer)` returns the prediction whose finding
-   * a row says; of an answer that holds several models', the first if it is left out.
+   * a row says; of an answer that holds several models', their ensemble's or else the first.
    */
-  constructor(container, { list, predictionOf = (answer) => answer.models?.[0] ?? answer }) {
+  constructor(container, { list, predictionOf = together }) {
     this.#list = list;
     this.#predictionOf = predictionOf;
     container.classList.add("work-list");
@@ -126,4 +126,8 @@ export class WorkListView {
     this.#list.remove(entry.id);
     this.#reachable?.button.focus();
   }
+}
+
+function together(answer) {
+  return answer.ensemble ?? answer.models?.[0] ?? answer;
 }

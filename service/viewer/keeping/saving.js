@@ -1,5 +1,7 @@
 /** Saves files that are made in the page as downloads, and names them. */
 
+import { ENSEMBLE } from "../page/api.js";
+
 /** Saves a blob as a download of this name. */
 export function save(blob, name) {
   const url = URL.createObjectURL(blob);
@@ -12,12 +14,15 @@ export function save(blob, name) {
 
 /**
  * Returns the answers of all models that read a film as indented JSON: {models: [...]}, as the
- * server's comparison has them, `film_name` where one is given, and `masked`: what a model said with
- * a part masked, where it was asked.
+ * server's comparison has them, with `ensemble` where that answered, `film_name` where one is given,
+ * and `masked`: what a model said with a part masked, where it was asked.
  */
 export function answerFile(answers, filmName = null, masked = null) {
   const name = filmName === null ? {} : { film_name: filmName };
-  const text = JSON.stringify({ ...name, models: answers, ...(masked && { masked }) }, null, 2);
+  const ensemble = answers.find(({ model }) => model.name === ENSEMBLE);
+  const models = answers.filter((answer) => answer !== ensemble);
+  const kept = { ...name, models, ...(ensemble && { ensemble }), ...(masked && { masked }) };
+  const text = JSON.stringify(kept, null, 2);
   return new Blob([`${text}\n`], { type: "application/json" });
 }
 

@@ -2,6 +2,7 @@
 
 import { areIndependent, findingOf, thresholdOf } from "../answer/findings.js";
 import {
+  card as cardWords,
   decided,
   limitWords,
   METHODS,
@@ -44,7 +45,8 @@ export const caption = {
   },
   /** What a panel shows, of several side by side; without an answer, or a finding, why it is bare. */
   panel: ({ title, words, answer, finding }, at) => {
-    const scale = finding ? `; full colour from ${figure(fullColour(answer, finding))}` : "";
+    const hasMap = finding?.explanation.method; // the ensemble's has none
+    const scale = hasMap ? `; full colour from ${figure(fullColour(answer, finding))}` : "";
     const said = finding ? caption.finding({ answer, finding }) : words;
     return `${at + 1}. ${title}: ${said}${scale}`;
   },
@@ -132,19 +134,28 @@ export const report = {
     ...(typeof answer.novelty === "number" ? [["Novelty", noveltyWords(answer)]] : []),
     ["Model", `${answer.model.name} ${answer.model.version}`],
     ["File SHA-256", answer.model.sha256],
-    ...(card ? [["Code revision", card.code_revision]] : []),
+    ...(card?.code_revision ? [["Code revision", card.code_revision]] : []),
   ],
-  card: (card) =>
-    card
-      ? [
-          ["What the model is for", card.intended_use],
-          ["Its limits", card.limits.map((limit) => `\u2022 ${limit}`).join("\n")],
-        ]
-      : [["The model\u2019s card was not read", "It says what the model is for, and its limits."]],
-  producer: ({ model }, { explanation: { method, target_layer: layer } }) =>
-    "Made in the reader\u2019s browser by the viewer of Chest X-ray explainer. Probabilities and " +
-    `${METHODS[method]} evidence (layer ${layer}) by the model ${model.name} ${model.version}. ` +
-    page.researchOnly,
+  card: (card) => {
+    if (!card) {
+      return [["The model\u2019s card was not read", "It says what the model is for, and its limits."]];
+    }
+    const list = (items) => items.map((item) => `\u2022 ${item}`).join("\n");
+    if (card.members) {
+      return [["Its networks", `${cardWords.together}\n${list(card.members.map(cardWords.member))}`]];
+    }
+    return [
+      ["What the model is for", card.intended_use],
+      ["Its limits", list(card.limits)],
+    ];
+  },
+  producer: ({ model }, { explanation: { method, target_layer: layer } }) => {
+    const evidence = method ? ` and ${METHODS[method]} evidence (layer ${layer})` : "";
+    return (
+      "Made in the reader\u2019s browser by the viewer of Chest X-ray explainer. Probabilities" +
+      `${evidence} by the model ${model.name} ${model.version}. ${page.researchOnly}`
+    );
+  },
 };
 
 const THIRDS = [
@@ -174,6 +185,7 @@ function mapState(finding, answer, shown) {
       ? `Shown although the class is ${why}: this map explains no decision.`
       : `Not shown: the class is ${why}, so its map explains no decision.`,
     out_of_distribution_forced: "Shown although the film is refused: this map explains no decision.",
+    no_map: "No map: the ensemble has none of its own, its networks have one each.",
     out_of_distribution: `No map: it is withheld for a film ${whatFilm(answer)}.`,
   };
   return texts[status];

@@ -2,11 +2,15 @@
 
 const asked = new WeakMap(); // answer -> its findings and groups: the same objects each time
 
+/** What the ensemble has in place of an explanation: it has no map of its own. */
+const NO_MAP = { status: "no_map", evidence: null };
+
 /** Returns an answer's findings, then its groups of classes, which have `class_names` besides. */
 export function questionsOf(answer) {
   if (!asked.has(answer)) {
     const groups = (answer.groups ?? []).map((group) => ({ ...group, class_name: group.name }));
-    asked.set(answer, [...answer.findings, ...groups]);
+    const withMap = (one) => (one.explanation ? one : { ...one, explanation: NO_MAP });
+    asked.set(answer, [...answer.findings, ...groups].map(withMap));
   }
   return asked.get(answer);
 }

@@ -27,6 +27,7 @@ export function explanation(status, { answer, finding, shown, drawing, peak, sig
       drawing && !lacksLungs(answer) ? UNLIKE_DRAWING : UNLIKE_FILM,
       "Ask for the maps anyway",
     ],
+    no_map: [answer.in_distribution ? "No map of its own" : refusedHeading(answer), NO_MAP],
   };
   const forced = status === "out_of_distribution_forced";
   const asIfAnswered = peak > 0 ? "ok" : "no_positive_evidence";
@@ -56,6 +57,9 @@ export function refusedHeading(answer) {
   return `${refused(answer)}: no decision, no map`;
 }
 
+const NO_MAP =
+  "The ensemble averages what the networks answer, and their maps have different grids. Under " +
+  "\u201cCompare models\u201d each network\u2019s map lies beside the others.";
 export const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
 const UNLIKE_DRAWING =
   "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +

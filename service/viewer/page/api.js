@@ -3,6 +3,9 @@
 import { authorization } from "./key.js";
 import { problem as words } from "./strings.js";
 
+/** The name of what the models answer together. It has no map: theirs lie side by side. */
+export const ENSEMBLE = "ensemble";
+
 const TIMEOUT_MILLISECONDS = 120_000;
 const THUMBNAIL_SIDE = 128;
 
@@ -22,16 +25,22 @@ export class ApiProblem extends Error {
 
 /**
  * Returns the answer of `POST /v1/explain` for a film (a Blob), by the model of that name, by all of
- * them ("all"), or by the server's default one. `onProgress` gets the share that was sent.
+ * them ("all"), or by the server's default one. The ensemble's comes with those of all models.
+ * `onProgress` gets the share that was sent.
  */
 export async function explain(film, { model, force = false, signal, onProgress } = {}) {
-  const asked = new URLSearchParams({ ...(model && { model }), ...(force && { force }) });
+  const name = model === ENSEMBLE ? "all" : model;
+  const asked = new URLSearchParams({ ...(name && { model: name }), ...(force && { force }) });
   const response = await upload(`v1/explain${asked.size ? `?${asked}` : ""}`, film, {
     accept: "application/json",
     signal,
     onProgress,
   });
-  return understood(() => response.json());
+  const answer = await understood(() => response.json());
+  if (model === ENSEMBLE && !answer.ensemble) {
+    throw new ApiProblem({ ...words.noEnsemble, status: 404 });
+  }
+  return answer;
 }
 
 /** Tests a model's map of a class; returns `faithfulness` of the answer of `POST /v1/explain`. */
@@ -153,10 +162,14 @@ export async function predictMasked(film, rectangle, { model, signal } = {}) {
   return understood(() => response.json());
 }
 
-/** Returns the models that can be asked: {name, version, is_default, is_loaded, ...} of each. */
+/**
+ * Returns the models that can be asked: {name, version, is_default, is_loaded, ...} of each; last
+ * their ensemble, if there is one: it has `members` and what else its file holds.
+ */
 export async function models({ signal } = {}) {
   const response = await request("v1/models", { signal });
-  return understood(async () => (await response.json()).models);
+  const { models, ensemble } = await understood(() => response.json());
+  return ensemble ? [...models, ensemble] : models;
 }
 
 /** Returns {sha256, card, trust} of a model: see `models/card.py` and, or null, `xai/measures/trust.py`. */

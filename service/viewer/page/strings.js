@@ -89,6 +89,10 @@ export const problem = {
     title: "The server took too long",
     detail: "The request was given up after two minutes.",
   },
+  noEnsemble: {
+    title: "The models no longer answer together",
+    detail: "The server has other models now: reload the page.",
+  },
   noSample: { title: "The sample film is missing on the server", detail: "" },
   noKey: {
     title: "The film was not read",

@@ -1,7 +1,6 @@
 """A film acquired in a way that training never saw is refused with that reason, whoever asks."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,14 +11,11 @@ from PIL import Image, ImageFilter
 from models.card import Histogram
 from models.radiograph import read_radiograph
 from service.answers.film_answer import answer_film
-from service.app import create_app
 from service.audit.rows import audit_row
 from service.batch.scoring import score_films
-from service.settings import Settings
 from tests.service.api.test_open_inference import json_films
 from tests.support.lung_model import LUNGS, film_file, write_lung_model
 from tests.support.lung_networks import films
-from tests.support.running_server import serving
 from training.evaluation.refusal import reaction
 from xai.explainer import Explainer
 
@@ -49,17 +45,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         novelty_threshold=6.0,
         novelty_histogram=Histogram(edges=(0, 2, 4), counts=(8, 2)),
     )
-
-
-@pytest.fixture(scope="module")
-def explainer(file: Path) -> Explainer:
-    return Explainer(file)
-
-
-@pytest.fixture(scope="module")
-def client(file: Path) -> Iterator[httpx.Client]:
-    with serving(create_app(Settings(models=file, own_models=False))) as client:
-        yield client
 
 
 def test_the_file_answers_as_pytorch_does(explainer: Explainer) -> None:

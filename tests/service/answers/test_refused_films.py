@@ -1,6 +1,5 @@
 """A film without plausible lungs is refused with that reason, whoever asks."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -8,15 +7,12 @@ import pytest
 
 from models.radiograph import read_radiograph
 from service.answers.film_answer import answer_film
-from service.app import create_app
 from service.audit.rows import audit_row
 from service.batch.scoring import score_films
-from service.settings import Settings
 from tests.service.api.test_open_inference import json_films
 from tests.support.drawn_lungs import MASK
 from tests.support.lung_model import CLASS_NAMES, LUNGS, WITHOUT_LUNGS, write_lung_model
 from tests.support.lung_networks import FILM
-from tests.support.running_server import serving
 from training.evaluation.refusal import reaction
 from xai.explainer import Explainer
 
@@ -29,17 +25,6 @@ JSON = {"Accept": "application/json"}
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_lung_model(tmp_path_factory.mktemp("lungs"))
-
-
-@pytest.fixture(scope="module")
-def explainer(file: Path) -> Explainer:
-    return Explainer(file)
-
-
-@pytest.fixture(scope="module")
-def client(file: Path) -> Iterator[httpx.Client]:
-    with serving(create_app(Settings(models=file, own_models=False))) as client:
-        yield client
 
 
 def test_a_film_with_lungs_is_answered(client: httpx.Client) -> None:

@@ -69,6 +69,31 @@ def test_it_has_no_map_and_says_where_there_are_some(together: httpx.Client) -> 
         assert "?model=all" in problem.json()["detail"]
 
 
+def test_the_list_of_models_says_what_it_is_made_of_and_how_it_decides(
+    together: httpx.Client, folder: Path
+) -> None:
+    found = together.get("/v1/models").json()
+    assert [model["name"] for model in found["models"]] == list(NAMES)
+    said = found["ensemble"]
+    own = json.loads((folder / "ensemble.json").read_text())
+    assert {key: said[key] for key in own} == own
+    assert [member["name"] for member in said["members"]] == list(NAMES)
+    assert (said["name"], said["class_names"]) == ("ensemble", list(CLASS_NAMES))
+    answer = together.post("/v1/predict?model=ensemble", content=FILM).json()
+    assert said["sha256"] == answer["model"]["sha256"]
+
+
+@pytest.mark.parametrize("path", ["/v1/models/ensemble", "/v2/models/ensemble"])
+def test_where_only_a_model_can_be_asked_it_is_refused_by_name(
+    together: httpx.Client, path: str
+) -> None:
+    problem = together.get(path)
+    assert problem.status_code == 404
+    said = problem.text
+    assert "The ensemble is no model" in said
+    assert "/v1/predict?model=ensemble" in said
+
+
 def test_it_answers_batches(together: httpx.Client) -> None:
     files = [("file", FILM), ("file", REFUSED_FILM)]
     lines = together.post("/v1/batch?model=ensemble", files=files).text.splitlines()
@@ -91,6 +116,8 @@ def test_without_its_file_or_with_other_models_there_is_none(tmp_path: Path) -> 
         problem = client.post("/v1/predict?model=ensemble", content=FILM)
         assert problem.status_code == 404
         assert "no ensemble" in problem.json()["detail"]
+        assert client.get("/v1/models").json()["ensemble"] is None
+        assert "The models here are" in client.get("/v1/models/ensemble").text
         assert client.post("/v1/predict?model=all", content=FILM).json()["ensemble"] is None
 
 

@@ -9,6 +9,7 @@ import pytest
 import cxr
 from training.data.manifest import of_split, read_manifest
 from training.evaluation.evaluation import evaluated, evaluated_models
+from training.evaluation.figures import model_figures
 from training.onnx_files.writing import rewrite_card
 from training.statistics.calibration import fitted_temperature
 from xai.ensemble import Ensemble
@@ -53,6 +54,18 @@ def test_it_is_measured_as_a_model_is(written: Path, spot_manifest: Path) -> Non
     estimates = [{one.name: one.estimate for one in each.metrics} for each in (own, together)]
     assert list(estimates[0]) == list(estimates[1])
     assert estimates[1]["macro_auroc"] == pytest.approx(estimates[0]["macro_auroc"])
+
+
+def test_films_that_a_member_refuses_for_any_reason_count_as_refused(
+    written: Path, spot_manifest: Path
+) -> None:
+    ensemble = Ensemble.beside(written)
+    strict = ensemble.members[1]
+    strict.card = strict.card.model_copy(update={"distance_threshold": 1e6, "novelty_threshold": 0})
+    found = evaluated(ensemble, of_split(read_manifest(spot_manifest), "test"))
+    assert {reasons[-1:] for reasons in found.refusals} == {("novelty",)}
+    assert model_figures(found, None, "").refused_share == 1
+    assert not found.is_decided.any()
 
 
 def test_one_model_is_no_ensemble(spot_model: Path, spot_manifest: Path) -> None:
