@@ -60,6 +60,7 @@ async def watch(settings: WatchSettings, service: Settings, model: str | None) -
         journal = open_journal(settings)
         opened.callback(journal.close)
         journal.try_again()
+        journal.postpone_begun()
         if settings.listen is not None:
             port = opened.enter_context(listening(settings, journal))
             log.info("listening as %s on %s:%s", settings.ae_title, settings.host, port)
@@ -119,6 +120,7 @@ class Jobs:
         if film is None:
             return False
         name = film.key[:12]
+        await self._change(self._journal.begin, film)
         try:
             objects = await self._answer(film)
         except (RadiographError, NoSourceInstance) as error:

@@ -148,6 +148,16 @@ class Journal:
         """Return the object that has waited longest to be sent; None if there is none now."""
         return self._next("SELECT id, key, object FROM objects")
 
+    def begin(self, film: Waiting) -> None:
+        """Write down that a film is being answered, in case that ends the process."""
+        with self._lock, self._database as database:
+            database.execute("INSERT OR IGNORE INTO in_hand VALUES (?)", (film.id,))
+
+    def postpone_begun(self) -> None:
+        """Postpone the film at which the process ended, so that it holds up no other."""
+        for (number,) in self._rows("SELECT film FROM in_hand"):
+            self._postpone("films", number, "the process ended", is_counted=True)
+
     def answered(self, key: str, objects: Sequence[bytes]) -> None:
         """Store the answer to a film, and delete the film."""
         rows = [(key, one, self._clock()) for one in objects]
@@ -156,6 +166,7 @@ class Journal:
             database.execute(
                 "UPDATE films SET state = 'answered', film = NULL WHERE key = ?", (key,)
             )
+            database.execute("DELETE FROM in_hand")
 
     def unusable(self, key: str, why: str = "") -> None:
         """Delete a film that can't be answered; a line about it remains."""
@@ -165,6 +176,7 @@ class Journal:
                 "due = ?, why = ? WHERE key = ?",
                 (self._clock(), why, key),
             )
+            database.execute("DELETE FROM in_hand")
 
     def done(self, waiting: Waiting) -> None:
         """Delete an object that was sent."""
@@ -265,6 +277,8 @@ class Journal:
                 "why = ? WHERE rowid = ?",
                 (state, faults, self._clock() + seconds, why, number),
             )
+            if table == "films":
+                database.execute("DELETE FROM in_hand")
         return None if is_given_up else seconds
 
     @contextmanager

@@ -34,6 +34,7 @@ CREATE TABLE downloads (
     due REAL NOT NULL DEFAULT 0,
     why TEXT NOT NULL DEFAULT ''
 );
+CREATE TABLE in_hand (film INTEGER PRIMARY KEY);
 UPDATE films SET state = 'waiting' WHERE state = 'came';
 DROP INDEX IF EXISTS waiting_films;
 DROP INDEX IF EXISTS waiting_objects;

@@ -171,6 +171,19 @@ def test_what_breaks_too_often_is_given_up_and_holds_up_no_other(tmp_path: Path)
         assert journal.waiting()["films"] == 0
 
 
+def test_a_film_that_ends_the_process_holds_up_no_other(tmp_path: Path):
+    with closing(opened(tmp_path / "j")) as journal:
+        journal.take_in(KEY, b"film")
+        journal.begin(journal.next_film())
+    with closing(opened(tmp_path / "j")) as journal:
+        journal.retry_seconds = 60
+        journal.postpone_begun()
+        journal.postpone_begun()
+        journal.take_in(film_key("1.2.4"), b"other")
+        assert journal.next_film().content == b"other"
+    assert [failure.attempts for failure in read_failures(tmp_path / "j")] == [1]
+
+
 def test_nothing_is_given_up_while_the_destination_is_away(tmp_path: Path):
     with closing(opened(tmp_path / "j", max_faults=3)) as journal:
         journal.take_in(KEY, b"film")

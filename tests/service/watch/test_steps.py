@@ -4,17 +4,20 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.problems import AuditUnavailable
-from service.watch.destinations import NotTakenError, UnreachableError
+from service.watch.destinations import NotTakenError, UnreachableError, open_destination
 from service.watch.failures import read_failures
 from service.watch.jobs import Jobs
 from service.watch.journal import Journal, film_key
 from service.watch.settings import read_watch_settings
+from tests.support.dicom_films import PATIENT, chest_film
+from tests.support.fake_dicomweb import WRONG, FakeDicomweb
 
 KEYS = [film_key(str(number)) for number in range(3)]
 
@@ -48,7 +51,7 @@ class Fake:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(tmp_path / "j", max_bytes=10**9, retry_seconds=0.01, max_faults=4)
+    journal = a_journal(tmp_path / "j", max_faults=4)
     for key in KEYS:
         journal.take_in(key, key.encode() * 1000)
     yield journal
@@ -62,7 +65,7 @@ def work(journal: Journal, engine: Fake, destination: Fake, holds: Any) -> None:
         settings = read_watch_settings(listen=0, send_to="PACS@127.0.0.1:1")
         stop, jobs = asyncio.Event(), Jobs(settings, journal, engine, None, destination)
         task = asyncio.create_task(jobs.run(stop))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not holds():
                 await asyncio.sleep(0.01)
             stop.set()
@@ -145,6 +148,36 @@ def test_a_journal_that_can_not_be_read_ends_nothing(journal: Journal, monkeypat
     monkeypatch.setattr(journal, "next_film", lambda: _raise(faults.pop()) if faults else read())
     work(journal, Fake(), Fake(), is_done(journal))
     assert not faults
+
+
+def test_fifty_studies_arrive_once_each_though_a_server_answers_wrongly_in_every_way(
+    tmp_path: Path,
+):
+    films = [chest_film(number=1000 + number) for number in range(50)]
+
+    async def three_files(film: bytes, *_: object) -> list[bytes]:
+        number = 3 * films.index(film)
+        return [chest_film(number=number + part) for part in range(3)]
+
+    engine = Fake()
+    engine.result_files = three_files
+    folder = tmp_path / "folder"
+    with (
+        closing(a_journal(folder / "j")) as journal,
+        FakeDicomweb(tuple(WRONG.values())).running() as server,
+    ):
+        for number, film in enumerate(films):
+            journal.take_in(film_key(str(number)), film)
+        settings = read_watch_settings(listen=0, stow=server.url, network_seconds=5)
+        work(journal, engine, open_destination(settings), is_done(journal))
+        assert len(server.stored) == server.stored.total() == 150
+        assert read_failures(folder / "j") == []
+        left = b"".join(file.read_bytes() for file in folder.iterdir())
+    assert PATIENT.encode() not in left
+
+
+def a_journal(path: Path, max_faults: int = 1000) -> Journal:
+    return Journal(path, max_bytes=10**9, retry_seconds=0.01, max_faults=max_faults)
 
 
 def _raise(error: Exception) -> None:
