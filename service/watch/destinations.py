@@ -124,8 +124,9 @@ class WebDestination:
         for failed in _items(answer, "FailedSOPSequence"):
             if failed.get("ReferencedSOPInstanceUID", uid) == uid:
                 reason = failed.get("FailureReason")
+                if reason == HAS_IT_ALREADY:
+                    return
                 _check_status(int(reason) if reason else None)
-                return
         stored = _items(answer, "ReferencedSOPSequence")
         if uid not in [one.get("ReferencedSOPInstanceUID") for one in stored]:
             raise NotStoredError("not in the list of stored objects")

@@ -53,7 +53,7 @@ def fetch_new_films(
         if not journal.wants(key):
             continue
         try:
-            journal.take_in(key, _fetched(client, address))
+            journal.take_in(key, _fetched(client, address, settings.max_film_bytes))
             log.info("film %s came", key[:12])
         except (JournalFullError, sqlite3.Error):
             raise
@@ -97,11 +97,13 @@ def _address(one: Any) -> FilmAddress | None:
         return None
 
 
-def _fetched(client: DICOMwebClient, address: FilmAddress) -> bytes:
+def _fetched(client: DICOMwebClient, address: FilmAddress, max_bytes: int) -> bytes:
     """Return a film as it is stored."""
     film = client.retrieve_instance(*address, media_types=(("application/dicom", "*"),))
     if film.SOPInstanceUID != address.instance:
         raise ValueError("another film came")
     file = io.BytesIO()
     pydicom.dcmwrite(file, film)
+    if file.tell() > max_bytes:
+        raise AnswerTooLongError
     return file.getvalue()

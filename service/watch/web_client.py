@@ -68,7 +68,8 @@ class BoundedSession(requests.Session):
         is_sent = method.upper() == "POST"
         if is_sent:
             options["allow_redirects"] = False
-            options["headers"] = {"Accept": "application/dicom+json"} | options["headers"]
+            accepted = {"Accept": "application/dicom+json"}
+            options["headers"] = accepted | (options.get("headers") or {})
         with super().request(method, url, **options | {"stream": True}) as response:
             body = self._body(response)
         response.raw = io.BytesIO(body)

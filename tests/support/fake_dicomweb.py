@@ -196,8 +196,10 @@ def film_entry(film: bytes) -> dict[str, object]:
     return {tag: {"vr": "UI", "Value": [str(uid)]} for tag, uid in uids.items()}
 
 
-def gives(film: bytes) -> Answer:
-    """Return an answer of a film."""
+def gives(film: bytes, missing: int = 0) -> Answer:
+    """Return an answer of a film, which breaks off so many bytes before its end."""
     kind = 'multipart/related; type="application/dicom"; boundary=b'
     body = b"--b\r\nContent-Type: application/dicom\r\n\r\n" + film + b"\r\n--b--\r\n"
-    return lambda request, uid: request.say(200, body, kind)
+    length = str(len(body))
+    part = body[: len(body) - missing]
+    return lambda request, uid: request.say(200, part, kind, Content_Length=length)

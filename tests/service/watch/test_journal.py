@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import cxr
 from service.watch.failures import failure_line, read_failures
 from service.watch.journal import Journal, JournalFullError, film_key, forget_given_up
 from service.watch.journal_schema import FIRST
@@ -205,6 +206,16 @@ def test_what_was_given_up_is_tried_again_or_forgotten_on_demand(tmp_path: Path)
     forget_given_up(tmp_path / "j")
     assert b"Doe^Jane" not in folder_bytes(tmp_path)
     assert [failure.state for failure in read_failures(tmp_path / "j")] == ["unusable"]
+
+
+def test_the_command_lists_what_failed_and_forgets_it(tmp_path: Path, capsys):
+    with closing(opened(tmp_path / "j", max_faults=1)) as journal:
+        journal.take_in(KEY, b"Doe^Jane")
+        journal.postpone_film(journal.next_film(), "ValueError")
+        assert cxr.main(["watch", "--journal", str(tmp_path / "j"), "--failed"]) == 0
+        assert "given up" in capsys.readouterr().out
+    assert cxr.main(["watch", "--journal", str(tmp_path / "j"), "--forget"]) == 0
+    assert "unusable" in capsys.readouterr().out
 
 
 def test_a_failure_is_told_in_a_line(journal: Journal, tmp_path: Path):
