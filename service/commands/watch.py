@@ -2,16 +2,21 @@
 
 import argparse
 import asyncio
+import sys
 from importlib.util import find_spec
 from logging.config import dictConfig
 from pathlib import Path
 
-from models.film_files.quiet_libraries import silence_logs
+from models.film_files.quiet_libraries import ignore_warnings, silence_logs
 from service.observability.logs import log_config
 from service.settings import read_settings
-from service.watch.settings import WatchSettings, read_watch_settings
+from service.watch.failures import failure_line, read_failures
+from service.watch.journal import forget_given_up
+from service.watch.settings import WatchSettings, read_journal_path, read_watch_settings
 
 PACKAGES = ("highdicom", "pynetdicom", "dicomweb_client")
+LIBRARIES = (*PACKAGES, "pydicom", "requests", "urllib3")
+"""They log and warn of values, some of which are patients' names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME", help="model that answers (default: the server's)"
     )
+    parser.add_argument(
+        "--failed", action="store_true", help="list what failed or was given up, and why; then end"
+    )
+    parser.add_argument(
+        "--forget", action="store_true", help="delete the content of what was given up; then end"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until SIGTERM or SIGINT.
+    """Watch until SIGTERM or SIGINT; or list what failed, or forget it.
 
     Raises:
         OSError: The address can't be listened on, or a file can't be used.
-        ValueError: The settings or the model have a fault, or a package is missing.
+        ValueError: The settings, the model or the journal have a fault, or a package is missing.
     """
+    if arguments.failed or arguments.forget:
+        return _look_after(read_journal_path(arguments.journal), arguments.forget)
     if missing := [package for package in PACKAGES if find_spec(package) is None]:
         raise ValueError(f"the package {missing[0]} is missing: pip install '.[watch]'")
     from service.watch.jobs import watch  # not at the top: it needs these packages
@@ -56,6 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_watch_settings(**{name: given[name] for name in given if name in names})
     service = read_settings()
     dictConfig(log_config(service.log_format))
-    silence_logs("pynetdicom", "dicomweb_client", "highdicom", "pydicom", "urllib3")
+    for library in LIBRARIES:
+        silence_logs(library)
+        ignore_warnings(library)
     asyncio.run(watch(settings, service, arguments.model))
+    return 0
+
+
+def _look_after(journal: Path, is_forgotten: bool) -> int:
+    if is_forgotten:
+        forget_given_up(journal)
+    for failure in read_failures(journal):
+        sys.stdout.write(f"{failure_line(failure)}\n")
     return 0

@@ -4,6 +4,7 @@ Imported only by `cxr watch`: pynetdicom and dicomweb-client are an optional ext
 """
 
 import io
+from collections.abc import Sequence
 from typing import Protocol
 
 import pydicom
@@ -19,28 +20,40 @@ from pydicom.uid import (
 from pynetdicom import AE
 
 from service.watch.settings import Node, WatchSettings
+from service.watch.web_client import is_unreachable, open_web_client
 
 OUR_CLASSES = (Comprehensive3DSRStorage, ParametricMapStorage, SecondaryCaptureImageStorage)
+HAS_IT_ALREADY = 0x0111
+"""Status of an object that was stored before: our UIDs are made from film and model."""
 WARNINGS = range(0xB000, 0xC000)
 """Statuses (PS3.4, table B.2-1) of an object that is stored, if not quite as it was sent."""
-NOT_TAKEN = (0x0117, 0x0122, 0x0124, *range(0xA900, 0xAA00), *range(0xC000, 0xD000))
+NO_ROOM = range(0xA700, 0xA800)
+NOT_TAKEN = (0x0122, 0x0124, *range(0xA900, 0xAA00), *range(0xC000, 0xD000))
 """Statuses (PS3.4, table B.2-1) that another attempt won't change."""
-NOT_TAKEN_OVER_HTTP = (400, 409, 413, 415)
 
 
-class NotTakenError(Exception):
+class NotStoredError(Exception):
+    """The destination did not say that it stored the object; the message names nobody."""
+
+
+class NotTakenError(NotStoredError):
     """The destination refuses this object, and would refuse it again."""
+
+
+class UnreachableError(NotStoredError):
+    """The destination is away or has no room now, which says nothing about the object."""
 
 
 class Destination(Protocol):
     """Stores the objects of an answer."""
 
     def store(self, file: bytes) -> None:
-        """Send a DICOM file; it is stored when this returns.
+        """Send a DICOM file; the destination has said that it is stored when this returns.
 
         Raises:
             NotTakenError: The destination refuses it.
-            OSError: It could not be sent now.
+            UnreachableError: It could not be sent now.
+            Exception: Anything else that a destination brings about, to be tried again.
         """
 
 
@@ -70,14 +83,12 @@ class NodeDestination:
         host, port, title = self._node.host, self._node.port, self._node.ae_title
         association = self._entity.associate(host, port, ae_title=title)
         if not association.is_established:
-            raise ConnectionError("no association")
+            raise UnreachableError("no association")
         try:
             accepted = [one.abstract_syntax for one in association.accepted_contexts]
             if dataset.SOPClassUID not in accepted:
                 raise NotTakenError("class not accepted")
             answer = association.send_c_store(dataset)
-        except RuntimeError as error:
-            raise ConnectionError("association lost") from error
         finally:
             association.release()
         _check_status(answer.get("Status"))
@@ -86,11 +97,13 @@ class NodeDestination:
 def _check_status(status: int | None) -> None:
     """Raise unless this is the status of a stored object, of a C-STORE or of an item of a STOW."""
     if status is None:
-        raise ConnectionError("no answer")
+        raise NotStoredError("no status")
+    if status in NO_ROOM:
+        raise UnreachableError(f"status 0x{status:04x}")
     if status in NOT_TAKEN:
         raise NotTakenError(f"status 0x{status:04x}")
-    if status and status not in WARNINGS:
-        raise OSError(f"status 0x{status:04x}")
+    if status and status != HAS_IT_ALREADY and status not in WARNINGS:
+        raise NotStoredError(f"status 0x{status:04x}")
 
 
 class WebDestination:
@@ -100,27 +113,30 @@ class WebDestination:
         self._client = client
 
     def store(self, file: bytes) -> None:
-        """See `Destination`."""
+        """See `Destination`; only the list of stored objects says that ours is stored."""
+        dataset = pydicom.dcmread(io.BytesIO(file))
+        uid = str(dataset.SOPInstanceUID)
         try:
-            answer = self._client.store_instances([pydicom.dcmread(io.BytesIO(file))])
-        except requests.HTTPError as error:
-            status = error.response.status_code if error.response is not None else None
-            if status in NOT_TAKEN_OVER_HTTP:
-                raise NotTakenError(f"status {status}") from error
-            raise
-        for failed in _failed(answer):
-            _check_status(int(failed.FailureReason))
+            answer = self._client.store_instances([dataset])
+        except requests.RequestException as error:
+            kind = UnreachableError if is_unreachable(error) else NotStoredError
+            raise kind(_kind(error)) from error
+        for failed in _items(answer, "FailedSOPSequence"):
+            if failed.get("ReferencedSOPInstanceUID", uid) == uid:
+                reason = failed.get("FailureReason")
+                if reason == HAS_IT_ALREADY:
+                    return
+                _check_status(int(reason) if reason else None)
+        stored = _items(answer, "ReferencedSOPSequence")
+        if uid not in [one.get("ReferencedSOPInstanceUID") for one in stored]:
+            raise NotStoredError("not in the list of stored objects")
 
 
-def _failed(answer: Dataset) -> list[Dataset]:
-    return list(answer.get("FailedSOPSequence") or [])
+def _items(answer: Dataset, keyword: str) -> Sequence[Dataset]:
+    return answer.get(keyword) or []
 
 
-def open_web_client(settings: WatchSettings, url: str) -> DICOMwebClient:
-    """Return a client of a DICOMweb server without retries: the journal decides on those."""
-    session = requests.Session()
-    if settings.dicomweb_user and settings.dicomweb_password:
-        session.auth = (settings.dicomweb_user, settings.dicomweb_password.get_secret_value())
-    client = DICOMwebClient(url, session=session, timeout=settings.network_seconds)
-    client.set_http_retry_params(retry=False)
-    return client
+def _kind(error: requests.RequestException) -> str:
+    """Return what an error is; its own message quotes addresses with UIDs."""
+    status = "" if error.response is None else f" {error.response.status_code}"
+    return type(error).__name__ + status

@@ -42,11 +42,24 @@ def _titles(value: object) -> object:
 AETitle = Annotated[str, Field(pattern=f"^{AE_TITLE}$")]
 
 
-class WatchSettings(BaseSettings):
-    """Settings of `cxr watch`, each also an environment variable `CXR_WATCH_<NAME>`.
+class JournalSettings(BaseSettings):
+    """Where the journal is, which is all that `cxr watch --failed` needs to know.
 
     Attributes:
         journal: SQLite file of films received and answers to be sent.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CXR_WATCH_", frozen=True, secrets_dir=SECRETS if SECRETS.is_dir() else None
+    )
+
+    journal: Path = Path("cxr-watch/journal.sqlite")
+
+
+class WatchSettings(JournalSettings):
+    """Settings of `cxr watch`, each also an environment variable `CXR_WATCH_<NAME>`.
+
+    Attributes:
         listen: Port to listen on as a DICOM node; None does not listen. 0 is any free one.
         host: Address to listen on.
         exposed: Whether other machines may send films: DICOM has no passwords.
@@ -60,17 +73,15 @@ class WatchSettings(BaseSettings):
         dicomweb_user: For both servers, if they need one.
         dicomweb_password: The same.
         network_seconds: Longest wait for a node or server to go on.
-        retry_seconds: Longest wait between two attempts at sending.
+        retry_seconds: Longest wait between two attempts at the same thing.
+        max_attempts: After so many something is given up; those don't count at which the other
+            side was away or had no room.
         max_film_bytes: Longest film.
         max_waiting_bytes: Most bytes of films and answers that wait; one more film is not taken.
-        max_associations: Most nodes that send at the same time.
+        max_associations: Most associations at the same time.
+        max_peer_associations: Most of them with one address.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="CXR_WATCH_", frozen=True, secrets_dir=SECRETS if SECRETS.is_dir() else None
-    )
-
-    journal: Path = Path("cxr-watch/journal.sqlite")
     listen: int | None = Field(default=None, ge=0, le=65535)
     host: str = "127.0.0.1"
     exposed: bool = False
@@ -85,9 +96,11 @@ class WatchSettings(BaseSettings):
     dicomweb_password: SecretStr | None = None
     network_seconds: float = Field(default=20, gt=0)
     retry_seconds: float = Field(default=60, gt=0)
+    max_attempts: int = Field(default=1000, gt=0)
     max_film_bytes: int = Field(default=MAX_FILM_BYTES, gt=0)
     max_waiting_bytes: int = Field(default=10_240 * MEBIBYTE, gt=0)
-    max_associations: int = Field(default=4, gt=0)
+    max_associations: int = Field(default=8, gt=0)
+    max_peer_associations: int = Field(default=4, gt=0)
 
     @model_validator(mode="after")
     def _is_complete(self) -> "WatchSettings":
@@ -115,3 +128,8 @@ def read_watch_settings(**given: object) -> WatchSettings:
         return WatchSettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValueError(settings_fault(error, "CXR_WATCH_")) from None
+
+
+def read_journal_path(given: Path | None) -> Path:
+    """Return the journal given, or that of the environment."""
+    return given or JournalSettings().journal

@@ -9,6 +9,7 @@ from tests.support.dicom_films import PATIENT, UNLIKE, chest_film
 from tests.support.pacs import Pacs, send
 from tests.support.running_watch import watching
 from tests.support.waiting import wait_until
+from tests.support.wrongly_answered import wrongly_answered
 
 # pynetdicom leaves sockets of associations that were cut off to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -167,3 +168,10 @@ def test_a_watch_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(watch_verb, "find_spec", lambda name: None)
     assert cxr.main(["watch", "--listen", "0"]) == 1
     assert "pip install '.[watch]'" in capsys.readouterr().err
+
+
+def test_studies_arrive_once_each_though_a_server_answers_wrongly_and_we_are_killed(
+    tmp_path: Path, model_file: Path
+):
+    told = wrongly_answered(tmp_path, model_file, studies=12, kills=3)
+    assert told == {"objects": 36, "lost": 0, "sent_again": 0, "readable_names": 0}
