@@ -100,11 +100,26 @@ def over_all(evaluation: Record) -> Iterator[str]:
 def left_out_tables(measured: list[Record]) -> Iterator[str]:
     """Yield the tables of figures on origins never seen."""
     for result in measured:
-        recipe = result["recipes"][0]
-        rows, columns = recipe["image_size"]
-        trained = f"{recipe['epochs']} epochs, {len(recipe['seeds'])} seeds"
-        yield f"\n{rows} by {columns} pixels, {trained}."
+        recipes = result["recipes"]
+        yield f"\n### Whole recipes: {', '.join(recipe['name'] for recipe in recipes)}\n"
+        budgets = {recipe["name"]: budget(recipe) for recipe in recipes}
+        if len(set(budgets.values())) == 1:
+            yield budget(recipes[0])
+        else:
+            yield "\n".join(f"- {name}: {own}" for name, own in budgets.items())
         yield from unseen_origins(result)
+
+
+def budget(recipe: Record) -> str:
+    """Return in words what the trainings of a recipe were given."""
+    rows, columns = recipe["image_size"]
+    epochs, seeds = recipe["epochs"], len(recipe["seeds"])
+    return f"{rows} by {columns} pixels, {counted(epochs, 'epoch')}, {counted(seeds, 'seed')}."
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with its word, which has an s unless it is one."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def unseen_origins(measured: Record) -> Iterator[str]:
