@@ -136,6 +136,23 @@ class Ablation(Record):
     maps: tuple[MapFigures, ...]
 
 
+def compared(scores: Mapping[str, SeedScores], config: Config, films: OriginFilms) -> Ablation:
+    """Return the figures of rows of one seed each, and their differences from the first."""
+    first = next(iter(scores))
+    figures = [recipe_figures(name, config, (0,), own, films) for name, own in scores.items()]
+    differences = [
+        one
+        for name in list(scores)[1:]
+        for one in recipe_differences({name: scores[name], first: scores[first]}, films)
+    ]
+    return Ablation(
+        network=config.network.architecture,
+        films=len(films.films),
+        left_out=LeaveOutResult(recipes=tuple(figures), differences=tuple(differences)),
+        maps=(),
+    )
+
+
 def rows(config: Config) -> dict[str, Config]:
     """Return the recipe as it is, then with one part more at a time."""
     fields = config.model_dump()

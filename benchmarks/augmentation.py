@@ -16,15 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ablation import Ablation, few_films, merged
+from ablation import Ablation, compared, few_films, merged
 from tqdm import tqdm
 
 from training.commands.train import add_start_arguments, with_arguments
 from training.config import AugmentationConfig, Config, read_config
 from training.evaluation.leave_out import fast, left_out_scores
-from training.evaluation.leave_out_figures import recipe_differences, recipe_figures
 from training.evaluation.leave_out_films import OriginFilms
-from training.evaluation.leave_out_result import LeaveOutResult
 from training.fitting.start import checked_films
 
 ROWS: Mapping[str, Mapping[str, Any]] = {
@@ -88,19 +86,7 @@ def measured(config: Config, folder: Path, device: str) -> Ablation:
         name: left_out_scores(recipe, films, folder, seeds=1, device=device).scores
         for name, recipe in tqdm(recipes_of(config).items(), "rows")
     }
-    first = next(iter(scores))
-    figures = [recipe_figures(name, fast(config), (0,), own, films) for name, own in scores.items()]
-    differences = [
-        one
-        for name in list(scores)[1:]
-        for one in recipe_differences({name: scores[name], first: scores[first]}, films)
-    ]
-    return Ablation(
-        network=config.network.architecture,
-        films=len(films.films),
-        left_out=LeaveOutResult(recipes=tuple(figures), differences=tuple(differences)),
-        maps=(),
-    )
+    return compared(scores, fast(config), films)
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from ablation import Ablation, few_films, merged
+from ablation import Ablation, compared, few_films, merged
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -35,9 +35,8 @@ from training.commands.train import add_start_arguments, with_arguments
 from training.config import Config, read_config
 from training.data.dataset import FilmDataset
 from training.evaluation.leave_out import fast
-from training.evaluation.leave_out_figures import SeedScores, recipe_differences, recipe_figures
+from training.evaluation.leave_out_figures import SeedScores
 from training.evaluation.leave_out_films import OriginFilms
-from training.evaluation.leave_out_result import LeaveOutResult
 from training.fitting.start import checked_films, datasets, starting_network
 
 WHOLE = {"vgg16": {"read_layer": "conv5_3"}, "vit_b16": {"read_out": "average", "blocks": None}}
@@ -128,19 +127,7 @@ def measured(config: Config, augmentation: Config | None, copies: int) -> Ablati
         f"{name}, and changed copies": left_out_scores(plain[name], own, classes, films)
         for name, own in reversed(changed.items())
     }
-    first = next(iter(scores))
-    figures = [recipe_figures(name, config, (0,), own, films) for name, own in scores.items()]
-    differences = [
-        one
-        for name in list(scores)[1:]
-        for one in recipe_differences({name: scores[name], first: scores[first]}, films)
-    ]
-    return Ablation(
-        network=config.network.architecture,
-        films=len(films.films),
-        left_out=LeaveOutResult(recipes=tuple(figures), differences=tuple(differences)),
-        maps=(),
-    )
+    return compared(scores, config, films)
 
 
 def main() -> int:
