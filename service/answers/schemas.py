@@ -9,7 +9,7 @@ from models.card import Architecture, ExplanationMethod, ModelCard
 from models.radiograph import FilmFormat
 from service.answers import examples
 from service.answers.examples import shown
-from xai.ensemble import EnsembleCard
+from xai.ensemble_card import EnsembleCard
 from xai.heatmap import ColourMapName, Status
 from xai.measures.trust import Trust
 

@@ -21,7 +21,8 @@ from service.inference.engine import Caller, Engine
 from service.inference.registry import ALL
 from service.observability.trace_context import current_request
 from service.problems import NoMap, NotAcceptable, NotReady, UnknownModel
-from xai.ensemble import ENSEMBLE, Ensemble
+from xai.ensemble import Ensemble
+from xai.ensemble_card import ENSEMBLE
 from xai.explainer import Explainer
 
 Accept = Annotated[str | None, Header(include_in_schema=False)]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from service.problems import ReloadRefused, UnknownModel, UnsoundModel
 from service.settings import OWN_MODELS, Settings
-from xai.ensemble import ENSEMBLE, FILE_NAME, Ensemble
+from xai.ensemble import FILE_NAME, Ensemble
+from xai.ensemble_card import ENSEMBLE
 from xai.explainer import Explainer
 
 ALL = "all"

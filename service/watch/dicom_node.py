@@ -157,7 +157,7 @@ class _Server(AssociationServer):
             if association.is_established:
                 association.abort()
             else:  # its state machine knows no abort yet
-                _hang_up(association)
+                hang_up(association)
 
 
 def _is_let_in(one: Association, newcomer: Association) -> bool:
@@ -169,13 +169,17 @@ def _peer(association: Association) -> str:
     return cast(Any, association.requestor.address_info).address
 
 
-def _hang_up(association: Association) -> None:
+def hang_up(association: Association) -> None:
+    """Close a connection at once, if it is still open."""
+    wire = _wire(association)
     with suppress(OSError):
-        _wire(association).shutdown(socket.SHUT_RDWR)
+        if wire is not None:
+            wire.shutdown(socket.SHUT_RDWR)
 
 
-def _wire(association: Association) -> socket.socket:
-    return cast(socket.socket, cast(Any, association.dul.socket).socket)
+def _wire(association: Association) -> socket.socket | None:
+    """Return the socket of a connection; None of one that was closed in the meantime."""
+    return cast(socket.socket | None, cast(Any, association.dul.socket).socket)
 
 
 class _Meters:
@@ -188,7 +192,7 @@ class _Meters:
     def attach(self, event: Event) -> None:
         """Count what a new connection sends, and bound the time for each piece that it begins."""
         association, self._left[event.assoc] = event.assoc, OVERHEAD_BYTES
-        wire = _wire(association)
+        wire = cast(socket.socket, _wire(association))  # just opened
 
         def receive_bounded(length: int) -> bytearray:
             self._left[association] -= length

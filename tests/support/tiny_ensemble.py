@@ -6,7 +6,8 @@ from pathlib import Path
 from models.card import ClassGroup, DecisionThreshold, Histogram
 from tests.support.tiny_groups import GROUPS, write_group_model
 from tests.support.tiny_model import CLASS_NAMES
-from xai.ensemble import FILE_NAME, EnsembleCard, Member
+from xai.ensemble import FILE_NAME
+from xai.ensemble_card import EnsembleCard, Member
 
 NAMES = ("one", "other")
 TEMPERATURE = 0.5

@@ -13,7 +13,8 @@ from training.evaluation.evaluation import evaluated, explained_films
 from training.export.model_card import decision_thresholds, histogram
 from training.statistics.calibration import calibrated, fitted_temperature
 from training.statistics.conformal import conformal_quantiles
-from xai.ensemble import Ensemble, EnsembleCard, Member, check_members, mean_logits
+from xai.ensemble import Ensemble, check_members, mean_logits
+from xai.ensemble_card import EnsembleCard, Member
 from xai.explainer import Answers, Explainer, group_probabilities
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pydicom
 import pytest
@@ -58,6 +59,11 @@ def association(port: int):
     opened = entity.associate("127.0.0.1", port, ae_title="CXR")
     yield opened
     opened.release()
+
+
+def test_a_connection_that_was_closed_meanwhile_needs_no_hanging_up():
+    closed = SimpleNamespace(dul=SimpleNamespace(socket=SimpleNamespace(socket=None)))
+    dicom_node.hang_up(closed)
 
 
 @pytest.mark.parametrize("says", [b"", b"\x01\0\0\0\1\0", b"\x01\0\0\0\1\0\0\1"])
