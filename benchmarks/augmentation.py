@@ -5,9 +5,9 @@
 
 CONFIG fits a head to frozen features (`[training.linear_probe]`), so that nothing but the changed
 films differs between rows, and no chance of a training. The first row is the recipe's own table
-`[augmentation]`; each further one differs from it in one thing. Films are small, as for `cxr
-leave-out --fast`, and of each film there is one changed copy. What was computed before is found in
-the folder.
+`[augmentation]`; each further one differs from it in one thing, or is weaker or stronger in all.
+Films are small, as for `cxr leave-out --fast`, and of each film there is one changed copy. What was
+computed before is found in the folder.
 """
 
 import argparse
