@@ -36,7 +36,7 @@ RUN find service/default_model -regextype egrep -type f ! -regex ".*/(TERMS|${MO
 RUN cp -a /ours/. /opt/cxr \
     && export PYTHONPYCACHEPREFIX=/opt/bytecode \
     && /opt/cxr/bin/python -P -c "import models.film_files.dicom, service.commands.serve" \
-    && /opt/cxr/bin/cxr predict service/viewer/samples/drawn_normal.png
+    && /opt/cxr/bin/cxr predict service/viewer/samples/normal.jpg
 
 FROM ${PYTHON_IMAGE}
 ARG PYTHON_IMAGE

@@ -68,9 +68,9 @@ SERVERS = {
 
 
 def write_films(folder: Path) -> None:
-    """Write drawn films, each with its own grain, as JPEGs of 512 x 512."""
+    """Write films, the samples each with its own grain, as JPEGs of 512 x 512."""
     generator = np.random.default_rng(0)
-    samples = sorted(SAMPLES.glob("*.png"))
+    samples = sorted(SAMPLES.glob("*.jpg"))
     for number in range(FILMS):
         with Image.open(samples[number % len(samples)]) as sample:
             grey = np.asarray(sample.convert("L").resize((SIDE, SIDE)), np.float32)

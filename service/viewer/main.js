@@ -76,9 +76,9 @@ function add(films, refused) {
   workList.open(first.id);
 }
 
-function addSample(key) {
-  const load = (signal) => api.sampleFilm(key, { signal });
-  const [entry] = workList.add([{ name: sampleName(key), load, drawing: true }]);
+function addSample(file) {
+  const load = (signal) => api.sampleFilm(file, { signal });
+  const [entry] = workList.add([{ name: sampleName(file), load }]);
   workList.open(entry.id);
 }
 
@@ -128,8 +128,8 @@ async function show(entry, signal) {
   reading.take(answer);
   enter("answer");
   document.body.dataset.film = entry.id;
-  const { name, drawing } = entry;
-  desk.open({ name, drawing, reading, model: (answer.ensemble ?? answer).model.name }, link);
+  const { name } = entry;
+  desk.open({ name, reading, model: (answer.ensemble ?? answer).model.name }, link);
   link = null;
   keeping.show();
   dwelling = setTimeout(() => desk.askOthers(), DWELL_MILLISECONDS);

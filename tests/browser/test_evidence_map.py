@@ -207,20 +207,6 @@ def test_maps_that_cannot_be_had_leave_the_answer_as_it_was(reader: Reader) -> N
     reader.faults.clear()
 
 
-def test_a_refused_sample_is_said_to_be_a_drawing_whose_maps_can_be_demanded(
-    reader_of: Callable[..., Reader],
-) -> None:
-    reader = reader_of(distance_threshold=0.01)
-    with reader.waits():
-        reader.presses("Opacity")
-    assert "This is a drawing, unlike the films this model knows" in reader.explanation()
-    assert "You may ask for the maps anyway" in reader.explanation()
-    reader.presses("Ask for the maps anyway")
-    expect(reader.page.get_by_role("button", name="Ask for the maps anyway")).to_be_hidden()
-    reader.opens(bright_square())
-    assert "This is a drawing" not in reader.explanation()
-
-
 def test_looking_on_asks_the_server_nothing_once_all_models_were_read(
     browser: Browser, tmp_path: Path
 ) -> None:

@@ -79,12 +79,19 @@ def test_a_dicom_film_is_shown_although_the_browser_cannot_decode_it(reader: Rea
     assert seen[rows // 2 + 80, columns // 2].mean() < 120
 
 
-def test_the_samples_are_read_and_said_to_be_drawings(reader: Reader) -> None:
-    for sample in ("Normal", "Opacity", "Effusion"):
+def test_the_samples_are_read_and_say_what_they_are(reader: Reader) -> None:
+    for sample in ("Normal", "Pneumonia", "COVID-19", "No chest"):
         with reader.waits():
             reader.page.locator("#samples button", has_text=sample).click()
-        name = reader.page.locator("#film-name")
-        expect(name).to_have_text(f"{sample}: a drawing, not a patient")
+        expect(reader.page.locator("#film-name")).to_have_text(f"Sample: {sample}")
+
+
+def test_every_sample_has_its_source_beside_it_and_its_picture_is_there(reader: Reader) -> None:
+    buttons = reader.page.locator("#samples button").all()
+    for button, source in zip(buttons, ("NIH", "NIH", "CC BY 4.0", "MIT"), strict=True):
+        expect(button.locator("small")).to_contain_text(source)
+        width = "async (picture) => { await picture.decode(); return picture.naturalWidth; }"
+        assert button.locator("img").evaluate(width) > 100
 
 
 def test_of_two_films_opened_before_the_page_is_ready_the_last_is_shown(reader: Reader) -> None:
@@ -190,7 +197,12 @@ def test_the_name_of_the_file_stays_in_the_page(reader: Reader) -> None:
 
 
 def test_every_sample_that_the_page_offers_is_a_small_film_there() -> None:
-    files = sorted((VIEWER / "samples").glob("*.png"))
-    assert [file.stem for file in files] == ["drawn_effusion", "drawn_normal", "drawn_opacity"]
-    assert {read_radiograph(file.read_bytes()).format for file in files} == {"png"}
-    assert sum(file.stat().st_size for file in files) < 1_000_000
+    files = sorted(file for file in (VIEWER / "samples").glob("*.*") if file.suffix != ".md")
+    formats = {file.name: read_radiograph(file.read_bytes()).format for file in files}
+    assert formats == {
+        **{"ankle.png": "png", "covid19.jpg": "jpeg"},
+        **{"normal.jpg": "jpeg", "pneumonia.dcm": "dicom"},
+    }
+    assert max(file.stat().st_size for file in files) <= 120_000
+    credits = (VIEWER / "samples/CREDITS.md").read_text()
+    assert all(f"`{file.name}`" in credits for file in files)

@@ -21,7 +21,7 @@ from tests.support.running_container import (
 )
 
 pytestmark = pytest.mark.container
-FILM = (ROOT / "service/viewer/samples/drawn_opacity.png").read_bytes()
+FILM = (ROOT / "service/viewer/samples/normal.jpg").read_bytes()
 NAMES = sorted(file.stem for file in OWN_MODELS.glob("*.onnx"))
 MEGABYTE = 10**6
 

@@ -1,4 +1,4 @@
-"""Draw synthetic chest films with findings at known places, for tests, samples and first steps.
+"""Draw synthetic chest films with findings at known places, for tests and first steps.
 
 A network learns from them to find drawn lesions, and nothing about patients.
 """
@@ -20,8 +20,6 @@ SPLITS = ("train", "val", "train", "test", "train")
 """Splits of a class's patients, in turn."""
 FEWEST_PATIENTS = 4
 """Fewest patients of a class with which it is in every split."""
-SAMPLES: dict[Finding, int] = {"normal": 15, "opacity": 33, "effusion": 25}
-"""Sample films of the viewer, each with its seed."""
 COLUMNS = ("path", "label", "patient_id", "source", "view", "split", "group_id", "mask_path")
 
 
@@ -201,11 +199,3 @@ def _write_patient(
 
 def _save(pixels: UInt8[np.ndarray, "rows columns"], path: Path) -> None:
     Image.fromarray(pixels).save(path, compress_level=1)
-
-
-def write_samples(folder: Path) -> None:
-    """Draw the viewer's sample films, such as `drawn_normal.png`, 512 pixels wide."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for finding, seed in SAMPLES.items():
-        film = draw_film(finding, seed=seed, columns=512)
-        Image.fromarray(film.pixels).save(folder / f"drawn_{finding}.png", optimize=True)

@@ -47,9 +47,9 @@ export class Desk {
    * Takes a film on the desk: `reading` has its pixels, and the answer of `model`. `link` is what
    * permalink.js read of a link that was followed to here, or null.
    */
-  open({ name, drawing, reading, model }, link = null) {
+  open({ name, reading, model }, link = null) {
     const { state } = this;
-    state.begin({ name, drawing, reading, model });
+    state.begin({ name, reading, model });
     this.#say("");
     if (link) this.#take(link);
     this.viewControl.begin();

@@ -25,7 +25,6 @@ const USUAL = {
 /** The fields of `USUAL` and those below; it dispatches "change" whenever what is in view changes. */
 export class DeskState extends EventTarget {
   name = "";
-  drawing = false;
   reading = null;
   look = null;
   /** The name of the model that the reader chose; `model` is the one in view. */
@@ -80,12 +79,12 @@ export class DeskState extends EventTarget {
   }
 
   /** Begins with a film; mode, tool and a hidden map stay as they were for the film before. */
-  begin({ name, drawing, reading, model }) {
+  begin({ name, reading, model }) {
     this.leave();
     this.#abort = new AbortController();
     const { mode, tool, mapHidden } = this;
     const kept = { mode, tool, mapHidden, belowShown: reading.forced };
-    Object.assign(this, USUAL, kept, { name, drawing, reading, model });
+    Object.assign(this, USUAL, kept, { name, reading, model });
     this.window = this.usualWindow;
   }
 

@@ -1,26 +1,28 @@
-/** Offers the drawn samples to readers who have no film at hand. */
+/** Offers sample films to readers who have none at hand. */
 
 import { element } from "../page/elements.js";
 import { sampleName, samples } from "./strings.js";
 
-/** Fills a list with the drawn samples; `onSample` gets the key of the one that was chosen. */
+/** Fills a list with the samples; `onSample` gets the file name of the one that was chosen. */
 export function offerSamples(list, onSample) {
-  list.replaceChildren(...Object.keys(samples).map((key) => sampleItem(key, onSample)));
+  list.replaceChildren(...Object.keys(samples).map((file) => sampleItem(file, onSample)));
 }
 
-function sampleItem(key, onSample) {
+function sampleItem(file, onSample) {
+  const { label, credit } = samples[file];
   const picture = element("img", {
-    src: `samples/${key}.png`,
+    src: `samples/small/${file.replace(/\w+$/, "jpg")}`,
     alt: "",
     width: 96,
     height: 96,
     draggable: false,
   });
-  const button = element("button", { type: "button", title: sampleName(key) }, [
+  const button = element("button", { type: "button", title: `${sampleName(file)} (${credit})` }, [
     picture,
-    element("span", { textContent: samples[key] }),
+    element("span", { textContent: label }),
+    element("small", { className: "only-empty", textContent: credit }),
   ]);
-  button.dataset.sample = key;
-  button.addEventListener("click", () => onSample(key));
+  button.dataset.sample = file;
+  button.addEventListener("click", () => onSample(file));
   return element("li", {}, [button]);
 }

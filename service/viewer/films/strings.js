@@ -3,15 +3,17 @@
 import { className, percent } from "../page/formats.js";
 import { sentences } from "../page/strings.js";
 
+/** The sample films: what each is said to show, and whose it is. Terms: samples/CREDITS.md. */
 export const samples = {
-  drawn_normal: "Normal",
-  drawn_opacity: "Opacity",
-  drawn_effusion: "Effusion",
+  "normal.jpg": { label: "Normal", credit: "NIH Clinical Center" },
+  "pneumonia.dcm": { label: "Pneumonia", credit: "NIH Clinical Center" },
+  "covid19.jpg": { label: "COVID-19", credit: "Cohen et al., CC BY 4.0" },
+  "ankle.png": { label: "No chest", credit: "pydicom-data, MIT" },
 };
 
 /** Returns the name under which a sample is shown. */
-export function sampleName(key) {
-  return `${samples[key]}: a drawing, not a patient`;
+export function sampleName(file) {
+  return `Sample: ${samples[file].label}`;
 }
 
 /** Texts about files that can't be opened. */

@@ -11,7 +11,7 @@ const LONGEST_WAIT_SECONDS = 60;
 /**
  * A list of entries, of which one may be open.
  *
- * An entry is `{ id, name, load, drawing, state, sent, problem, answer, thumbnail, tries }`:
+ * An entry is `{ id, name, load, state, sent, problem, answer, thumbnail, tries }`:
  * `state` is queued, reading, done or refused; `sent` is the share of the upload in [0, 1], or null;
  * `problem` is why it was refused, or why it still waits; `load(signal)` promises the film's Blob.
  *
@@ -48,11 +48,11 @@ export class WorkList extends EventTarget {
     return counts;
   }
 
-  /** Adds films (`{ name, load, drawing }`; refused ones have a `problem`); returns the entries. */
+  /** Adds films (`{ name, load }`; refused ones have a `problem`); returns the entries. */
   add(films) {
-    const added = films.map(({ name, load, drawing = false, problem = null }) => ({
+    const added = films.map(({ name, load, problem = null }) => ({
       id: (this.#lastId += 1),
-      ...{ name, load, drawing, problem, state: problem ? "refused" : "queued" },
+      ...{ name, load, problem, state: problem ? "refused" : "queued" },
       ...{ sent: null, answer: null, thumbnail: null, tries: 0 },
     }));
     this.entries = [...this.entries, ...added];

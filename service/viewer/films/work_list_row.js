@@ -87,9 +87,9 @@ export class WorkListRow {
 }
 
 /** Returns a name whose middle is cut where there is no room: files differ at their ends. */
-function nameElement({ name: path, drawing }) {
+function nameElement({ name: path }) {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const cut = drawing ? name.length : Math.max(0, name.length - END_LETTERS);
+  const cut = Math.max(0, name.length - END_LETTERS);
   return element("span", { className: "entry-name", title: path }, [
     element("span", { className: "beginning", textContent: name.slice(0, cut) }),
     element("span", { className: "ending", textContent: name.slice(cut) }),

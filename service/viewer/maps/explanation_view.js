@@ -27,12 +27,12 @@ export class ExplanationView {
     elements.button.addEventListener("click", onButton);
   }
 
-  /** Shows the explanation of a finding of an answer; `drawing`: the film is one of our samples. */
-  show(answer, finding, { belowShown, drawing, look: { signed } }) {
+  /** Shows the explanation of a finding of an answer. */
+  show(answer, finding, { belowShown, look: { signed } }) {
     const { status, evidence } = finding.explanation;
     const peak = evidence ? peakOf(evidence, fullColour(answer, finding)) : 0;
     const words = explanation(status, {
-      ...{ answer, finding, shown: belowShown, drawing, peak, signed },
+      ...{ answer, finding, shown: belowShown, peak, signed },
     });
     const { box, heading, sentence, button } = this.#elements;
     box.dataset.status = answer.in_distribution ? status : "out_of_distribution";

@@ -4,7 +4,7 @@ import { className, figure, percent } from "../page/formats.js";
 import { isNovel, lacksLungs, refused } from "../page/strings.js";
 
 /** Returns the texts for a map's status: a heading, a sentence and the button that goes on. */
-export function explanation(status, { answer, finding, shown, drawing, peak, signed }) {
+export function explanation(status, { answer, finding, shown, peak, signed }) {
   const name = className(finding.class_name);
   const hottest = `The strongest position reaches ${percent(peak)} of full colour.` + inLungs(finding);
   const words = belowWords(answer, finding);
@@ -22,11 +22,7 @@ export function explanation(status, { answer, finding, shown, drawing, peak, sig
           `\u201c${name}\u201d is ${words.why}, so its map explains no decision.`,
           "Show it anyway",
         ],
-    out_of_distribution: [
-      refusedHeading(answer),
-      drawing && !lacksLungs(answer) ? UNLIKE_DRAWING : UNLIKE_FILM,
-      "Ask for the maps anyway",
-    ],
+    out_of_distribution: [refusedHeading(answer), UNLIKE_FILM, "Ask for the maps anyway"],
     no_map: [answer.in_distribution ? "No map of its own" : refusedHeading(answer), NO_MAP],
   };
   const forced = status === "out_of_distribution_forced";
@@ -61,9 +57,6 @@ const NO_MAP =
   "The ensemble averages what the networks answer, and their maps have different grids. Under " +
   "\u201cCompare models\u201d each network\u2019s map lies beside the others.";
 export const UNLIKE_FILM = "The probabilities are greyed: they mean little for such a film.";
-const UNLIKE_DRAWING =
-  "This is a drawing, unlike the films this model knows: the greyed probabilities mean little. " +
-  "You may ask for the maps anyway.";
 
 /** Returns how much of a map lies inside the lungs, as a sentence to add; "" where none is known. */
 function inLungs({ explanation: { inside_lungs: inside } }) {

@@ -64,9 +64,9 @@ export async function colourMaps({ signal } = {}) {
 }
 
 /** Returns a sample film as a Blob. */
-export async function sampleFilm(key, { signal } = {}) {
+export async function sampleFilm(file, { signal } = {}) {
   try {
-    return await (await request(`samples/${key}.png`, { signal })).blob();
+    return await (await request(`samples/${file}`, { signal })).blob();
   } catch (error) {
     throw error.status === 404 ? new ApiProblem({ ...words.noSample, status: 404 }) : error;
   }
