@@ -43,10 +43,41 @@ def page_tables() -> Iterator[str]:
         yield f"\n### What each layer tells: {layers['network']}\n"
         yield f"{layers['films']} films of train; logistic regressions on frozen features.\n"
         yield from ablation_means(layers["left_out"])
+    for evaluation in of_kind("versions"):
+        yield from version_tables(evaluation)
+    yield from audit_tables(of_kind("audits"))
     for changes in of_kind("augmentation"):
         yield f"\n### What each change of the training films is worth: {changes['network']}\n"
         yield f"{changes['films']} films of train; logistic regressions on frozen features.\n"
         yield from ablation_means(changes["left_out"])
+
+
+def version_tables(evaluation: Record) -> Iterator[str]:
+    """Yield what the versions of the networks reach at home, side by side."""
+    yield f"\n### At home, before and now: {evaluation['films']} films\n"
+    yield from over_all(evaluation)
+    yield from within_sources(evaluation)
+
+
+def audit_tables(audits: list[Record]) -> Iterator[str]:
+    """Yield what `cxr audit` finds of two versions of a network, side by side."""
+    for pair in audits:
+        before, now = pair["before"], pair["now"]
+        yield f"\n### Shortcuts looked for: {label_of(before)} and {label_of(now)}\n"
+        yield f"`cxr audit` on {now['films']} films of {now['split']}.\n"
+        yield from head("", "should be", label_of(before), label_of(now))
+        rows = {one["question"]: one for one in before["rows"]}
+        for own in now["rows"]:
+            found = (answer_of(rows.get(own["question"])), answer_of(own))
+            yield row(own["question"], own["rule"], *found)
+
+
+def answer_of(audited: Record | None) -> str:
+    """Return an audit row's figure with its interval and verdict."""
+    if audited is None or audited["figure"] is None:
+        return "-"
+    spread = f"{audited['low']:.3f} to {audited['high']:.3f}"
+    return f"{audited['figure']:.3f} ({spread}), {audited['verdict']}"
 
 
 def refusals() -> list[Record]:
@@ -312,15 +343,18 @@ def calibration(models: list[Record]) -> Iterator[str]:
 def silence(refused: list[Record]) -> Iterator[str]:
     """Yield the share of images of each kind that each model refuses or leaves undecided."""
     yield ""
-    yield from head(
-        "refused or undecided", *(f"{one['model']} {one['version']}" for one in refused)
-    )
+    yield from head("refused or undecided", *map(label_of, refused))
     for kinds in zip(*(one["kinds"] for one in refused), strict=True):
         shares = (f"{k['silent']:.0%} ({k['low']:.0%} to {k['high']:.0%})" for k in kinds)
         yield row(kinds[0]["kind"], *shares)
     silent = ([image["outcome"] != "answered" for image in one["images"]] for one in refused)
     counts = (f"{sum(outcomes)} of {len(outcomes)}" for outcomes in silent)
     yield row("other images, all to be refused", *counts)
+
+
+def label_of(measured: Record) -> str:
+    """Return name and version of a model that a command measured."""
+    return f"{measured['model']} {measured['version']}"
 
 
 def label(model: Record) -> str:

@@ -2,7 +2,7 @@
 
 python docs/scripts/make_screenshots.py [NAME ...] [--out docs/viewer] [--film FILM]
 
-The films are drawings: no film of a patient may get into this repository.
+The films are the samples that come with the page: no other may get into this repository.
 """
 
 import argparse
@@ -17,16 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from socket import socket
 
-import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect, sync_playwright
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
-
-from training.data.phantom import draw_film
 
 FOLDER = Path(__file__).parents[1] / "viewer"
 SAMPLES = Path(__file__).parents[2] / "service" / "viewer" / "samples"
+FILM = SAMPLES / "pneumonia.dcm"
 CHROMIUM_ARGUMENTS = ("--no-sandbox", "--disable-gpu")
 DESK = ViewportSize(width=1280, height=800)
 TABLET = ViewportSize(width=820, height=1180)
@@ -40,7 +36,7 @@ AFTER_DRAWING = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures that are wanted."""
     wanted = _arguments(arguments)
-    film = file_of(wanted.film) if wanted.film else drawn_dicom()
+    film = file_of(wanted.film or FILM)
     wanted.out.mkdir(parents=True, exist_ok=True)
     with own_server() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -102,11 +98,11 @@ def desk(page: Page, film: FilePayload) -> bytes:
 
 def work_list(page: Page, film: FilePayload) -> bytes:
     """Show a list of files, one of which is no image: it is open, and its problem shown."""
-    drawn = [file_of(path) for path in sorted(SAMPLES.glob("*.png"))]
+    samples = [file_of(SAMPLES / name) for name in ("normal.jpg", "covid19.jpg", "ankle.png")]
     notes = FilePayload(name="notes.png", mimeType="image/png", buffer=b"These are no films.")
-    page.set_input_files("#pick", [film, *drawn, notes])
+    page.set_input_files("#pick", [film, *samples, notes])
     page.locator("#work-list li[data-state=refused]").wait_for()
-    page.locator("#work-list li[data-state=done]").nth(len(drawn)).wait_for()
+    page.locator("#work-list li[data-state=done]").nth(len(samples)).wait_for()
     page.locator("#work-list li[data-state=refused] .open").click()
     page.locator("#problem").wait_for()
     return seen(page)
@@ -140,13 +136,14 @@ def signed(page: Page, film: FilePayload) -> bytes:
 
 def refused(page: Page, _: FilePayload) -> bytes:
     """Show a sample that the model refuses as unlike the films it knows, without a map."""
-    opens_sample(page)
+    page.locator("button[data-sample='ankle.png']").click()
+    _wait_until_told(page)
     return seen(page)
 
 
-def compare(page: Page, _: FilePayload) -> bytes:
+def compare(page: Page, film: FilePayload) -> bytes:
     """Show the models side by side, and how far their maps agree."""
-    opens_sample(page)
+    opens(page, film)
     shows_map(page)
     takes(page, "Compare models")
     page.locator("#agreement tbody").wait_for()
@@ -158,9 +155,9 @@ def mask(page: Page, film: FilePayload) -> bytes:
     """Show a masked film, and the probabilities with and without the mask."""
     opens(page, film)
     takes(page, "Mask")
-    points_at(page, 0.18, 0.32)
+    points_at(page, 0.14, 0.42)
     page.mouse.down()
-    points_at(page, 0.44, 0.58)
+    points_at(page, 0.38, 0.8)
     page.mouse.up()
     page.locator("#occlusion tbody").wait_for()
     page.locator("#occlusion > :last-child").scroll_into_view_if_needed()
@@ -210,12 +207,6 @@ def opens(page: Page, film: FilePayload) -> None:
     _wait_until_told(page)
 
 
-def opens_sample(page: Page) -> None:
-    """Open the sample with an opacity."""
-    page.locator("button[data-sample=drawn_opacity]").click()
-    _wait_until_told(page)
-
-
 def _wait_until_told(page: Page) -> None:
     page.wait_for_selector("body:is([data-state=answer], [data-state=problem])")
     if page.locator("body").get_attribute("data-state") == "problem":
@@ -256,29 +247,6 @@ def file_of(path: Path) -> FilePayload:
     return FilePayload(
         name=path.name, mimeType="application/octet-stream", buffer=path.read_bytes()
     )
-
-
-def drawn_dicom() -> FilePayload:
-    """Return a drawn film with an opacity, as a detector would send it: 12 bits, 0.35 mm a pixel.
-
-    It is one of the few drawings that the default model does not refuse.
-    """
-    pixels = draw_film("opacity", seed=48, view=1, columns=1024).pixels
-    film = Dataset()
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    film.SOPClassUID = DigitalXRayImageStorageForPresentation
-    film.SOPInstanceUID = "1.2.3"
-    film.Rows, film.Columns = pixels.shape
-    film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
-    film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 12, 11, 0
-    film.WindowCenter, film.WindowWidth = [2048, 1700], [4096, 3000]
-    film.WindowCenterWidthExplanation = ["Normal", "Lung"]
-    film.PixelSpacing = [0.35, 0.35]
-    film.PixelData = (pixels.astype(np.uint16) << 4).tobytes()
-    file = io.BytesIO()
-    film.save_as(file, enforce_file_format=True)
-    return FilePayload(name="drawn.dcm", mimeType="application/dicom", buffer=file.getvalue())
 
 
 def small(png: bytes) -> bytes:

@@ -233,7 +233,7 @@ def draw_grad_cam(names: Names) -> Figure:
     film, evidence, overlaid = figure.subplots(1, 3)
     pixels, cells = names["film"].pixels, names["evidence"]
     rows, columns = pixels.shape
-    show(film, pixels, "the film (drawn)", cmap="gray")
+    show(film, pixels, "the film", cmap="gray")
     limit = float(np.abs(cells).max())
     prepare(evidence, f"evidence for {names['class_name']}, cell by cell")
     drawn = draw_cells(evidence, cells, names["place"], cmap="PuOr_r", vmin=-limit, vmax=limit)

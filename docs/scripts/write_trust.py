@@ -239,8 +239,8 @@ def methods(name: str) -> Iterator[str]:
         f"{measured['few_films']} of them with {measured['seeds']} draws for randomisation and "
         "stability."
     )
-    if measured["sha256"] != results(f"localisation_{name}")["sha256"]:
-        yield "Measured of the same weights before their maps were drawn where the cells are."
+    if measured["version"] != results(f"localisation_{name}")["version"]:
+        yield "Measured of that version; the one in the box is newer."
 
 
 def wrong_maps() -> Iterator[str]:

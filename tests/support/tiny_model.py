@@ -6,6 +6,7 @@ evidence; the distance is ten times the mean pixel.
 
 import base64
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,16 @@ def card(**changes: Any) -> ModelCard:
         "code_revision": "0",
     }
     return ModelCard(**fields | changes)
+
+
+def first_schema() -> str:
+    """Return the card as files of schema 1 have it: without the fields added since."""
+    added = (
+        *("blocks", "conformal_quantiles", "groups", "lung_limits", "lungs"),
+        *("novelty_histogram", "novelty_threshold", "read_layer", "receptive_field"),
+    )
+    own = card(schema_version=1).model_dump(mode="json")
+    return json.dumps({name: value for name, value in own.items() if name not in added})
 
 
 def write_model(folder: Path, *, card_json: str | None = None, **changes: Any) -> Path:
