@@ -170,6 +170,7 @@ def unseen_origins(measured: Record) -> Iterator[str]:
     yield from seeds(recipes)
     if measured["differences"]:
         yield from recipe_differences(measured["differences"])
+    yield from sets(recipes)
     yield from pooled(recipes)
 
 
@@ -274,6 +275,18 @@ def recipe_differences(differences: list[Record]) -> Iterator[str]:
                 ", ".join(found["origins"]),
                 interval(found["difference"]),
             )
+
+
+def sets(recipes: list[Record]) -> Iterator[str]:
+    """Yield what prediction sets are worth on origins never seen."""
+    if not all(recipe.get("sets") for recipe in recipes):
+        return
+    for recipe in recipes:
+        yield ""
+        names = [metric["name"].replace("_", " ") for metric in recipe["sets"][0]["figures"]]
+        yield from head(f"sets of {recipe['name']}", "films", *names)
+        for own in recipe["sets"]:
+            yield row(", ".join(own["origins"]), str(own["films"]), *map(interval, own["figures"]))
 
 
 def pooled(recipes: list[Record]) -> Iterator[str]:

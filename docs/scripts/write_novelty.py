@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs.scripts.insert_results import Record, head, interval, row
+from docs.scripts.insert_results import Record, counted, head, interval, row
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/evaluation.md"
@@ -54,8 +54,8 @@ def tables(result: Record) -> Iterator[str]:
 def risk_table(risk: Record) -> Iterator[str]:
     """Yield the lines on right and wrong answers about origins that no network saw."""
     yield (
-        f"{risk['recipe']}, {risk['seeds']} seeds, {risk['films']} films of origins never seen, "
-        f"{risk['known']:.3f} of them within the limit: right {interval(risk['right_known'])} "
+        f"{risk['recipe']}, {counted(risk['seeds'], 'seed')}, {risk['films']} films of origins "
+        f"never seen, {risk['known']:.3f} of them within the limit: right {interval(risk['right_known'])} "
         f"within it, {interval(risk['right_novel'])} beyond; difference "
         f"{interval(risk['difference'])}."
     )
