@@ -55,9 +55,9 @@ def risk_table(risk: Record) -> Iterator[str]:
     """Yield the lines on right and wrong answers about origins that no network saw."""
     yield (
         f"{risk['recipe']}, {counted(risk['seeds'], 'seed')}, {risk['films']} films of origins "
-        f"never seen, {risk['known']:.3f} of them within the limit: right {interval(risk['right_known'])} "
-        f"within it, {interval(risk['right_novel'])} beyond; difference "
-        f"{interval(risk['difference'])}."
+        f"never seen, {risk['known']:.3f} of them within the limit: right "
+        f"{interval(risk['right_known'])} within it, {interval(risk['right_novel'])} beyond; "
+        f"difference {interval(risk['difference'])}."
     )
     yield ""
     coverages = (f"error at {one['coverage']:.0%}" for one in risk["by_score"][0]["errors"])
