@@ -5,8 +5,10 @@
 Patches as large as a cell, in the middle half of a film, are covered one at a time, with black and
 with white. The change of the evidence, over all classes, is drawn on the film, and its middle is
 compared with the patch's. "Even" cells are those that fill the network's input evenly: how maps
-were drawn before cards had `cell_centres`. With `--random-weights`, other ones for each film,
-nothing has been learnt. What is left then is how wrongly maps are drawn; what is left with a file's
+were drawn before cards had `cell_centres`, and as if a crop to the lungs were not known of. Before
+a network that finds the lungs itself, patches are made a little darker and lighter instead, or
+it would find other lungs: the median offset tells more than the mean then. With
+`--random-weights`, other ones for each film, nothing has been learnt. What is left then is how wrongly maps are drawn; what is left with a file's
 own weights, also what it has learnt: to look below a place more than above it, say.
 """
 
@@ -39,6 +41,9 @@ SIDE = 1 / 14
 GREYS = (0.0, 1.0)
 """What a patch is covered with, in turn."""
 
+SLIGHT = 0.05
+"""Opacity of a patch before a network that finds the lungs itself."""
+
 POINTS = 224
 """Points along each side at which a change is drawn; offsets are in these."""
 
@@ -67,7 +72,8 @@ def offsets(
     seen = network_pixels(film, **view)
     left, top, right, bottom = seen.grid_place(grid, None).extent
     boxes = list(patches((left, top, right, bottom)))
-    covered = (network_pixels(with_patch(film, *one), **view) for one in boxes)
+    opacity = SLIGHT if card.lungs else 1.0
+    covered = (network_pixels(with_patch(film, *one, opacity), **view) for one in boxes)
     films = [one.pixels[None, None] for one in (seen, *covered)]
     evidence = np.concatenate([evidence_of(one) for one in films])
     changes = np.abs(evidence[1:] - evidence[0]).sum(axis=1)
@@ -95,11 +101,11 @@ def patches(extent: tuple[float, float, float, float]) -> Iterator[tuple[PixelBo
         yield box, grey
 
 
-def with_patch(film: Radiograph, box: PixelBox, grey: float) -> Radiograph:
-    """Return a film of which a box is covered."""
+def with_patch(film: Radiograph, box: PixelBox, grey: float, opacity: float) -> Radiograph:
+    """Return a film of which a box is covered, by a cover of an opacity in [0, 1]."""
     left, top, right, bottom = box
     pixels = film.pixels.copy()
-    pixels[top:bottom, left:right] = grey
+    pixels[top:bottom, left:right] += opacity * (grey - pixels[top:bottom, left:right])
     return Radiograph(pixels, film.format)
 
 
@@ -120,6 +126,12 @@ def middle_of(
     weights = np.maximum(drawn - drawn.max() / 2, 0)
     whole = weights.sum()
     return float(weights.sum(axis=0) @ x / whole), float(weights.sum(axis=1) @ y / whole)
+
+
+def own_cells(explainer: Explainer, film: Radiograph) -> CellCentres | None:
+    """Return the centres of a network's cells on one film, inside its crop if it has one."""
+    seen = network_pixels(film, **View.of(explainer.card)._asdict())
+    return explainer.card.cells_on(explainer(seen.pixels[None, None]).region_of(0))
 
 
 def of_file(explainer: Explainer) -> Callable[[Pixels], Evidence]:
@@ -163,7 +175,7 @@ def main() -> int:
         for seed, film in enumerate(tqdm(films, leave=False)):
             random = of_random_weights(card, seed) if options.random_weights else None
             evidence_of = random or of_file(explainer)
-            found.append(offsets(evidence_of, card, film, (None, card.cell_centres)))
+            found.append(offsets(evidence_of, card, film, (None, own_cells(explainer, film))))
         for cells, of_films in zip(("even", "of the card"), zip(*found, strict=True), strict=True):
             print(line(f"{card.name}, {cells}", of_films), flush=True)
     return 0

@@ -2,12 +2,14 @@
 
 python docs/scripts/write_samples.py ../shared/data        # writes service/viewer/samples
 
-Of each kind it is the first PA film of the public test split in the order of file names, whatever
-the models say to it. samples/CREDITS.md names the sources and their terms.
+Of each kind it is the film of the public test split whose class has the median probability by the
+default model (of two, the higher): a typical answer, neither the best nor the worst.
+samples/CREDITS.md names the sources and their terms.
 """
 
 import csv
 import io
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,8 +20,13 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from models.radiograph import read_radiograph
+from service.settings import OWN_MODELS
+from training.data.dataset import seen_by
+from xai.explainer import Explainer
+
 SAMPLES = Path(__file__).resolve().parents[2] / "service/viewer/samples"
-NIH, CC_BY = "NIH: no restrictions", "CC BY 4.0 (per-image"
+NIH, CC_BY = r"NIH: no restrictions", r"CC BY \d\.\d \(per-image"
 UID = "2.25.297309840124391287365410927354102973548"
 SMALL = 128
 
@@ -27,10 +34,10 @@ SMALL = 128
 def main() -> int:
     """Write the films, and a small picture of each for the page's buttons."""
     data = Path(sys.argv[1])
-    shutil.copyfile(first(data / "cxr", "normal", NIH), SAMPLES / "normal.jpg")
-    shutil.copyfile(first(data / "cxr", "covid19", CC_BY), SAMPLES / "covid19.jpg")
+    shutil.copyfile(typical(data / "cxr", "normal", NIH), SAMPLES / "normal.jpg")
+    shutil.copyfile(typical(data / "cxr", "covid19", CC_BY), SAMPLES / "covid19.jpg")
     shutil.copyfile(data / "ood/xray_ankle_cr.png", SAMPLES / "ankle.png")
-    with Image.open(first(data / "cxr", "pneumonia", NIH)) as image:
+    with Image.open(typical(data / "cxr", "pneumonia", NIH)) as image:
         pneumonia = np.asarray(image.convert("L"))
     (SAMPLES / "pneumonia.dcm").write_bytes(as_dicom(pneumonia))
     seen = [file for file in SAMPLES.iterdir() if file.suffix in (".jpg", ".png")]
@@ -42,16 +49,22 @@ def main() -> int:
     return 0
 
 
-def first(films: Path, label: str, licence: str) -> Path:
-    """Return the first PA film of the test split that has a label and a licence."""
-    with (films / "manifest.csv").open(newline="") as file:
-        rows = [
-            row["path"]
+def typical(data: Path, label: str, licence: str) -> Path:
+    """Return the film of a class, with such a licence, whose class has the median probability."""
+    with (data / "manifest.csv").open(newline="") as file:
+        films = [
+            data / row["path"]
             for row in csv.DictReader(file)
-            if (row["split"], row["label"], row["view"]) == ("test", label, "PA")
-            and row["licence"].startswith(licence)
+            if (row["split"], row["label"]) == ("test", label) and re.match(licence, row["licence"])
         ]
-    return films / min(rows)
+    explainer = Explainer(OWN_MODELS / "chest_cnn.onnx")
+    number = explainer.card.class_names.index(label)
+
+    def probability(film: Path) -> float:
+        pixels = seen_by(explainer.card, read_radiograph(film.read_bytes())).pixels
+        return float(explainer(pixels[None, None]).probabilities[0, number])
+
+    return sorted(films, key=probability)[len(films) // 2]
 
 
 def as_dicom(pixels: UInt8[np.ndarray, "rows columns"]) -> bytes:
@@ -61,7 +74,7 @@ def as_dicom(pixels: UInt8[np.ndarray, "rows columns"]) -> bytes:
     film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     film.SOPClassUID = DigitalXRayImageStorageForPresentation
     film.SOPInstanceUID = UID
-    film.Modality, film.BodyPartExamined, film.ViewPosition = "DX", "CHEST", "PA"
+    film.Modality, film.BodyPartExamined, film.ViewPosition = "DX", "CHEST", "AP"
     film.ImageComments = "NIH Clinical Center, ChestX-ray14"
     film.Rows, film.Columns = pixels.shape
     film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"

@@ -5,20 +5,20 @@ import json
 from pydantic.config import JsonDict
 from pydantic.types import JsonValue
 
-CHEST_CNN = "d1aaf3dbe279f9bfdefc03f8c412efc9312e02d7acf7c6e61d621f5af442f594"
-VGG16 = "78ea469dd037e5f55ba3491f548835993d4aaab177857644338c764e10d306a5"
+CHEST_CNN = "09bd93bbd1068057b75096079e05fca57926d024c164b264cac0d1d597a821f9"
+VGG16 = "968ac18f4a070e39c2287061fe2b6f218a14dc77cd3c6e512224d1be78143bf4"
 FINDING: JsonDict = {
     "class_name": "pneumonia",
     "logit": 1.3,
     "probability": 0.81,
-    "threshold": 0.27,
-    "excluded_below": 0.31,
+    "threshold": 0.08,
+    "excluded_below": 0.05,
     "decision": True,
 }
 EXPLANATION: JsonDict = {
     "status": "ok",
     "method": "grad_cam",
-    "target_layer": "stages.3",
+    "target_layer": "inside",
     "evidence": [[0.0, -0.02], [0.08, 0.04]],
     "affine": [773.2, 0.0, -235.8, 0.0, 821.1, -250.5],
     "extent": [147.3, 156.4, 1693.7, 1798.6],
@@ -29,7 +29,7 @@ GROUP: JsonDict = {
     "class_names": ["pneumonia", "tuberculosis"],
     "log_odds": 1.9,
     "probability": 0.87,
-    "threshold": 0.55,
+    "threshold": 0.61,
     "decision": True,
     "evidence_scale": 0.12,
 }
@@ -37,16 +37,16 @@ EXPLAINED_FINDING: JsonDict = FINDING | {"explanation": EXPLANATION}
 PREDICTION: JsonDict = {
     "model": {
         "name": "chest_cnn",
-        "version": "2.0.0",
+        "version": "3.0.0",
         "sha256": CHEST_CNN,
-        "evidence_scale": 0.0747,
+        "evidence_scale": 0.0878,
     },
     "film": {"rows": 1955, "columns": 1841, "format": "dicom"},
     "mask": None,
     "distance": 12.1,
-    "distance_threshold": 19.6,
-    "novelty": 1.3,
-    "novelty_threshold": 2.4,
+    "distance_threshold": 20.3,
+    "novelty": 3.6,
+    "novelty_threshold": 5.4,
     "in_distribution": True,
     "refusals": [],
     "confidence_threshold": 0.366,
@@ -86,7 +86,7 @@ OUTLINED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
     ],
 }
 OTHER_MODEL: JsonDict = {
-    "model": {"name": "vgg16", "version": "1.0.0", "sha256": VGG16, "evidence_scale": 0.0655}
+    "model": {"name": "vgg16", "version": "2.0.0", "sha256": VGG16, "evidence_scale": 0.0188}
 }
 COMPARISON: JsonDict = {"models": [PREDICTION, PREDICTION | OTHER_MODEL]}
 EXPLAINED_COMPARISON: JsonDict = {
@@ -129,7 +129,7 @@ MODEL_LIST: JsonDict = {
     "models": [
         {
             "name": "chest_cnn",
-            "version": "2.0.0",
+            "version": "3.0.0",
             "sha256": CHEST_CNN,
             "architecture": "chest_cnn",
             "class_names": ["normal", "pneumonia"],
@@ -161,11 +161,11 @@ MODEL_DESCRIPTION: JsonDict = {
         "figures": {
             "schema_version": 1,
             "name": "chest_cnn",
-            "version": "2.0.0",
+            "version": "3.0.0",
             "sha256": CHEST_CNN,
-            "code_revision": "75d322de0563",
+            "code_revision": "d9ff18237482",
             "packages": {"onnxruntime": "1.32.0"},
-            "manifest_sha256": "a47967a866601428a889d8c4a9442f17e9ab9df9f6f2b965f689530745972a8f",
+            "manifest_sha256": "eb0161caf0650266eee141e0d03835b4e39b27204bb518cd830dd0b69babb47b",
             "split": "val",
             "films": 100,
             "groups": 97,
@@ -179,45 +179,45 @@ MODEL_DESCRIPTION: JsonDict = {
     "card": {
         "schema_version": 2,
         "name": "chest_cnn",
-        "version": "2.0.0",
+        "version": "3.0.0",
         "architecture": "chest_cnn",
         "class_names": ["normal", "pneumonia"],
         "task": "multiclass",
-        "image_size": [224, 224],
+        "image_size": [240, 240],
         "resize_mode": "stretch",
-        "crop_pct": 0.84,
+        "crop_pct": 1.0,
         "local_contrast": 0.12,
-        "target_layer": "stages.3",
+        "target_layer": "inside",
         "activation_grid": [2, 2],
         "mean": 0.5,
         "std": 0.2,
-        "temperature": 0.9,
+        "temperature": 0.76,
         "decision_thresholds": [THRESHOLD, THRESHOLD],
-        "evidence_scale": 0.0747,
-        "distance_threshold": 19.6,
-        "novelty_threshold": 2.4,
-        "conformal_quantiles": [0.64, 0.69],
-        "cell_centres": {"origin": [0.5, 0.5], "step": [112.0, 112.0]},
+        "evidence_scale": 0.0878,
+        "distance_threshold": 20.3,
+        "novelty_threshold": 5.4,
+        "conformal_quantiles": [0.51, 0.95],
+        "cell_centres": {"origin": [40.0, 40.0], "step": [80.0, 80.0]},
         "golden": {
             "pixels_png": "iVBORw0KGgo...",
             "logits": [-0.7, 0.7],
             "probabilities": [0.19, 0.81],
             "distance": 12.1,
-            "novelty": 1.3,
+            "novelty": 3.6,
             "evidence": [[[0.0, 0.02], [-0.08, -0.04]], [[0.0, -0.02], [0.08, 0.04]]],
         },
         "score_histograms": [HISTOGRAM, HISTOGRAM],
         "distance_histogram": {"edges": [0.0, 10.0, 20.0], "counts": [120, 309]},
         "novelty_histogram": {"edges": [0.0, 1.5, 3.0], "counts": [280, 149]},
         "training_data": {
-            "manifest_sha256": "a47967a866601428a889d8c4a9442f17e9ab9df9f6f2b965f689530745972a8f",
-            "split_sha256": "b08febd5e71052635afc5653c7ded906194685020aaa0058b6f2c8fd0202422a",
-            "films": {"train": 3188, "val": 438, "test": 716},
+            "manifest_sha256": "eb0161caf0650266eee141e0d03835b4e39b27204bb518cd830dd0b69babb47b",
+            "split_sha256": "e89f390d4eb757946b9f2d3be5763627859250ec220556e90a32d465e08decef",
+            "films": {"train": 3628, "val": 498, "test": 816},
             "description": "Chest X-ray classification set, collected from public repositories.",
         },
         "intended_use": "Research and teaching. Not a medical device.",
         "limits": ["Frontal films only."],
-        "code_revision": "75d322de0563",
+        "code_revision": "d9ff18237482",
     },
 }
 COLOUR_MAP: JsonDict = {
@@ -241,7 +241,7 @@ AUDIT_PAGE: JsonDict = {
             "key_id": "ward-3",
             "verb": "explain",
             "model": "chest_cnn",
-            "version": "2.0.0",
+            "version": "3.0.0",
             "model_sha256": CHEST_CNN,
             "film_sha256": "5f4768f831ada93990db37768957eba18135bbff923b1f038ed95f8840e4be91",
             "probabilities": {"normal": 0.19, "pneumonia": 0.81},
@@ -251,7 +251,7 @@ AUDIT_PAGE: JsonDict = {
             "in_distribution": True,
             "refusals": [],
             "distance": 12.1,
-            "novelty": 1.3,
+            "novelty": 3.6,
             "status": "ok",
         }
     ],
@@ -259,9 +259,9 @@ AUDIT_PAGE: JsonDict = {
 }
 
 SCALES: JsonDict = {
-    "evidence_scale": 0.0747,
-    "distance_threshold": 19.6,
-    "novelty_threshold": 2.4,
+    "evidence_scale": 0.0878,
+    "distance_threshold": 20.3,
+    "novelty_threshold": 5.4,
 }
 SERVER_METADATA: JsonDict = {
     "name": "chest-xray-explainer",
@@ -270,10 +270,10 @@ SERVER_METADATA: JsonDict = {
 }
 MODEL_METADATA: JsonDict = {
     "name": "chest_cnn",
-    "versions": ["2.0.0"],
+    "versions": ["3.0.0"],
     "platform": "onnxruntime_onnx",
     "inputs": [
-        {"name": "pixels", "datatype": "FP32", "shape": [-1, 1, 224, 224]},
+        {"name": "pixels", "datatype": "FP32", "shape": [-1, 1, 240, 240]},
         {"name": "film", "datatype": "BYTES", "shape": [-1]},
     ],
     "outputs": [
@@ -288,8 +288,8 @@ MODEL_METADATA: JsonDict = {
     "parameters": SCALES
     | {
         "class_names": '["normal", "pneumonia"]',
-        "conformal_quantiles": "[0.64, 0.69]",
-        "decision_thresholds": "[0.674, 0.271]",
+        "conformal_quantiles": "[0.51, 0.95]",
+        "decision_thresholds": "[0.385, 0.084]",
         "sha256": CHEST_CNN,
     },
 }
@@ -300,7 +300,7 @@ INFERENCE_REQUEST: JsonDict = {
 }
 INFERENCE_RESPONSE: JsonDict = {
     "model_name": "chest_cnn",
-    "model_version": "2.0.0",
+    "model_version": "3.0.0",
     "id": "42",
     "parameters": SCALES,
     "outputs": [

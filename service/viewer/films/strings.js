@@ -7,7 +7,7 @@ import { sentences } from "../page/strings.js";
 export const samples = {
   "normal.jpg": { label: "Normal", credit: "NIH Clinical Center" },
   "pneumonia.dcm": { label: "Pneumonia", credit: "NIH Clinical Center" },
-  "covid19.jpg": { label: "COVID-19", credit: "Cohen et al., CC BY 4.0" },
+  "covid19.jpg": { label: "COVID-19", credit: "Cohen et al., CC BY 3.0" },
   "ankle.png": { label: "No chest", credit: "pydicom-data, MIT" },
 };
 
