@@ -8,8 +8,9 @@ compared with the patch's. "Even" cells are those that fill the network's input 
 were drawn before cards had `cell_centres`, and as if a crop to the lungs were not known of. Before
 a network that finds the lungs itself, patches are made a little darker and lighter instead, or
 it would find other lungs: the median offset tells more than the mean then. With
-`--random-weights`, other ones for each film, nothing has been learnt. What is left then is how wrongly maps are drawn; what is left with a file's
-own weights, also what it has learnt: to look below a place more than above it, say.
+`--random-weights`, other ones for each film, nothing has been learnt. What is left then is how
+wrongly maps are drawn; what is left with a file's own weights, also what it has learnt: to look
+below a place more than above it, say.
 """
 
 import argparse
