@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.card import LUNG_MASK_SIZE, REFUSALS, ModelCard
+from models.card import LUNG_MASK_SIZE, REFUSALS, ModelCard, prediction_set
 from service.answers.open_inference_schemas import (
     InferenceRequest,
     InferenceResponse,
@@ -278,8 +278,8 @@ def _tensors(answers: Answers, card: ModelCard) -> Mapping[str, Tensor]:
         "is_confident": np.array([card.is_confident(max(film)) for film in films]),
         "is_decided": np.array(decided),
     }
-    if card.conformal_quantiles:
-        verdicts[SET] = np.array([card.is_possible(film) for film in films])
+    if quantiles := card.conformal_quantiles:
+        verdicts[SET] = np.array([prediction_set(film, quantiles) for film in films])
     return answers.outputs() | verdicts
 
 

@@ -29,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("groups")
     write_group_model(folder)
     write_group_model(folder, name="twin")
+    write_group_model(folder, name="sets", conformal_quantiles=(0.5, 0.5, 0.7))
     write_model(folder, name="without")
     return folder
 
@@ -150,6 +151,16 @@ def test_the_tensors_have_their_evidence_and_the_metadata_their_classes(
     expected = group_evidence(quadrants([0.8, 0.2, 0.2, 0.4])).ravel()
     np.testing.assert_allclose(output["data"], expected, atol=1e-5)
     assert "groups" not in grouped.get("/v2/models/without").json()["parameters"]
+
+
+def test_of_a_model_with_sets_too_the_tensors_have_the_set_of_its_classes(
+    grouped: httpx.Client,
+) -> None:
+    film = {"name": "pixels", "datatype": "FP32", "shape": [1, 1, 32, 48]}
+    pixels = (quadrants([0.8, 0.2, 0.2, 0.4]) / 255).ravel().tolist()
+    asked = {"inputs": [film | {"data": pixels}], "outputs": [{"name": "prediction_set"}]}
+    [output] = grouped.post("/v2/models/sets/infer", json=asked).json()["outputs"]
+    assert output["data"] == [True, False, True]
 
 
 def test_the_client_reads_them(grouped: httpx.Client) -> None:
