@@ -52,7 +52,9 @@ def answer(connection: socket.socket) -> bytes:
     """Return the answer of /health/live, whose head and body may come apart."""
     received = b""
     while not received.endswith(b"}"):
-        received += connection.recv(2000)
+        piece = connection.recv(2000)
+        assert piece, "the connection ended before the answer"
+        received += piece
     return received
 
 
