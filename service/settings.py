@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         max_batch_delay_seconds: Longest time that a batch waits to be full; 0 is not at all.
         queue_size: Most films of one model that are read, waiting, examined, or whose answer is
             being sent, at the same time; one more is answered with 503 unread.
-        max_held_bytes: Most bytes of request bodies, and of answers longer than 64 KiB, in memory
+        max_held_bytes: Most bytes of request bodies, and of answers longer than 256 KiB, in memory
             at the same time.
         max_connections: Most connections open at the same time; for one more, that which has
             waited longest for a request is closed. None is half the files that the process may

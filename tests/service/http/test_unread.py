@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 
 CLIENTS = 16
 MAX_HELD_BYTES = 2 * 2**20
-GRAIN = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+GRAIN = np.random.default_rng(0).integers(0, 256, (400, 400), np.uint8)
 NOISE = picture(GRAIN)
 FILMS = 100
 FORM = httpx.Request("POST", "http://server/", files=[("file", FILM)] * FILMS)
