@@ -18,6 +18,8 @@ from service.api import audit, batch, films, models, monitoring, open_inference
 from service.api.openapi import DocumentedApp, operation_id
 from service.audit.trail import AuditTrail, asked_audit_trail
 from service.http.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
+from service.http.answers import KeptUntilSent
+from service.http.connections import Connections
 from service.http.headers import SafeAnswers
 from service.inference.engine import Engine
 from service.inference.registry import Registry
@@ -71,12 +73,19 @@ def create_app(
     )
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
-    app.add_middleware(SafeAnswers)
-    app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=tracing)
+    _add_middleware(app, settings)
     add_handlers(app)
     _add_routes(app)
     _add_pages(app)
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add what every request passes through; the last middleware that is added comes first."""
+    app.state.connections = Connections(settings, app.state.metrics.connections)
+    app.add_middleware(KeptUntilSent)
+    app.add_middleware(SafeAnswers)
+    app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=app.state.tracing)
 
 
 def _add_routes(app: FastAPI) -> None:

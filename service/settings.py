@@ -45,11 +45,17 @@ class Settings(BaseSettings):
         concurrency: Films decoded, and batches run, at the same time; None is one per CPU.
         max_batch_size: Most films that wait for one model and run together.
         max_batch_delay_seconds: Longest time that a batch waits to be full; 0 is not at all.
-        queue_size: Most films of one model that are read, waiting or examined at the same time;
-            one more is answered with 503 unread.
-        max_held_bytes: Most bytes of request bodies in memory at the same time.
+        queue_size: Most films of one model that are read, waiting, examined, or whose answer is
+            being sent, at the same time; one more is answered with 503 unread.
+        max_held_bytes: Most bytes of request bodies, and of answers longer than 256 KiB, in memory
+            at the same time.
+        max_connections: Most connections open at the same time; for one more, that which has
+            waited longest for a request is closed. None is half the files that the process may
+            have open, at most 1000.
         upload_seconds: Longest time for a request's body to arrive.
         request_seconds: Longest time from a film's arrival to its answer.
+        answer_seconds: Longest time that a client may leave an answer, or a part of a stream,
+            unread.
         grace_seconds: Longest time in which a server that is told to stop finishes its requests.
         max_upload_bytes: Longest request body with one film, form and all.
         max_film_pixels: Most pixels of one film, checked before they are decoded.
@@ -85,8 +91,10 @@ class Settings(BaseSettings):
     max_batch_delay_seconds: float = Field(default=0, ge=0, le=10)
     queue_size: int = Field(default=64, gt=0)
     max_held_bytes: int = Field(default=512 * MEBIBYTE, gt=0)
+    max_connections: int | None = Field(default=None, gt=0)
     upload_seconds: float = Field(default=60, gt=0)
     request_seconds: float = Field(default=30, gt=0)
+    answer_seconds: float = Field(default=60, gt=0)
     grace_seconds: int = Field(default=25, gt=0)
 
     max_upload_bytes: int = Field(default=MAX_FILM_BYTES, gt=0)

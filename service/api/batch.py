@@ -2,14 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from models.film_files.errors import RadiographError
 from service.answers import examples
@@ -65,20 +64,6 @@ BODY: dict[str, Any] = {
 }
 
 
-class HeldStream(StreamingResponse):
-    """A streamed answer that frees the places and bytes of its request when it ends."""
-
-    def __init__(self, lines: AsyncIterator[str], held: ExitStack) -> None:
-        super().__init__(lines, media_type=NDJSON)
-        self._lines, self._held = lines, held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
-        with self._held:
-            async with aclosing(self._lines):  # type: ignore[type-var]
-                await super().__call__(scope, receive, send)
-
-
 @router.post(
     "/v1/batch",
     tags=["films"],
@@ -98,34 +83,40 @@ async def batch(
     *,
     explain: Annotated[bool, Query(description="Send the evidence as well.")] = False,
     force: Force = False,
-) -> HeldStream:
+) -> StreamingResponse:
     """Answer many films: one line of JSON for each, in the order in which they were sent.
 
     A line is `{"index": 0, "status": 200, "answer": {...}}`, with what /v1/predict (or, with
     `explain`, /v1/explain) answers to that film alone; or `{"index": 1, "status": 422, "problem":
-    {...}}`. Lines come while later films are still being worked on.
+    {...}}`. Lines come while later films are still being worked on, and must be read as they come.
     """
     if explain:
         check_has_map(asked)
     engine, settings = asked.engine, asked.engine.settings
     bounds = Bounds(settings.max_batch_bytes, settings.max_batch_films, settings.upload_seconds)
-    with ExitStack() as stack:
-        names = [one.card.name for one in asked.explainers]
-        held = stack.enter_context(engine.admission.place(*names))
-        files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
-        films: Iterable[Film] = files
-        is_form = request.headers.get("content-type", "").startswith(FORM)
-        if len(files) == 1 and (is_archive(files[0]) or not is_form):
-            limits = _archive_limits(settings)
-            films = await asyncio.to_thread(archived_films, files[0], limits)
-        who = caller(request, "batch")
+    until_sent: AsyncExitStack = request.state.until_sent
+    names = [one.card.name for one in asked.explainers]
+    held = until_sent.enter_context(engine.admission.place(*names))
+    files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
+    is_form = request.headers.get("content-type", "").startswith(FORM)
+    is_zip = len(files) == 1 and (is_archive(files[0]) or not is_form)
+    films: Iterator[Film] = (files.pop(0) for _ in range(len(files)))
+    if is_zip:
+        films = await asyncio.to_thread(archived_films, files[0], _archive_limits(settings))
+    who = caller(request, "batch")
 
-        async def answer(film: bytes) -> str:
+    async def answer(film: bytes) -> str:
+        try:
             film_answers = await asked.answers(film, who)
             said = explained(film_answers, force) if explain else predicted(film_answers)
             return said.model_dump_json()
+        finally:
+            if not is_zip:  # whose films are read from it until the last one
+                held.give_free(len(film))
 
-        return HeldStream(_lines(engine, iter(films), answer), stack.pop_all())
+    lines = _lines(engine, films, answer)
+    until_sent.push_async_callback(lines.aclose)
+    return StreamingResponse(lines, media_type=NDJSON)
 
 
 def _archive_limits(settings: Settings) -> ArchiveLimits:
@@ -137,7 +128,9 @@ def _archive_limits(settings: Settings) -> ArchiveLimits:
     )
 
 
-async def _lines(engine: Engine, films: Iterator[Film], answer: Answering) -> AsyncIterator[str]:
+async def _lines(
+    engine: Engine, films: Iterator[Film], answer: Answering
+) -> AsyncGenerator[str, None]:
     """Yield the lines in order; a few films are answered ahead of the line that is due."""
     due: deque[asyncio.Task[str]] = deque()
     try:

@@ -130,9 +130,10 @@ def caller(request: Request, verb: str) -> Caller:
 
 @asynccontextmanager
 async def admitted_film(request: Request, asked: Asked, *, films: int = 1) -> AsyncIterator[bytes]:
-    """Yield the film in a request; places, bytes and time are bounded until the block ends.
+    """Yield the film in a request; places, bytes and time are bounded.
 
-    The block is cancelled when the client disconnects or the deadline for the answer passes.
+    Places and bytes are kept until the answer is sent. The block is cancelled when the client
+    disconnects or the deadline for the answer passes.
 
     Args:
         request: Its body has not been read.
@@ -146,13 +147,14 @@ async def admitted_film(request: Request, asked: Asked, *, films: int = 1) -> As
     """
     engine, settings = asked.engine, asked.engine.settings
     names = (one.card.name for one in asked.explainers)
-    with engine.admission.place(*names, films=films) as held:
-        with engine.metrics.stage("upload", NO_MODEL):
-            film = await film_upload(
-                request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
-            )
-        async with while_connected(request, seconds=settings.request_seconds):
-            yield film
+    place = engine.admission.place(*names, films=films)
+    held = request.state.until_sent.enter_context(place)
+    with engine.metrics.stage("upload", NO_MODEL):
+        film = await film_upload(
+            request, held, max_bytes=settings.max_upload_bytes, seconds=settings.upload_seconds
+        )
+    async with while_connected(request, seconds=settings.request_seconds):
+        yield film
 
 
 def predicted(film_answers: FilmAnswers) -> Prediction | Comparison:

@@ -172,11 +172,11 @@ async def infer(
     """
     settings = engine.settings
     bounds = Bounds(settings.max_upload_bytes, max_files=1, seconds=settings.upload_seconds)
-    with engine.admission.place(explainer.card.name) as held:
-        [body] = await uploaded_files(request, held, bounds, media_types=MEDIA_TYPES)
-        who = caller(request, "infer")
-        async with while_connected(request, seconds=settings.request_seconds):
-            return await _answered(engine, explainer, body, json_length, who)
+    held = request.state.until_sent.enter_context(engine.admission.place(explainer.card.name))
+    [body] = await uploaded_files(request, held, bounds, media_types=MEDIA_TYPES)
+    who = caller(request, "infer")
+    async with while_connected(request, seconds=settings.request_seconds):
+        return await _answered(engine, explainer, body, json_length, who)
 
 
 async def _answered(

@@ -1,6 +1,7 @@
 """Take in request bodies within bounds: places in the queues, bytes in memory, time.
 
-A body is counted while it streams, kept in memory and never written to disk.
+A body is counted while it streams, kept in memory and never written to disk. Long answers count
+too, in `service.http.answers`.
 """
 
 import asyncio
@@ -47,15 +48,15 @@ class Admission:
     Used on the event loop alone, so that nothing needs a lock.
 
     Attributes:
-        held_bytes: Bytes of request bodies that are in memory now.
+        held_bytes: Bytes of request bodies, and of long answers, that are in memory now.
     """
 
     def __init__(self, *, places: int, max_held_bytes: int) -> None:
         """Start with every place free.
 
         Args:
-            places: Films of one queue that may be read, waiting or examined.
-            max_held_bytes: Most bytes of request bodies in memory.
+            places: Films of one queue that may be read, waiting, examined, or on their way back.
+            max_held_bytes: Most bytes of request bodies and long answers in memory.
         """
         self._places, self._max_held_bytes = places, max_held_bytes
         self._taken: Counter[str] = Counter()
@@ -82,7 +83,7 @@ class Admission:
             yield held
         finally:
             self._taken.subtract(queues * films)
-            self.held_bytes -= held.count
+            held.give_free(held.count)
 
     def hold(self, count: int) -> None:
         """Count bytes that are now in memory.
@@ -93,6 +94,10 @@ class Admission:
         if self.held_bytes + count > self._max_held_bytes:
             raise Overloaded("The films that are waiting already fill the memory allowed for them.")
         self.held_bytes += count
+
+    def give_free(self, count: int) -> None:
+        """Count bytes that are in memory no longer."""
+        self.held_bytes -= count
 
     def taken(self, queue: str) -> int:
         """Return how many places of a queue are taken."""
@@ -114,6 +119,12 @@ class Held:
         """
         self._admission.hold(count)
         self.count += count
+
+    def give_free(self, count: int) -> None:
+        """Count `count` bytes less, or all that are left: after the request's end, none."""
+        count = min(count, self.count)
+        self._admission.give_free(count)
+        self.count -= count
 
 
 @asynccontextmanager

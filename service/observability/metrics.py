@@ -14,6 +14,7 @@ from typing import Literal
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     GCCollector,
     Histogram,
     PlatformCollector,
@@ -43,6 +44,7 @@ class Metrics:
 
     Attributes:
         registry: The registry that Prometheus reads.
+        connections: How many are open.
     """
 
     def __init__(self, tracing: Tracing | None = None) -> None:
@@ -72,6 +74,7 @@ class Metrics:
         )
         self._findings = self._counter("findings", "Decisions on films.", "class_name", "decision")
         self._problems = self._counter("problems", "Films or requests without answer.", "type")
+        self.connections = Gauge("cxr_connections", "Open connections.", registry=self.registry)
         self._models = _Models()
         self.registry.register(self._models)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -198,7 +201,7 @@ class _Models(Collector):
             "cxr_model_loaded", "Whether it answers at once.", labels=("model",)
         )
         queue = GaugeMetricFamily(
-            "cxr_queue_films", "Films being read, waiting or examined.", labels=("model",)
+            "cxr_queue_films", "Films being read, waiting, examined or answered.", labels=("model",)
         )
         for name, explainer in offered.items():
             sha256 = explainer.sha256[:SHA256_DIGITS]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import uvicorn
@@ -40,10 +41,10 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `python -m service` and yield the process and its address."""
+def started(*arguments: str, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `python -m service`, with options of `Popen`, and yield the process and its address."""
     command = [sys.executable, "-m", "service", "--port", "0", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options) as process:
         try:
             yield (
                 process,
