@@ -27,7 +27,7 @@ WATCH_SETTINGS = """
     MAX_ASSOCIATIONS MAX_PEER_ASSOCIATIONS MAX_ATTEMPTS
 """
 PROBLEMS = {
-    400: "malformed-form malformed-tensor upload-interrupted",
+    400: "malformed-form malformed-tensor model-not-ready upload-interrupted",
     401: "missing-key unknown-key",
     403: "not-allowed",
     404: "audit-off unknown-model",
