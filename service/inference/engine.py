@@ -9,7 +9,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from models.film_files.errors import UnreadableFilmError
-from models.radiograph import is_dicom
+from models.radiograph import PixelBox, is_dicom
 from service.answers.film_answer import FilmAnswer
 from service.answers.schemas import ExplainedPrediction
 from service.audit.rows import audit_row
@@ -156,7 +156,7 @@ class Engine:
         film_answer = FilmAnswer(explainer, seen, answers)
         if mask is None:
             self.metrics.count_film(film_answer)
-        await self.write_down(caller, explainer, answers, [film])
+        await self.write_down(caller, explainer, answers, [film], seen.mask)
         return film_answer
 
     async def together(
@@ -176,9 +176,10 @@ class Engine:
         by_name = {one.explainer.card.name: one for one in film_answers}
         members = [by_name[member.card.name] for member in ensemble.members]
         answers = ensemble.answers([member.answers for member in members])
-        await self.write_down(caller, ensemble, answers, [film])
+        seen = members[0].film
+        await self.write_down(caller, ensemble, answers, [film], seen.mask)
         # Of a model, a prediction takes no more than the card and the hash, which it has.
-        return FilmAnswer(cast(Explainer, ensemble), members[0].film, answers)
+        return FilmAnswer(cast(Explainer, ensemble), seen, answers)
 
     async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
         seen = await self._read(seen_film, film, view, self._limits, mask)
@@ -224,6 +225,7 @@ class Engine:
         explainer: Explainer | Ensemble,
         answers: Answers,
         sent: Sequence[bytes],
+        mask: PixelBox | None = None,
     ) -> None:
         """Write the answers about each film to the audit trail, if there is one.
 
@@ -232,6 +234,7 @@ class Engine:
             explainer: The model.
             answers: Its, for all films.
             sent: The bytes of each film, or of its tensor.
+            mask: Pixels that the model did not see of each film; None is none.
 
         Raises:
             AuditUnavailable: Not all rows are known to be written.
@@ -241,7 +244,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         rows = (
             loop.run_in_executor(
-                self._writers, _write_row, self.audit, caller, explainer, answer, film
+                self._writers, _write_row, self.audit, caller, explainer, answer, film, mask
             )
             for answer, film in zip(answers.films(), sent, strict=True)
         )
@@ -347,6 +350,8 @@ def _write_row(
     explainer: Explainer | Ensemble,
     answer: Answers,
     film: bytes,
+    mask: PixelBox | None,
 ) -> None:
     digest = hashlib.sha256(film).hexdigest()
-    audit.write(audit_row(explainer, answer, film_sha256=digest, **caller._asdict()))
+    about = caller._asdict() | {"film_sha256": digest, "mask": mask}
+    audit.write(audit_row(explainer, answer, **about))
