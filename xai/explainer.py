@@ -184,7 +184,7 @@ class Explainer:
     sha256: str
     file: Path
     memory_bytes: int
-    fault: str | None
+    fault: str | None = None
     last_run: float
     provider: Provider
 
@@ -206,8 +206,7 @@ class Explainer:
             lazy: Read the card only, and leave the rest to `load`.
             provider: Execution provider; there is no fallback to another.
             precision: Number format of the arithmetic; `bfloat16` needs OpenVINO.
-            loading: Returns what is entered while this explainer loads its graph: a lock of several
-                explainers, say. None is a lock of its own.
+            loading: Returns what is entered to load the graph; None is a lock of its own.
 
         Raises:
             OSError: The file can't be read.
@@ -219,7 +218,6 @@ class Explainer:
         self.file, self._threads = model, threads or available_cpus()
         self.provider, self._precision = provider, precision
         self.memory_bytes, self.last_run = model.stat().st_size, 0.0
-        self.fault = None
         self._session: onnxruntime.InferenceSession | None = None
         own_lock = threading.Lock()
         self._loading = loading or (lambda _: own_lock)
