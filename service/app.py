@@ -118,7 +118,7 @@ def _lifespan(
         trail = audit_trail or asked_audit_trail(settings)
         engine = Engine(registry or Registry(settings), settings, app.state.metrics, trail)
         app.state.engine, app.state.audit = engine, trail
-        with _reloading_on_hangup(engine.registry):
+        with _reloading_on_hangup(engine):
             yield
         app.state.engine = app.state.audit = None
         await asyncio.to_thread(engine.close)
@@ -130,13 +130,13 @@ def _lifespan(
 
 
 @contextmanager
-def _reloading_on_hangup(registry: Registry) -> Iterator[None]:
+def _reloading_on_hangup(engine: Engine) -> Iterator[None]:
     """Reload changed model files when the process gets SIGHUP, on systems that have it."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
         yield
         return
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, registry.refresh)
+    loop.add_signal_handler(signal.SIGHUP, engine.refresh)
     yield
     loop.remove_signal_handler(signal.SIGHUP)
 

@@ -199,6 +199,10 @@ class UnsoundModel(ModelProblem, status=500):
     """The model fails the checks that come before its first answer."""
 
 
+class ModelNotReady(ModelProblem, status=400):
+    """The model failed its checks, says `/v2/models/NAME/ready`; the protocol asks for a 4xx."""
+
+
 class ReloadRefused(ModelProblem, status=409):
     """The file on disk fails its checks; the model loaded before goes on answering."""
 

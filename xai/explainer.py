@@ -9,7 +9,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,10 @@ class Explainer:
         card: Model card in the file.
         sha256: Hash of the file, as hexadecimal digits.
         file: Path of the file.
-        memory_bytes: Estimate of its memory, made when it was last loaded; 0 before.
+        memory_bytes: Estimate of its memory: how much the process grew when it was last loaded, and
+            before that the size of the file.
+        fault: Why it failed its checks; None if it did not, or was not loaded yet. It is not tried
+            again.
         last_run: Time of its last run, in seconds of the monotonic clock; 0 before.
         provider: Execution provider that runs it.
     """
@@ -180,6 +184,7 @@ class Explainer:
     sha256: str
     file: Path
     memory_bytes: int
+    fault: str | None = None
     last_run: float
     provider: Provider
 
@@ -191,6 +196,7 @@ class Explainer:
         lazy: bool = False,
         provider: Provider = "cpu",
         precision: Precision = "float32",
+        loading: Callable[["Explainer"], AbstractContextManager[object]] | None = None,
     ) -> None:
         """Open an exported model, and check that it reproduces its golden answer.
 
@@ -200,6 +206,7 @@ class Explainer:
             lazy: Read the card only, and leave the rest to `load`.
             provider: Execution provider; there is no fallback to another.
             precision: Number format of the arithmetic; `bfloat16` needs OpenVINO.
+            loading: Returns what is entered to load the graph; None is a lock of its own.
 
         Raises:
             OSError: The file can't be read.
@@ -210,9 +217,10 @@ class Explainer:
         check_execution(provider, precision)
         self.file, self._threads = model, threads or available_cpus()
         self.provider, self._precision = provider, precision
-        self.memory_bytes, self.last_run = 0, 0.0
+        self.memory_bytes, self.last_run = model.stat().st_size, 0.0
         self._session: onnxruntime.InferenceSession | None = None
-        self._loading = threading.Lock()
+        own_lock = threading.Lock()
+        self._loading = loading or (lambda _: own_lock)
         self.sha256 = _sha256(model)
         try:
             self.card = _card(model)
@@ -231,15 +239,14 @@ class Explainer:
 
         Raises:
             OSError: The file can't be read any more.
-            ValueError: The file has changed since its card was read, or fails its checks.
+            ValueError: The file has changed since its card was read, or fails its checks, now or
+                when it was last loaded.
         """
         self._loaded_session()
 
     def unload(self) -> None:
         """Unload the graph; runs in progress finish, and the next run loads it again."""
-        with self._loading:
-            self._session = None
-        self.memory_bytes = 0
+        self._session = None
         _return_freed_memory()
 
     def __call__(self, pixels: Floats) -> Answers:
@@ -260,12 +267,16 @@ class Explainer:
         return _answers(self._session or self._loaded_session(), pixels)
 
     def _loaded_session(self) -> onnxruntime.InferenceSession:
-        with self._loading:
+        with self._loading(self):
+            if self.fault:
+                raise ValueError(self.fault)
             try:
-                self._session = self._session or self._checked_session()
+                session = self._session or self._checked_session()
             except ValueError as error:
-                raise ValueError(f"model {self.file.name}: {error}") from error
-            return self._session
+                self.fault = f"model {self.file.name}: {error}"
+                raise ValueError(self.fault) from error
+            self._session = session
+            return session
 
     def _checked_session(self) -> onnxruntime.InferenceSession:
         if _sha256(self.file) != self.sha256:

@@ -1,28 +1,44 @@
 """Set several models' answers about one film side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, zip_longest
 
 from service.answers.film_answer import FilmAnswer
-from service.answers.schemas import Comparison, ExplainedComparison, Faithfulness, MapAgreement
+from service.answers.schemas import (
+    Comparison,
+    ExplainedComparison,
+    Faithfulness,
+    LeftOut,
+    MapAgreement,
+)
 from xai.measures.agreement import Agreement, EvidenceMap, agreement
 
 UNKNOWN = Agreement(None, None)
 
 
 def comparison(
-    film_answers: Sequence[FilmAnswer], together: FilmAnswer | None = None
+    film_answers: Sequence[FilmAnswer],
+    together: FilmAnswer | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Comparison:
-    """Return several models' answers without explanations, and their ensemble's if there is one."""
+    """Return several models' answers without explanations, and their ensemble's if there is one.
+
+    Args:
+        film_answers: Of one film, by different models.
+        together: Their ensemble's, if there is one.
+        left_out: Why other models gave no answer, by name.
+    """
     return Comparison(
         models=[one.prediction() for one in film_answers],
         ensemble=together.prediction() if together else None,
+        left_out=_left_out(left_out),
     )
 
 
 def explained_comparison(
     film_answers: Sequence[FilmAnswer],
     together: FilmAnswer | None = None,
+    left_out: Mapping[str, str] | None = None,
     *,
     force: bool = False,
     tests: Sequence[Faithfulness | None] = (),
@@ -32,6 +48,7 @@ def explained_comparison(
     Args:
         film_answers: Of one film, by different models.
         together: Their ensemble's, if there is one.
+        left_out: Why other models gave no answer, by name.
         force: Give the evidence even where a model finds the film unlike its training films.
         tests: Results of testing a map of each, if that was asked for.
     """
@@ -46,7 +63,12 @@ def explained_comparison(
             for found in _agreements(one, other, force)
         ],
         ensemble=together.prediction() if together else None,
+        left_out=_left_out(left_out),
     )
+
+
+def _left_out(reasons: Mapping[str, str] | None) -> list[LeftOut]:
+    return [LeftOut(name=name, reason=reason) for name, reason in (reasons or {}).items()]
 
 
 def _agreements(one: FilmAnswer, other: FilmAnswer, force: bool) -> Iterator[MapAgreement]:

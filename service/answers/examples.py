@@ -244,6 +244,7 @@ AUDIT_PAGE: JsonDict = {
             "version": "3.0.0",
             "model_sha256": CHEST_CNN,
             "film_sha256": "5f4768f831ada93990db37768957eba18135bbff923b1f038ed95f8840e4be91",
+            "mask": None,
             "probabilities": {"normal": 0.19, "pneumonia": 0.81},
             "decisions": {"normal": False, "pneumonia": True},
             "is_decided": True,

@@ -293,6 +293,18 @@ TOGETHER = (
 )
 
 
+UNSOUND = (
+    "Models that failed their checks and gave no answer; an ensemble of them gives none either."
+)
+
+
+class LeftOut(Answer):
+    """A model that gave no answer."""
+
+    name: str
+    reason: str
+
+
 class Comparison(Answer):
     """Each model's answer about a film, side by side."""
 
@@ -300,6 +312,7 @@ class Comparison(Answer):
 
     models: list[Prediction]
     ensemble: Prediction | None = Field(default=None, description=TOGETHER)
+    left_out: list[LeftOut] = Field(default=[], description=UNSOUND)
 
 
 class ExplainedComparison(Answer):
@@ -312,6 +325,7 @@ class ExplainedComparison(Answer):
         description="Of each two models, for each class that both of them know, and each group."
     )
     ensemble: Prediction | None = Field(default=None, description=TOGETHER)
+    left_out: list[LeftOut] = Field(default=[], description=UNSOUND)
 
 
 class ModelSummary(Answer):
@@ -325,6 +339,10 @@ class ModelSummary(Answer):
     is_default: bool = Field(description="Answers when no model is asked for.")
     provider: str = Field(description="ONNX Runtime's execution provider that runs it.")
     is_loaded: bool = Field(description="Answers at once; another loads when it is first asked.")
+    is_sound: bool = Field(
+        default=True,
+        description="False of one that failed its checks: it answers nothing until it is reloaded.",
+    )
 
 
 class EnsembleSummary(EnsembleCard):

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from service.api.openapi import JSON
 from service.audit.rows import AuditPage, AuditQuery
 from service.audit.trail import AuditTrail
 from service.problems import (
@@ -37,16 +38,21 @@ OpenAuditTrail = Annotated[AuditTrail, Depends(audit_trail)]
 @router.get(
     "/v1/audit",
     tags=["audit"],
+    response_model=AuditPage,
     responses=openapi_problems(
         MissingKey, UnknownKey, NotAllowed, TooManyRequests, AuditOff, AuditUnavailable
     ),
 )
-def audit(trail: OpenAuditTrail, query: Annotated[AuditQuery, Query()]) -> AuditPage:
+async def audit(trail: OpenAuditTrail, query: Annotated[AuditQuery, Query()]) -> Response:
     """List the answers that were given, oldest first; needs an admin's key.
 
     Ask for the next page with `after` set to the `next` of this one. Rows that are written
     meanwhile come at the end, so that none is missed or listed twice.
     """
-    rows = trail.rows(query)
-    is_full = len(rows) == query.limit
-    return AuditPage(rows=rows, next=rows[-1].id if is_full else None)
+
+    def page() -> str:
+        rows = trail.rows(query)
+        is_full = len(rows) == query.limit
+        return AuditPage(rows=rows, next=rows[-1].id if is_full else None).model_dump_json()
+
+    return Response(await trail.reading(page), media_type=JSON)

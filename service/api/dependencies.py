@@ -1,6 +1,6 @@
 """Shared by routes: a request's engine and models, its film and caller, its answer's media type."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, NamedTuple
 
@@ -63,12 +63,15 @@ class Asked(NamedTuple):
     is_alone: bool = False
 
     async def answers(self, film: bytes, caller: Caller, mask: Mask | None = None) -> "FilmAnswers":
-        """Return each model's answer about a film, and the ensemble's; see `Engine.answer`."""
-        found = await self.engine.ask(self.explainers, film, caller, mask)
-        if self.ensemble is None:
-            return FilmAnswers(found)
+        """Return each model's answer about a film, and the ensemble's; see `Engine.ask`."""
+        found, unsound = await self.engine.ask(self.explainers, film, caller, mask)
+        if unsound and self.is_alone:
+            raise next(iter(unsound.values()))
+        left_out = {name: problem.detail for name, problem in unsound.items()}
+        if self.ensemble is None or unsound.keys() & {m.card.name for m in self.ensemble.members}:
+            return FilmAnswers(found, None, left_out)
         together = await self.engine.together(self.ensemble, found, film, caller)
-        return FilmAnswers([] if self.is_alone else found, together)
+        return FilmAnswers([] if self.is_alone else found, together, left_out)
 
 
 class FilmAnswers(NamedTuple):
@@ -77,10 +80,12 @@ class FilmAnswers(NamedTuple):
     Attributes:
         of_models: A model each; empty where only the ensemble's is wanted.
         together: The ensemble's; None without one.
+        left_out: Why models that were asked gave no answer, by name.
     """
 
     of_models: Sequence[FilmAnswer]
     together: FilmAnswer | None = None
+    left_out: Mapping[str, str] = {}
 
 
 async def asked_models(
@@ -159,23 +164,23 @@ async def admitted_film(request: Request, asked: Asked, *, films: int = 1) -> As
 
 def predicted(film_answers: FilmAnswers) -> Prediction | Comparison:
     """Return the answer of one model, or of the ensemble, or those of several side by side."""
-    of_models, together = film_answers
+    of_models, together, left_out = film_answers
     if not of_models and together:
         return together.prediction()
-    if len(of_models) == 1:
+    if len(of_models) == 1 and not left_out:
         return of_models[0].prediction()
-    return comparison(of_models, together)
+    return comparison(of_models, together, left_out)
 
 
 def explained(
     film_answers: FilmAnswers, force: bool, tests: Sequence[Faithfulness] = ()
 ) -> ExplainedPrediction | ExplainedComparison:
     """Return the answer of one model with its evidence, or those of several side by side."""
-    of_models, together = film_answers
-    if len(of_models) == 1:
+    of_models, together, left_out = film_answers
+    if len(of_models) == 1 and not left_out:
         test = tests[0] if tests else None
         return of_models[0].explained_prediction(force=force, faithfulness=test)
-    return explained_comparison(of_models, together, force=force, tests=tests)
+    return explained_comparison(of_models, together, left_out, force=force, tests=tests)
 
 
 def check_has_map(asked: Asked) -> None:

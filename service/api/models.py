@@ -38,6 +38,7 @@ async def models(engine: OpenEngine) -> ModelList:
                 is_default=name == engine.registry.default_model,
                 provider=explainer.provider,
                 is_loaded=explainer.is_loaded,
+                is_sound=not explainer.fault,
             )
             for name, explainer in engine.registry.explainers.items()
         ],
@@ -59,8 +60,11 @@ async def model(name: str, engine: OpenEngine) -> ModelDescription:
     responses=openapi_problems(UnknownModel, ReloadRefused, NotReady),
 )
 async def reload(name: str, engine: OpenEngine) -> ModelDescription:
-    """Load a model's file again; requests that have begun end with the old model."""
-    explainer = await asyncio.to_thread(engine.registry.reload, name)
+    """Load a model's file again, if it changed; requests that have begun end with the old model.
+
+    A model that failed its checks is tried again, whether its file changed or not.
+    """
+    explainer = await engine.reload(name)
     return await asyncio.to_thread(description, explainer)
 
 

@@ -23,6 +23,7 @@ from service.inference.engine import Caller, Engine
 from service.problems import (
     FilmTooLarge,
     MalformedTensor,
+    ModelNotReady,
     NotAnImage,
     NotReady,
     Overloaded,
@@ -143,9 +144,11 @@ async def model_metadata(explainer: NamedModel) -> ModelMetadata:
     return tensors.model_metadata(explainer)
 
 
-@model_router.get("/ready", responses=problems(*MODEL_PROBLEMS))
+@model_router.get("/ready", responses=problems(*MODEL_PROBLEMS, ModelNotReady))
 async def model_ready(explainer: NamedModel) -> ModelReady:
     """Say that a model can be asked; one that is not loaded yet loads when it is."""
+    if explainer.fault:
+        raise ModelNotReady("It fails its checks; the server's log says how.")
     return ModelReady(name=explainer.card.name, ready=True)
 
 

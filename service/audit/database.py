@@ -7,7 +7,7 @@ twice.
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +50,8 @@ from service.audit.rows import AuditQuery, AuditRow, KeptRow
 from service.problems import AuditUnavailable
 
 TIMEOUT_SECONDS = 5
-"""Longest wait for a connection, or for a lock that another server or program holds."""
+"""Longest wait for a connection, for a lock that another server or program holds, and (in
+PostgreSQL) for any statement."""
 
 DELETED_AT_ONCE = 10_000
 """Rows deleted by one statement; more would keep writers waiting."""
@@ -98,17 +99,22 @@ AUDIT = Table(
     Column("novelty", Double()),
     Column("is_decided", Boolean()),
     Column("prediction_set", JSON(none_as_null=True)),
+    Column("mask", JSON(none_as_null=True)),
     Index("audit_time", "time"),
     Index("audit_film", "film_sha256"),
     sqlite_autoincrement=True,  # a deleted row's id is not used again
 )
 
+READ_LIMIT = {
+    "sqlite": [],
+    "postgresql": [f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'"],
+}
 # One writer at a time, of all servers: rows become visible in the order of their ids, so that a
 # client that reads on `after` an id misses none; and two servers that start don't both migrate.
 WRITE_LOCK = {
     "sqlite": ["BEGIN IMMEDIATE"],
     "postgresql": [
-        f"SET LOCAL statement_timeout = '{TIMEOUT_SECONDS}s'",
+        *READ_LIMIT["postgresql"],
         "SELECT pg_advisory_xact_lock(hashtext('chest-xray-explainer audit'))",
     ],
 }
@@ -130,7 +136,7 @@ class AuditDatabase:
         """
         self._engine = _engine(_parsed(url))
         try:
-            with self._writing() as connection:
+            with self._begun(WRITE_LOCK) as connection:
                 _migrate(connection)
         except SQLAlchemyError as error:
             raise ValueError(
@@ -141,7 +147,7 @@ class AuditDatabase:
 
     def add(self, rows: Sequence[AuditRow]) -> None:
         """Add rows, all or none."""
-        with self._reporting_faults(), self._writing() as connection:
+        with self._reporting_faults(), self._begun(WRITE_LOCK) as connection:
             connection.execute(insert(AUDIT), [row.model_dump() for row in rows])
 
     def delete_before(self, time: datetime) -> None:
@@ -149,12 +155,12 @@ class AuditDatabase:
         oldest = select(AUDIT.c.id).where(AUDIT.c.time < time).limit(DELETED_AT_ONCE)
         deleted = DELETED_AT_ONCE
         while deleted == DELETED_AT_ONCE:
-            with self._reporting_faults(), self._writing() as connection:
+            with self._reporting_faults(), self._begun(WRITE_LOCK) as connection:
                 deleted = connection.execute(delete(AUDIT).where(AUDIT.c.id.in_(oldest))).rowcount
 
     def rows(self, query: AuditQuery) -> list[KeptRow]:
         """Return the rows that were asked for, oldest first."""
-        with self._reporting_faults(), self._engine.connect() as connection:
+        with self._reporting_faults(), self._begun(READ_LIMIT) as connection:
             return [KeptRow(**row) for row in connection.execute(_selected(query)).mappings()]
 
     def close(self) -> None:
@@ -162,9 +168,10 @@ class AuditDatabase:
         self._engine.dispose()
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _begun(self, statements: Mapping[str, Sequence[str]]) -> Iterator[Connection]:
+        """Yield a transaction that begins with the statements for this kind of database."""
         with self._engine.begin() as connection:
-            for statement in WRITE_LOCK[self._engine.dialect.name]:
+            for statement in statements[self._engine.dialect.name]:
                 connection.exec_driver_sql(statement)
             yield connection
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.card import ModelCard, ModelName, Sha256
+from models.radiograph import PixelBox
 from service.answers.examples import AUDIT_PAGE, shown
 from service.answers.schemas import Answer
 from xai.ensemble import Ensemble
@@ -47,6 +48,11 @@ class AuditRow(Answer):
     model_sha256: Sha256
     film_sha256: Sha256 = Field(
         description="SHA-256 of the film's bytes, or the tensor's, as they were sent."
+    )
+    mask: PixelBox | None = Field(
+        default=None,
+        description="Left, top, right, bottom of what the model did not see, in film pixels; null "
+        "of a whole film, and in rows of older servers.",
     )
     probabilities: dict[str, float] = Field(
         description="By class; then by group of classes, whose probability is a sum of theirs."
@@ -120,6 +126,7 @@ def audit_row(
     request_id: str,
     key_id: str | None,
     film_sha256: str,
+    mask: PixelBox | None = None,
 ) -> AuditRow:
     """Return the row of one film's answer, with the current time.
 
@@ -130,6 +137,7 @@ def audit_row(
         request_id: As in the log.
         key_id: Id of the API key; None where none is needed.
         film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
+        mask: Pixels of the film that the model did not see; None is none.
     """
     card = explainer.card
     return AuditRow(
@@ -141,6 +149,7 @@ def audit_row(
         version=card.version,
         model_sha256=explainer.sha256,
         film_sha256=film_sha256,
+        mask=mask,
         **_said(card, answers),
     )
 

@@ -1,12 +1,13 @@
 """Write one row to the audit trail per answer, before the answer is given. Off by default."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 BETWEEN_DELETIONS = timedelta(hours=1)
 LONGEST_WAIT_SECONDS = 10
 """Twice the timeout of the database: for the rows before, and for these."""
+READS_AT_ONCE = 2
+"""Threads that read rows: so many may hang with the database, and none that other work needs."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class AuditTrail:
         self._next_deletion = clock()
         self._waiting: deque[tuple[AuditRow, Future[None]]] = deque()
         self._turn = Lock()
+        self._readers = ThreadPoolExecutor(READS_AT_ONCE, "audit reader")
         self._delete_old()
 
     def write(self, row: AuditRow) -> None:
@@ -81,8 +87,21 @@ class AuditTrail:
         """
         return self._database.rows(query)
 
+    async def reading(self, work: Callable[[], T]) -> T:
+        """Return what a function makes that reads rows, in one of the trail's own threads.
+
+        Raises:
+            AuditUnavailable: The database can't be read, or is not read in time.
+        """
+        running = asyncio.get_running_loop().run_in_executor(self._readers, work)
+        try:
+            return await asyncio.wait_for(running, LONGEST_WAIT_SECONDS)
+        except TimeoutError:
+            raise AuditUnavailable("The audit trail takes too long; ask again.") from None
+
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; a thread that reads it is not waited for."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
         self._database.close()
 
     def _write_waiting(self) -> None:

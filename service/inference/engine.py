@@ -9,7 +9,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
 
 from models.film_files.errors import UnreadableFilmError
-from models.radiograph import is_dicom
+from models.radiograph import PixelBox, is_dicom
 from service.answers.film_answer import FilmAnswer
 from service.answers.schemas import ExplainedPrediction
 from service.audit.rows import audit_row
@@ -32,6 +32,7 @@ from service.films.uploads import NO_MODEL, Admission
 from service.inference.batching import Batcher
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
+from service.problems import UnsoundModel
 from service.settings import Settings
 from xai.ensemble import Ensemble
 from xai.explainer import Answers, Explainer, Floats
@@ -64,7 +65,8 @@ class Engine:
 
     A film is decoded in a thread, or in another process if it is a DICOM file: the decoders of
     those hold Python's lock while they work, and some are old C++ that may crash on a malformed
-    one. Then it waits in its model's queue, whose batches are run in threads.
+    one. Then it waits in its model's queue, whose batches are run in threads. Models are loaded and
+    reloaded in one thread of their own, however many requests ask for it.
 
     Attributes:
         registry: The models by name.
@@ -93,12 +95,13 @@ class Engine:
         self._readers = ThreadPoolExecutor(self.at_once, "reader")
         self._runners = ThreadPoolExecutor(self.at_once, "runner")
         self._writers = ThreadPoolExecutor(ROWS_AT_ONCE, "writer")
+        self._loader = ThreadPoolExecutor(1, "loader")
         self._processes = CapacityLimiter(self.at_once)
         self._batchers: dict[Explainer, Batcher] = {}
 
     def close(self) -> None:
         """Start nothing more; what runs is not waited for."""
-        for executor in (self._readers, self._runners, self._writers):
+        for executor in (self._readers, self._runners, self._writers, self._loader):
             executor.shutdown(wait=False, cancel_futures=True)
 
     async def ask(
@@ -107,11 +110,26 @@ class Engine:
         film: bytes,
         caller: Caller,
         mask: Mask | None = None,
-    ) -> list[FilmAnswer]:
-        """Return the answer of each of the models about a film; see `answer`."""
-        return list(
-            await asyncio.gather(*(self.answer(one, film, caller, mask) for one in explainers))
-        )
+    ) -> tuple[list[FilmAnswer], dict[str, UnsoundModel]]:
+        """Return each sound model's answer about a film, and the problems of the others by name.
+
+        Raises:
+            UnsoundModel: None of the models is sound.
+            RadiographError, MalformedMask, AuditUnavailable: See `answer`.
+        """
+        unsound: dict[str, UnsoundModel] = {}
+
+        async def answer(explainer: Explainer) -> FilmAnswer | None:
+            try:
+                return await self.answer(explainer, film, caller, mask)
+            except UnsoundModel as problem:
+                unsound[explainer.card.name] = problem
+                return None
+
+        found = [one for one in await asyncio.gather(*map(answer, explainers)) if one]
+        if not found:
+            raise next(iter(unsound.values()))
+        return found, unsound
 
     async def answer(
         self, explainer: Explainer, film: bytes, caller: Caller, mask: Mask | None = None
@@ -127,9 +145,10 @@ class Engine:
         Raises:
             RadiographError: The film can't be used.
             MalformedMask: The mask lies outside the film.
-            UnsoundModel: The model was not loaded yet, and fails its checks.
+            UnsoundModel: The model fails its checks.
             AuditUnavailable: The answer can't be written to the audit trail.
         """
+        self.registry.check_sound(explainer)
         name = explainer.card.name
         with self.metrics.stage("decode", name):
             seen = await self._seen(film, View.of(explainer.card), mask)
@@ -137,7 +156,7 @@ class Engine:
         film_answer = FilmAnswer(explainer, seen, answers)
         if mask is None:
             self.metrics.count_film(film_answer)
-        await self.write_down(caller, explainer, answers, [film])
+        await self.write_down(caller, explainer, answers, [film], seen.mask)
         return film_answer
 
     async def together(
@@ -157,9 +176,10 @@ class Engine:
         by_name = {one.explainer.card.name: one for one in film_answers}
         members = [by_name[member.card.name] for member in ensemble.members]
         answers = ensemble.answers([member.answers for member in members])
-        await self.write_down(caller, ensemble, answers, [film])
+        seen = members[0].film
+        await self.write_down(caller, ensemble, answers, [film], seen.mask)
         # Of a model, a prediction takes no more than the card and the hash, which it has.
-        return FilmAnswer(cast(Explainer, ensemble), members[0].film, answers)
+        return FilmAnswer(cast(Explainer, ensemble), seen, answers)
 
     async def _seen(self, film: bytes, view: View, mask: Mask | None) -> SeenFilm:
         seen = await self._read(seen_film, film, view, self._limits, mask)
@@ -171,12 +191,14 @@ class Engine:
         """Return a model's answers for network pixels [batch, 1, rows, columns] in [0, 1].
 
         Raises:
-            UnsoundModel: The model was not loaded yet, and fails its checks.
+            UnsoundModel: The model fails its checks.
         """
         batcher = self._batcher(explainer)
         if not explainer.is_loaded:
+            self.registry.check_sound(explainer)
             # Not among the runs, or requests to other models would wait as well.
-            await asyncio.to_thread(self.registry.load, explainer)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._loader, self.registry.load, explainer)
         return Answers.joined(await asyncio.gather(*(batcher(film) for film in pixels)))
 
     async def tested(self, film_answer: FilmAnswer, number: int) -> TenthTest:
@@ -203,6 +225,7 @@ class Engine:
         explainer: Explainer | Ensemble,
         answers: Answers,
         sent: Sequence[bytes],
+        mask: PixelBox | None = None,
     ) -> None:
         """Write the answers about each film to the audit trail, if there is one.
 
@@ -211,6 +234,7 @@ class Engine:
             explainer: The model.
             answers: Its, for all films.
             sent: The bytes of each film, or of its tensor.
+            mask: Pixels that the model did not see of each film; None is none.
 
         Raises:
             AuditUnavailable: Not all rows are known to be written.
@@ -220,7 +244,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         rows = (
             loop.run_in_executor(
-                self._writers, _write_row, self.audit, caller, explainer, answer, film
+                self._writers, _write_row, self.audit, caller, explainer, answer, film, mask
             )
             for answer, film in zip(answers.films(), sent, strict=True)
         )
@@ -285,19 +309,39 @@ class Engine:
                 continue
         raise UnreadableFilmError("The DICOM file's decoder crashed on it.")
 
+    async def reload(self, name: str) -> Explainer:
+        """Read a model's file again; see `Registry.reload`. It ends even if nobody waits for it."""
+        return await asyncio.shield(self._change(self.registry.reload, name))
+
+    def refresh(self) -> asyncio.Future[None]:
+        """Take up new and changed model files; see `Registry.refresh`."""
+        return self._change(self.registry.refresh)
+
+    def _change(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> asyncio.Future[T]:
+        """Replace models, then let go of the queues of those that went, and so of their memory."""
+        changed = asyncio.get_running_loop().run_in_executor(self._loader, work, *args)
+        changed.add_done_callback(lambda _: self._keep_offered())
+        return changed
+
+    def _keep_offered(self) -> None:
+        offered = set(self.registry.explainers.values())
+        self._batchers = {one: b for one, b in self._batchers.items() if one in offered}
+
     def _batcher(self, explainer: Explainer) -> Batcher:
-        if explainer not in self._batchers:
-            offered = set(self.registry.explainers.values())
-            self._batchers = {one: b for one, b in self._batchers.items() if one in offered}
-            self._batchers[explainer] = Batcher(
-                explainer,
-                executor=self._runners,
-                runs=self.at_once + 1,  # one is ready for the next free thread
-                metrics=self.metrics,
-                max_size=self.settings.max_batch_size,
-                delay_seconds=self.settings.max_batch_delay_seconds,
-            )
-        return self._batchers[explainer]
+        if explainer in self._batchers:
+            return self._batchers[explainer]
+        batcher = Batcher(
+            explainer,
+            executor=self._runners,
+            runs=self.at_once + 1,  # one is ready for the next free thread
+            metrics=self.metrics,
+            max_size=self.settings.max_batch_size,
+            delay_seconds=self.settings.max_batch_delay_seconds,
+        )
+        # A request may have begun with a model that was replaced meanwhile: none waits behind it.
+        if explainer in self.registry.explainers.values():
+            self._batchers[explainer] = batcher
+        return batcher
 
 
 def _write_row(
@@ -306,6 +350,8 @@ def _write_row(
     explainer: Explainer | Ensemble,
     answer: Answers,
     film: bytes,
+    mask: PixelBox | None,
 ) -> None:
     digest = hashlib.sha256(film).hexdigest()
-    audit.write(audit_row(explainer, answer, film_sha256=digest, **caller._asdict()))
+    about = caller._asdict() | {"film_sha256": digest, "mask": mask}
+    audit.write(audit_row(explainer, answer, **about))

@@ -246,7 +246,7 @@ def _tally_metrics(
     expected = GaugeMetricFamily(
         f"cxr_expected_{figure}",
         f"Films in the model's card with at most this {meaning}.",
-        labels=(*labels, "le"),
+        labels=(*labels, "at_most"),  # Prometheus keeps `le` for histograms
     )
     index = GaugeMetricFamily(
         f"cxr_{figure}_psi",

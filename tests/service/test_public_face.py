@@ -27,7 +27,7 @@ WATCH_SETTINGS = """
     MAX_ASSOCIATIONS MAX_PEER_ASSOCIATIONS MAX_ATTEMPTS
 """
 PROBLEMS = {
-    400: "malformed-form malformed-tensor upload-interrupted",
+    400: "malformed-form malformed-tensor model-not-ready upload-interrupted",
     401: "missing-key unknown-key",
     403: "not-allowed",
     404: "audit-off unknown-model",
@@ -45,8 +45,8 @@ PROBLEMS = {
 METRICS = {
     "cxr_batch_films": "model",
     "cxr_distance": "model",
-    "cxr_expected_distance": "le model",
-    "cxr_expected_score": "class_name le model",
+    "cxr_expected_distance": "at_most model",
+    "cxr_expected_score": "at_most class_name model",
     "cxr_films": "model outcome",
     "cxr_findings": "class_name decision model",
     "cxr_model_info": "model sha256 version",

@@ -92,7 +92,7 @@ def test_the_reason_is_counted_and_novelties_stand_beside_the_card_s(client: htt
     lines = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines())
     assert float(lines['cxr_refusals_total{model="lungs",reason="novelty"}']) >= 1
     assert float(lines['cxr_novelty_bucket{le="+Inf",model="lungs"}']) >= 1
-    assert lines['cxr_expected_novelty{le="2.0",model="lungs"}'] == "8.0"
+    assert lines['cxr_expected_novelty{at_most="2.0",model="lungs"}'] == "8.0"
 
 
 def test_open_inference_tells_it(client: httpx.Client) -> None:

@@ -121,6 +121,18 @@ def test_without_its_file_or_with_other_models_there_is_none(tmp_path: Path) -> 
         assert client.post("/v1/predict?model=all", content=FILM).json()["ensemble"] is None
 
 
+def test_without_one_of_its_members_there_is_none(tmp_path: Path) -> None:
+    write_ensemble(tmp_path)
+    app = create_app(Settings(models=tmp_path, own_models=False))
+    with serving(app) as client:
+        app.state.engine.registry.explainer(NAMES[1]).fault = "it was found to be unsound"
+        problem = client.post("/v1/predict?model=ensemble", content=FILM)
+        assert (problem.status_code, problem.json()["title"]) == (500, "Unsound model")
+        answer = client.post("/v1/predict?model=all", content=FILM).json()
+        assert answer["ensemble"] is None
+        assert [one["name"] for one in answer["left_out"]] == [NAMES[1]]
+
+
 def test_no_model_may_bear_its_name(tmp_path: Path) -> None:
     model = write_model(tmp_path, name="ensemble")
     with pytest.raises(ValueError, match="no model may be called 'ensemble'"):

@@ -1,14 +1,18 @@
 """What is answered is written down first, whichever way it was asked; or it is not answered."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
 from service.app import create_app
+from service.audit.rows import AuditQuery, KeptRow
 from service.audit.trail import AuditTrail
 from service.problems import AuditUnavailable
 from service.settings import Settings
@@ -18,6 +22,8 @@ from tests.support.tiny_model import FILM, REFUSED_FILM, write_model
 
 PNG = {"accept": "image/png"}
 MIXED = (FILM, b"none", FILM)
+THREADS_OF_ROUTES = 40
+"""As many as AnyIO has for routes that are no coroutines, such as `/metrics`."""
 
 
 @pytest.fixture
@@ -71,6 +77,13 @@ def test_every_film_that_a_model_saw_has_a_row(audited: httpx.Client, path, opti
     assert [row["verb"] for row in rows(audited)] == verbs
 
 
+def test_the_row_of_a_masked_film_says_what_was_hidden(audited: httpx.Client):
+    masked = audited.post("/v1/predict?mask=0.5,2,9.2,99", content=FILM).json()
+    audited.post("/v1/predict", content=FILM)
+    assert [row["mask"] for row in rows(audited)] == [masked["mask"], None]
+    assert masked["mask"] == [0, 2, 10, 32]
+
+
 def test_so_has_every_tensor(audited: httpx.Client):
     pixels = {"name": "pixels", "datatype": "FP32", "shape": [2, 1, 32, 48], "data": [0.5] * 3072}
     assert audited.post("/v2/models/b/infer", json={"inputs": [pixels]}).status_code == 200
@@ -104,6 +117,42 @@ def test_without_a_row_there_is_no_answer(audited: httpx.Client, monkeypatch, pa
         [line] = audited.post("/v1/batch", files={"file": FILM}).text.splitlines()
         assert '"status":503' in line
     assert audited.post(path, content=FILM).status_code == 200
+
+
+class HangingDatabase:
+    """A database that answers nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = Event()
+
+    def rows(self, _: AuditQuery) -> list[KeptRow]:
+        self.let_go.wait(60)
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_database_that_hangs_holds_no_thread_that_other_answers_need(
+    model_file: Path, monkeypatch
+):
+    monkeypatch.setattr("service.audit.trail.LONGEST_WAIT_SECONDS", 0.5)
+    database = HangingDatabase()
+    settings = Settings(models=model_file, own_models=False)
+    trail = AuditTrail(database, None)
+    with (
+        serving(create_app(settings, audit_trail=trail)) as client,
+        ThreadPoolExecutor(THREADS_OF_ROUTES) as askers,
+    ):
+        try:
+            asked = [askers.submit(client.get, "/v1/audit") for _ in range(THREADS_OF_ROUTES)]
+            time.sleep(0.2)
+            assert client.get("/metrics", timeout=20).status_code == 200
+            problems = [one.result() for one in asked]
+            assert {problem.status_code for problem in problems} == {503}
+            assert "takes too long" in problems[0].json()["detail"]
+        finally:
+            database.let_go.set()
 
 
 def test_a_server_without_a_trail_says_so(client: httpx.Client):

@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import create_engine
 
-from service.audit.database import METADATA, VERSION_TABLE, WRITE_LOCK
+from service.audit.database import METADATA, READ_LIMIT, VERSION_TABLE, WRITE_LOCK
 from service.audit.rows import AuditQuery, KeptRow
 from service.audit.trail import AuditTrail, open_audit_trail
 from service.problems import AuditUnavailable
@@ -327,6 +327,21 @@ def test_a_table_that_another_locks_is_given_up(
     with engine.begin() as connection:
         connection.exec_driver_sql("LOCK TABLE audit IN SHARE MODE")
         fails(postgres)
+    engine.dispose()
+    assert works_again(postgres)
+
+
+def test_a_query_of_a_table_that_another_locks_is_given_up(
+    postgres: AuditTrail, cluster: PostgresCluster, monkeypatch
+):
+    hurried = [line.replace("5s", "200ms") for line in READ_LIMIT["postgresql"]]
+    monkeypatch.setitem(READ_LIMIT, "postgresql", hurried)
+    postgres.write(row(request_id="before"))
+    engine = create_engine(cluster.url)
+    with ThreadPoolExecutor(1) as threads, engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE audit IN ACCESS EXCLUSIVE MODE")
+        asked = threads.submit(postgres.rows, EVERYTHING)
+        assert isinstance(asked.exception(timeout=10), AuditUnavailable)
     engine.dispose()
     assert works_again(postgres)
 

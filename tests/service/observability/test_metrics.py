@@ -1,6 +1,8 @@
 """What /metrics shows after films and other requests."""
 
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -160,13 +162,13 @@ def test_the_films_of_today_stand_beside_those_of_the_card(client: httpx.Client,
     client.post("/v1/predict", content=FILM)  # distance 4
     client.post("/v1/predict", content=REFUSED_FILM)  # distance 9.5: beyond the edges
     shown = [
-        [value(name, model="tiny", le=edge) for edge in ("3.0", "6.0", "+Inf")]
-        for name in ("cxr_distance_bucket", "cxr_expected_distance")
+        [value(name, model="tiny", **{label: edge}) for edge in ("3.0", "6.0", "+Inf")]
+        for name, label in (("cxr_distance_bucket", "le"), ("cxr_expected_distance", "at_most"))
     ]
     assert shown == [[0, 1, 2], [10, 90, 100]]
     assert value("cxr_distance_sum", model="tiny") == pytest.approx(13.5, abs=0.1)
     assert value("cxr_score_count", model="tiny", class_name="effusion") == 2
-    assert value("cxr_expected_score", model="tiny", class_name="effusion", le="0.5") == 80
+    assert value("cxr_expected_score", model="tiny", class_name="effusion", at_most="0.5") == 80
 
 
 def test_drift_is_shown_from_a_hundred_films_on(client: httpx.Client, value: Value):
@@ -202,6 +204,62 @@ def test_the_page_is_text_or_open_metrics_as_asked(client: httpx.Client):
         for parsed in (plain_text(text.text), open_metrics(open_text.text))
     ]
     assert names[0] == names[1]
+
+
+PROMTOOL = shutil.which("promtool")
+PARTS = ("_bucket", "_count", "_sum")
+TYPES = {"counter", "gauge", "histogram", "summary", "untyped"}
+SHORT_UNITS = {"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"}
+
+
+def complaints(page: str) -> Iterator[str]:
+    """Yield what `promtool check metrics` finds, by the same rules (prometheus/util/promlint)."""
+    for family in plain_text(page):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = set().union(*(sample.labels for sample in family.samples))
+        if not family.documentation:
+            yield f"{name} has no help text"
+        if name.endswith("_total") != (family.type == "counter") or name.endswith(PARTS):
+            yield f"{name} has an ending of another type than {family.type}"
+        if ("le" in labels and family.type != "histogram") or "quantile" in labels:
+            yield f"{name} has a label that is kept for other types"
+        if TYPES & set(name.split("_")):
+            yield f"{name} contains a type"
+        if SHORT_UNITS & set(name.split("_")):
+            yield f"{name} contains the short form of a unit"
+        for one in {name, *labels}:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", one):
+                yield f"{one} is not in lower case with underscores"
+
+
+@pytest.fixture
+def full_page(client: httpx.Client) -> str:
+    """The page with every kind of figure on it."""
+    for film in (*[FILM] * 100, REFUSED_FILM, b"no film"):
+        client.post("/v1/predict", content=film)
+    page = client.get("/metrics").text
+    assert all(name in page for name in ("cxr_refusals_total{", "cxr_distance_psi{"))
+    return page
+
+
+def test_the_page_is_as_promtool_wants_it(full_page: str):
+    assert list(complaints(full_page)) == []
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+def test_promtool_itself_finds_nothing(full_page: str):
+    command = [PROMTOOL, "check", "metrics"]
+    done = subprocess.run(command, input=full_page, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_each_complaint_would_be_found():
+    page = (
+        "# TYPE wrong_total gauge\nwrong_total 1\n"
+        '# HELP a_gauge A.\n# TYPE a_gauge gauge\na_gauge{le="1"} 1\n'
+        "# HELP aB_ms A.\n# TYPE aB_ms gauge\naB_ms 1\n"
+    )
+    assert len(list(complaints(page))) == 6
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/openmetrics-text"])

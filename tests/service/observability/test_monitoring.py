@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.docs.test_links import anchors
+
+PROMTOOL = shutil.which("promtool")
 DEPLOY = Path(__file__).parents[3] / "deploy"
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
@@ -48,6 +53,17 @@ def test_every_alert_says_how_urgent_it_is_and_in_words_why():
         assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"].endswith(".")
+
+
+def test_every_alert_leads_to_a_heading_that_says_what_to_do():
+    for rule in rules():
+        page, _, heading = rule["annotations"]["runbook_url"].partition("#")
+        assert heading in anchors(DEPLOY.parent / page)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
+def test_promtool_takes_the_rules():
+    subprocess.run([PROMTOOL, "check", "rules", DEPLOY / "prometheus/alerts.yml"], check=True)
 
 
 def test_panels_lie_beside_each_other_and_have_a_title_each():
