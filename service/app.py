@@ -19,6 +19,7 @@ from service.api.openapi import DocumentedApp, operation_id
 from service.audit.trail import AuditTrail, asked_audit_trail
 from service.http.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
 from service.http.headers import SafeAnswers
+from service.http.same_site import SameSite
 from service.inference.engine import Engine
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
@@ -71,6 +72,8 @@ def create_app(
     )
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
+    if app.state.gate.ring is None:
+        app.add_middleware(SameSite, settings=settings)
     app.add_middleware(SafeAnswers)
     app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=tracing)
     add_handlers(app)

@@ -243,6 +243,14 @@ class TooManyRequests(AccessProblem, status=429, headers={"Retry-After": "1"}):
     """The key has used up its requests for the moment."""
 
 
+class UnknownHost(AccessProblem, status=421):
+    """The name in `Host` is none of the server's, which asks for no API key."""
+
+
+class CrossSite(AccessProblem, status=403):
+    """A page of another site would change something on a server that asks for no API key."""
+
+
 class AuditOff(AccessProblem, status=404):
     """The server keeps no audit trail."""
 

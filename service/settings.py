@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -11,6 +11,10 @@ from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
 from xai.runtime.execution import Precision, Provider
 
 LogFormat = Literal["text", "json"]
+HostName = Annotated[
+    str, StringConstraints(to_lower=True, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")
+]
+"""A name or an address as it stands in a URL, without a port."""
 
 OWN_MODELS = Path(__file__).with_name("default_model")
 """Folder of the ONNX files in the package; `chest_cnn` is the first by name."""
@@ -59,6 +63,8 @@ class Settings(BaseSettings):
         auth: Whether an API key is needed; None is yes wherever the server listens to more than
             this machine.
         api_keys_file: TOML file of hashed keys, which `cxr key` writes.
+        allowed_hosts: Further names, without ports, under which a server that asks for no key is
+            reached; separated by commas in the environment. An IPv6 address has its brackets.
         log_format: `json` is one object a line.
         audit_url: SQLAlchemy URL of the audit trail; None keeps none.
         audit_days: Age at which its rows are deleted; None is never.
@@ -97,11 +103,12 @@ class Settings(BaseSettings):
 
     auth: bool | None = None
     api_keys_file: Path | None = None
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
     log_format: LogFormat = "text"
     audit_url: SecretStr | None = None
     audit_days: int | None = Field(default=None, gt=0)
 
-    @field_validator("preload", mode="before")
+    @field_validator("preload", "allowed_hosts", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         if isinstance(value, str):
