@@ -12,13 +12,14 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 
 from service.api import audit, batch, films, models, monitoring, open_inference
 from service.api.openapi import DocumentedApp, operation_id
+from service.api.query import KnownQuery
 from service.audit.trail import AuditTrail, asked_audit_trail
 from service.http.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
 from service.http.headers import SafeAnswers
+from service.http.methods import HeadAsGet, Pages
 from service.http.same_site import SameSite
 from service.inference.engine import Engine
 from service.inference.registry import Registry
@@ -72,6 +73,7 @@ def create_app(
     )
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
+    app.add_middleware(HeadAsGet)
     if app.state.gate.ring is None:
         app.add_middleware(SameSite, settings=settings)
     app.add_middleware(SafeAnswers)
@@ -95,13 +97,15 @@ def _add_routes(app: FastAPI) -> None:
         open_inference.router,
         monitoring.router,
     ):
-        app.include_router(router, dependencies=keyed, responses=KEY_PROBLEMS)
+        app.include_router(router, dependencies=[*keyed, KnownQuery], responses=KEY_PROBLEMS)
     for router in (models.admin_router, audit.router):
         app.include_router(
-            router, dependencies=[*keyed, AdminKey], responses=KEY_PROBLEMS | ADMIN_PROBLEMS
+            router,
+            dependencies=[*keyed, AdminKey, KnownQuery],
+            responses=KEY_PROBLEMS | ADMIN_PROBLEMS,
         )
     for router in (monitoring.health_router, open_inference.health_router):
-        app.include_router(router)
+        app.include_router(router, dependencies=[KnownQuery])
 
 
 def _lifespan(
@@ -138,8 +142,8 @@ def _reloading_on_hangup(registry: Registry) -> Iterator[None]:
 def _add_pages(app: FastAPI) -> None:
     """Serve the viewer, and Swagger from the files of the package `fastapi-swagger`."""
     # Not a mount at "/", which would hide from the router that a path takes another method.
-    app.router.default = GZipMiddleware(StaticFiles(directory=VIEWER, html=True, check_dir=False))
-    files = StaticFiles(directory=SWAGGER, packages=[("fastapi_swagger", "resources")])
+    app.router.default = GZipMiddleware(Pages(directory=VIEWER, html=True, check_dir=False))
+    files = Pages(directory=SWAGGER, packages=[("fastapi_swagger", "resources")])
     app.mount("/docs/swagger", files)
 
     @app.get("/docs", include_in_schema=False)

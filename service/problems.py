@@ -167,6 +167,10 @@ class MalformedMask(QuestionProblem, status=422):
     """The mask is no rectangle, or lies outside the film."""
 
 
+class UnknownParameter(QuestionProblem, status=422):
+    """The path takes no query parameter of that name."""
+
+
 class SideWithoutPicture(QuestionProblem, status=422):
     """Only a picture can be made smaller; raw pixels are sent as they are."""
 
@@ -356,10 +360,13 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
         404: "There is nothing at this path; /docs lists the paths.",
         405: f"This path does not take {request.method}; /docs lists the methods.",
     }
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
     return blank_problem_response(
         error.status_code,
         details.get(error.status_code, error.detail),
-        error.headers,
+        headers,
         path=request.url.path,
     )
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from service.api.dependencies import JSON_ONLY
 from service.audit.rows import AuditPage, AuditQuery
 from service.audit.trail import AuditTrail
 from service.problems import (
@@ -16,7 +17,7 @@ from service.problems import (
     openapi_problems,
 )
 
-router = APIRouter()
+router = APIRouter(**JSON_ONLY)
 
 
 async def audit_trail(request: Request) -> AuditTrail:

@@ -1,12 +1,12 @@
 """Routes for monitoring: `/metrics`, `/health/live` and `/health/ready`."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
 from service.answers.schemas import Health
-from service.api.dependencies import OpenEngine
+from service.api.dependencies import Accept, OpenEngine
 from service.problems import NotReady, openapi_problems
 
 OPEN_METRICS = "application/openmetrics-text"
@@ -28,15 +28,14 @@ health_router = APIRouter(prefix="/health", tags=["health"])
         }
     },
 )
-def metrics(
-    request: Request, accept: Annotated[str, Header(include_in_schema=False)] = ""
-) -> Response:
+def metrics(request: Request, accept: Accept = None) -> Response:
     """Give the counts and times of the server, for Prometheus.
 
     As text; as OpenMetrics where `Accept` names it.
     """
+    named = any(OPEN_METRICS in line for line in accept or ())
     # Not all of the header: a version that is no number would raise in `choose_encoder`.
-    encode, media_type = choose_encoder(OPEN_METRICS if OPEN_METRICS in accept else "")
+    encode, media_type = choose_encoder(OPEN_METRICS if named else "")
     return Response(encode(request.app.state.metrics.registry), media_type=media_type)
 
 
