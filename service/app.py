@@ -73,6 +73,7 @@ def create_app(
     )
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
+    app.state.revision = settings.revision
     app.add_middleware(HeadAsGet)
     if app.state.gate.ring is None:
         app.add_middleware(SameSite, settings=settings)

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         api_keys_file: TOML file of hashed keys, which `cxr key` writes.
         allowed_hosts: Further names, without ports, under which a server that asks for no key is
             reached; separated by commas in the environment. An IPv6 address has its brackets.
+        revision: Commit that the program was built from, as the container's image sets it.
         log_format: `json` is one object a line.
         audit_url: SQLAlchemy URL of the audit trail; None keeps none.
         audit_days: Age at which its rows are deleted; None is never.
@@ -104,6 +105,7 @@ class Settings(BaseSettings):
     auth: bool | None = None
     api_keys_file: Path | None = None
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
+    revision: str = "unknown"
     log_format: LogFormat = "text"
     audit_url: SecretStr | None = None
     audit_days: int | None = Field(default=None, gt=0)

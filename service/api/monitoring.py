@@ -1,11 +1,11 @@
-"""Routes for monitoring: `/metrics`, `/health/live` and `/health/ready`."""
+"""Routes for monitoring: `/metrics`, `/health/live`, `/health/ready` and `/version`."""
 
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
-from service.answers.schemas import Health
+from service.answers.schemas import Health, Version
 from service.api.dependencies import Accept, OpenEngine
 from service.problems import NotReady, openapi_problems
 
@@ -13,8 +13,8 @@ OPEN_METRICS = "application/openmetrics-text"
 PAGE: dict[str, Any] = {"schema": {"type": "string"}}
 
 router = APIRouter()
-health_router = APIRouter(prefix="/health", tags=["health"])
-"""Routes for probes: they need no key."""
+health_router = APIRouter(tags=["health"])
+"""Routes for probes and people who look for a fault: they need no key."""
 
 
 @router.get(
@@ -39,13 +39,19 @@ def metrics(request: Request, accept: Accept = None) -> Response:
     return Response(encode(request.app.state.metrics.registry), media_type=media_type)
 
 
-@health_router.get("/live")
+@health_router.get("/health/live")
 async def live() -> Health:
     """Say that the process answers."""
     return Health(status="live")
 
 
-@health_router.get("/ready", responses=openapi_problems(NotReady))
+@health_router.get("/health/ready", responses=openapi_problems(NotReady))
 async def ready(_engine: OpenEngine) -> Health:
     """Say that the default model is loaded, checked against its card, and warm."""
     return Health(status="ready")
+
+
+@health_router.get("/version")
+async def version(request: Request) -> Version:
+    """Say which version of the program answers, and from which commit it was built."""
+    return Version(version=request.app.version, revision=request.app.state.revision)

@@ -3,6 +3,7 @@
 import logging
 import traceback
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,13 +69,20 @@ class SafeAnswers:
             if started:
                 raise
             log_fault(error)
-            answer = blank_problem_response(500, FAULT, path=scope["path"])
+            answer = blank_problem_response(500, FAULT, scope)
             await answer(scope, receive, send_with_headers)
 
 
 def unreadable_request() -> bytes:
     """Return the whole answer to a request that is no HTTP, which no middleware sees."""
-    answer = blank_problem_response(400, "This is no HTTP/1.1 request.", {"Connection": "close"})
+    request_id = str(uuid4())
+    log.warning("a request that is no HTTP was refused, with the id %s", request_id)
+    answer = blank_problem_response(
+        400,
+        "This is no HTTP/1.1 request.",
+        {"state": {"request_id": request_id}},
+        {"Connection": "close", "X-Request-ID": request_id},
+    )
     _add_headers({"headers": answer.raw_headers}, "")
     lines = [b": ".join(header) for header in answer.raw_headers]
     return b"\r\n".join([b"HTTP/1.1 400 Bad Request", *lines, b"", bytes(answer.body)])

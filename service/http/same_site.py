@@ -42,7 +42,7 @@ class SameSite:
             await self.app(scope, receive, send)
             return
         scope["state"]["problem"] = problem.name()
-        await problem_response(problem, path=scope["path"])(scope, receive, send)
+        await problem_response(problem, scope)(scope, receive, send)
 
     def _problem(self, scope: Scope) -> AccessProblem | None:
         headers = Headers(scope=scope)

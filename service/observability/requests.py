@@ -96,6 +96,7 @@ class Exchange:
     ) -> None:
         self._scope, self._receive, self._send, self._request = scope, receive, send, request
         self._state = scope.setdefault("state", {})
+        self._state["request_id"] = request.request_id
         self.method = scope["method"] if scope["method"] in METHODS else "other"
         self.status = CLIENT_CLOSED_REQUEST
         self.bytes_in = 0

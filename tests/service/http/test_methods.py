@@ -87,4 +87,6 @@ def test_what_is_no_http_gets_a_problem_document_too(client: httpx.Client, sent:
     assert headers["connection"] == "close"
     assert headers["x-content-type-options"] == "nosniff"
     assert int(headers["content-length"]) == len(body)
-    assert json.loads(body)["status"] == 400
+    problem = json.loads(body)
+    assert problem["status"] == 400
+    assert problem["request_id"] == headers["x-request-id"]
