@@ -20,6 +20,7 @@ from service.audit.trail import AuditTrail, asked_audit_trail
 from service.http.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
 from service.http.headers import SafeAnswers
 from service.http.methods import HeadAsGet, Pages
+from service.http.proxies import RootPath
 from service.http.same_site import SameSite
 from service.inference.engine import Engine
 from service.inference.registry import Registry
@@ -79,6 +80,7 @@ def create_app(
         app.add_middleware(SameSite, settings=settings)
     app.add_middleware(SafeAnswers)
     app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=tracing)
+    app.add_middleware(RootPath, settings=settings)
     add_handlers(app)
     _add_routes(app)
     _add_pages(app)

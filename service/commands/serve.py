@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         port=settings.port,
         http=BoundedProtocol,
         server_header=False,
+        proxy_headers=False,  # `service.http.proxies` must see who connects
         log_config=log_config(settings.log_format),
         access_log=False,
         timeout_graceful_shutdown=settings.grace_seconds,

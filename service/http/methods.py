@@ -32,6 +32,12 @@ class HeadAsGet:
 class Pages(StaticFiles):
     """Files that only take GET, and 404 for every method where there is none."""
 
+    def get_path(self, scope: Scope) -> str:
+        """Return the file's path, whatever a proxy hides of the request's."""
+        root = scope.get("root_path", "")
+        mounted_at = root.removeprefix(scope.get("app_root_path", root))
+        return super().get_path({**scope, "root_path": mounted_at})
+
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the file, or raise the HTTPException that says why not."""
         response = await super().get_response(path, {**scope, "method": "GET"})

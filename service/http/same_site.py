@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http.access import is_loopback
+from service.http.proxies import forwarded_hosts
 from service.problems import AccessProblem, CrossSite, UnknownHost, problem_response
 from service.settings import Settings
 
@@ -34,6 +35,7 @@ class SameSite:
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app
         self._names = {settings.host.lower(), *settings.allowed_hosts}
+        self._proxies = settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -47,12 +49,14 @@ class SameSite:
     def _problem(self, scope: Scope) -> AccessProblem | None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if not hosts or not all(self._is_own(host.lower(), scope) for host in hosts):
+        # None of them replaces Host: a page whose name leads here could send that header, too.
+        forwarded = forwarded_hosts(scope, self._proxies)
+        if not hosts or not all(self._is_own(one.lower(), scope) for one in hosts + forwarded):
             return UnknownHost(
                 "Without API keys this server answers only under its own names; its operator can "
                 "add one with CXR_ALLOWED_HOSTS."
             )
-        if scope["method"] not in SAFE and is_cross_site(headers, hosts):
+        if scope["method"] not in SAFE and is_cross_site(headers, hosts + forwarded):
             return CrossSite("A page of another site sent this; send it from this server's page.")
         return None
 
@@ -63,9 +67,8 @@ class SameSite:
         name = found[1]
         address = name.strip("[]")
         # Nobody can make a name of theirs out of an address, so the connection's own is safe.
-        return (
-            is_loopback(address) or name in self._names or address == (scope["server"] or [""])[0]
-        )
+        connected_to = (scope.get("server") or [""])[0]
+        return is_loopback(address) or name in self._names or address == connected_to
 
 
 def is_cross_site(headers: Headers, hosts: Sequence[str]) -> bool:

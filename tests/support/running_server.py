@@ -23,7 +23,13 @@ def serving(app: FastAPI, *, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
     decodes has ended, and a server in the same process would wait for that for ever.
     """
     config = uvicorn.Config(
-        app, host=host, port=0, loop="asyncio", log_config=None, http=BoundedProtocol
+        app,
+        host=host,
+        port=0,
+        loop="asyncio",
+        log_config=None,
+        http=BoundedProtocol,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
