@@ -112,7 +112,7 @@ def _request(path: str, film: bytes, options: argparse.Namespace) -> bytes:
         disposition = f'form-data; name="{options.form}"; filename="film"'
         body = b"--B\r\nContent-Disposition: " + disposition.encode() + b"\r\n\r\n" + film
         body += b"\r\n--B--\r\n"
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: {kind}\r\nContent-Length: "
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: "
     return f"{head}{len(body)}\r\n\r\n".encode() + body
 
 

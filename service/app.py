@@ -12,15 +12,18 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 
 from service.api import audit, batch, films, models, monitoring, open_inference
 from service.api.openapi import DocumentedApp, operation_id
+from service.api.query import KnownQuery
 from service.audit.trail import AuditTrail, asked_audit_trail
 from service.http.access import ADMIN_PROBLEMS, KEY_PROBLEMS, AdminKey, open_gate
 from service.http.answers import KeptUntilSent
 from service.http.connections import Connections
 from service.http.headers import SafeAnswers
+from service.http.methods import HeadAsGet, Pages
+from service.http.proxies import RootPath
+from service.http.same_site import SameSite
 from service.inference.engine import Engine
 from service.inference.registry import Registry
 from service.observability.metrics import Metrics
@@ -73,6 +76,7 @@ def create_app(
     )
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
+    app.state.revision = settings.revision
     _add_middleware(app, settings)
     add_handlers(app)
     _add_routes(app)
@@ -83,9 +87,13 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add what every request passes through; the last middleware that is added comes first."""
     app.state.connections = Connections(settings, app.state.metrics.connections)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(KeptUntilSent)
+    if app.state.gate.ring is None:
+        app.add_middleware(SameSite, settings=settings)
     app.add_middleware(SafeAnswers)
     app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=app.state.tracing)
+    app.add_middleware(RootPath, settings=settings)
 
 
 def _add_routes(app: FastAPI) -> None:
@@ -101,13 +109,15 @@ def _add_routes(app: FastAPI) -> None:
         open_inference.router,
         monitoring.router,
     ):
-        app.include_router(router, dependencies=keyed, responses=KEY_PROBLEMS)
+        app.include_router(router, dependencies=[*keyed, KnownQuery], responses=KEY_PROBLEMS)
     for router in (models.admin_router, audit.router):
         app.include_router(
-            router, dependencies=[*keyed, AdminKey], responses=KEY_PROBLEMS | ADMIN_PROBLEMS
+            router,
+            dependencies=[*keyed, AdminKey, KnownQuery],
+            responses=KEY_PROBLEMS | ADMIN_PROBLEMS,
         )
     for router in (monitoring.health_router, open_inference.health_router):
-        app.include_router(router)
+        app.include_router(router, dependencies=[KnownQuery])
 
 
 def _lifespan(
@@ -144,8 +154,8 @@ def _reloading_on_hangup(engine: Engine) -> Iterator[None]:
 def _add_pages(app: FastAPI) -> None:
     """Serve the viewer, and Swagger from the files of the package `fastapi-swagger`."""
     # Not a mount at "/", which would hide from the router that a path takes another method.
-    app.router.default = GZipMiddleware(StaticFiles(directory=VIEWER, html=True, check_dir=False))
-    files = StaticFiles(directory=SWAGGER, packages=[("fastapi_swagger", "resources")])
+    app.router.default = GZipMiddleware(Pages(directory=VIEWER, html=True, check_dir=False))
+    files = Pages(directory=SWAGGER, packages=[("fastapi_swagger", "resources")])
     app.mount("/docs/swagger", files)
 
     @app.get("/docs", include_in_schema=False)

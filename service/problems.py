@@ -12,10 +12,11 @@ from typing import Any, ClassVar, cast
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from models.film_files.errors import (
     FilmTooLargeError,
@@ -32,7 +33,7 @@ TYPE_PREFIX = "urn:problem-type:chest-xray-explainer:"
 
 
 class ProblemDocument(BaseModel):
-    """The body of every answer that is not a success (RFC 9457, section 3.1)."""
+    """What went wrong (RFC 9457, section 3.1)."""
 
     model_config = ConfigDict(title="Problem")
 
@@ -42,7 +43,15 @@ class ProblemDocument(BaseModel):
     detail: str
 
 
-class ProtocolProblemDocument(ProblemDocument):
+class AnsweredProblemDocument(ProblemDocument):
+    """The same as an answer has it, with the id of its request."""
+
+    request_id: str = Field(
+        description="As in `X-Request-ID`, in the server's log, and in its audit trail."
+    )
+
+
+class ProtocolProblemDocument(AnsweredProblemDocument):
     """The same with the member that clients of Open Inference Protocol v2 read."""
 
     model_config = ConfigDict(title="ProtocolProblem")
@@ -167,6 +176,10 @@ class MalformedMask(QuestionProblem, status=422):
     """The mask is no rectangle, or lies outside the film."""
 
 
+class UnknownParameter(QuestionProblem, status=422):
+    """The path takes no query parameter of that name."""
+
+
 class SideWithoutPicture(QuestionProblem, status=422):
     """Only a picture can be made smaller; raw pixels are sent as they are."""
 
@@ -247,6 +260,14 @@ class TooManyRequests(AccessProblem, status=429, headers={"Retry-After": "1"}):
     """The key has used up its requests for the moment."""
 
 
+class UnknownHost(AccessProblem, status=421):
+    """The name in `Host` is none of the server's, which asks for no API key."""
+
+
+class CrossSite(AccessProblem, status=403):
+    """A page of another site would change something on a server that asks for no API key."""
+
+
 class AuditOff(AccessProblem, status=404):
     """The server keeps no audit trail."""
 
@@ -272,23 +293,22 @@ def file_error(error: RadiographError | OSError) -> ProblemDocument:
     return ProblemDocument(type="about:blank", title="File not read", status=400, detail=detail)
 
 
-def problem_response(problem: ServiceProblem, *, path: str = "") -> JSONResponse:
-    """Return the answer for a problem, with the member `error` under the path /v2."""
-    return _response(problem.document().model_dump(), problem.headers, path)
+def problem_response(problem: ServiceProblem, scope: Scope) -> JSONResponse:
+    """Return the answer to a request for a problem, with the member `error` under the path /v2."""
+    return _response(problem.document().model_dump(), problem.headers, scope)
 
 
 def blank_problem_response(
     status: int,
     detail: str,
+    scope: Scope,
     headers: Mapping[str, str] | None = None,
-    *,
-    path: str = "",
     **more: object,
 ) -> JSONResponse:
     """Return an answer whose problem is only its HTTP status (type `about:blank`)."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return _response(document | more, headers, path)
+    return _response(document | more, headers, scope)
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -306,7 +326,8 @@ def openapi_problems(
     by_status: dict[int | str, list[type[ServiceProblem]]] = {}
     for problem in problems:
         by_status.setdefault(problem.status, []).append(problem)
-    schema = (ProtocolProblemDocument if _is_v2(path) else ProblemDocument).model_json_schema()
+    document = ProtocolProblemDocument if _is_v2(path) else AnsweredProblemDocument
+    schema = document.model_json_schema()
     return {
         status: {
             "description": "; ".join(problem.title() for problem in same),
@@ -318,7 +339,8 @@ def openapi_problems(
 
 def _examples(problems: Sequence[type[ServiceProblem]], path: str) -> dict[str, dict[str, Any]]:
     examples = [problem(problem.__doc__ or "").document().model_dump() for problem in problems]
-    return {one["title"]: {"value": _under(path, one)} for one in examples}
+    shown = {"request_id": "ward-7-2026-03-01-17"}
+    return {one["title"]: {"value": _under(path, one | shown)} for one in examples}
 
 
 def _is_v2(path: str) -> bool:
@@ -331,15 +353,18 @@ def _under(path: str, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _response(
-    document: dict[str, Any], headers: Mapping[str, str] | None, path: str
+    document: dict[str, Any], headers: Mapping[str, str] | None, scope: Scope
 ) -> JSONResponse:
-    return JSONResponse(_under(path, document), document["status"], headers, media_type=MEDIA_TYPE)
+    if request_id := scope.get("state", {}).get("request_id"):
+        document["request_id"] = request_id
+    content = _under(scope.get("path", ""), document)
+    return JSONResponse(content, document["status"], headers, media_type=MEDIA_TYPE)
 
 
 async def _service_problem(request: Request, error: Exception) -> JSONResponse:
     problem = cast(ServiceProblem, error)
     request.state.problem = problem.name()
-    return problem_response(problem, path=request.url.path)
+    return problem_response(problem, request.scope)
 
 
 async def _radiograph_error(request: Request, error: Exception) -> JSONResponse:
@@ -352,11 +377,14 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
         404: "There is nothing at this path; /docs lists the paths.",
         405: f"This path does not take {request.method}; /docs lists the methods.",
     }
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
     return blank_problem_response(
         error.status_code,
         details.get(error.status_code, error.detail),
-        error.headers,
-        path=request.url.path,
+        request.scope,
+        headers,
     )
 
 
@@ -367,4 +395,4 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
         for fault in cast(RequestValidationError, error).errors()
     ]
     detail = "; ".join(f"{fault['parameter']}: {fault['detail']}" for fault in faults)
-    return blank_problem_response(422, detail, path=request.url.path, errors=faults)
+    return blank_problem_response(422, detail, request.scope, errors=faults)

@@ -1,9 +1,17 @@
 """Settings of the server that its operator may choose; none is about a model's answers."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -11,6 +19,13 @@ from models.radiograph import MAX_FILM_BYTES, MAX_FILM_PIXELS
 from xai.runtime.execution import Precision, Provider
 
 LogFormat = Literal["text", "json"]
+HostName = Annotated[
+    str, StringConstraints(to_lower=True, pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")
+]
+"""A name or an address as it stands in a URL, without a port."""
+
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
+"""Begin of a path that a proxy hides from the server."""
 
 OWN_MODELS = Path(__file__).with_name("default_model")
 """Folder of the ONNX files in the package; `chest_cnn` is the first by name."""
@@ -62,9 +77,15 @@ class Settings(BaseSettings):
         max_batch_bytes: Longest body of `/v1/batch`, and most bytes that its zip may unpack to.
         max_batch_films: Most films in one request of `/v1/batch`.
         max_zip_ratio: Most bytes that a byte of a zip member may unpack to.
+        root_path: Begin of every path that a proxy in front takes away, such as `/cxr`.
+        trusted_proxies: Addresses or networks of proxies whose X-Forwarded-Prefix (in the place of
+            `root_path`) and X-Forwarded-Host are believed; separated by commas.
         auth: Whether an API key is needed; None is yes wherever the server listens to more than
             this machine.
         api_keys_file: TOML file of hashed keys, which `cxr key` writes.
+        allowed_hosts: Further names, without ports, under which a server that asks for no key is
+            reached; separated by commas in the environment. An IPv6 address has its brackets.
+        revision: Commit that the program was built from, as the container's image sets it.
         log_format: `json` is one object a line.
         audit_url: SQLAlchemy URL of the audit trail; None keeps none.
         audit_days: Age at which its rows are deleted; None is never.
@@ -103,13 +124,18 @@ class Settings(BaseSettings):
     max_batch_films: int = Field(default=1000, gt=0)
     max_zip_ratio: int = Field(default=200, gt=0)
 
+    root_path: Annotated[str, StringConstraints(pattern=f"^{ROOT_PATH.pattern}$")] = ""
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+
     auth: bool | None = None
     api_keys_file: Path | None = None
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
+    revision: str = "unknown"
     log_format: LogFormat = "text"
     audit_url: SecretStr | None = None
     audit_days: int | None = Field(default=None, gt=0)
 
-    @field_validator("preload", mode="before")
+    @field_validator("preload", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         if isinstance(value, str):

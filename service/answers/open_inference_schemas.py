@@ -108,6 +108,8 @@ class OutputParameters(Message):
     binary_data: bool | None = Field(
         default=None, description="Whether it is sent behind the JSON."
     )
+    classification: int = Field(default=0, description="Not offered: 0 or left out.")
+    shared_memory_region: str | None = Field(default=None, description="Not offered: left out.")
 
 
 class RequestOutput(Message):

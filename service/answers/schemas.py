@@ -415,3 +415,12 @@ class Health(Answer):
     model_config = ConfigDict(json_schema_extra=shown({"status": "live"}, {"status": "ready"}))
 
     status: Literal["live", "ready"]
+
+
+class Version(Answer):
+    """The program that answers."""
+
+    model_config = ConfigDict(json_schema_extra=shown({"version": "0.1.0", "revision": "unknown"}))
+
+    version: str
+    revision: str = Field(description="Commit that it was built from; `unknown` outside the image.")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from service.api.dependencies import JSON_ONLY
 from service.api.openapi import JSON
 from service.audit.rows import AuditPage, AuditQuery
 from service.audit.trail import AuditTrail
@@ -17,7 +18,7 @@ from service.problems import (
     openapi_problems,
 )
 
-router = APIRouter()
+router = APIRouter(**JSON_ONLY)
 
 
 async def audit_trail(request: Request) -> AuditTrail:

@@ -13,11 +13,13 @@ from fastapi.responses import StreamingResponse
 from models.film_files.errors import RadiographError
 from service.answers import examples
 from service.api.dependencies import (
+    Accept,
     AskedModels,
     Force,
     caller,
     check_has_map,
     explained,
+    negotiated,
     predicted,
 )
 from service.api.openapi import BINARY, FILM_PROBLEMS
@@ -83,6 +85,7 @@ async def batch(
     *,
     explain: Annotated[bool, Query(description="Send the evidence as well.")] = False,
     force: Force = False,
+    accept: Accept = None,
 ) -> StreamingResponse:
     """Answer many films: one line of JSON for each, in the order in which they were sent.
 
@@ -90,6 +93,7 @@ async def batch(
     `explain`, /v1/explain) answers to that film alone; or `{"index": 1, "status": 422, "problem":
     {...}}`. Lines come while later films are still being worked on, and must be read as they come.
     """
+    negotiated(accept, (NDJSON,))
     if explain:
         check_has_map(asked)
     engine, settings = asked.engine, asked.engine.settings

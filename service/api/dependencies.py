@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Header, Query, Request
 
@@ -15,18 +15,19 @@ from service.answers.schemas import (
     Faithfulness,
     Prediction,
 )
+from service.api.openapi import JSON
 from service.films.masks import Mask
 from service.films.uploads import NO_MODEL, film_upload, while_connected
 from service.inference.engine import Caller, Engine
 from service.inference.registry import ALL
 from service.observability.trace_context import current_request
-from service.problems import NoMap, NotAcceptable, NotReady, UnknownModel
+from service.problems import NoMap, NotAcceptable, NotReady, UnknownModel, openapi_problems
 from xai.ensemble import Ensemble
 from xai.ensemble_card import ENSEMBLE
 from xai.explainer import Explainer
 
-Accept = Annotated[str | None, Header(include_in_schema=False)]
-"""Read by `negotiated`."""
+Accept = Annotated[list[str] | None, Header(include_in_schema=False)]
+"""The lines of the `Accept` header; read by `negotiated`."""
 Force = Annotated[
     bool, Query(description="Explain the film even if it is unlike the training films.")
 ]
@@ -189,14 +190,14 @@ def check_has_map(asked: Asked) -> None:
         raise NoMap(f"Ask for the maps of its members, with ?model={ALL}, or for /v1/predict.")
 
 
-def negotiated(accept: str | None, offers: Sequence[str]) -> str:
+def negotiated(accept: Sequence[str] | None, offers: Sequence[str]) -> str:
     """Return the media type that the client prefers, by its `Accept` header.
 
     Among offers of the same quality, one that is named wins over one that a wildcard matches, then
     the first.
 
     Args:
-        accept: Value of the `Accept` header; None or empty is anything.
+        accept: Lines of the `Accept` header, which are one list; None or empty is anything.
         offers: Media types, best first; `multipart/related` with the type of its parts, as in
             `multipart/related; type="application/dicom"`.
 
@@ -206,11 +207,24 @@ def negotiated(accept: str | None, offers: Sequence[str]) -> str:
     Source:
         RFC 9110, section 12.5.1.
     """
-    ranges = [_media_range(text) for text in (accept or "*/*").split(",") if text.strip()]
+    texts = [text for line in accept or () for text in line.split(",") if text.strip()]
+    ranges = [_media_range(text) for text in texts or ["*/*"]]
     best = max(offers, key=lambda offer: _preference(offer, ranges))
     if _preference(best, ranges)[0] == 0:
         raise NotAcceptable(f"The answer can be had as {' or '.join(offers)}.")
     return best
+
+
+async def check_json(accept: Accept = None) -> None:
+    """Raise NotAcceptable if the client takes no JSON, for routes that answer with nothing else."""
+    negotiated(accept, (JSON,))
+
+
+JSON_ONLY: dict[str, Any] = {
+    "dependencies": [Depends(check_json)],
+    "responses": openapi_problems(NotAcceptable),
+}
+"""Arguments of a router whose routes all answer with JSON."""
 
 
 def _media_range(text: str) -> tuple[str, float]:

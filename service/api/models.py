@@ -13,13 +13,13 @@ from service.answers.schemas import (
     ModelList,
     ModelSummary,
 )
-from service.api.dependencies import OpenEngine
+from service.api.dependencies import JSON_ONLY, OpenEngine
 from service.problems import NotReady, ReloadRefused, UnknownModel, openapi_problems
 from xai.heatmap import ColourMapName
 from xai.heatmap import colour_map as colour_map_file
 
-router = APIRouter()
-admin_router = APIRouter()
+router = APIRouter(**JSON_ONLY)
+admin_router = APIRouter(**JSON_ONLY)
 """Routes that need an admin's key."""
 
 

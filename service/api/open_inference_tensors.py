@@ -180,6 +180,12 @@ def _check_outputs(request: InferenceRequest, known: Sequence[str]) -> None:
     names = [one.name for one in request.outputs]
     if not set(names) <= set(known) or len(set(names)) < len(names):
         raise MalformedTensor(f"Ask only for these outputs, each once: {', '.join(known)}.")
+    for one in request.outputs:
+        if one.parameters.classification or one.parameters.shared_memory_region:
+            raise MalformedTensor(
+                "Neither classification (class_count) nor shared memory is offered: ask for the "
+                "whole tensor; the model's metadata name the classes."
+            )
 
 
 def _only_input(request: InferenceRequest) -> RequestInput:

@@ -25,17 +25,18 @@ from service.problems import (
     NotAnImage,
     NotReady,
     Overloaded,
-    ProblemDocument,
     SlowUpload,
     TooSlow,
     UnknownClass,
     UnknownModel,
+    UnknownParameter,
     UnreadableFilm,
     UnsoundModel,
     UnsupportedFilm,
     UnsupportedMediaType,
     UploadInterrupted,
     UploadTooLarge,
+    openapi_problems,
 )
 
 JSON = "application/json"
@@ -98,20 +99,7 @@ EXPLAIN_CONTENT = {
 }
 
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
-WRONG_PARAMETER: dict[str, Any] = {
-    "description": "A parameter is not as described",
-    "content": {
-        MEDIA_TYPE: {
-            "schema": ProblemDocument.model_json_schema(),
-            "example": {
-                "type": "about:blank",
-                "title": "Unprocessable Entity",
-                "status": 422,
-                "detail": "force: Input should be a valid boolean",
-            },
-        }
-    },
-}
+WRONG_PARAMETER = "A parameter is not as described, or not known here"
 
 
 class DocumentedApp(FastAPI):
@@ -122,9 +110,9 @@ class DocumentedApp(FastAPI):
         made_before = self.openapi_schema is not None
         document = super().openapi()
         if not made_before:
-            for operations in document["paths"].values():
+            for path, operations in document["paths"].items():
                 for operation in operations.values():
-                    _correct_422(operation)
+                    _correct_422(operation, path)
             for name in FASTAPIS_OWN:
                 document["components"]["schemas"].pop(name, None)
         return document
@@ -135,12 +123,9 @@ def operation_id(route: APIRoute) -> str:
     return f"{route.name}_of_version" if "{version}" in route.path else route.name
 
 
-def _correct_422(operation: dict[str, Any]) -> None:
-    """Describe FastAPI's own 422 as a problem document; only a query can cause it."""
+def _correct_422(operation: dict[str, Any], path: str) -> None:
+    """Describe FastAPI's own 422, and that of an unknown parameter, as a problem document."""
     responses = operation["responses"]
-    if MEDIA_TYPE in responses.get("422", {}).get("content", {MEDIA_TYPE: {}}):
-        return
-    if any(one["in"] == "query" for one in operation.get("parameters", ())):
-        responses["422"] = WRONG_PARAMETER
-    else:
-        del responses["422"]
+    if MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
+        described = openapi_problems(UnknownParameter, path=path)[422]
+        responses["422"] = described | {"description": WRONG_PARAMETER}

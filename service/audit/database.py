@@ -200,7 +200,7 @@ def _selected(query: AuditQuery) -> Select[tuple[object, ...]]:
         rows = rows.where(AUDIT.c.time >= query.since)
     if query.until:
         rows = rows.where(AUDIT.c.time < query.until)
-    for name in ("model", "key_id", "film_sha256", "is_decided"):
+    for name in ("model", "key_id", "film_sha256", "request_id", "is_decided"):
         if (value := getattr(query, name)) is not None:
             rows = rows.where(AUDIT.c[name] == value)
     return rows

@@ -111,6 +111,7 @@ class AuditQuery(BaseModel):
     model: ModelName | None = Field(default=None, description="Of the model of this name.")
     key_id: Text | None = Field(default=None, description="Asked with this API key.")
     film_sha256: Sha256 | None = Field(default=None, description="About this film.")
+    request_id: Text | None = Field(default=None, description="Asked by the request of this id.")
     is_decided: bool | None = Field(
         default=None, description="Decided, or not; rows of older servers are neither."
     )

@@ -65,6 +65,7 @@ def _serve(app: FastAPI, settings: Settings) -> None:
         port=settings.port,
         http=BoundedProtocol,
         server_header=False,
+        proxy_headers=False,  # `service.http.proxies` must see who connects
         log_config=log_config(settings.log_format),
         access_log=False,
         # A second more than connections have: whatever outlives its connection is cancelled then.

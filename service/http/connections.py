@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from prometheus_client import Gauge
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.http.headers import unreadable_request
 from service.settings import Settings
 
 HEAD_SECONDS = 10.0
@@ -175,6 +176,10 @@ class BoundedProtocol(HttpToolsProtocol):
         grace = self._bounds.grace_seconds
         self.loop.call_later(grace * BODY_SHARE, self._end_half_sent)
         self.loop.call_later(grace, self.transport.abort)
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP with a problem document, and close the connection."""
+        self.transport.write(unreadable_request())
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks, and count the connection no longer."""

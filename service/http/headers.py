@@ -2,6 +2,8 @@
 
 import logging
 import traceback
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,8 +69,23 @@ class SafeAnswers:
             if started:
                 raise
             log_fault(error)
-            answer = blank_problem_response(500, FAULT, path=scope["path"])
+            answer = blank_problem_response(500, FAULT, scope)
             await answer(scope, receive, send_with_headers)
+
+
+def unreadable_request() -> bytes:
+    """Return the whole answer to a request that is no HTTP, which no middleware sees."""
+    request_id = str(uuid4())
+    log.warning("a request that is no HTTP was refused, with the id %s", request_id)
+    answer = blank_problem_response(
+        400,
+        "This is no HTTP/1.1 request.",
+        {"state": {"request_id": request_id}},
+        {"Connection": "close", "X-Request-ID": request_id},
+    )
+    _add_headers({"headers": answer.raw_headers}, "")
+    lines = [b": ".join(header) for header in answer.raw_headers]
+    return b"\r\n".join([b"HTTP/1.1 400 Bad Request", *lines, b"", bytes(answer.body)])
 
 
 def log_fault(error: Exception) -> None:
@@ -78,8 +95,21 @@ def log_fault(error: Exception) -> None:
 
 
 def _add_headers(message: Message, path: str) -> None:
-    headers = MutableHeaders(scope=message)
+    headers = MutableHeaders(raw=message["headers"])
+    if location := headers.get("location"):
+        headers["location"] = _relative(location)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     # Answers about patients must not be stored; pages are fetched anew after each release.
     headers.setdefault("Cache-Control", "no-store" if path.startswith(PRIVATE) else "no-cache")
+
+
+def _relative(location: str) -> str:
+    """Return a redirect that adds or takes a last slash, relative to the path that was asked.
+
+    Neither host nor prefix is repeated: the client chose the one, and a proxy may hide the other.
+    """
+    url = urlsplit(location)
+    last = url.path.rstrip("/").rpartition("/")[2]
+    path = f"./{last}/" if url.path.endswith("/") else f"../{last}"
+    return f"{path}?{url.query}" if url.query else path

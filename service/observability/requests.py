@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,6 +75,12 @@ class RequestRecorder:
         exchange.log(seconds)
 
 
+def answering_route(scope: Scope) -> Any:
+    """Return the route that answers a request, None before there is one."""
+    # Newer FastAPI keeps here what nested routers add: prefixes, and dependencies.
+    return scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+
+
 class Exchange:
     """Read what is recorded of a request and its answer while they pass through.
 
@@ -89,6 +96,7 @@ class Exchange:
     ) -> None:
         self._scope, self._receive, self._send, self._request = scope, receive, send, request
         self._state = scope.setdefault("state", {})
+        self._state["request_id"] = request.request_id
         self.method = scope["method"] if scope["method"] in METHODS else "other"
         self.status = CLIENT_CLOSED_REQUEST
         self.bytes_in = 0
@@ -97,9 +105,7 @@ class Exchange:
     @property
     def route(self) -> str:
         """The template of the route that answered."""
-        # Newer FastAPI keeps the prefixes of nested routers here, and not in the route.
-        whole = self._scope.get("fastapi", {}).get("effective_route_context")
-        return getattr(whole or self._scope.get("route"), "path_format", PAGE)
+        return getattr(answering_route(self._scope), "path_format", PAGE)
 
     async def receive(self) -> Message:
         """Return the next message of the client."""

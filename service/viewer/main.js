@@ -251,6 +251,7 @@ function fail(error) {
       title: at("problem-title"),
       detail: at("problem-detail"),
       wayOut: at("problem-way-out"),
+      request: at("problem-request"),
       retry: at("retry"),
     },
     error.title ? error : { ...problems.garbled, status: 0 },

@@ -132,6 +132,14 @@ def test_what_is_not_a_film_is_refused_in_a_sentence_with_a_way_out(reader: Read
     expect(alert).to_be_hidden()
 
 
+def test_a_problem_names_its_request_for_whoever_runs_the_server(reader: Reader) -> None:
+    with reader.page.expect_response("**/v1/explain**") as answer:
+        reader.picks(b"a letter", "letter.txt")
+    reader.page.wait_for_selector(FAILED)
+    request_id = answer.value.headers["x-request-id"]
+    expect(reader.page.get_by_role("alert")).to_contain_text(f"quote the request: {request_id}")
+
+
 def test_an_old_answer_never_stands_beside_a_film_that_is_waited_for(reader: Reader) -> None:
     reader.opens(bright_square())
     reader.page.route("**/v1/film", lambda route: None)

@@ -17,13 +17,21 @@ from service.http.connections import BoundedProtocol
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[httpx.Client]:
-    """Run the application in a thread and yield a client of it.
+def serving(app: FastAPI, *, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
+    """Run the application in a thread, at an address of this machine, and yield a client of it.
 
     Not with uvloop: PyTorch's data loaders take the signal from it that says when a process that
     decodes has ended, and a server in the same process would wait for that for ever.
     """
-    config = uvicorn.Config(app, port=0, loop="asyncio", log_config=None, http=BoundedProtocol)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=0,
+        loop="asyncio",
+        log_config=None,
+        http=BoundedProtocol,
+        proxy_headers=False,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -33,7 +41,7 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
                 raise RuntimeError("the server did not start")
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=60) as client:
             yield client
     finally:
         server.should_exit = True

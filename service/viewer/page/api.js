@@ -13,13 +13,14 @@ const THUMBNAIL_SIDE = 128;
 const BROKEN_BODIES = { TypeError: words.unreachable, TimeoutError: words.slow };
 
 /**
- * A request without an answer: `title` and `detail` are sentences, `status` is 0 without HTTP, and
- * `retryAfter` is after how many seconds the server asked to be asked again, or null.
+ * A request without an answer: `title` and `detail` are sentences, `status` is 0 without HTTP,
+ * `retryAfter` is after how many seconds the server asked to be asked again, or null, and
+ * `requestId` is what the server's log calls the request, or null.
  */
 export class ApiProblem extends Error {
-  constructor({ title, detail = "", status = 0, retryAfter = null }) {
+  constructor({ title, detail = "", status = 0, retryAfter = null, requestId = null }) {
     super(title);
-    Object.assign(this, { title, detail, status, retryAfter });
+    Object.assign(this, { title, detail, status, retryAfter, requestId });
   }
 }
 
@@ -130,10 +131,11 @@ async function request(path, { signal } = {}) {
 }
 
 async function serverProblem(response) {
-  const { title, detail } = await response.json().catch(() => words.garbled);
+  const body = await response.json().catch(() => words.garbled);
+  const { title = words.garbled.title, detail, request_id: requestId } = body;
   const retryAfter = Number(response.headers.get("Retry-After")) || null; // null for a date, too
   const { status } = response;
-  return new ApiProblem({ title: title ?? words.garbled.title, detail, status, retryAfter });
+  return new ApiProblem({ title, detail, status, retryAfter, requestId });
 }
 
 /** Returns the result of `read()`; a body that can't be read is an ApiProblem. */

@@ -114,6 +114,7 @@ export const problem = {
     503: "The models are still loading: wait a moment and try again.",
   },
   wayOutElse: "Try again, or choose another film.",
+  request: (id) => `If you ask the person who runs this server, quote the request: ${id}`,
 };
 
 /** Returns texts as sentences: each ends with a full stop. */

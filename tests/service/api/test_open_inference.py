@@ -71,6 +71,18 @@ def test_every_tensor_has_the_datatype_and_shape_that_the_metadata_promise(serve
         assert given["shape"] == [2, *promised["shape"][1:]]
 
 
+def test_what_an_output_cannot_be_sent_as_is_refused_and_not_passed_over(server):
+    for refused in (triton.InferRequestedOutput("probabilities", class_count=2), shared_memory()):
+        with pytest.raises(InferenceServerException, match="class_count"):
+            server.infer("tiny", [films(FILM)], outputs=[refused])
+
+
+def shared_memory() -> triton.InferRequestedOutput:
+    output = triton.InferRequestedOutput("probabilities")
+    output.set_shared_memory("region", 12)
+    return output
+
+
 @pytest.mark.parametrize("binary_in", [True, False])
 @pytest.mark.parametrize("binary_out", [True, False])
 def test_pixels_get_the_models_own_answer(server, model_file: Path, binary_in, binary_out):

@@ -238,6 +238,29 @@ def test_every_error_is_a_problem_document(client: httpx.Client, method, path, s
     assert set(answer.json()) >= {"type", "title", "status", "detail"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/nothing", {}),
+        ("DELETE", "/v1/models", {}),
+        ("GET", "/v1/models/huge", {}),
+        ("POST", "/v1/explain?force=perhaps", {}),
+        ("POST", "/v2/models/tiny/infer", {}),
+        ("GET", "/", {"host": "rebound.example"}),
+    ],
+)
+def test_a_problem_names_its_request(client: httpx.Client, method, path, headers):
+    problem = client.request(method, path, headers=headers | {"x-request-id": "of-ward-7"})
+    assert problem.json()["request_id"] == problem.headers["x-request-id"] == "of-ward-7"
+
+
+def test_the_server_says_which_version_it_is(model_file: Path):
+    settings = Settings(models=model_file, own_models=False, revision="d9ff182")
+    with serving(create_app(settings)) as client:
+        version = client.get("/version").json()
+    assert version == {"version": create_app(settings).version, "revision": "d9ff182"}
+
+
 def test_a_fault_of_ours_is_a_problem_that_gives_nothing_away(
     client: httpx.Client, monkeypatch, caplog
 ):
@@ -249,6 +272,7 @@ def test_a_fault_of_ours_is_a_problem_that_gives_nothing_away(
     monkeypatch.setattr(Explainer, "__call__", broken)
     answer = client.post("/v1/predict", content=FILM)
     assert (answer.status_code, answer.json()["type"]) == (500, "about:blank")
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
     assert "RuntimeError" in caplog.text
     assert "Doe" not in caplog.text + answer.text
 

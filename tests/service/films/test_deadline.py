@@ -109,7 +109,8 @@ def test_a_client_that_hangs_up_is_not_worked_for(client_of, asked):
         first = pool.submit(post, client)
         time.sleep(SLOW_SECONDS / 5)
         with socket.create_connection(address) as connection:
-            head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(FILM)}\r\n\r\n"
+            head = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+            head += f"Content-Length: {len(FILM)}\r\n\r\n"
             connection.sendall(head.encode() + FILM)
             time.sleep(SLOW_SECONDS / 5)
         assert first.result().status_code == 200

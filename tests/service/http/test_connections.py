@@ -42,7 +42,7 @@ def test_a_head_that_does_not_end_in_time_ends_the_connection(client: httpx.Clie
 
 def test_so_does_the_next_head_on_a_kept_connection(client: httpx.Client):
     with connection_to(client) as connection:
-        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer(connection).startswith(b"HTTP/1.1 200")
         connection.sendall(b"GET /")
         assert connection.recv(1000) == b""
