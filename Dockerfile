@@ -25,6 +25,7 @@ RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
        --require-hashes -r build.txt
 ARG MODELS="chest_cnn|vgg16|vit_b16"
 COPY README.md LICENSE cxr.py ./
+COPY clients/python/cxr_client clients/python/cxr_client
 COPY models models
 COPY xai xai
 COPY training training
