@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from service.answers import examples
 from service.films.uploads import ANY_TYPE, FIELD, FILM_TYPES, FORM
+from service.http.access import BEARER
 from service.problems import (
     MEDIA_TYPE,
     EmptyUpload,
@@ -98,16 +99,28 @@ EXPLAIN_CONTENT = {
 }
 
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+PARAMETER_FAULTS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["parameter", "detail"],
+        "properties": {"parameter": {"type": "string"}, "detail": {"type": "string"}},
+    },
+}
 WRONG_PARAMETER: dict[str, Any] = {
     "description": "A parameter is not as described",
     "content": {
         MEDIA_TYPE: {
-            "schema": ProblemDocument.model_json_schema(),
+            "schema": {
+                "allOf": [ProblemDocument.model_json_schema()],
+                "properties": {"errors": PARAMETER_FAULTS},
+            },
             "example": {
                 "type": "about:blank",
                 "title": "Unprocessable Entity",
                 "status": 422,
                 "detail": "force: Input should be a valid boolean",
+                "errors": [{"parameter": "force", "detail": "Input should be a valid boolean"}],
             },
         }
     },
@@ -115,7 +128,11 @@ WRONG_PARAMETER: dict[str, Any] = {
 
 
 class DocumentedApp(FastAPI):
-    """An application whose document describes a wrong parameter as a problem document."""
+    """An application whose document says of itself what a client's generator needs.
+
+    A wrong parameter is a problem document, a summary the first sentence of its description; the
+    API key is declared even where the server asks for none.
+    """
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -125,6 +142,11 @@ class DocumentedApp(FastAPI):
             for operations in document["paths"].values():
                 for operation in operations.values():
                     _correct_422(operation)
+                    sentence = operation["description"].partition("\n\n")[0]
+                    operation["summary"] = sentence.replace("\n", " ")
+            key = BEARER.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+            document["components"]["securitySchemes"] = {BEARER.scheme_name: key}
+            document.setdefault("servers", [{"url": "/"}])
             for name in FASTAPIS_OWN:
                 document["components"]["schemas"].pop(name, None)
         return document

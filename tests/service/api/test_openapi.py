@@ -1,7 +1,9 @@
 """The OpenAPI document is valid, and its examples are what its schemas say."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -114,6 +116,33 @@ def test_operation_ids_are_names_and_differ():
 
 def test_every_operation_says_what_it_does():
     assert all(one["summary"] and one["description"] for _, one in operations())
+
+
+def test_every_summary_is_a_sentence_on_one_line():
+    summaries = [operation["summary"] for _, operation in operations()]
+    assert [one for one in summaries if not re.fullmatch(r"[A-Z][^\n]* [^\n]*\.", one)] == []
+
+
+def test_the_server_and_the_key_are_declared_even_where_no_key_is_needed(tmp_path: Path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text("")
+    keyed = create_app(Settings(api_keys_file=keys)).openapi()
+    for document, asks in ((DOCUMENT, False), (keyed, True)):
+        schemathesis.openapi.from_dict(document).validate()
+        assert document["servers"] == [{"url": "/"}]
+        [(name, key)] = document["components"]["securitySchemes"].items()
+        assert (name, key["type"], key["scheme"]) == ("ApiKey", "http", "bearer")
+        assert ("security" in document["paths"]["/v1/predict"]["post"]) is asks
+        assert "security" not in document["paths"]["/health/live"]["get"]
+
+
+def test_a_wrong_parameter_is_answered_as_its_example_says():
+    for name, operation in operations():
+        for status, response in operation["responses"].items():
+            if "A parameter" in response["description"]:
+                [body] = response["content"].values()
+                assert status == "422", name
+                assert set(body["example"]["errors"][0]) == {"parameter", "detail"}
 
 
 def test_every_error_is_described_as_a_problem_document():
