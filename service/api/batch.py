@@ -118,7 +118,7 @@ async def batch(
         if len(files) == 1 and (is_archive(files[0]) or not is_form):
             limits = _archive_limits(settings)
             films = await asyncio.to_thread(archived_films, files[0], limits)
-        who = caller(request, "batch")
+        who = caller(request, "batch", force if explain else None)
 
         async def answer(film: bytes) -> str:
             film_answers = await asked.answers(film, who)

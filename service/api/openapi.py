@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.answers import examples
+from service.answers import examples, schemas
 from service.films.uploads import ANY_TYPE, FIELD, FILM_TYPES, FORM
 from service.http.access import BEARER
 from service.problems import (
@@ -149,6 +149,10 @@ class DocumentedApp(FastAPI):
             document.setdefault("servers", [{"url": "/"}])
             for name in FASTAPIS_OWN:
                 document["components"]["schemas"].pop(name, None)
+            for name, schema in document["components"]["schemas"].items():
+                # FastAPI leaves what is null out of examples, but of a refused film that is said.
+                config = getattr(getattr(schemas, name, None), "model_config", {})
+                schema.update(config.get("json_schema_extra", {}))
         return document
 
 
