@@ -1,5 +1,6 @@
 # The server without PyTorch. MODELS and EXTRAS say what is in it; docs/operations.md says more.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# The digest is of the list of all processors' images; docs/operations.md says how to take a newer one.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${PYTHON_IMAGE} AS dependencies
 ARG EXTRAS=audit,otel
@@ -25,6 +26,7 @@ RUN --mount=type=secret,id=pipconf,target=/etc/pip.conf \
        --require-hashes -r build.txt
 ARG MODELS="chest_cnn|vgg16|vit_b16"
 COPY README.md LICENSE cxr.py ./
+COPY clients/python/cxr_client clients/python/cxr_client
 COPY models models
 COPY xai xai
 COPY training training

@@ -559,6 +559,14 @@ class ModelCard(NetworkSpec):
         """Return the class with the largest probability, whether the film is decided or not."""
         return self.class_names[max(range(len(probabilities)), key=probabilities.__getitem__)]
 
+    def predicted_class(
+        self, probabilities: Sequence[float], refusals: Sequence[Refusal]
+    ) -> str | None:
+        """Return the most probable class; None of a refused film, and of a multi-label model."""
+        if refusals or self.task == "multilabel":
+            return None
+        return self.most_probable_class(probabilities)
+
     def prediction_set(self, probabilities: Sequence[float]) -> list[str] | None:
         """Return the classes that cannot be excluded; None without `conformal_quantiles`."""
         if self.conformal_quantiles is None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models.card import CARD_KEY, ModelCard, Refusal
+from xai.heatmap import Status, explanation_status
 from xai.measures.over_lungs import over_lungs
 from xai.runtime.execution import Precision, Provider, check_execution, open_session, read_metadata
 from xai.runtime.golden import check_golden
@@ -130,6 +131,25 @@ class Answers:
         return [
             card.reasons(distance, self.figures_of(film), self.novelty_of(film))
             for film, distance in distances
+        ]
+
+    def map_statuses(self, card: ModelCard, *, force: bool) -> list[list[Status]]:
+        """Return for each film the status of the map of every class, then of every group.
+
+        Args:
+            card: The model's.
+            force: The maps of a refused film are asked for all the same.
+        """
+        probabilities = self.all_probabilities(card).tolist()
+        films = zip(self.all_evidence, probabilities, self.refusals(card), strict=True)
+        return [
+            [
+                explanation_status(
+                    evidence, is_possible=is_possible, in_distribution=not refusals, force=force
+                )
+                for evidence, is_possible in zip(maps, card.is_possible(values), strict=True)
+            ]
+            for maps, values, refusals in films
         ]
 
     def outputs(self) -> dict[str, Floats]:

@@ -58,12 +58,30 @@ PREDICTION: JsonDict = {
     "findings": [FINDING],
     "groups": [],
 }
+REFUSED: JsonDict = {
+    "distance": 31.4,
+    "in_distribution": False,
+    "refusals": ["distance"],
+    "is_decided": False,
+    "predicted_class": None,
+}
+UNDECIDED: JsonDict = FINDING | {"decision": None}
+REFUSED_PREDICTION: JsonDict = PREDICTION | REFUSED | {"findings": [UNDECIDED]}
 MASKED_PREDICTION: JsonDict = PREDICTION | {"mask": [310, 420, 690, 900]}
 EXPLAINED_PREDICTION: JsonDict = PREDICTION | {
     "findings": [EXPLAINED_FINDING],
     "faithfulness": None,
     "lung_outline": None,
 }
+FORCED_PREDICTION: JsonDict = (
+    EXPLAINED_PREDICTION
+    | REFUSED
+    | {
+        "findings": [
+            UNDECIDED | {"explanation": EXPLANATION | {"status": "out_of_distribution_forced"}}
+        ]
+    }
+)
 TESTED_PREDICTION: JsonDict = EXPLAINED_PREDICTION | {
     "faithfulness": {
         "class_name": "pneumonia",
@@ -248,9 +266,11 @@ AUDIT_PAGE: JsonDict = {
             "probabilities": {"normal": 0.19, "pneumonia": 0.81},
             "decisions": {"normal": False, "pneumonia": True},
             "is_decided": True,
+            "predicted_class": "pneumonia",
             "prediction_set": ["pneumonia"],
             "in_distribution": True,
             "refusals": [],
+            "map_statuses": {"normal": "below_threshold", "pneumonia": "ok"},
             "distance": 12.1,
             "novelty": 3.6,
             "status": "ok",
@@ -283,7 +303,10 @@ MODEL_METADATA: JsonDict = {
         {"name": "distance", "datatype": "FP32", "shape": [-1]},
         {"name": "novelty", "datatype": "FP32", "shape": [-1]},
         {"name": "in_distribution", "datatype": "BOOL", "shape": [-1]},
+        {"name": "refusals", "datatype": "BOOL", "shape": [-1, 3]},
         {"name": "is_decided", "datatype": "BOOL", "shape": [-1]},
+        {"name": "predicted_class", "datatype": "BOOL", "shape": [-1, 2]},
+        {"name": "map_status", "datatype": "BOOL", "shape": [-1, 2, 5]},
         {"name": "prediction_set", "datatype": "BOOL", "shape": [-1, 2]},
     ],
     "parameters": SCALES
@@ -291,13 +314,23 @@ MODEL_METADATA: JsonDict = {
         "class_names": '["normal", "pneumonia"]',
         "conformal_quantiles": "[0.51, 0.95]",
         "decision_thresholds": "[0.385, 0.084]",
+        "map_statuses": '["ok", "no_positive_evidence", "below_threshold", "out_of_distribution", '
+        '"out_of_distribution_forced"]',
+        "refusals": '["lungs", "distance", "novelty"]',
         "sha256": CHEST_CNN,
     },
 }
 INFERENCE_REQUEST: JsonDict = {
     "id": "42",
     "inputs": [{"name": "film", "datatype": "BYTES", "shape": [1], "data": ["iVBORw0KGgo="]}],
-    "outputs": [{"name": "probabilities"}, {"name": "in_distribution"}],
+    "outputs": [
+        {"name": "probabilities"},
+        {"name": "in_distribution"},
+        {"name": "refusals"},
+        {"name": "is_decided"},
+        {"name": "predicted_class"},
+        {"name": "prediction_set"},
+    ],
 }
 INFERENCE_RESPONSE: JsonDict = {
     "model_name": "chest_cnn",
@@ -307,6 +340,10 @@ INFERENCE_RESPONSE: JsonDict = {
     "outputs": [
         {"name": "probabilities", "shape": [1, 2], "datatype": "FP32", "data": [0.19, 0.81]},
         {"name": "in_distribution", "shape": [1], "datatype": "BOOL", "data": [True]},
+        {"name": "refusals", "shape": [1, 3], "datatype": "BOOL", "data": [False, False, False]},
+        {"name": "is_decided", "shape": [1], "datatype": "BOOL", "data": [True]},
+        {"name": "predicted_class", "shape": [1, 2], "datatype": "BOOL", "data": [False, True]},
+        {"name": "prediction_set", "shape": [1, 2], "datatype": "BOOL", "data": [False, True]},
     ],
 }
 

@@ -24,7 +24,7 @@ from service.answers.schemas import (
 from service.films.decoding import Limits, Paint, SeenFilm, View, seen_film
 from service.problems import FilmRefused, NoSourceInstance, UnknownClass
 from xai.explainer import Answers, Explainer
-from xai.heatmap import PAINTED, Status, explanation_status, heat
+from xai.heatmap import PAINTED, Status, heat
 from xai.measures.localisation import shares_in_outline
 from xai.outline import Outline, film_outline
 
@@ -126,9 +126,7 @@ class FilmAnswer:
     @property
     def predicted_class(self) -> str | None:
         """The most probable class; None of a refused film, and where findings are independent."""
-        if self.refusals or self.explainer.card.task == "multilabel":
-            return None
-        return self.most_probable_class
+        return self.explainer.card.predicted_class(self._values, self.refusals)
 
     @property
     def top_class(self) -> str:
@@ -174,16 +172,19 @@ class FilmAnswer:
             force: Give the evidence even for a film unlike the training films.
             faithfulness: Result of testing the map of a class, if that was asked for.
         """
+        statuses = self.statuses(force=force)
         return ExplainedPrediction(
             **self._about_the_film(),
             findings=[
                 ExplainedFinding(
-                    **self._finding(index), explanation=self._explanation(index, force)
+                    **self._finding(index), explanation=self._explanation(index, statuses[index])
                 )
                 for index in self._classes
             ],
             groups=[
-                ExplainedGroupFinding(**group, explanation=self._explanation(index, force))
+                ExplainedGroupFinding(
+                    **group, explanation=self._explanation(index, statuses[index])
+                )
                 for index, group in enumerate(self._groups, start=len(self._classes))
             ],
             faithfulness=faithfulness,
@@ -207,7 +208,7 @@ class FilmAnswer:
         class_name = class_name or self.top_class
         check_class(self.explainer, class_name)
         index = self.explainer.card.question_names.index(class_name)
-        status = self.status(index, force=force)
+        status = self.statuses(force=force)[index]
         if status is Status.OUT_OF_DISTRIBUTION:
             [why] = self.answers.reasons(self.explainer.card)
             raise FilmRefused(f"{' '.join(why.values())} Ask for JSON, or add ?force=true.")
@@ -279,22 +280,17 @@ class FilmAnswer:
             )
         ]
 
-    def status(self, index: int, *, force: bool) -> Status:
-        """Return whether a map may be read as an explanation.
+    def statuses(self, *, force: bool) -> list[Status]:
+        """Return whether each map may be read as an explanation, in the order of `question_names`.
 
         Args:
-            index: Number of the class or group among the card's `question_names`.
             force: Ignore that the film is refused.
         """
-        return explanation_status(
-            self.all_evidence[index],
-            is_possible=self.explainer.card.is_possible(self.all_probabilities)[index],
-            in_distribution=self.in_distribution,
-            force=force,
-        )
+        [statuses] = self.answers.map_statuses(self.explainer.card, force=force)
+        return statuses
 
-    def _explanation(self, index: int, force: bool) -> Explanation:
-        card, status = self.explainer.card, self.status(index, force=force)
+    def _explanation(self, index: int, status: Status) -> Explanation:
+        card = self.explainer.card
         withheld = status is Status.OUT_OF_DISTRIBUTION
         return Explanation(
             status=status,

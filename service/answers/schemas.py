@@ -160,7 +160,9 @@ class Prediction(Answer):
     """A model's answer about a film."""
 
     model_config = ConfigDict(
-        json_schema_extra=shown(examples.PREDICTION, examples.MASKED_PREDICTION)
+        json_schema_extra=shown(
+            examples.PREDICTION, examples.REFUSED_PREDICTION, examples.MASKED_PREDICTION
+        )
     )
 
     model: ModelIdentity
@@ -247,6 +249,7 @@ class ExplainedPrediction(Prediction):
     model_config = ConfigDict(
         json_schema_extra=shown(
             examples.EXPLAINED_PREDICTION,
+            examples.FORCED_PREDICTION,
             examples.TESTED_PREDICTION,
             examples.OUTLINED_PREDICTION,
         )

@@ -107,7 +107,7 @@ async def batch(
     films: Iterator[Film] = (files.pop(0) for _ in range(len(files)))
     if is_zip:
         films = await asyncio.to_thread(archived_films, files[0], _archive_limits(settings))
-    who = caller(request, "batch")
+    who = caller(request, "batch", force if explain else None)
 
     async def answer(film: bytes) -> str:
         try:

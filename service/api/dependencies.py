@@ -127,11 +127,11 @@ async def asked_models(
 AskedModels = Annotated[Asked, Depends(asked_models)]
 
 
-def caller(request: Request, verb: str) -> Caller:
-    """Return the caller of a request, for the audit trail."""
+def caller(request: Request, verb: str, force: bool | None = None) -> Caller:
+    """Return the caller of a request, for audit trail and metrics; see `Caller`."""
     identity = current_request.get()
     request_id = identity.request_id if identity else ""
-    return Caller(verb, request_id, getattr(request.state, "key_id", None))
+    return Caller(verb, request_id, getattr(request.state, "key_id", None), force)
 
 
 @asynccontextmanager

@@ -142,7 +142,7 @@ async def explain(
     media_type = negotiated(accept, (JSON,) if faithfulness else _offers(explainers))
     for explainer in explainers:
         check_class(explainer, class_name)
-    who = caller(request, "explain")
+    who = caller(request, "explain", force)
     async with admitted_film(request, asked, films=1 + FILMS if faithfulness else 1) as film:
         if media_type == RELATED_DICOM:
             check_is_source(film)

@@ -177,7 +177,7 @@ async def infer(
     bounds = Bounds(settings.max_upload_bytes, max_files=1, seconds=settings.upload_seconds)
     held = request.state.until_sent.enter_context(engine.admission.place(explainer.card.name))
     [body] = await uploaded_files(request, held, bounds, media_types=MEDIA_TYPES)
-    who = caller(request, "infer")
+    who = caller(request, "infer", force=True)
     async with while_connected(request, seconds=settings.request_seconds):
         return await _answered(engine, explainer, body, json_length, who)
 

@@ -34,12 +34,21 @@ from service.answers.open_inference_schemas import (
 )
 from service.problems import MalformedTensor
 from xai.explainer import Answers, Explainer, Floats, outputs_of
+from xai.heatmap import Status
 
 Tensor = NDArray[np.float32] | NDArray[np.bool_]
 
 BINARY_EXTENSION = "binary_tensor_data"
 DATATYPES = {"pixels": "FP32", "film": "BYTES"}
-VERDICTS = ("in_distribution", "refusals", "is_confident", "is_decided")
+STATUSES = tuple(Status)
+VERDICTS = (
+    "in_distribution",
+    "refusals",
+    "is_confident",
+    "is_decided",
+    "predicted_class",
+    "map_status",
+)
 SET = "prediction_set"
 """What is concluded from the network's outputs, as booleans; the set only by some models."""
 LENGTH_BYTES = 4
@@ -73,6 +82,8 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
         "region": [-1, 4],
         "lung_figures": [-1, 3],
         "refusals": [-1, len(REFUSALS)],
+        "predicted_class": [-1, classes],
+        "map_status": [-1, len(card.question_names), len(STATUSES)],
         SET: [-1, classes],
     }
     return ModelMetadata(
@@ -97,6 +108,7 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
             "conformal_quantiles": json.dumps(card.conformal_quantiles),
             "decision_thresholds": json.dumps([one.value for one in card.decision_thresholds]),
             **_groups(card),
+            "map_statuses": json.dumps(STATUSES),
             "refusals": json.dumps(REFUSALS),
             "sha256": explainer.sha256,
         },
@@ -278,11 +290,16 @@ def _tensors(answers: Answers, card: ModelCard) -> Mapping[str, Tensor]:
     """Return the output tensors by name, in the order of `output_names`."""
     refused, films = answers.refusals(card), answers.probabilities.tolist()
     decided = [card.is_decided(*film) for film in zip(films, refused, strict=True)]
+    predicted = [card.predicted_class(*film) for film in zip(films, refused, strict=True)]
+    # Evidence of refused films is sent too, as where `force` asks for it.
+    statuses = answers.map_statuses(card, force=True)
     verdicts = {
         "in_distribution": np.array([not reasons for reasons in refused]),
         "refusals": np.array([[one in reasons for one in REFUSALS] for reasons in refused]),
         "is_confident": np.array([card.is_confident(max(film)) for film in films]),
         "is_decided": np.array(decided),
+        "predicted_class": np.array([[n == one for n in card.class_names] for one in predicted]),
+        "map_status": np.array([[[s is one for s in STATUSES] for one in f] for f in statuses]),
     }
     if quantiles := card.conformal_quantiles:
         verdicts[SET] = np.array([prediction_set(film, quantiles) for film in films])

@@ -10,8 +10,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.answers import examples
+from service.answers import examples, schemas
 from service.films.uploads import ANY_TYPE, FIELD, FILM_TYPES, FORM
+from service.http.access import BEARER
 from service.problems import (
     MEDIA_TYPE,
     EmptyUpload,
@@ -100,10 +101,29 @@ EXPLAIN_CONTENT = {
 
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 WRONG_PARAMETER = "A parameter is not as described, or not known here"
+PARAMETER_FAULTS: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["parameter", "detail"],
+        "properties": {"parameter": {"type": "string"}, "detail": {"type": "string"}},
+    },
+}
+PARAMETER_EXAMPLE: dict[str, Any] = {
+    "type": "about:blank",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": "force: Input should be a valid boolean",
+    "errors": [{"parameter": "force", "detail": "Input should be a valid boolean"}],
+}
 
 
 class DocumentedApp(FastAPI):
-    """An application whose document describes a wrong parameter as a problem document."""
+    """An application whose document says of itself what a client's generator needs.
+
+    A wrong parameter is a problem document, a summary the first sentence of its description; the
+    API key is declared even where the server asks for none.
+    """
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -113,8 +133,17 @@ class DocumentedApp(FastAPI):
             for path, operations in document["paths"].items():
                 for operation in operations.values():
                     _correct_422(operation, path)
+                    sentence = operation["description"].partition("\n\n")[0]
+                    operation["summary"] = sentence.replace("\n", " ")
+            key = BEARER.model.model_dump(mode="json", by_alias=True, exclude_none=True)
+            document["components"]["securitySchemes"] = {BEARER.scheme_name: key}
+            document.setdefault("servers", [{"url": "/"}])
             for name in FASTAPIS_OWN:
                 document["components"]["schemas"].pop(name, None)
+            for name, schema in document["components"]["schemas"].items():
+                # FastAPI leaves what is null out of examples, but of a refused film that is said.
+                config = getattr(getattr(schemas, name, None), "model_config", {})
+                schema.update(config.get("json_schema_extra", {}))
         return document
 
 
@@ -127,5 +156,7 @@ def _correct_422(operation: dict[str, Any], path: str) -> None:
     """Describe FastAPI's own 422, and that of an unknown parameter, as a problem document."""
     responses = operation["responses"]
     if MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
-        described = openapi_problems(UnknownParameter, path=path)[422]
-        responses["422"] = described | {"description": WRONG_PARAMETER}
+        [content] = openapi_problems(UnknownParameter, path=path)[422]["content"].values()
+        schema = {"allOf": [content["schema"]], "properties": {"errors": PARAMETER_FAULTS}}
+        told = {"schema": schema, "example": PARAMETER_EXAMPLE}
+        responses["422"] = {"description": WRONG_PARAMETER, "content": {MEDIA_TYPE: told}}

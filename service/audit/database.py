@@ -100,6 +100,8 @@ AUDIT = Table(
     Column("is_decided", Boolean()),
     Column("prediction_set", JSON(none_as_null=True)),
     Column("mask", JSON(none_as_null=True)),
+    Column("predicted_class", Text()),
+    Column("map_statuses", JSON(none_as_null=True)),
     Index("audit_time", "time"),
     Index("audit_film", "film_sha256"),
     sqlite_autoincrement=True,  # a deleted row's id is not used again

@@ -12,6 +12,7 @@ from service.answers.examples import AUDIT_PAGE, shown
 from service.answers.schemas import Answer
 from xai.ensemble import Ensemble
 from xai.explainer import Answers, Explainer
+from xai.heatmap import Status
 
 LAST_ID = 2**63 - 1
 """The largest number a database takes for an id."""
@@ -66,6 +67,11 @@ class AuditRow(Answer):
         description="Whether the film is decided: not refused, and one class is left. Null in rows "
         "of older servers.",
     )
+    predicted_class: str | None = Field(
+        default=None,
+        description="The most probable class; null of a refused film and of a multi-label model, "
+        "and in rows of older servers.",
+    )
     prediction_set: list[str] | None = Field(
         default=None,
         description="The classes that cannot be excluded; null of a model without prediction sets, "
@@ -78,6 +84,12 @@ class AuditRow(Answer):
         default=None,
         description="Why the film is refused; empty if it is answered, null in rows of older "
         "servers.",
+    )
+    map_statuses: dict[str, Status] | None = Field(
+        default=None,
+        description="By class, then by group: the status of its map, as `/v1/explain` gives it; "
+        "`out_of_distribution_forced` is a map of a refused film that was asked for all the same. "
+        "Null where no map was asked for, and in rows of older servers.",
     )
     distance: float
     novelty: float | None = Field(
@@ -128,6 +140,7 @@ def audit_row(
     key_id: str | None,
     film_sha256: str,
     mask: PixelBox | None = None,
+    force: bool | None = None,
 ) -> AuditRow:
     """Return the row of one film's answer, with the current time.
 
@@ -139,6 +152,7 @@ def audit_row(
         key_id: Id of the API key; None where none is needed.
         film_sha256: Hash of the bytes that were sent, in 64 hexadecimal digits.
         mask: Pixels of the film that the model did not see; None is none.
+        force: Whether maps of a refused film were asked for; None where no map was.
     """
     card = explainer.card
     return AuditRow(
@@ -151,6 +165,7 @@ def audit_row(
         model_sha256=explainer.sha256,
         film_sha256=film_sha256,
         mask=mask,
+        map_statuses=_map_statuses(card, answers, force),
         **_said(card, answers),
     )
 
@@ -164,9 +179,19 @@ def _said(card: ModelCard, answers: Answers) -> dict[str, Any]:
         "probabilities": dict(named(probabilities)),
         "decisions": dict(named(card.question_decisions(probabilities, refusals))),
         "is_decided": card.is_decided(of_classes, refusals),
+        "predicted_class": card.predicted_class(of_classes, refusals),
         "prediction_set": card.prediction_set(of_classes),
         "in_distribution": not refusals,
         "refusals": list(refusals),
         "distance": float(answers.distance[0]),
         "novelty": answers.novelty_of(0),
     }
+
+
+def _map_statuses(
+    card: ModelCard, answers: Answers, force: bool | None
+) -> dict[str, Status] | None:
+    if force is None or not answers.evidence.size:  # an ensemble has no map
+        return None
+    [statuses] = answers.map_statuses(card, force=force)
+    return dict(zip(card.question_names, statuses, strict=True))

@@ -29,7 +29,7 @@ ADMIN_PROBLEMS = openapi_problems(NotAllowed)
 """Further problems of routes that need an admin's key."""
 
 BEARER = HTTPBearer(
-    scheme_name="API key", description="A key that `cxr key` made.", auto_error=False
+    scheme_name="ApiKey", description="A key that `cxr key` made.", auto_error=False
 )
 REMEDY = (
     "make a key with `cxr key ID --file keys.toml` and set CXR_API_KEYS_FILE=keys.toml, or let "

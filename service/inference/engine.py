@@ -53,11 +53,13 @@ class Caller(NamedTuple):
         verb: The request's kind, such as `predict`.
         request_id: As in the log.
         key_id: The API key's; None where none is needed.
+        force: Whether maps of a refused film are asked for; None where no map is.
     """
 
     verb: str
     request_id: str
     key_id: str | None
+    force: bool | None = None
 
 
 class Engine:
@@ -155,7 +157,7 @@ class Engine:
         answers = await self.infer(explainer, seen.input.pixels[None, None])
         film_answer = FilmAnswer(explainer, seen, answers)
         if mask is None:
-            self.metrics.count_film(film_answer)
+            self.metrics.count_film(film_answer, caller.force)
         await self.write_down(caller, explainer, answers, [film], seen.mask)
         return film_answer
 

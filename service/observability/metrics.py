@@ -73,6 +73,11 @@ class Metrics:
             "refusals", "Reasons why films were refused; a film may have several.", "reason"
         )
         self._findings = self._counter("findings", "Decisions on films.", "class_name", "decision")
+        self._predicted = self._counter("predicted", "Films by predicted class.", "class_name")
+        self._possible = self._counter(
+            "possible", "Films whose prediction set holds the class.", "class_name"
+        )
+        self._maps = self._counter("maps", "Maps of classes that were asked for.", "status")
         self._problems = self._counter("problems", "Films or requests without answer.", "type")
         self.connections = Gauge("cxr_connections", "Open connections.", registry=self.registry)
         self._models = _Models()
@@ -123,14 +128,26 @@ class Metrics:
         """Count the films that ran together in one batch."""
         self._batches.labels(model).observe(size)
 
-    def count_film(self, film_answer: FilmAnswer) -> None:
-        """Count the outcome and the findings of a film that the model saw as a whole."""
+    def count_film(self, film_answer: FilmAnswer, force: bool | None = None) -> None:
+        """Count the outcome and the findings of a film that the model saw as a whole.
+
+        Args:
+            film_answer: The film and its answer.
+            force: Whether maps of a refused film are asked for; None where no map is.
+        """
         name = film_answer.explainer.card.name
         self._films.labels(name, _outcome(film_answer)).inc()
         for reason in film_answer.refusals:
             self._refusals.labels(name, reason).inc()
         for class_name, decision in film_answer.decisions.items():
             self._findings.labels(name, class_name, DECISIONS[decision]).inc()
+        if film_answer.predicted_class:
+            self._predicted.labels(name, film_answer.predicted_class).inc()
+        for class_name in film_answer.prediction_set or ():
+            self._possible.labels(name, class_name).inc()
+        if force is not None:
+            for status in film_answer.statuses(force=force):
+                self._maps.labels(name, status).inc()
         drift = self._models.drift(film_answer.explainer)
         drift.add(film_answer.probabilities, film_answer.distance, film_answer.novelty)
 

@@ -38,6 +38,14 @@ def test_nothing_that_the_context_needs_is_left_out_of_it() -> None:
     assert {f"!{path}" for line in copied for path in line.split()} == set(ignored[1:-1])
 
 
+def test_its_base_image_is_pinned_and_everything_is_built_on_it() -> None:
+    assert re.fullmatch(
+        r"python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}", said("^ARG PYTHON_IMAGE=(.+)")
+    )
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", DOCKERFILE, re.MULTILINE)
+    assert {base for base, _ in stages} <= {"${PYTHON_IMAGE}", *(name for _, name in stages)}
+
+
 def test_its_health_check_asks_a_route_of_ours() -> None:
     path = said(r"http://127\.0\.0\.1:.*?\}(/[a-z/]+)")
     assert path in create_app(Settings()).openapi()["paths"]

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,15 +12,16 @@ import httpx
 import numpy as np
 import pytest
 
-import service.client
-from service.answers.schemas import Prediction
+import cxr_client
+from cxr_client import Client, Problem
+from cxr_client.answers import Prediction
 from service.app import create_app
-from service.client import Client, Problem
 from service.settings import Settings
 from tests.support.running_server import serving
 from tests.support.tiny_model import FILM, REFUSED_FILM, quadrants, write_model
 
 ROOT = Path(__file__).parents[2]
+SOURCES = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'clients' / 'python'}"}
 
 
 @pytest.fixture(scope="module")
@@ -230,24 +232,33 @@ def test_a_batch_that_is_not_taken_is_a_problem(waits):
 
 
 def test_the_client_loads_nothing_of_the_server():
-    script = "import sys, service.client; print(*sys.modules)"
+    script = "import sys, cxr_client, service.client; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | SOURCES,
     )
-    assert not {"fastapi", "starlette", "onnxruntime", "pydicom", "uvicorn"} & {
-        *done.stdout.split()
+    loaded = {*done.stdout.split()}
+    assert not {"fastapi", "starlette", "onnxruntime", "pydicom", "uvicorn", "numpy"} & loaded
+    assert {name for name in loaded if name.split(".")[0] in ("models", "xai", "service")} == {
+        "service",
+        "service.client",
     }
 
 
 def test_a_missing_httpx_is_named_with_the_extra_that_brings_it():
     script = "import sys; sys.modules['httpx'] = None; import service.client"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | SOURCES
+    )
     assert done.stderr.endswith("service.client needs httpx: pip install '.[client]'\n")
 
 
 def test_the_example_in_its_documentation_runs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    text = service.client.__doc__ or ""
+    text = cxr_client.__doc__ or ""
     with serving(create_app(Settings())) as address:
         text = text.replace("http://127.0.0.1:8000", str(address.base_url))
         example = doctest.DocTestParser().get_doctest(text, {}, "client", None, None)

@@ -51,6 +51,7 @@ METRICS = {
     "cxr_findings": "class_name decision model",
     "cxr_model_info": "model sha256 version",
     "cxr_model_loaded": "model",
+    "cxr_predicted": "class_name model",
     "cxr_problems": "model type",
     "cxr_queue_films": "model",
     "cxr_refusals": "model reason",
@@ -58,8 +59,13 @@ METRICS = {
     "cxr_score": "class_name model",
     "cxr_stage_duration_seconds": "model stage",
 }
-LATE_METRICS = {"cxr_distance_psi": "model", "cxr_score_psi": "class_name model"}
-"""Absent until a model has answered enough films."""
+LATE_METRICS = {
+    "cxr_distance_psi": "model",
+    "cxr_maps": "model status",
+    "cxr_possible": "class_name model",
+    "cxr_score_psi": "class_name model",
+}
+"""Absent until a model has answered enough films, was asked for a map, or has prediction sets."""
 LOG_FIELDS = """
     ts level logger message request_id trace_id span_id method route status seconds bytes_in model
     problem

@@ -62,6 +62,7 @@ def build(tag: str, **arguments: str) -> str:
     """Build the image, without a pull, and return its tag."""
     files = {name: file for name, file in SECRETS.items() if Path(file).exists()}
     secrets = [f"--secret=id={name},src={file}" for name, file in files.items()]
+    arguments = {"PYTHON_IMAGE": BASE} | arguments  # what is here has another digest than the hub's
     chosen = [f"--build-arg={name}={value}" for name, value in arguments.items()]
     how = ("--pull=never", "--format=docker", "--isolation=chroot", "--network=host", "--layers")
     podman("build", *how, *secrets, *chosen, f"--tag={tag}", ".")

@@ -1,17 +1,20 @@
 """The OpenAPI document is valid, and its examples are what its schemas say."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 import schemathesis
 
+from cxr_client import BatchLine
+from cxr_client.answers import FilmPixels
 from service.answers import examples
-from service.answers.schemas import FilmPixels, Prediction
+from service.answers.schemas import Prediction
 from service.app import create_app
-from service.client import BatchLine
 from service.settings import OWN_MODELS, Settings
 from tests.support.openapi_shape import STORED, current_shape, differences, shape
 from xai.explainer import Explainer
@@ -87,7 +90,8 @@ def test_every_body_has_an_example_and_all_of_them_are_what_the_schema_says(name
 
 def test_the_example_of_a_batch_is_what_the_client_reads():
     answer, problem = examples.BATCH.splitlines()
-    assert isinstance(BatchLine.model_validate_json(answer).outcome(), Prediction)
+    read = BatchLine.model_validate_json(answer).outcome()
+    assert read.model_dump(mode="json") == examples.PREDICTION
     assert BatchLine.model_validate_json(problem).outcome().status == 422
 
 
@@ -112,6 +116,33 @@ def test_operation_ids_are_names_and_differ():
 
 def test_every_operation_says_what_it_does():
     assert all(one["summary"] and one["description"] for _, one in operations())
+
+
+def test_every_summary_is_a_sentence_on_one_line():
+    summaries = [operation["summary"] for _, operation in operations()]
+    assert [one for one in summaries if not re.fullmatch(r"[A-Z][^\n]* [^\n]*\.", one)] == []
+
+
+def test_the_server_and_the_key_are_declared_even_where_no_key_is_needed(tmp_path: Path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text("")
+    keyed = create_app(Settings(api_keys_file=keys)).openapi()
+    for document, asks in ((DOCUMENT, False), (keyed, True)):
+        schemathesis.openapi.from_dict(document).validate()
+        assert document["servers"] == [{"url": "/"}]
+        [(name, key)] = document["components"]["securitySchemes"].items()
+        assert (name, key["type"], key["scheme"]) == ("ApiKey", "http", "bearer")
+        assert ("security" in document["paths"]["/v1/predict"]["post"]) is asks
+        assert "security" not in document["paths"]["/health/live"]["get"]
+
+
+def test_a_wrong_parameter_is_answered_as_its_example_says():
+    for name, operation in operations():
+        for status, response in operation["responses"].items():
+            if "A parameter" in response["description"]:
+                [body] = response["content"].values()
+                assert status == "422", name
+                assert set(body["example"]["errors"][0]) == {"parameter", "detail"}
 
 
 def test_every_error_is_described_as_a_problem_document():

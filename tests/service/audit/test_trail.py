@@ -41,8 +41,10 @@ COLUMNS = {
     "is_decided": ("BOOLEAN", False),
     "prediction_set": ("JSON", False),
     "mask": ("JSON", False),
+    "predicted_class": ("TEXT", False),
+    "map_statuses": ("JSON", False),
 }
-"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 to v4 made them."""
+"""Type of each column in SQLite, and whether it is NOT NULL, as revisions v1 to v5 made them."""
 
 OLD_ROW = f"""
     INSERT INTO audit (time, request_id, verb, model, version, model_sha256, film_sha256,
@@ -142,7 +144,7 @@ def test_the_table_and_its_revision_are_those_that_older_servers_wrote(path: Pat
     engine.dispose()
     assert {column[1]: (column[2], bool(column[3])) for column in columns} == COLUMNS
     assert {index[1] for index in indices} == {"audit_time", "audit_film"}
-    assert versions == [("v4",)]
+    assert versions == [("v5",)]
 
 
 def test_a_database_newer_than_the_program_is_refused(path: Path):
@@ -151,7 +153,7 @@ def test_a_database_newer_than_the_program_is_refused(path: Path):
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE audit_version SET version_num = 'v99'")
     engine.dispose()
-    with pytest.raises(ValueError, match="as old as this program, which knows v4, not v99"):
+    with pytest.raises(ValueError, match="as old as this program, which knows v5, not v99"):
         open_file(path)
 
 
@@ -188,6 +190,11 @@ def test_rows_of_an_older_server_are_neither_decided_nor_undecided(older: AuditT
 def test_rows_of_an_older_server_say_nothing_of_masks(older: AuditTrail):
     older.write(row(mask=(0, 1, 20, 30)))
     assert [kept.mask for kept in older.rows(EVERYTHING)] == [None, (0, 1, 20, 30)]
+def test_rows_of_an_older_server_name_no_class_and_no_map(older: AuditTrail):
+    statuses = {"normal": "below_threshold", "pneumonia": "ok"}
+    older.write(row(predicted_class="pneumonia", map_statuses=statuses))
+    told = [(kept.predicted_class, kept.map_statuses) for kept in older.rows(EVERYTHING)]
+    assert told == [(None, None), ("pneumonia", statuses)]
 
 
 def test_servers_that_start_together_do_not_get_in_each_others_way(path: Path):

@@ -291,7 +291,7 @@ def test_a_server_does_not_start_with_a_file_of_keys_that_it_cannot_read(file: P
 
 def test_the_interface_says_which_routes_need_a_key(guarded: httpx.Client):
     document = guarded.get("/openapi.json").json()
-    assert document["components"]["securitySchemes"]["API key"]["scheme"] == "bearer"
+    assert document["components"]["securitySchemes"]["ApiKey"]["scheme"] == "bearer"
     routes = {
         path: route for path, routes in document["paths"].items() for route in routes.values()
     }
@@ -299,7 +299,7 @@ def test_the_interface_says_which_routes_need_a_key(guarded: httpx.Client):
         if "/health/" in path or path == "/version":
             assert "security" not in route, path
         else:
-            assert route["security"] == [{"API key": []}], path
+            assert route["security"] == [{"ApiKey": []}], path
             assert {"401", "429", "503"} <= set(route["responses"]), path
     admins = [path for path, route in routes.items() if "403" in route["responses"]]
     assert sorted(admins) == ["/v1/audit", "/v1/models/{name}/reload"]
