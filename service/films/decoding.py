@@ -1,13 +1,12 @@
 """Decode a film into what is needed of it: network pixels, values, a PNG, an overlay.
 
 Each function takes the film's bytes, decodes them and returns little: a decoded film may take
-160 MB, and is never kept while it waits. All of them can run in another process.
+160 MB, and is never kept while it waits. All of them can run in another process, of
+`service.films.decoders`.
 """
 
 import io
-import sys
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +31,6 @@ from xai.heatmap import film_heat, overlay
 from xai.outline import Outline, outlined
 
 BAND_PIXELS = 2**20
-PROCESS_BYTES = 3 * 2**30
-"""Address space of a decoding process: over three times what the largest film allowed needs."""
-T = TypeVar("T")
 
 
 class Limits(NamedTuple):
@@ -112,19 +108,6 @@ class Paint(NamedTuple):
     place: GridPlace
     outline: Outline | None = None
     is_outlined: bool = False
-
-
-def in_bounded_memory(work: Callable[..., T], *args: object) -> T:
-    """Limit the memory of this process, which only decodes films, and return what `work` returns.
-
-    A film that needs more raises `MemoryError`.
-    """
-    if sys.platform == "linux":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (PROCESS_BYTES, hard))
-    return work(*args)
 
 
 def seen_film(film: bytes, view: View, limits: Limits, mask: Mask | None = None) -> SeenFilm:

@@ -140,8 +140,6 @@ async def while_connected(request: Request, *, seconds: float) -> AsyncIterator[
         TooSlow: The deadline passed.
     """
     try:
-        # Not a cancel scope of anyio: that cancels repeatedly until the work has ended, and would
-        # interrupt the clean-up of a decoding process.
         async with asyncio.timeout(seconds) as deadline:
             watch = asyncio.create_task(_end_on_disconnect(request, deadline))
             try:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
-from anyio import BrokenWorkerProcess, CapacityLimiter, to_process
-
 from models.film_files.errors import UnreadableFilmError
 from models.radiograph import PixelBox, is_dicom
 from service.answers.film_answer import FilmAnswer
@@ -15,6 +13,7 @@ from service.answers.schemas import ExplainedPrediction
 from service.audit.rows import audit_row
 from service.audit.trail import AuditTrail
 from service.dicom.answer import result_files
+from service.films.decoders import DecoderEndedError, DecoderPool
 from service.films.decoding import (
     Limits,
     Paint,
@@ -22,7 +21,6 @@ from service.films.decoding import (
     SeenFilm,
     View,
     grey_png,
-    in_bounded_memory,
     painted_png,
     raw_film,
     seen_film,
@@ -98,11 +96,12 @@ class Engine:
         self._runners = ThreadPoolExecutor(self.at_once, "runner")
         self._writers = ThreadPoolExecutor(ROWS_AT_ONCE, "writer")
         self._loader = ThreadPoolExecutor(1, "loader")
-        self._processes = CapacityLimiter(self.at_once)
+        self._decoders = DecoderPool(self.at_once, cpu_seconds=settings.request_seconds)
         self._batchers: dict[Explainer, Batcher] = {}
 
     def close(self) -> None:
-        """Start nothing more; what runs is not waited for."""
+        """Start nothing more, and end the decoders; what else runs is not waited for."""
+        self._decoders.close()
         for executor in (self._readers, self._runners, self._writers, self._loader):
             executor.shutdown(wait=False, cancel_futures=True)
 
@@ -299,15 +298,8 @@ class Engine:
             return await loop.run_in_executor(self._readers, work, film, *args)
         for _attempt in range(2):  # the system may have killed the process to free memory
             try:
-                return await to_process.run_sync(
-                    in_bounded_memory,
-                    work,
-                    film,
-                    *args,
-                    cancellable=True,
-                    limiter=self._processes,
-                )
-            except BrokenWorkerProcess:
+                return await self._decoders.run(work, film, *args)
+            except DecoderEndedError:
                 continue
         raise UnreadableFilmError("The DICOM file's decoder crashed on it.")
 

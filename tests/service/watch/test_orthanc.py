@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from service.answers.film_answer import answer_film
-from service.dicom.answer import RELATED_DICOM, related_dicom
+from service.dicom.answer import RELATED_DICOM, related_pieces
 from service.dicom.results import result_objects
 from service.films.decoding import Limits
 from tests.support.dicom_films import chest_film
@@ -45,11 +45,11 @@ def stored(archive: httpx.Client) -> int:
 
 
 def stow(archive: httpx.Client, *files: bytes) -> None:
-    body = related_dicom(files)
+    media_type = f"{RELATED_DICOM}; boundary=between-files"
     archive.post(
         "/dicom-web/studies",
-        content=bytes(body.body),
-        headers={"content-type": body.headers["content-type"], "accept": "application/dicom+json"},
+        content=b"".join(related_pieces(files, "between-files")),
+        headers={"content-type": media_type, "accept": "application/dicom+json"},
     ).raise_for_status()
 
 
