@@ -158,5 +158,8 @@ def _correct_422(operation: dict[str, Any], path: str) -> None:
     if MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         [content] = openapi_problems(UnknownParameter, path=path)[422]["content"].values()
         schema = {"allOf": [content["schema"]], "properties": {"errors": PARAMETER_FAULTS}}
-        told = {"schema": schema, "example": PARAMETER_EXAMPLE}
+        example = content["example"] | PARAMETER_EXAMPLE
+        if "error" in example:  # under /v2
+            example["error"] = example["detail"]
+        told = {"schema": schema, "example": example}
         responses["422"] = {"description": WRONG_PARAMETER, "content": {MEDIA_TYPE: told}}

@@ -72,5 +72,5 @@ class _Answer:
     async def _refuse(self, problem: Overloaded) -> None:
         self._is_refused = True
         self._scope["state"]["problem"] = problem.name()
-        answer = problem_response(problem, path=self._scope["path"])
+        answer = problem_response(problem, self._scope)
         await answer(self._scope, self._receive, self._send)

@@ -176,6 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
         grace = self._bounds.grace_seconds
         self.loop.call_later(grace * BODY_SHARE, self._end_half_sent)
         self.loop.call_later(grace, self.transport.abort)
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP with a problem document, and close the connection."""
         self.transport.write(unreadable_request())

@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import Gauge
 
-from service.http.connections import BoundedProtocol
+from service.http.connections import BoundedProtocol, Connections
+from service.settings import Settings
 
 
 @contextmanager
@@ -23,6 +25,8 @@ def serving(app: FastAPI, *, host: str = "127.0.0.1") -> Iterator[httpx.Client]:
     Not with uvloop: PyTorch's data loaders take the signal from it that says when a process that
     decodes has ended, and a server in the same process would wait for that for ever.
     """
+    if not hasattr(app.state, "connections"):  # an application of a test's own
+        app.state.connections = Connections(Settings(), Gauge("open", "-", registry=None))
     config = uvicorn.Config(
         app,
         host=host,

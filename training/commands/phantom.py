@@ -15,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patients", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed draws the same set")
     parser.add_argument("--marker-class", choices=FINDINGS, help="its films get a corner marker")
-    parser.add_argument(
-        "--samples", action="store_true", help="draw the viewer's sample films instead"
-    )
+    parser.add_argument("--samples", action="store_true", help="draw three example films instead")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,8 @@ from PIL import Image
 from training.data.drawn_chest import Anatomy, Finding, Lesion, Plane, density, lungs
 
 FINDINGS: tuple[Finding, ...] = get_args(Finding)
+SAMPLES: dict[Finding, int] = {"normal": 15, "opacity": 33, "effusion": 25}
+"""Example films, each with its seed."""
 SPLITS = ("train", "val", "train", "test", "train")
 """Splits of a class's patients, in turn."""
 FEWEST_PATIENTS = 4
@@ -199,3 +201,11 @@ def _write_patient(
 
 def _save(pixels: UInt8[np.ndarray, "rows columns"], path: Path) -> None:
     Image.fromarray(pixels).save(path, compress_level=1)
+
+
+def write_samples(folder: Path) -> None:
+    """Draw example films, such as `drawn_normal.png`, 512 pixels wide."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for finding, seed in SAMPLES.items():
+        film = draw_film(finding, seed=seed, columns=512)
+        Image.fromarray(film.pixels).save(folder / f"drawn_{finding}.png", optimize=True)

@@ -190,6 +190,8 @@ def test_rows_of_an_older_server_are_neither_decided_nor_undecided(older: AuditT
 def test_rows_of_an_older_server_say_nothing_of_masks(older: AuditTrail):
     older.write(row(mask=(0, 1, 20, 30)))
     assert [kept.mask for kept in older.rows(EVERYTHING)] == [None, (0, 1, 20, 30)]
+
+
 def test_rows_of_an_older_server_name_no_class_and_no_map(older: AuditTrail):
     statuses = {"normal": "below_threshold", "pneumonia": "ok"}
     older.write(row(predicted_class="pneumonia", map_statuses=statuses))

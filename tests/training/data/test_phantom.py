@@ -203,3 +203,9 @@ def test_the_command_line_draws_a_set_or_says_why_not(
     assert capsys.readouterr().out == f"{tmp_path / 'set' / 'manifest.csv'}\n"
     assert main(["phantom", str(tmp_path / "set")]) == 1
     assert "folder must be empty" in capsys.readouterr().err
+
+
+def test_example_films_are_drawn_instead(tmp_path: Path) -> None:
+    assert main(["phantom", str(tmp_path), "--samples"]) == 0
+    names = ["drawn_effusion.png", "drawn_normal.png", "drawn_opacity.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
