@@ -158,8 +158,10 @@ def _correct_422(operation: dict[str, Any], path: str) -> None:
     if MEDIA_TYPE not in responses.get("422", {}).get("content", {}):
         [content] = openapi_problems(UnknownParameter, path=path)[422]["content"].values()
         schema = {"allOf": [content["schema"]], "properties": {"errors": PARAMETER_FAULTS}}
-        example = content["example"] | PARAMETER_EXAMPLE
-        if "error" in example:  # under /v2
-            example["error"] = example["detail"]
-        told = {"schema": schema, "example": example}
+        [unknown] = [one["value"] for one in content["examples"].values()]
+        wrong = unknown | PARAMETER_EXAMPLE
+        if "error" in wrong:  # under /v2
+            wrong["error"] = wrong["detail"]
+        shown = content["examples"] | {"Wrong parameter": {"value": wrong}}
+        told = {"schema": schema, "examples": shown}
         responses["422"] = {"description": WRONG_PARAMETER, "content": {MEDIA_TYPE: told}}

@@ -142,7 +142,8 @@ def test_a_wrong_parameter_is_answered_as_its_example_says():
             if "A parameter" in response["description"]:
                 [body] = response["content"].values()
                 assert status == "422", name
-                assert set(body["example"]["errors"][0]) == {"parameter", "detail"}
+                wrong = body["examples"]["Wrong parameter"]["value"]
+                assert set(wrong["errors"][0]) == {"parameter", "detail"}
 
 
 def test_every_error_is_described_as_a_problem_document():
