@@ -75,16 +75,21 @@ def create_app(
     app.state.gate = open_gate(settings)
     app.state.metrics, app.state.tracing = Metrics(tracing), tracing
     app.state.revision = settings.revision
-    app.add_middleware(HeadAsGet)
-    if app.state.gate.ring is None:
-        app.add_middleware(SameSite, settings=settings)
-    app.add_middleware(SafeAnswers)
-    app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=tracing)
-    app.add_middleware(RootPath, settings=settings)
+    _add_middleware(app, settings)
     add_handlers(app)
     _add_routes(app)
     _add_pages(app)
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add what every request passes through; the last that is added sees it first."""
+    app.add_middleware(HeadAsGet)
+    if app.state.gate.ring is None:
+        app.add_middleware(SameSite, settings=settings)
+    app.add_middleware(SafeAnswers)
+    app.add_middleware(RequestRecorder, metrics=app.state.metrics, tracing=app.state.tracing)
+    app.add_middleware(RootPath, settings=settings)
 
 
 def _add_routes(app: FastAPI) -> None:
