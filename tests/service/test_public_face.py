@@ -20,6 +20,7 @@ SERVER_SETTINGS = """
     CONCURRENCY MAX_BATCH_SIZE MAX_BATCH_DELAY_SECONDS QUEUE_SIZE MAX_HELD_BYTES MAX_CONNECTIONS
     UPLOAD_SECONDS REQUEST_SECONDS ANSWER_SECONDS GRACE_SECONDS MAX_UPLOAD_BYTES MAX_FILM_PIXELS
     MAX_BATCH_BYTES MAX_BATCH_FILMS MAX_ZIP_RATIO AUTH API_KEYS_FILE LOG_FORMAT AUDIT_URL AUDIT_DAYS
+    ALLOWED_HOSTS REVISION ROOT_PATH TRUSTED_PROXIES
 """
 WATCH_SETTINGS = """
     JOURNAL LISTEN HOST EXPOSED AE_TITLE CALLERS POLL POLL_SECONDS POLL_DAYS SEND_TO STOW
@@ -29,15 +30,16 @@ WATCH_SETTINGS = """
 PROBLEMS = {
     400: "malformed-form malformed-tensor model-not-ready upload-interrupted",
     401: "missing-key unknown-key",
-    403: "not-allowed",
+    403: "cross-site not-allowed",
     404: "audit-off unknown-model",
     406: "not-acceptable",
     408: "slow-upload",
     409: "film-refused reload-refused",
     413: "archive-too-large film-too-large upload-too-large",
     415: "not-an-image unsupported-media-type",
+    421: "unknown-host",
     422: "bad-archive empty-upload malformed-mask missing-file no-map no-source-instance "
-    "side-without-picture unknown-class unreadable-film unsupported-film",
+    "side-without-picture unknown-class unknown-parameter unreadable-film unsupported-film",
     429: "too-many-requests",
     500: "unsound-model",
     503: "audit-unavailable not-ready overloaded too-slow",
