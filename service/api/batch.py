@@ -97,13 +97,11 @@ async def batch(
     if explain:
         check_has_map(asked)
     engine, settings = asked.engine, asked.engine.settings
-    bounds = Bounds(settings.max_batch_bytes, settings.max_batch_films, settings.upload_seconds)
     until_sent: AsyncExitStack = request.state.until_sent
-    names = [one.card.name for one in asked.explainers]
-    held = until_sent.enter_context(engine.admission.place(*names))
-    files = await uploaded_files(request, held, bounds, media_types=ARCHIVE_TYPES)
-    is_form = request.headers.get("content-type", "").startswith(FORM)
-    is_zip = len(files) == 1 and (is_archive(files[0]) or not is_form)
+    place = engine.admission.place(*(one.card.name for one in asked.explainers))
+    held = until_sent.enter_context(place)
+    files = await uploaded_files(request, held, _bounds(settings), media_types=ARCHIVE_TYPES)
+    is_zip = len(files) == 1 and (is_archive(files[0]) or not _is_form(request))
     films: Iterator[Film] = (files.pop(0) for _ in range(len(files)))
     if is_zip:
         films = await asyncio.to_thread(archived_films, files[0], _archive_limits(settings))
@@ -121,6 +119,14 @@ async def batch(
     lines = _lines(engine, films, answer)
     until_sent.push_async_callback(lines.aclose)
     return StreamingResponse(lines, media_type=NDJSON)
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith(FORM)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.max_batch_bytes, settings.max_batch_films, settings.upload_seconds)
 
 
 def _archive_limits(settings: Settings) -> ArchiveLimits:

@@ -72,20 +72,7 @@ class Question:
 
 def model_metadata(explainer: Explainer) -> ModelMetadata:
     """Return the metadata of a model: the tensors it takes and gives."""
-    card, classes = explainer.card, len(explainer.card.class_names)
-    shapes = {
-        "logits": [-1, classes],
-        "probabilities": [-1, classes],
-        "evidence": [-1, classes, *card.activation_grid],
-        "group_evidence": [-1, len(card.groups), *card.activation_grid],
-        "lungs": [-1, *LUNG_MASK_SIZE],
-        "region": [-1, 4],
-        "lung_figures": [-1, 3],
-        "refusals": [-1, len(REFUSALS)],
-        "predicted_class": [-1, classes],
-        "map_status": [-1, len(card.question_names), len(STATUSES)],
-        SET: [-1, classes],
-    }
+    card, shapes = explainer.card, _shapes(explainer.card)
     return ModelMetadata(
         name=card.name,
         versions=[card.version],
@@ -113,6 +100,24 @@ def model_metadata(explainer: Explainer) -> ModelMetadata:
             "sha256": explainer.sha256,
         },
     )
+
+
+def _shapes(card: ModelCard) -> dict[str, list[int]]:
+    """Return the shapes of output tensors that have more than a number for each film."""
+    classes = len(card.class_names)
+    return {
+        "logits": [-1, classes],
+        "probabilities": [-1, classes],
+        "evidence": [-1, classes, *card.activation_grid],
+        "group_evidence": [-1, len(card.groups), *card.activation_grid],
+        "lungs": [-1, *LUNG_MASK_SIZE],
+        "region": [-1, 4],
+        "lung_figures": [-1, 3],
+        "refusals": [-1, len(REFUSALS)],
+        "predicted_class": [-1, classes],
+        "map_status": [-1, len(card.question_names), len(STATUSES)],
+        SET: [-1, classes],
+    }
 
 
 def output_names(card: ModelCard) -> tuple[str, ...]:
