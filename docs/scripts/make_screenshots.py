@@ -211,7 +211,7 @@ def _wait_until_told(page: Page) -> None:
     page.wait_for_selector("body:is([data-state=answer], [data-state=problem])")
     if page.locator("body").get_attribute("data-state") == "problem":
         raise ValueError(f"film must be readable: {page.locator('#problem').inner_text()}")
-    page.locator(".distance-chart").wait_for()  # comes with the model's card
+    page.locator(".distance-chart").first.wait_for()  # comes with the model's card
 
 
 def shows_map(page: Page) -> None:
