@@ -37,7 +37,7 @@ async def _tested(
 ) -> Faithfulness:
     name = class_name or film_answer.top_class
     number = film_answer.explainer.card.question_names.index(name)
-    if film_answer.status(number, force=force) is Status.OUT_OF_DISTRIBUTION:
+    if film_answer.statuses(force=force)[number] is Status.OUT_OF_DISTRIBUTION:
         return _not_tested(film_answer, number, REFUSED)
     if not (film_answer.all_evidence[number] > 0).any():
         return _not_tested(film_answer, number, NOTHING_HOT.format(name))
