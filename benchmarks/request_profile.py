@@ -38,7 +38,7 @@ from typing import NamedTuple
 import uvicorn
 
 PACKAGES = ("models", "service", "xai")
-FILM = Path("service", "viewer", "samples", "drawn_opacity.png")
+FILM = Path("service", "viewer", "samples", "normal.jpg")
 WARM_UP = 5
 PROFILED = 7
 SETTLE_SECONDS = 0.3

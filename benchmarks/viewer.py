@@ -25,7 +25,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, sync_playwright
 
 SERVICE = Path(__file__).parents[1] / "service"
-SAMPLE = SERVICE / "viewer" / "samples" / "drawn_opacity.png"
+SAMPLE = SERVICE / "viewer" / "samples" / "normal.jpg"
 MODEL = SERVICE / "default_model" / "chest_cnn.onnx"
 SIZE = ViewportSize(width=1280, height=800)
 SIDE = 2000

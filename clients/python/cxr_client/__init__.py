@@ -2,9 +2,9 @@
 
     >>> from cxr_client import Client
     >>> with Client("http://127.0.0.1:8000") as client:
-    ...     answer = client.predict("service/viewer/samples/drawn_opacity.png")
+    ...     answer = client.predict("service/viewer/samples/pneumonia.dcm")
     >>> answer.model.name, answer.in_distribution
-    ('chest_cnn', False)
+    ('chest_cnn', True)
 
 `AsyncClient` is the same for asyncio.
 """

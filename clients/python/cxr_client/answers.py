@@ -209,6 +209,13 @@ class MapAgreement(Answer):
     same tenth of the other; 0.1 is chance."""
 
 
+class LeftOut(Answer):
+    """A model that gave no answer."""
+
+    name: str
+    reason: str
+
+
 class ExplainedComparison(Answer):
     """Each model's answer about a film with its evidence, side by side."""
 
@@ -219,6 +226,8 @@ class ExplainedComparison(Answer):
     """What the models answer together, as a model called `ensemble`; null without a file that has
     its calibration. It is refused where one of them refuses; its distance is the largest of theirs,
     as a share of each one's limit."""
+    left_out: list[LeftOut] = []
+    """Models that failed their checks and gave no answer; an ensemble of them gives none either."""
 
 
 class FilmWindow(Answer):
@@ -264,6 +273,8 @@ class ModelSummary(Answer):
     """ONNX Runtime's execution provider that runs it."""
     is_loaded: bool
     """Answers at once; another loads when it is first asked."""
+    is_sound: bool = True
+    """False of one that failed its checks: it answers nothing until it is reloaded."""
 
 
 class Member(Answer):

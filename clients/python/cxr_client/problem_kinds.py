@@ -82,6 +82,10 @@ class MalformedMask(QuestionProblem):
     """The mask is no rectangle, or lies outside the film."""
 
 
+class UnknownParameter(QuestionProblem):
+    """The path takes no query parameter of that name."""
+
+
 class SideWithoutPicture(QuestionProblem):
     """Only a picture can be made smaller; raw pixels are sent as they are."""
 
@@ -112,6 +116,10 @@ class MalformedTensor(ModelProblem):
 
 class UnsoundModel(ModelProblem):
     """The model fails the checks that come before its first answer."""
+
+
+class ModelNotReady(ModelProblem):
+    """The model failed its checks, says `/v2/models/NAME/ready`; the protocol asks for a 4xx."""
 
 
 class ReloadRefused(ModelProblem):
@@ -156,6 +164,14 @@ class NotAllowed(AccessProblem):
 
 class TooManyRequests(AccessProblem):
     """The key has used up its requests for the moment."""
+
+
+class UnknownHost(AccessProblem):
+    """The name in `Host` is none of the server's, which asks for no API key."""
+
+
+class CrossSite(AccessProblem):
+    """A page of another site would change something on a server that asks for no API key."""
 
 
 class AuditOff(AccessProblem):

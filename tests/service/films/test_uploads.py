@@ -70,7 +70,10 @@ def answered(app: FastAPI, headers: dict[str, str], received: list[dict]) -> int
         "method": "POST",
         "path": "/v1/predict",
         "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "headers": [
+            (name.encode(), value.encode())
+            for name, value in ({"host": "localhost"} | headers).items()
+        ],
     }
     sent: list[dict] = []
 
