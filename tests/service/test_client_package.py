@@ -147,7 +147,7 @@ def test_the_async_client_asks_a_busy_server_again(monkeypatch: pytest.MonkeyPat
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("cxr_client.async_client.asyncio.sleep", sleep)
+    monkeypatch.setattr("cxr_client.async_client.sleep", sleep)
     busy = [httpx.Response(503, headers={"Retry-After": wait}, json={}) for wait in ("2", "60")]
     left = [*busy, httpx.Response(200, json={"models": []}), httpx.Response(503, json={})]
 

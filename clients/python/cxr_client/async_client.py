@@ -1,6 +1,7 @@
 """The client for programs on asyncio; `client.py` has the same for others."""
 
 import asyncio
+from asyncio import sleep
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec
@@ -153,4 +154,4 @@ class AsyncClient:
                 if wait is None or not left:
                     await answer.aread()
                     raise problem_of(answer)
-            await asyncio.sleep(min(wait, self._longest_wait))
+            await sleep(min(wait, self._longest_wait))

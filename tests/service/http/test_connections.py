@@ -17,7 +17,9 @@ from tests.support.tiny_model import FILM
 from tests.support.waiting import wait_until
 from xai.explainer import Explainer
 
-HEAD = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(FILM)}\r\n\r\n".encode()
+HEAD = (
+    f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(FILM)}\r\n\r\n".encode()
+)
 SLOW_SECONDS = 1.0
 
 
@@ -96,7 +98,7 @@ def test_a_second_head_that_is_too_long_ends_the_connection_all_the_same(client:
 
 
 def test_a_body_that_comes_after_its_answer_ends_the_connection(client: httpx.Client):
-    head = b"POST /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    head = b"POST /health/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     with connection_to(client) as connection:
         connection.sendall(head)
 
@@ -124,7 +126,7 @@ def test_connections_beyond_the_limit_close_the_idle_ones(model_file: Path, capl
         assert httpx.get(f"{client.base_url}/health/live", timeout=60).status_code == 200
         assert open_now() <= 20
         assert all(connection.recv(1) == b"" for connection in idle[:100])
-        idle[-1].sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle[-1].sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer(idle[-1]).startswith(b"HTTP/1.1 200")
         assert asked.result().status_code == 200
     assert [one.levelname for one in caplog.records if "connections are open" in one.message] == [

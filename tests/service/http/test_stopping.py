@@ -36,7 +36,7 @@ def test_where_few_files_are_allowed_150_idle_connections_keep_nobody_out(model_
 
 def test_a_server_that_is_told_to_stop_ends_half_sent_bodies_early(model_file: Path, monkeypatch):
     monkeypatch.setenv("CXR_GRACE_SECONDS", "15")
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
     with started("--models", str(model_file)) as (process, address):
         with connection_to(address) as connection:
             connection.sendall(head + b"Expect: 100-continue\r\n\r\nhalf of it")
