@@ -48,7 +48,7 @@ def test_a_refused_films_maps_agree_only_if_forced(three: httpx.Client):
 def test_predictions_come_side_by_side_as_well(three: httpx.Client):
     answer = three.post("/v1/predict?model=all", content=FILM).json()
     assert [one["model"]["name"] for one in answer["models"]] == ["a", "b", "c"]
-    assert list(answer) == ["models", "ensemble"]
+    assert list(answer) == ["models", "ensemble", "left_out"]
 
 
 def test_there_is_no_picture_of_all_of_them(three: httpx.Client):
