@@ -31,7 +31,7 @@ COPY models models
 COPY xai xai
 COPY training training
 COPY service service
-RUN find service/default_model -regextype egrep -type f ! -regex ".*/(TERMS|${MODELS})[.].*" -delete \
+RUN find service/default_model -regextype egrep -type f ! -regex ".*/(TERMS|ensemble|${MODELS})[.].*" -delete \
     && pip --python /opt/cxr install --no-cache-dir --no-compile --no-deps --no-index --no-build-isolation \
        --prefix /ours .
 # Only what the server loads is compiled, here, since a read-only container can't keep bytecode.
