@@ -96,7 +96,8 @@ def test_clients_that_hang_up_while_a_process_starts_leave_none(model_file: Path
     monkeypatch.setattr("service.inference.engine.seen_film", sleeping)
     with serving(create_app(Settings(models=model_file, own_models=False))) as fresh:
         before = children(), descriptors()
-        head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(DICOM_FILM)}\r\n\r\n"
+        start = "POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+        head = f"{start}Content-Length: {len(DICOM_FILM)}\r\n\r\n"
         for _ in range(5):
             with socket.create_connection((fresh.base_url.host, fresh.base_url.port)) as connection:
                 connection.sendall(head.encode() + DICOM_FILM)
