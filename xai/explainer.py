@@ -160,6 +160,8 @@ class Answers:
 OUTPUTS = ("logits", "probabilities", "evidence", "distance")
 """What every exported graph answers with."""
 NOVELTY_OUTPUT = ("novelty",)
+MOST_NOVEL = 1e6
+"""Novelty of a film of one grey, for which files exported before 2 December 2026 give no number."""
 """What those answer with besides that were exported since it was."""
 LUNG_OUTPUTS = ("lungs", "region", "lung_figures")
 """What those answer with besides that see only the lungs."""
@@ -366,7 +368,10 @@ def _answers(session: onnxruntime.InferenceSession, pixels: Floats) -> Answers:
     known = (*OUTPUTS, *NOVELTY_OUTPUT, *LUNG_OUTPUTS, *GROUP_OUTPUTS)
     names = [output.name for output in session.get_outputs() if output.name in known]
     found = session.run(names, {"pixels": pixels.astype(np.float32, copy=False)})
-    return Answers(**dict(zip(names, found, strict=True)))
+    answers = dict(zip(names, found, strict=True))
+    if "novelty" in answers:
+        answers["novelty"] = np.nan_to_num(answers["novelty"], nan=MOST_NOVEL)
+    return Answers(**answers)
 
 
 def _check_interface(session: onnxruntime.InferenceSession, card: ModelCard) -> None:

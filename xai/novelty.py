@@ -104,7 +104,8 @@ def _grey(pixels: Film) -> Iterator[Value]:
     mean = flat.mean(dim=1)
     offset = flat - mean[:, None]
     square = offset.square()
-    variance = square.mean(dim=1) + FAINTEST**2
+    # Not `+ FAINTEST**2`: so small a constant is taken for 0 when the graph is exported.
+    variance = square.mean(dim=1).clamp(min=FAINTEST**2)
     yield mean
     yield variance.log() / 2
     yield (square * offset).mean(dim=1) / variance**1.5

@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from onnxruntime import InferenceSession
 
 from models.card import Golden, LungSpec, Storage, WeightStorage
 from models.registration import cell_centres
@@ -62,6 +63,9 @@ def test_onnx_runtime_answers_as_pytorch_and_repeats_the_golden_answer_and_no_ot
     network, file = explained(name), tmp_path / "model.onnx"
     assert "region" in write(network, file, golden_answer(network, FILM))
     found = Explainer(file).card
+    black = torch.zeros(1, 1, *FILM)
+    [novelty] = InferenceSession(file).run(["novelty"], {"pixels": black.numpy()})
+    assert novelty == pytest.approx(network(black).novelty.detach().numpy(), rel=1e-3)
     model = onnx.load(file)
     assert {node.domain for node in model.graph.node} == {""}
     assert not model.functions
