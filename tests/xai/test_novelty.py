@@ -35,7 +35,7 @@ def second(film: np.ndarray, axis: int) -> np.ndarray:
 
 def twin(film: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     """Return the statistics of one film in numpy."""
-    mean, variance = film.mean(), film.var() + 1e-8
+    mean, variance = film.mean(), max(film.var(), 1e-8)
     moments = [((film - mean) ** power).mean() for power in (3, 4)]
     strip = SIDE // 32
     left, right = film[:, :strip].mean(), film[:, -strip:].mean()
