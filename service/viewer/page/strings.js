@@ -15,7 +15,7 @@ export const page = {
   dropHint:
     "Frontal chest radiographs: PNG, JPEG, TIFF or DICOM, one or many, a folder, or a zip of them.",
   dropAnywhere: "Films can be dropped anywhere on this page, or pasted.",
-  samples: "Samples (published films of the test split, and what they are said to show):",
+  samples: "Samples (published images, and what they are said to show):",
   privacy:
     "The film stays in the server\u2019s memory only while it is read. It is not stored there, " +
     "and the file\u2019s name never leaves this page.",
